@@ -1,0 +1,1 @@
+"""mlob: bottleneck features once, dense heads in minutes, an ensemble that holds up."""

@@ -1,0 +1,339 @@
+"""The command line: `mlob <verb>`, the same as `python -m mlob <verb>`. The only module that knows where things lie."""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import sys
+
+import click
+
+from mlob import recipes
+from mlob.errors import InputError
+from mlob.progress import say
+
+EXPERIMENTS, RECIPES = pathlib.Path("experiments"), pathlib.Path("features")
+LOGISTIC = recipes.LOGISTIC.kind
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A suite, its data, and where its recipes and products lie."""
+
+    name: str
+    data: str | None
+    weights: str | None
+    overrides: dict
+    is_dry: bool
+
+    @functools.cached_property
+    def suite(self):
+        """The suite's recipe."""
+        folder = EXPERIMENTS / self.name
+        if not (folder / "suite.py").is_file():
+            known = [path.parent.name for path in EXPERIMENTS.glob("*/suite.py")]
+            raise InputError(f"There is no suite {self.name!r}{recipes.nearest(self.name, known)}")
+        return recipes.override(recipes.load(folder / "suite.py", []), self.overrides[recipes.Suite])
+
+    @functools.cached_property
+    def dataset(self):
+        """The annotated photos; the demo set is drawn where it is not there."""
+        from mlob.data import annotations
+
+        folder = pathlib.Path(self.data or self.suite.data)
+        if self.suite.generated and not self.data:
+            from mlob.data import demo
+
+            demo.make(folder)
+        return annotations.read(folder, digests=self.features / f"{folder.resolve().name}-digests.csv")
+
+    @property
+    def features(self):
+        """The folder of all feature stores."""
+        return pathlib.Path(os.environ.get("FEATURES") or RECIPES)
+
+    def store(self, name):
+        """The folder of a feature set's store of this data."""
+        return self.features / name / self.dataset.name
+
+    def run(self, model):
+        """The folder of a model's run, or of the ensemble's and the report's products."""
+        return pathlib.Path(os.environ.get("RUNS") or "runs") / self.name / model
+
+    def feature_set(self, name):
+        """The recipe of a feature set."""
+        recipe = recipes.load(RECIPES / f"{name}.py", [path.stem for path in RECIPES.glob("*.py")])
+        return recipes.override(recipe, self.overrides[recipes.FeatureSet])
+
+    def experiment(self, model):
+        """The recipe of a model; `logistic` is the reference head on the default model's stores and rows."""
+        if model == LOGISTIC:
+            default = self.experiment(self.suite.members[0])
+            limit = recipes.Training(limit=default.training.limit)
+            return recipes.Experiment(default.stores, recipes.LOGISTIC, limit)
+        known = [path.stem for path in (EXPERIMENTS / self.name).glob("*.py") if path.stem != "suite"]
+        recipe = recipes.load(EXPERIMENTS / self.name / f"{model}.py", known)
+        return recipes.override(recipe, self.overrides[recipes.Experiment])
+
+    def stores(self, model):
+        """The stores that a model reads: {name: folder}."""
+        return {name: self.store(name) for name in self.experiment(model).stores}
+
+    def models(self, model):
+        """The models asked for: one, or all of the suite's."""
+        return [model] if model else [*self.suite.members, *self.suite.rows]
+
+
+# Steps: each makes what it needs first, and redoes nothing that is there
+
+
+def make_features(work, models):
+    """Extract what the stores of these models lack."""
+    from mlob.features import extract
+
+    for name in dict.fromkeys(store for model in models for store in work.experiment(model).stores):
+        features, folder = work.feature_set(name), work.store(name)
+        if work.is_dry:
+            say(f"features {name}: {extract.plan(features, work.dataset, folder, work.weights).text(features)}")
+        else:
+            extract.extract(features, work.dataset, folder, given=work.weights,
+                            random_fallback=work.suite.generated, name=name)
+
+
+def make_runs(work, models):
+    """Train the models whose runs are not there; the reference `logistic` beside them where train is small."""
+    from mlob.evaluation import runs
+
+    make_features(work, models)
+    for model in models:
+        experiment, stores, folder = work.experiment(model), work.stores(model), work.run(model)
+        if runs.is_done(folder, runs.identity(experiment, work.dataset, stores)):
+            continue
+        if work.is_dry:
+            say(f"train {model}: {folder} is missing or of another recipe, photos or features")
+            continue
+        result = runs.make(model, experiment, work.dataset, stores, folder, work.suite.ensemble)
+        say(runs.text(result))
+
+
+def make_reference(work):
+    """Train `logistic` where train is small, and note in the runs on the same rows whether they lose to it."""
+    from mlob.evaluation import runs
+
+    reference = work.experiment(LOGISTIC)
+    if not runs.wants_reference(work.dataset, reference):
+        return
+    make_runs(work, [LOGISTIC])
+    for model in [] if work.is_dry else work.models(None):
+        experiment, folder = work.experiment(model), work.run(model)
+        alike = (experiment.stores, experiment.training.limit) == (reference.stores, reference.training.limit)
+        if alike and (folder / "result.json").is_file() and (note := runs.compare(folder, work.run(LOGISTIC))):
+            say(f"{model}: {note}")
+
+
+def make_ensemble(work):
+    """Fit and judge the ensemble where its members, photos or recipe have changed."""
+    from mlob.evaluation import ensembles
+
+    make_runs(work, work.models(None))
+    make_reference(work)
+    folders, folder, recipe = {name: work.run(name) for name in work.suite.members}, work.run("ensemble"), work.suite.ensemble
+    if work.is_dry:
+        say(f"ensemble: of {', '.join(folders)}, where one of them is made anew")
+    elif not ensembles.is_done(folder, ensembles.identity(work.dataset, folders, recipe)):
+        say(ensembles.text(ensembles.make(work.name, work.dataset, folders, folder, recipe)))
+
+
+def make_submission(work):
+    """Write the submission of the ensemble's decisions on test, where it is not there."""
+    from mlob.predictions import table
+    from mlob.reports import submission
+
+    make_ensemble(work)
+    folder, path = work.run("ensemble"), work.run("ensemble") / "submission.csv"
+    if work.is_dry:
+        return say(f"submission: {path}")
+    test = work.dataset["test"]
+    decided = table.read(folder / "predictions.h5")["test"]
+    if not path.is_file() or path.stat().st_mtime < (folder / "ensemble.json").stat().st_mtime:
+        submission.write(path, test.ids, decided.decided, work.dataset.labels)
+    say(f"{path}: {len(test.ids):,} photos")
+
+
+def make_report(work, readme):
+    """Write the report page where a result has changed, print the table, and put it into a README if asked to."""
+    from mlob.reports import page, tables
+
+    make_ensemble(work)
+    path = work.run("report") / "index.html"
+    if work.is_dry:
+        return say(f"report: {path}")
+    page.make(path, suite=work.name, folder=work.run("report").parent, dataset=work.dataset,
+              stores=work.stores(work.suite.members[0]))
+    rows = tables.rows(work.run("report").parent)
+    click.echo(tables.text(rows))
+    if readme:
+        tables.update_block(readme, work.name, tables.markdown(rows))
+    say(f"{path}: open it in a browser")
+
+
+# Verbs
+
+
+def options(verb):
+    """Give a verb the options that all of them share, and hand it a `Work`; each may stand in the environment."""
+
+    @functools.wraps(verb)
+    def run(suite, data, weights, fields, dry_run, **others):
+        return verb(Work(suite, data, weights, recipes.parse(fields), dry_run), **others)
+
+    for option in (
+        click.option("--dry-run", "dry_run", is_flag=True, help="Say what would be done, from what, and how long it takes."),
+        click.option("--set", "fields", envvar="SET", metavar="FIELD=VALUE,…", help="Change fields of the recipes."),
+        click.option("--weights", envvar="WEIGHTS", metavar="PATH", help="Weights file, or a folder of them."),
+        click.option("--data", envvar="DATA", metavar="FOLDER", help="Data folder, instead of the suite's own."),
+        click.option("--suite", envvar="SUITE", default="demo", show_default=True, help="A folder of experiments/."),
+    ):
+        run = option(run)
+    return run
+
+
+def model_option(verb):
+    """Give a verb the option that names one model of the suite."""
+    return click.option("--model", envvar="MODEL", metavar="NAME", help="One model of the suite.")(verb)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="mlob")
+def cli():
+    """Multi-label photos: features once, heads in minutes, an ensemble that holds up.
+
+    \b
+    Example, the whole job on a generated set:
+      mlob submission
+      mlob report
+    """
+
+
+@cli.command()
+@options
+def facts(work):
+    """Print what there is: photos, labels, splits, photos twice, labels whose share differs.
+
+    \b
+    Example:
+      mlob facts --data data/mine
+    """
+    from mlob.data import facts as described
+
+    click.echo(described.text(described.describe(work.dataset, {})))
+
+
+@cli.command()
+@options
+@model_option
+def features(work, model):
+    """Extract features: each photo once through a frozen backbone, to HDF5.
+
+    \b
+    Example:
+      mlob features --suite photos --data data/mine --dry-run
+    """
+    make_features(work, work.models(model))
+
+
+@cli.command()
+@options
+@model_option
+def train(work, model):
+    """Train a model's head on its features, and judge it on validation.
+
+    \b
+    Example:
+      mlob train --model xception --set head.dropout=0.3,training.epochs=20
+    """
+    default = work.suite.members[0]
+    make_runs(work, [model or default])
+    if (model or default) == default:
+        make_reference(work)
+
+
+@cli.command()
+@options
+def ensemble(work):
+    """Weight the members, choose thresholds, and judge every method cross-fitted.
+
+    \b
+    Example:
+      mlob ensemble --suite demo
+    """
+    make_ensemble(work)
+
+
+@cli.command()
+@options
+def submission(work):
+    """Write submission.csv for the test photos.
+
+    \b
+    Example:
+      mlob submission --suite photos --data data/mine
+    """
+    make_submission(work)
+
+
+@cli.command()
+@options
+@click.option("--readme", type=click.Path(path_type=pathlib.Path), help="Put the table between this file's markers, too.")
+def report(work, readme):
+    """Print the table of results and write the report page.
+
+    \b
+    Example:
+      mlob report --suite demo
+    """
+    make_report(work, readme)
+
+
+@cli.command()
+@options
+@click.option("--photos", envvar="PHOTOS", metavar="FOLDER", help="A folder of photos.")
+@click.argument("paths", nargs=-1, type=click.Path(path_type=pathlib.Path))
+def predict(work, photos, paths):
+    """Predict labels for new photos: files, or a folder of them.
+
+    \b
+    Example:
+      mlob predict a.jpg b.jpg
+      mlob predict --photos holiday/ > labels.txt
+    """
+    from mlob.predictions import photos as new
+
+    make_ensemble(work)
+    found = new.find([*paths, *([pathlib.Path(photos)] if photos else [])])
+    if work.is_dry:
+        return say(f"predict: {len(found)} photos")
+    predicted = new.predict(found, work.run("ensemble"), new_members(work), work.dataset.labels)
+    table = work.run("predict") / "predictions.csv"
+    new.write(table, predicted)
+    click.echo(new.text(predicted))
+    say(f"{table}: {len(found):,} photos")
+
+
+def main():
+    """Run a verb: 0, or 2 on bad input with one sentence, or 130 on Ctrl-C."""
+    try:
+        cli.main(standalone_mode=False)
+    except InputError as error:
+        say(f"mlob: {error}")
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        say("\nmlob: stopped; the same command goes on from here.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

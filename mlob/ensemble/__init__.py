@@ -1,0 +1,1 @@
+"""Several members' probabilities made one, and probabilities made decisions."""

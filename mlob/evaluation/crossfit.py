@@ -1,0 +1,49 @@
+"""Judge what is fitted on photos with the same photos: each decided on by a fit that did not see it."""
+
+import numpy as np
+
+from mlob.errors import InputError
+
+
+def folds(targets, count, *, seed):
+    """Fold of each photo, integers (n,) from 0 to count - 1, every label spread evenly over the folds.
+
+    Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011). Equal seeds give equal folds.
+
+    Raises:
+        InputError: fewer than two folds, or fewer photos than folds.
+    """
+    from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+
+    if not 2 <= count <= len(targets):
+        raise InputError(
+            f"Cross-fitting needs at least two folds and a photo in each; found {count} folds for "
+            f"{len(targets)} photos: change the number of folds, or label more photos."
+        )
+    padded = np.pad(targets, ((0, 0), (0, 1)))  # a single column is refused; one of zeros changes nothing
+    fold = np.empty(len(targets), np.int64)
+    splits = MultilabelStratifiedKFold(count, shuffle=True, random_state=seed).split(padded, padded)
+    for number, (_, held) in enumerate(splits):
+        fold[held] = number
+    return fold
+
+
+def crossfit(fit, members, targets, fold):
+    """Decide on each photo by a fit that did not see it.
+
+    Args:
+        fit: given some photos' members and targets, returns {method: function that decides on other photos'
+            members}.
+        members: float32 (members, n, labels).
+        targets: 0/1 (n, labels).
+        fold: integers (n,).
+
+    Returns:
+        {method: uint8 (n, labels)}.
+    """
+    predicted = {}
+    for number in np.unique(fold):
+        held = fold == number
+        for method, decide in fit(members[:, ~held], targets[~held]).items():
+            predicted.setdefault(method, np.zeros(targets.shape, np.uint8))[held] = decide(members[:, held])
+    return predicted

@@ -1,0 +1,168 @@
+"""A run: one model trained, its predictions written, judged on validation. Products: the folder runs/<suite>/<model>/."""
+
+import csv
+import dataclasses
+import io
+import json
+
+from mlob import machine
+from mlob.ensemble.methods import ONE_GLOBAL
+from mlob.errors import InputError
+from mlob.evaluation import judge
+from mlob.features import extract, store
+from mlob.files import atomic, digest, read_json, write_json, write_text
+from mlob.predictions import predict
+from mlob.predictions import table as tables
+from mlob.training import batches
+
+JUDGED = ("validation", "test")
+NEGLIGIBLE = 0.005  # micro-F1 by which a head may fall short of logistic regression unremarked
+LOGISTIC = "logistic"
+FEWEST_ROWS = 20_000  # from here on a head has rows enough, and one regression a label takes hours
+
+
+def identity(experiment, dataset, stores):
+    """Give all that shapes a run, as it stands in recipe.json: recipe, labelled photos, fingerprints of the stores."""
+    found = {name: store.any_fingerprint(folder) for name, folder in stores.items()}
+    return _plain({"recipe": dataclasses.asdict(experiment), "data": data_digest(dataset), "fingerprint": found})
+
+
+def data_digest(dataset):
+    """Digest the ids and targets of all splits."""
+    parts = []
+    for split in dataset.splits.values():
+        parts += [split.name, json.dumps(split.ids)]
+        parts += [] if split.targets is None else [split.targets]
+    return digest(*parts)
+
+
+def is_done(folder, wanted):
+    """Say whether a run's folder holds the result of just this identity."""
+    return (folder / "result.json").is_file() and read_json(folder / "recipe.json") == wanted
+
+
+def labelled_validation(dataset):
+    """Give the validation split, on which everything is judged.
+
+    Raises:
+        InputError: it has no labels.
+    """
+    split = dataset["validation"]
+    if split.targets is None:
+        raise InputError(f"The validation split of {dataset.folder} has no labels: nothing can be judged on it.")
+    return split
+
+
+def make(name, experiment, dataset, stores, folder, recipe):
+    """Train one model, predict validation and test, judge it, write its folder; result.json comes last.
+
+    Args:
+        name: of the model.
+        experiment: its recipe.
+        dataset: the `DataSet`.
+        stores: {store name: features/<set>/<data set>}.
+        folder: runs/<suite>/<model>.
+        recipe: the suite's `Ensemble`, for folds and draws.
+
+    Returns:
+        The result, as result.json holds it.
+    """
+    validation = labelled_validation(dataset)
+    rows = {split: _rows(dataset[split], stores) for split in dataset.splits}
+    train, dev = batches.train_and_dev(rows["train"], experiment.training.limit)
+    head = _trained(experiment, train, dev, name, folder)
+    shares = train.targets.mean(axis=0)
+    found = {
+        split: predict.table(dataset[split], rows[split], head.predict(rows[split].features), shares)
+        for split in JUDGED if split in rows
+    }
+    _, _, figures = judge.judge_model(found["validation"].probabilities, validation.targets, recipe)
+    wanted = identity(experiment, dataset, stores)
+    counts = {"train": len(train.ids), "dev": len(dev.ids), "validation": len(validation.ids),
+              "failed": sum(len(dataset[split].ids) - len(rows[split].ids) for split in rows)}
+    result = {"method": name, "members": [name], **figures, "thresholds": ONE_GLOBAL, **_costs(head, stores, train),
+              "seed": experiment.seed, "rows": counts, "note": head.note, "fingerprint": wanted["fingerprint"], **machine.facts()}
+    tables.write(folder / "predictions.h5", found, labels=dataset.labels.ids, recipe=wanted["recipe"],
+                 seed=experiment.seed, fingerprint=wanted["fingerprint"])
+    write_text(folder / "history.csv", _csv(head.history))
+    write_json(folder / "recipe.json", wanted)
+    write_json(folder / "result.json", result)
+    return result
+
+
+def wants_reference(dataset, reference):
+    """Say whether train is so small that logistic regression must stand in the table."""
+    return min(reference.training.limit or FEWEST_ROWS, len(dataset["train"].ids)) < FEWEST_ROWS
+
+
+def text(result):
+    """Tell a result in one line."""
+    found, cost = result["micro_f1"], result["seconds"]
+    return (f"{result['method']}: micro-F1 {found['cross_fitted']:.3f} ({found['low']:.3f} to {found['high']:.3f}) on "
+            f"validation, cross-fitted; {result['parameters']['own'] / 1e6:.2f} M parameters trained in {cost['training']:.0f} s")
+
+
+def compare(folder, reference):
+    """Note in a run's result how far its head falls short of logistic regression on the same features."""
+    result, baseline = read_json(folder / "result.json"), read_json(reference / "result.json")
+    gap = baseline["micro_f1"]["cross_fitted"] - result["micro_f1"]["cross_fitted"]
+    note = f"below logistic by {gap:.3f}" if gap > NEGLIGIBLE else ""
+    if result["note"] != note:
+        write_json(folder / "result.json", {**result, "note": note})
+    return note
+
+
+@dataclasses.dataclass(frozen=True)
+class _Trained:
+    """What every kind of head gives: a function to probabilities, and what it cost."""
+
+    predict: object
+    history: list
+    parameters: int
+    seconds: float
+    note: str = ""
+
+
+def _trained(experiment, train, dev, name, folder):
+    if experiment.head.kind == LOGISTIC:
+        from mlob.training import logistic
+
+        found = logistic.fit(train, dev)
+        return _Trained(found.predict, [], found.parameters, found.seconds, f"C = {found.regularisation:g}, chosen on dev")
+    machine.load_keras()
+    from mlob.training import fit
+
+    fitted = fit.fit(experiment, train, dev, name=name)
+    with atomic(folder / "head.keras") as part:
+        fitted.model.save(part)
+    return _Trained(lambda features: fit.predict(fitted.model, features), fitted.history, fitted.model.count_params(), fitted.seconds)
+
+
+def _rows(split, stores):
+    return batches.join([store.read_split(folder / split.name, split.ids) for folder in stores.values()], split)
+
+
+def _costs(head, stores, train):
+    logs = [extract.log(folder) for folder in stores.values()]
+    epochs = len(head.history)
+    return {
+        "parameters": {"own": head.parameters, "total": head.parameters + sum(log["parameters"] for log in logs)},
+        "seconds": {"features": round(sum(log["seconds"] for log in logs), 1), "training": round(head.seconds, 1)},
+        "rows_per_second": round(len(train.ids) * max(epochs, 1) / head.seconds, 1),
+        "epochs": epochs,
+        "weights": ", ".join(sorted({log["weights"] for log in logs})),
+    }
+
+
+def _csv(rows):
+    """History as CSV text; a model without epochs has the header alone."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _plain(value):
+    """As JSON gives it back: tuples become lists, so that it compares with what a file holds."""
+    return json.loads(json.dumps(value))

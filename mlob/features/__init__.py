@@ -1,0 +1,1 @@
+"""From photos to features on disk: a frozen backbone, run once."""

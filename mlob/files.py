@@ -1,0 +1,114 @@
+"""Files that are whole or absent: atomic writes, JSON products, digests."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+
+from mlob.errors import InputError
+
+
+@contextlib.contextmanager
+def atomic(path):
+    """Give a part path beside `path`; when the block ends, the part is flushed to disk and renamed to `path`.
+
+    A block that fails leaves no part behind and the old file untouched. Machine and process in the part's name keep two
+    writers of one file apart; the suffix stays, for libraries that go by it.
+
+    Raises:
+        InputError: the disk is full, or the folder cannot be written.
+    """
+    path = pathlib.Path(path)
+    part = path.with_name(f".{path.stem}.{socket.gethostname()}.{os.getpid()}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        _flush(part)
+        os.replace(part, path)
+        _flush(path.parent)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(f"The disk is full: {path} was not written and nothing half-written stays. Free some space, "
+                             "or move the folder with FEATURES= or RUNS=, and run the same command again.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise InputError(f"{path} cannot be written ({error.strerror}): give write permission, or name another "
+                             "folder with FEATURES= or RUNS=.") from error
+        raise
+    finally:
+        _remove(part)
+
+
+def write_text(path, text):
+    """Write `text` as UTF-8, atomically."""
+    with atomic(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    """Write `value` as indented JSON, atomically."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path):
+    """Read a JSON file.
+
+    Raises:
+        InputError: the file is missing or not JSON.
+    """
+    path = pathlib.Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not whole JSON ({error}): copy or download it again.") from error
+
+
+def digest(*parts):
+    """SHA-256 (hexadecimal) over byte strings, texts and arrays, each framed by its length, type and shape."""
+    state = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, str):
+            part = part.encode("utf-8")
+        if not isinstance(part, bytes):  # a NumPy array
+            state.update(f"{part.dtype.str}{part.shape}".encode())
+            part = memoryview(part if part.flags.c_contiguous else part.copy()).cast("B") if part.size else b""
+        state.update(len(part).to_bytes(8, "little"))
+        state.update(part)
+    return state.hexdigest()
+
+
+def remove_stale_parts(folder):
+    """Remove the part files that killed processes of this machine left in `folder`."""
+    for part in pathlib.Path(folder).glob(f".*.{socket.gethostname()}.*.part*"):
+        if not _alive(int(part.name.split(".part")[0].rsplit(".", 1)[1])):
+            _remove(part)
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def _alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _flush(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+

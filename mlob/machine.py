@@ -1,0 +1,65 @@
+"""The machine at hand: what a figure was measured on and with, and a terminal without TensorFlow's log lines."""
+
+import contextlib
+import importlib.metadata
+import logging
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+
+PACKAGES = ("mlob", "tensorflow", "keras", "numpy", "scikit-learn", "openvino", "pyswarms")
+
+
+def facts():
+    """Give versions of the packages, processor, and commit of the checkout (None outside of one)."""
+    return {"versions": {name: _version(name) for name in PACKAGES}, "processor": processor(), "commit": commit()}
+
+
+def processor():
+    """Name the processor and its number of cores."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def commit():
+    """Give the short commit of the folder that the command runs in, with + where it has changes; None without git."""
+    try:
+        command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def load_keras():
+    """Import TensorFlow and Keras without the lines that TensorFlow's C++ side logs."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    with silent_stderr():
+        import keras  # noqa: F401
+
+
+@contextlib.contextmanager
+def silent_stderr():
+    """Keep what C++ libraries write to file descriptor 2 off the terminal."""
+    sys.stderr.flush()
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def _version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,91 @@
+"""How good decisions and probabilities are.
+
+Targets and decisions are 0/1 arrays (n, labels). A ratio whose denominator is 0 counts as 0 (scikit-learn's
+zero_division=0): a label that neither occurs nor is predicted has F1 0 and stays in the mean, and so has a
+photo without labels for which none is predicted.
+"""
+
+import numpy as np
+
+
+def micro_f1(targets, predicted):
+    """F1 of all decisions pooled: the measure of iMaterialist Fashion 2018."""
+    return float(f1(*counts(targets, predicted)))
+
+
+def macro_f1(targets, predicted):
+    """Mean over all labels of each label's F1."""
+    return float(f1(*counts(targets, predicted, axis=0)).mean())
+
+
+def image_f1(targets, predicted):
+    """Mean over all photos of each photo's F1."""
+    return float(f1(*counts(targets, predicted, axis=1)).mean())
+
+
+def precision(targets, predicted):
+    """Share of the predicted labels that are right, all decisions pooled."""
+    hits, calls, _ = counts(targets, predicted)
+    return float(ratio(hits, calls))
+
+
+def recall(targets, predicted):
+    """Share of the true labels that are predicted, all decisions pooled."""
+    hits, _, positives = counts(targets, predicted)
+    return float(ratio(hits, positives))
+
+
+def accuracy(targets, predicted):
+    """Share of all n * labels decisions that are right.
+
+    At 3% of labels true, predicting nothing reaches 97%: a figure to mistrust.
+    """
+    return float(np.mean(np.asarray(targets, bool) == np.asarray(predicted, bool)))
+
+
+def average_precision(targets, probabilities):
+    """Mean over labels of average precision: the precision at each score, weighted by the recall it adds.
+
+    Equal scores are one step, as in scikit-learn. A label without positives counts 0.
+    """
+    columns = zip(np.asarray(targets, bool).T, np.asarray(probabilities).T, strict=True)
+    return float(np.mean([_average_precision(column, scores) for column, scores in columns]))
+
+
+def highest_micro_f1(targets, probabilities):
+    """Micro-F1 at the one threshold that is best for just these photos: to watch training, not to report."""
+    scores = np.ravel(probabilities)
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(np.ravel(targets)[order], dtype=np.int64)
+    last = np.append(np.diff(scores[order]) != 0, True)  # a cut lies between two scores
+    return float(f1(hits, np.arange(1, len(hits) + 1), hits[-1])[last].max())
+
+
+def counts(targets, predicted, axis=None):
+    """Hits (right calls), calls (predicted labels) and positives (true labels), integers.
+
+    They are totals over the whole array, or with axis=0 one number a label (labels,), with axis=1 one a photo
+    (n,). False positives are calls - hits; false negatives are positives - hits.
+    """
+    targets, predicted = np.asarray(targets, bool), np.asarray(predicted, bool)
+    return tuple(np.count_nonzero(marks, axis=axis) for marks in (targets & predicted, predicted, targets))
+
+
+def f1(hits, calls, positives):
+    """2 hits / (calls + positives), of numbers or arrays; 0 where nothing is true and nothing called."""
+    return ratio(2 * np.asarray(hits), calls + np.asarray(positives))
+
+
+def ratio(numerator, denominator):
+    """Quotient in float64, and 0 where the denominator is 0."""
+    numerator, denominator = np.broadcast_arrays(numerator, denominator)
+    return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
+
+
+def _average_precision(column, scores):
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)  # of the rows of one score
+    steps = np.flatnonzero(last)
+    hits = np.cumsum(column[order])[steps]
+    gained = np.diff(hits, prepend=0)
+    return ratio(np.sum(gained * hits / (steps + 1)), hits[-1])

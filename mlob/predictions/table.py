@@ -1,0 +1,99 @@
+"""The HDF5 contract of predictions: ids x labels for validation and test. The only door to h5py here."""
+
+import dataclasses
+import json
+
+import h5py
+import numpy as np
+
+from mlob.errors import InputError
+from mlob.files import atomic
+
+TEXT = h5py.string_dtype("utf-8")
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Predictions for the photos of one split.
+
+    Attributes:
+        ids: texts, in annotation order; a photo that cannot be read is there too, with the labels' shares in train.
+        probabilities: float32 (n, labels) in [0, 1].
+        decided: uint8 (n, labels), what an ensemble decides; on validation each photo by a fit that did not see it.
+    """
+
+    ids: tuple[str, ...]
+    probabilities: np.ndarray
+    decided: np.ndarray | None = None
+
+
+def write(path, tables, **attributes):
+    """Write one `Table` a split, atomically.
+
+    Args:
+        path: runs/<suite>/<model>/predictions.h5.
+        tables: {split: Table}.
+        attributes: labels, recipe, seed, fingerprint: kept as JSON.
+    """
+    with atomic(path) as part, h5py.File(part, "w") as file:
+        for split, table in tables.items():
+            file.create_dataset(f"{split}/ids", data=list(table.ids), dtype=TEXT)
+            file.create_dataset(f"{split}/probabilities", data=table.probabilities.astype(np.float32))
+            if table.decided is not None:
+                file.create_dataset(f"{split}/decided", data=table.decided)
+        for name, value in attributes.items():
+            file.attrs[name] = json.dumps(value)
+
+
+def read(path):
+    """Read predictions: {split: Table}.
+
+    Raises:
+        InputError: no such file, or not one of ours; probabilities outside [0, 1] or not finite.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            tables = {split: _table(group) for split, group in file.items()}
+    except (OSError, KeyError) as error:
+        raise InputError(f"{path} is missing or damaged: remove its folder and run the same command again.") from error
+    for split, table in tables.items():
+        low, high = table.probabilities.min(initial=0), table.probabilities.max(initial=0)
+        if not (low >= 0 and high <= 1):
+            raise InputError(f"{path}: the {split} probabilities run from {low} to {high}; expected 0 to 1.")
+    return tables
+
+
+def align(tables, ids=None):
+    """Stack several members' tables of one split, joined by id.
+
+    Args:
+        tables: {member: Table}.
+        ids: the order wanted; the first member's where None.
+
+    Returns:
+        float32 (members, n, labels).
+
+    Raises:
+        InputError: members over different images, or with different labels.
+    """
+    ids = ids or next(iter(tables.values())).ids
+    shapes = {name: table.probabilities.shape[1] for name, table in tables.items()}
+    if len(set(shapes.values())) > 1:
+        raise InputError(f"The members' predictions have different numbers of labels ({shapes}): train them again.")
+    return np.stack([_rows(name, table, ids) for name, table in tables.items()])
+
+
+def _rows(name, table, ids):
+    if table.ids == tuple(ids):
+        return table.probabilities
+    place = {photo: row for row, photo in enumerate(table.ids)}
+    missing = [photo for photo in ids if photo not in place]
+    if missing or len(place) != len(ids):
+        raise InputError(f"The predictions of {name} are over other images than the rest ({len(missing)} of {len(ids)} "
+                         f"missing): remove its run folder and run `make train MODEL={name}`.")
+    return table.probabilities[[place[photo] for photo in ids]]
+
+
+def _table(group):
+    decided = group["decided"][()] if "decided" in group else None
+    return Table(tuple(group["ids"].asstr()[()]), group["probabilities"][()], decided)

@@ -1,0 +1,62 @@
+"""Progress of long work on stderr: a bar on a terminal, one plain line every ten seconds elsewhere."""
+
+import contextlib
+import sys
+import time
+
+SECONDS_BETWEEN_LINES = 10
+
+
+def say(text):
+    """Print one line of ours to stderr; results alone go to stdout."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def bar(description, total, *, unit="photos"):
+    """Show progress while the block runs; give a function that takes the number of units just done and a note.
+
+    Rate and time left are shown from the first unit on.
+    """
+    if sys.stderr.isatty():
+        with _rich_bar(description, total, unit) as advance:
+            yield advance
+    else:
+        yield _plain(description, total, unit)
+
+
+@contextlib.contextmanager
+def _rich_bar(description, total, unit):
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}"), progress.TimeRemainingColumn(), progress.TextColumn("{task.fields[note]}"),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True)) as shown:
+        task = shown.add_task(description, total=total, rate="", note="")
+
+        def advance(count=1, note=""):
+            shown.advance(task, count)
+            speed = shown.tasks[0].finished_speed or shown.tasks[0].speed
+            shown.update(task, note=note, rate=f"{speed:,.1f} {unit}/s" if speed else "")
+
+        yield advance
+
+
+def _plain(description, total, unit):
+    started = last = time.monotonic()
+    done = 0
+
+    def advance(count=1, note=""):
+        nonlocal done, last
+        done += count
+        now = time.monotonic()
+        if now - last < SECONDS_BETWEEN_LINES and done < total:
+            return
+        last = now
+        rate = done / max(now - started, 1e-9)
+        say(f"{description}: {done:,}/{total:,} {unit}, {rate:,.1f} {unit}/s, {(total - done) / rate:,.0f} s left {note}".rstrip())
+
+    return advance

@@ -1,0 +1,158 @@
+"""Figures as SVG text, to stand inside a page: the only door to matplotlib.
+
+Text and axes take the colour of the text around them, so that a figure reads on light and on dark paper; the
+other colours are Okabe and Ito's (2008, "Color Universal Design"; the blue a little lighter, for dark paper),
+told apart by people with any colour vision. Every id in an SVG starts with the figure's name: several share a
+page. Equal data give equal bytes.
+"""
+
+import io
+import re
+import warnings
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter, SymmetricalLogLocator
+
+BLUE, ORANGE, GREEN, PURPLE = "#1F83C4", "#D55E00", "#009E73", "#CC79A7"
+INK = "#010203"  # stands for the text colour around, put in when all is drawn
+WIDTH = 6.6  # inches; the page scales a figure to its column
+COMMONEST = 30
+STYLE = {
+    "axes.edgecolor": INK,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "font.size": 8,
+    "grid.alpha": 0.15,
+    "grid.color": INK,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mlob",
+    "text.color": INK,
+    "text.parse_math": False,  # a label may be called "$5 and $10"
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+def label_shares(names, shares):
+    """Draw the share of photos on which each of the 30 commonest labels stands, one dot a split.
+
+    Args:
+        names: texts (labels,).
+        shares: {split: (labels,) in [0, 1]}; the last split's order counts.
+    """
+    order = np.argsort(-np.asarray(list(shares.values())[-1]), kind="stable")[:COMMONEST]
+    rows = np.arange(len(order))
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _sheet(0.17 * len(order) + 0.7)
+        drawn = np.stack([np.asarray(share)[order] for share in shares.values()])
+        axes.hlines(rows, drawn.min(axis=0), drawn.max(axis=0), color=INK, alpha=0.3, linewidth=1)
+        for share, colour, marker in zip(drawn, (BLUE, ORANGE), "os", strict=False):
+            axes.scatter(share, rows, s=22, color=colour, marker=marker, zorder=3)
+        axes.set_yticks(rows, [names[column] for column in order])
+        axes.set(ylim=(len(order) - 0.4, -0.6), xlim=(0, None), xlabel="share of photos")
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.legend(axes.collections[1:], shares, loc="lower right")
+        return _svg(figure, "label-shares")
+
+
+def training_curves(histories):
+    """Draw losses (left) and micro-F1 on dev (right) by epoch, one row of panels a model.
+
+    Args:
+        histories: {model: {column of history.csv: (epochs,)}}.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 1.5 * len(histories) + 0.3), layout="constrained")
+        panels = figure.subplots(len(histories), 2, squeeze=False)
+        for (model, history), (losses, f1) in zip(histories.items(), panels, strict=True):
+            losses.plot(history["epoch"], history["loss"], color=BLUE, label="train")
+            losses.plot(history["epoch"], history["dev_loss"], color=ORANGE, linestyle="--", label="dev")
+            losses.set_title(f"{model}: loss")
+            f1.plot(history["epoch"], history["dev_micro_f1"], color=GREEN)
+            f1.set_title(f"{model}: micro-F1 on dev")
+            for axes in (losses, f1):
+                axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+                axes.yaxis.set_major_locator(MaxNLocator(4))
+        panels[0, 0].legend(loc="upper right")
+        for axes in panels[-1]:
+            axes.set_xlabel("epoch")
+        return _svg(figure, "training-curves")
+
+
+def f1_by_frequency(counts, f1):
+    """Draw each label's F1 against the photos of train that carry it (a logarithmic axis that holds zero).
+
+    Args:
+        counts: integers (labels,).
+        f1: floats (labels,) in [0, 1].
+    """
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _sheet(2.9)
+        axes.scatter(counts, f1, s=20, color=BLUE, alpha=0.8, linewidth=0)
+        axes.set_xscale("symlog", linthresh=1, linscale=0.3)
+        axes.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.set(xlim=(0.8 * min(counts) or -0.15, 1.25 * max(counts) or 1), ylim=(-0.03, 1.03))
+        axes.set(xlabel="photos of train with the label", ylabel="F1, cross-fitted")
+        return _svg(figure, "f1-by-frequency")
+
+
+def methods(names, scores, chosen):
+    """Draw micro-F1 of every row with its 95% interval, and as a hollow dot what it reaches in sample.
+
+    Args:
+        names: texts, in the order of the table of results.
+        scores: {cross_fitted, low, high, in_sample}, one a name.
+        chosen: position of the row to set apart.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _sheet(0.2 * len(names) + 0.8)
+        for number, f1 in enumerate(scores):
+            colour, marker = (ORANGE, "D") if number == chosen else (BLUE, "o")
+            axes.hlines(number, f1["low"], f1["high"], color=colour, linewidth=1.6)
+            axes.plot(f1["in_sample"], number, "o", color=INK, markersize=5, markerfacecolor="none", alpha=0.6)
+            axes.plot(f1["cross_fitted"], number, marker, color=colour, markersize=5)
+        marked = [f"{name} (chosen)" if number == chosen else name for number, name in enumerate(names)]
+        axes.set_yticks(range(len(names)), marked)
+        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="micro-F1")
+        return _svg(figure, "methods")
+
+
+def convergence(history):
+    """Draw the swarm's best micro-F1 (on the photos it is fitted on) by iteration."""
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _sheet(2.2)
+        axes.step(np.arange(1, len(history) + 1), history, where="post", color=PURPLE, linewidth=1.6)
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.ticklabel_format(axis="y", useOffset=False)
+        axes.set(xlabel="iteration", ylabel="best micro-F1 so far")
+        return _svg(figure, "convergence")
+
+
+def _sheet(height):
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _svg(figure, name):
+    """Render a figure: the SVG element alone, as wide as its place, in the text's colour, ids prefixed."""
+    buffer = io.StringIO()
+    with warnings.catch_warnings(action="ignore"):  # of letters that the measuring font lacks: the page's own has them
+        figure.savefig(
+            buffer,
+            format="svg",
+            transparent=True,
+            metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")),
+        )
+    _, opening, rest = re.split(r"(<svg[^>]*>)", buffer.getvalue(), maxsplit=1)
+    opening = re.sub(r' (width|height)="[^"]*"', "", opening)
+    return re.sub(r'(\sid="|="#|url\(#)', rf"\g<1>{name}-", opening + rest).replace(INK, "currentColor")

@@ -1,0 +1,172 @@
+"""The table of results, in the manner of MLoB's Table 1 (method, F1, parameters), from files alone.
+
+A row is one result.json, or one method of ensemble.json, with two more keys: `kind` ("constant", "model" or
+"ensemble") and `random`, the members whose backbone has random weights.
+"""
+
+import pathlib
+import re
+
+from mlob.errors import InputError
+from mlob.files import read_json, write_text
+
+NUMBER = (int, float)
+F1 = ("cross_fitted", "low", "high", "in_sample")
+METHOD = (
+    {"method": str, "members": list, "thresholds": str, "weights": dict}
+    | {f"{average}_f1.{key}": NUMBER for average in ("micro", "macro") for key in F1}
+    | dict.fromkeys(("parameters.own", "parameters.total", "seconds.features", "seconds.training"), NUMBER)
+)
+RESULT = METHOD | {"weights": str, "processor": str}
+KINDS = ("constant", "model", "ensemble")
+HEADERS = ("method", "micro-F1", "95% interval", "in-sample", "macro-F1", "thresholds")
+HEADERS += ("parameters (M)", "features (s)", "training (s)", "weights", "note")
+WORDS = ("method", "thresholds", "weights", "note")  # columns of text; the others are numbers, to the right
+
+
+def rows(folder):
+    """Read the results of runs/<suite>: constant, then models, then ensembles, each by rising F1.
+
+    A member's run folder that was copied in counts like any other; ensemble.json may be missing.
+
+    Raises:
+        InputError: no result at all, or one that is unreadable or lacks a key.
+    """
+    folder = pathlib.Path(folder)
+    results = sorted(folder.glob("*/result.json"))
+    found = [{"kind": "model"} | _checked(read_json(path), RESULT, path) for path in results]
+    path = folder / "ensemble" / "ensemble.json"
+    methods = ensemble(folder).get("methods", ())
+    found += [{"kind": _kind(method)} | _checked(method, METHOD, path) for method in methods]
+    if not found:
+        raise InputError(f"{folder} holds no results (<model>/result.json): run `make train` or `make ensemble` first.")
+    random = {name for row in found if row["kind"] == "model" and _is_random(row) for name in row["members"]}
+    found = [row | {"random": sorted(random.intersection(_at_work(row)))} for row in found]
+    return sorted(found, key=lambda row: (KINDS.index(row["kind"]), row["micro_f1"]["cross_fitted"]))
+
+
+def ensemble(folder):
+    """Read ensemble/ensemble.json of runs/<suite>; an empty dict where there is none."""
+    path = pathlib.Path(folder) / "ensemble" / "ensemble.json"
+    return read_json(path) if path.is_file() else {}
+
+
+def full_name(row):
+    """Name a row as `chosen` in ensemble.json does: a method and its thresholds."""
+    return f"{row['method']}, {row['thresholds']}"
+
+
+def text(rows):
+    """Align the rows in plain columns, as wide as they need to be: for a file or a pipe, never cut."""
+    lines = [HEADERS, *(_cells(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "".join(f"{'  '.join(map(_padded, line, widths, HEADERS)).rstrip()}\n" for line in lines)
+
+
+def markdown(rows):
+    """Give the README's block: every model, and each ensemble method with its best rule."""
+    dashes = ["---" if header in WORDS else "---:" for header in HEADERS]
+    cells = [[cell.replace("|", r"\|") for cell in _cells(row)] for row in _best_rules(rows)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in (HEADERS, dashes, *cells))
+    where = "; ".join(processors(rows)) or "not known"
+    return f"{table}\n\nF1 is cross-fitted on validation. Processor: {where}.\n"
+
+
+def processors(rows):
+    """List the processors that the models were trained on, each once."""
+    return sorted({row["processor"] for row in rows if row.get("processor")})
+
+
+def update_block(path, name, markdown):
+    """Replace what stands between `<!-- results:NAME -->` and `<!-- /results -->` in a file, atomically.
+
+    Raises:
+        InputError: the file or the markers are missing.
+    """
+    opening, closing = f"<!-- results:{name} -->", "<!-- /results -->"
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} is missing: expected a file with the lines {opening} and {closing}.")
+    head, opened, rest = path.read_text(encoding="utf-8").partition(opening)
+    _, closed, tail = rest.partition(closing)
+    if not (opened and closed):
+        raise InputError(f"{path} lacks the lines {opening} and {closing}: add them where the table is to stand.")
+    write_text(path, f"{head}{opening}\n{markdown.strip()}\n{closing}{tail}")
+
+
+def _checked(record, schema, path):
+    for dotted, expected in schema.items():
+        value = record
+        for key in dotted.split("."):
+            if not isinstance(value, dict) or key not in value:
+                raise InputError(f"{path} lacks the key {dotted}: train this model again, or copy its file again.")
+            value = value[key]
+        if not isinstance(value, expected) or isinstance(value, bool):
+            raise InputError(f"{path}: {dotted} is {value!r}; expected {_name(expected)}. Train this model again.")
+    return record
+
+
+def _is_random(row):
+    return "random" in re.split(r"[\s,+]+", row["weights"])  # a head over two stores names the weights of both
+
+
+def _name(expected):
+    return "a number" if expected is NUMBER else f"a {expected.__name__}"
+
+
+def _kind(method):
+    return "constant" if isinstance(method, dict) and method.get("method") == "constant" else "ensemble"
+
+
+def _at_work(row):
+    """List the members whose opinion counts: in an ensemble, those of a weight above zero."""
+    return row["members"] if row["kind"] == "model" else _counting(row["weights"])
+
+
+def _counting(weights):
+    return {name: weight for name, weight in weights.items() if weight > 0}
+
+
+def _best_rules(rows):
+    best = {}
+    for number, row in enumerate(rows):  # rows rise by F1, so that the last of a method is its best
+        best[row["method"] if row["kind"] != "model" else number] = row
+    return [row for row in rows if any(row is kept for kept in best.values())]
+
+
+def _cells(row):
+    micro, seconds = row["micro_f1"], row["seconds"]
+    return [
+        row["method"],
+        f"{micro['cross_fitted']:.3f}",
+        f"{micro['low']:.3f} to {micro['high']:.3f}",
+        f"{micro['in_sample']:.3f}",
+        f"{row['macro_f1']['cross_fitted']:.3f}",
+        row["thresholds"],
+        f"{row['parameters']['total'] / 1e6:.1f}",
+        f"{seconds['features']:,.1f}",
+        f"{seconds['training']:,.1f}",
+        weights(row),
+        row.get("note", ""),
+    ]
+
+
+def weights(row):
+    """Say where a model's backbone weights come from, or how much each member of an ensemble counts.
+
+    RANDOM stands in capitals: such a backbone never learned from any photo.
+    """
+    if row["kind"] == "model":
+        return "RANDOM" if row["random"] else row["weights"]
+    flag = f" ({len(row['random'])} RANDOM)" if row["random"] else ""
+    return _mixture(_counting(row["weights"])) + flag
+
+
+def _mixture(weights):
+    if len(weights) > 1 and max(weights.values()) - min(weights.values()) < 1e-9:
+        return f"{len(weights)} members alike"
+    return ", ".join(f"{name} {weight:.2f}" if len(weights) > 1 else name for name, weight in weights.items())
+
+
+def _padded(cell, width, header):
+    return cell.ljust(width) if header in WORDS else cell.rjust(width)

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+
+from mlob.evaluation.bootstrap import macro_f1_interval, micro_f1_difference, micro_f1_interval, resamples
+from mlob.metrics import macro_f1, micro_f1
+
+
+def made(n=200, labels=6, wrong=0.1, seed=0):
+    """Targets, and decisions of which a share `wrong` is flipped."""
+    generator = np.random.default_rng(seed)
+    targets = (generator.random((n, labels)) < 0.3).astype(np.uint8)
+    return targets, targets ^ (generator.random((n, labels)) < wrong)
+
+
+def resampled(statistic, targets, *decisions, draws, seed):
+    """The statistic of each draw, computed on the drawn photos themselves."""
+    times = np.vstack([*resamples(len(targets), draws, seed)]).astype(int)
+    photos = [np.repeat(np.arange(len(targets)), row) for row in times]
+    return np.array([statistic(targets[rows], *(decided[rows] for decided in decisions)) for rows in photos])
+
+
+@pytest.mark.parametrize("n, draws", [(1, 3), (7, 64), (30, 150)])
+def test_a_draw_has_as_many_photos_as_there_are_and_blocks_join(n, draws):
+    drawn = np.vstack([*resamples(n, draws, seed=1)])
+    assert drawn.shape == (draws, n) and (drawn.sum(axis=1) == n).all()
+    assert np.array_equal(np.vstack([*resamples(n, 2 * draws, seed=1)])[:draws], drawn)
+    assert n == 1 or len(np.unique(drawn, axis=0)) > 1
+
+
+def test_each_photo_is_drawn_alike():
+    drawn = np.vstack([*resamples(10, 4000, seed=0)])
+    assert drawn.mean(axis=0) == pytest.approx(1, abs=0.06)
+    assert drawn.var(axis=0) == pytest.approx(0.9, abs=0.1)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_the_micro_interval_is_that_of_resampling_photos_directly(level):
+    targets, predicted = made(n=40)
+    direct = resampled(micro_f1, targets, predicted, draws=150, seed=5)
+    expected = np.quantile(direct, [(1 - level) / 2, (1 + level) / 2])
+    assert micro_f1_interval(targets, predicted, draws=150, seed=5, level=level) == pytest.approx(expected)
+
+
+def test_the_macro_interval_is_that_of_resampling_photos_directly_around_the_figure():
+    targets, predicted = made(n=40)
+    direct = resampled(macro_f1, targets, predicted, draws=150, seed=5)
+    expected = np.quantile(direct, [0.025, 0.975]) + macro_f1(targets, predicted) - direct.mean()
+    assert macro_f1_interval(targets, predicted, draws=150, seed=5) == pytest.approx(expected)
+
+
+def test_the_difference_is_that_of_both_on_the_same_draws():
+    (targets, better), (_, worse) = made(n=40), made(n=40, wrong=0.3)
+
+    def difference(targets, predicted, other):
+        return micro_f1(targets, predicted) - micro_f1(targets, other)
+
+    direct = resampled(difference, targets, better, worse, draws=150, seed=5)
+    found = micro_f1_difference(targets, better, worse, draws=150, seed=5)
+    assert found == pytest.approx(np.quantile(direct, [0.025, 0.975]))
+
+
+@pytest.mark.parametrize("figure, interval", [(micro_f1, micro_f1_interval), (macro_f1, macro_f1_interval)])
+def test_an_interval_holds_its_figure_and_narrows_with_more_photos(figure, interval):
+    widths = []
+    for n in (50, 200, 800):
+        low, high = interval(*made(n=n))
+        assert low < figure(*made(n=n)) < high
+        widths.append(high - low)
+    assert widths == sorted(widths, reverse=True)
+    assert widths[0] / widths[2] == pytest.approx(4, rel=0.4)  # as the root of n
+
+
+def test_the_macro_interval_holds_its_figure_where_most_labels_are_on_one_photo():
+    targets = np.eye(60, dtype=np.uint8)
+    low, high = macro_f1_interval(targets, targets)
+    assert low < macro_f1(targets, targets) < high
+
+
+@pytest.mark.parametrize("interval", [micro_f1_interval, macro_f1_interval])
+def test_equal_seeds_give_equal_intervals(interval):
+    assert interval(*made(), seed=1) == interval(*made(), seed=1) != interval(*made(), seed=2)
+
+
+def test_equal_decisions_do_not_differ_and_opposite_order_turns_the_sign():
+    (targets, better), (_, worse) = made(), made(wrong=0.3)
+    assert micro_f1_difference(targets, better, better) == (0.0, 0.0)
+    low, high = micro_f1_difference(targets, better, worse)
+    assert 0 < low < high
+    assert micro_f1_difference(targets, worse, better) == pytest.approx((-high, -low))
+
+
+def test_nine_in_ten_intervals_hold_the_true_figure():
+    targets, predicted = made(n=5000)
+    truth, generator, held = micro_f1(targets, predicted), np.random.default_rng(9), 0
+    for _ in range(100):
+        rows = generator.integers(5000, size=100)
+        low, high = micro_f1_interval(targets[rows], predicted[rows], draws=200, level=0.9)
+        held += low <= truth <= high
+    assert 80 <= held <= 97
+
+
+def test_an_empty_set_of_labels_is_0_without_a_warning():
+    nothing = np.zeros((5, 3), np.uint8)
+    assert micro_f1_interval(nothing, nothing) == macro_f1_interval(nothing, nothing) == (0.0, 0.0)

@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+
+from mlob.errors import InputError
+from mlob.evaluation.crossfit import crossfit, folds
+
+
+def made(n=60, labels=5, seed=0):
+    shares = [0.5, 0.3, 0.2, 0.1, 0.1][:labels]
+    return (np.random.default_rng(seed).random((n, labels)) < shares).astype(np.uint8)
+
+
+def numbered(targets, members=2):
+    """Members whose every cell is the number of its photo, so that a fit can tell which rows it was given."""
+    photos = np.arange(len(targets), dtype=np.float32)[np.newaxis, :, np.newaxis]
+    return np.broadcast_to(photos, (members, *targets.shape))
+
+
+@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("labels", [1, 5])
+def test_folds_are_of_like_size_and_share_each_label(count, labels):
+    targets = made(n=200, labels=labels)
+    fold = folds(targets, count, seed=0)
+    assert sorted(np.unique(fold)) == list(range(count))
+    rates = np.array([targets[fold == number].mean(axis=0) for number in range(count)])
+    assert np.abs(np.bincount(fold) - 200 / count).max() <= 5
+    assert np.abs(rates - targets.mean(axis=0)).max() < 0.03
+
+
+def test_equal_seeds_give_equal_folds_and_the_global_random_state_is_left_alone():
+    before = np.random.get_state()[1].copy()
+    first = folds(made(), 5, seed=1)
+    assert np.array_equal(first, folds(made(), 5, seed=1))
+    assert not np.array_equal(first, folds(made(), 5, seed=2))
+    assert np.array_equal(np.random.get_state()[1], before)
+
+
+@pytest.mark.parametrize("n, count", [(4, 5), (0, 2), (10, 1)])
+def test_folds_that_cannot_be_are_refused(n, count):
+    with pytest.raises(InputError, match=f"found {count} folds for {n} photos"):
+        folds(made(n=n), count, seed=0)
+
+
+def test_a_photo_without_any_label_gets_a_fold_too():
+    assert set(folds(np.zeros((6, 3), np.uint8), 3, seed=0)) == {0, 1, 2}
+
+
+def test_the_folds_own_photos_never_reach_its_fit():
+    targets = made()
+    fold = folds(targets, 5, seed=0)
+
+    def fit(members, targets):
+        fitted = set(members[0, :, 0])
+        assert members.shape[1] == len(targets)
+
+        def decide(members):
+            held = set(members[0, :, 0])
+            assert not held & fitted and len(held | fitted) == len(fold)
+            return np.zeros(members.shape[1:], np.uint8)
+
+        return {"watched": decide}
+
+    crossfit(fit, numbered(targets), targets, fold)
+
+
+def test_a_fit_that_learns_photos_by_heart_gains_nothing():
+    targets = made()
+
+    def by_heart(members, targets):
+        known = dict(zip(members[0, :, 0], targets, strict=True))
+        nothing = np.zeros(targets.shape[1], np.uint8)
+        return {"by heart": lambda members: np.array([known.get(own, nothing) for own in members[0, :, 0]])}
+
+    own = by_heart(numbered(targets), targets)["by heart"](numbered(targets))
+    assert np.array_equal(own, targets)
+    assert not crossfit(by_heart, numbered(targets), targets, folds(targets, 5, seed=0))["by heart"].any()
+
+
+def test_each_methods_decisions_land_on_their_own_photos():
+    targets = made()
+
+    def fit(members, targets):
+        return {"odd": lambda members: members[0] % 2, "even": lambda members: 1 - members[0] % 2}
+
+    decided = crossfit(fit, numbered(targets), targets, folds(targets, 3, seed=0))
+    odd = numbered(targets)[0] % 2
+    assert list(decided) == ["odd", "even"] and decided["odd"].dtype == np.uint8
+    assert np.array_equal(decided["odd"], odd) and np.array_equal(decided["even"], 1 - odd)

@@ -1,0 +1,71 @@
+import re
+import warnings
+import xml.etree.ElementTree as tree
+
+import pytest
+
+from mlob.reports import figures
+
+SCORE = {"cross_fitted": 0.6, "low": 0.58, "high": 0.62, "in_sample": 0.61}
+HISTORY = {"epoch": [1, 2], "loss": [0.9, 0.5], "dev_loss": [1.0, 0.7], "dev_micro_f1": [0.3, float("nan")]}
+DRAW = {
+    "label_shares": lambda: figures.label_shares(
+        ["a < b", "$5 to $10"], {"train": [0.5, 0.1], "validation": [0.4, 0.0]}
+    ),
+    "training_curves": lambda: figures.training_curves({"xception": HISTORY, "lite": HISTORY}),
+    "f1_by_frequency": lambda: figures.f1_by_frequency([0, 3, 1000], [0.0, 0.5, 0.9]),
+    "methods": lambda: figures.methods(["constant", "PSO, per label"], [SCORE, SCORE], 1),
+    "convergence": lambda: figures.convergence([0.6]),
+}
+
+
+def ids(svg):
+    return [element.get("id") for element in tree.fromstring(svg).iter() if element.get("id")]
+
+
+@pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
+def test_a_figure_is_one_svg_element_that_is_drawn_alike_every_time(draw):
+    svg = draw()
+    assert tree.fromstring(svg).tag.endswith("svg")
+    assert svg == draw()
+
+
+@pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
+def test_text_and_axes_take_the_colour_around_them_and_nothing_is_painted_black_or_white(draw):
+    svg = draw()
+    assert "currentColor" in svg and figures.INK not in svg
+    assert not re.search(r"(fill|stroke): #(000000|ffffff)", svg)
+
+
+@pytest.mark.parametrize("draw", DRAW.values(), ids=DRAW)
+def test_every_reference_inside_a_figure_is_to_an_id_of_its_own(draw):
+    svg = draw()
+    referred = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg))
+    assert referred and referred <= set(ids(svg))
+
+
+def test_no_id_stands_in_two_figures_or_twice_in_one():
+    found = [name for draw in DRAW.values() for name in ids(draw())]
+    assert len(found) == len(set(found))
+
+
+def test_names_are_shown_as_they_are_written():
+    shown = "".join(tree.fromstring(DRAW["label_shares"]()).itertext())
+    assert "a < b" in shown and "$5 to $10" in shown
+
+
+def test_letters_that_the_measuring_font_lacks_make_no_noise():
+    with warnings.catch_warnings(action="error"):
+        assert "連衣裙" in figures.label_shares(["連衣裙"], {"train": [0.5]})
+
+
+def test_the_thirty_commonest_of_the_last_split_are_drawn():
+    names = [f"label-{column:02}" for column in range(40)]
+    rising = [column / 40 for column in range(40)]
+    svg = figures.label_shares(names, {"train": rising[::-1], "validation": rising})
+    assert re.findall(r"label-\d\d", re.sub(r'id="[^"]*"', "", svg))[:30] == names[:9:-1]
+
+
+def test_the_chosen_method_is_marked_in_words_and_shape():
+    svg = DRAW["methods"]()
+    assert "PSO, per label (chosen)" in svg and "constant (chosen)" not in svg

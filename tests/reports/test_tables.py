@@ -1,0 +1,152 @@
+import json
+
+import pytest
+
+from mlob.errors import InputError
+from mlob.reports import tables
+
+
+def test_constant_comes_first_then_models_then_ensembles_each_by_cross_fitted_f1(suite):
+    assert [tables.full_name(row) for row in tables.rows(suite)] == [
+        "constant, 0.5",
+        "lite, one global",
+        "xception, one global",
+        "best single, one global",
+        "mean, one global",
+        "PSO, one global",
+        "PSO, per label",
+    ]
+
+
+def test_a_member_that_was_copied_in_counts_like_any_other(suite, write_result):
+    before = tables.rows(suite)
+    write_result(suite, "from_a_friend", 0.6)
+    after = tables.rows(suite)
+    assert [row for row in after if row["method"] != "from_a_friend"] == before
+    assert [row["method"] for row in after][1:4] == ["lite", "from_a_friend", "xception"]
+
+
+def test_models_alone_make_a_table_and_no_result_is_refused(tmp_path, write_result):
+    with pytest.raises(InputError, match=r"holds no results"):
+        tables.rows(tmp_path)
+    write_result(tmp_path, "xception", 0.6)
+    assert [row["method"] for row in tables.rows(tmp_path)] == ["xception"]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "method",
+        "members",
+        "micro_f1.low",
+        "macro_f1.in_sample",
+        "parameters.total",
+        "seconds.training",
+        "weights",
+    ],
+)
+def test_a_missing_key_is_named_with_its_file(suite, key):
+    path = suite / "xception" / "result.json"
+    record = json.loads(path.read_text())
+    *outer, last = key.split(".")
+    del (record[outer[0]] if outer else record)[last]
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match=rf"xception/result.json lacks the key {key}"):
+        tables.rows(suite)
+
+
+def test_a_result_that_is_cut_short_or_of_another_type_is_refused(suite):
+    path = suite / "xception" / "result.json"
+    whole = path.read_text()
+    path.write_text(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"xception/result.json is not whole JSON"):
+        tables.rows(suite)
+    path.write_text(whole.replace("0.61,", '"good",'))
+    with pytest.raises(InputError, match=r"micro_f1.cross_fitted is 'good'; expected a number"):
+        tables.rows(suite)
+    path.write_text("[]")
+    with pytest.raises(InputError, match=r"lacks the key method"):
+        tables.rows(suite)
+
+
+def test_random_weights_are_flagged_wherever_such_a_member_counts(suite):
+    cells = {tables.full_name(row): tables.weights(row) for row in tables.rows(suite)}
+    assert cells == {
+        "constant, 0.5": "",
+        "lite, one global": "RANDOM",
+        "xception, one global": "imagenet",
+        "best single, one global": "xception",
+        "mean, one global": "2 members alike (1 RANDOM)",
+        "PSO, one global": "xception 0.75, lite 0.25 (1 RANDOM)",
+        "PSO, per label": "xception 0.75, lite 0.25 (1 RANDOM)",
+    }
+
+
+def test_a_random_member_of_weight_0_leaves_an_ensemble_unflagged(suite):
+    path = suite / "ensemble" / "ensemble.json"
+    path.write_text(path.read_text().replace('"lite": 0.25', '"lite": 0.0'))
+    assert tables.weights(tables.rows(suite)[-1]) == "xception"
+
+
+@pytest.mark.parametrize(
+    "weights, shown",
+    [("imagenet, random", "RANDOM"), ("random_forest.weights.h5", "random_forest.weights.h5")],
+)
+def test_random_is_a_word_not_a_part_of_a_file_name(tmp_path, write_result, weights, shown):
+    write_result(tmp_path, "two_stores", 0.6, weights=weights)
+    assert tables.weights(*tables.rows(tmp_path)) == shown
+
+
+def test_the_text_has_one_whole_line_a_row_in_columns_that_align(suite):
+    rows = tables.rows(suite)
+    header, *lines = tables.text(rows).splitlines()
+    assert len(lines) == len(rows)
+    assert len({line.index(row["thresholds"]) for line, row in zip(lines, rows, strict=True)}) == 1
+    assert lines[1].endswith("below logistic by 0.012") and len(lines[1]) > 80
+    for part in ("0.580", "0.560 to 0.600", "0.590", "0.480", "23.7", "41.2", "8.1", "RANDOM"):
+        assert part in lines[1]
+    assert "95% interval" in header
+
+
+def test_the_readme_shows_of_each_ensemble_method_its_best_rule_and_every_model(suite, write_result):
+    write_result(suite, "second_seed", 0.6, method="xception")
+    shown = tables.markdown(tables.rows(suite))
+    assert [line.split(" | ")[0].strip("| ") for line in shown.splitlines()[2:9]] == [
+        "constant",
+        "lite",
+        "xception",
+        "xception",
+        "best single",
+        "mean",
+        "PSO",
+    ]
+    assert "per label" in shown and "| 0.640 |" not in shown
+    assert "Processor: a processor." in shown
+
+
+def test_a_bar_in_a_name_does_not_break_the_readme_table(tmp_path, write_result):
+    write_result(tmp_path, "x", 0.6, note="a|b")
+    assert r"a\|b" in tables.markdown(tables.rows(tmp_path))
+
+
+def test_the_block_alone_is_replaced_and_twice_is_as_once(tmp_path):
+    path = tmp_path / "README.md"
+    other = "before\n<!-- results:other -->\nkeep\n<!-- /results -->\n"
+    path.write_text(f"{other}<!-- results:demo -->\nold\n<!-- /results -->\nafter\n")
+    for _ in range(2):
+        tables.update_block(path, "demo", "| new |\n")
+        assert path.read_text() == f"{other}<!-- results:demo -->\n| new |\n<!-- /results -->\nafter\n"
+
+
+@pytest.mark.parametrize("text", ["nothing", "<!-- results:demo -->\nopen", "<!-- /results -->\n<!-- results:demo -->"])
+def test_missing_markers_are_refused_and_the_file_stays(tmp_path, text):
+    path = tmp_path / "README.md"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"lacks the lines <!-- results:demo -->"):
+        tables.update_block(path, "demo", "new")
+    assert path.read_text() == text
+
+
+def test_a_missing_readme_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"README.md is missing"):
+        tables.update_block(tmp_path / "README.md", "demo", "new")

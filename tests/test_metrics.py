@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from sklearn import metrics as reference
+
+from mlob import metrics
+
+SHAPES = st.tuples(st.integers(1, 9), st.integers(2, 6))  # scikit-learn takes one column for another problem
+
+
+@st.composite
+def decided(draw):
+    """Targets and decisions; empty photos and labels are common at this size."""
+    shape = draw(SHAPES)
+    return tuple(draw(arrays.arrays(np.uint8, shape, elements=st.integers(0, 1))) for _ in range(2))
+
+
+@st.composite
+def scored(draw):
+    """Targets and probabilities on a coarse grid, so that many are equal."""
+    shape = draw(SHAPES)
+    targets = draw(arrays.arrays(np.uint8, shape, elements=st.integers(0, 1)))
+    return targets, draw(arrays.arrays(np.uint8, shape, elements=st.integers(0, 8))) / np.float32(8)
+
+
+AVERAGES = {"micro_f1": "micro", "macro_f1": "macro", "image_f1": "samples"}
+
+
+@pytest.mark.parametrize("name, average", AVERAGES.items())
+@given(arrays=decided())
+@settings(deadline=None)
+def test_f1_is_scikit_learns(name, average, arrays):
+    expected = reference.f1_score(*arrays, average=average, zero_division=0)
+    assert getattr(metrics, name)(*arrays) == pytest.approx(expected, abs=1e-12)
+
+
+@given(decided())
+@settings(deadline=None)
+def test_precision_recall_and_accuracy_are_scikit_learns(arrays):
+    options = {"average": "micro", "zero_division": 0}
+    assert metrics.precision(*arrays) == pytest.approx(reference.precision_score(*arrays, **options))
+    assert metrics.recall(*arrays) == pytest.approx(reference.recall_score(*arrays, **options))
+    assert metrics.accuracy(*arrays) == pytest.approx(reference.accuracy_score(*map(np.ravel, arrays)))
+
+
+@pytest.mark.filterwarnings("ignore:No positive class found")
+@given(scored())
+@settings(deadline=None)
+def test_average_precision_is_scikit_learns_ties_and_empty_labels_included(arrays):
+    expected = reference.average_precision_score(*arrays, average="macro")
+    assert metrics.average_precision(*arrays) == pytest.approx(expected)
+
+
+@given(scored())
+@settings(deadline=None)
+def test_no_threshold_beats_the_highest_micro_f1(arrays):
+    targets, probabilities = arrays
+    brute = max(metrics.micro_f1(targets, probabilities >= cut) for cut in np.unique(probabilities))
+    assert metrics.highest_micro_f1(targets, probabilities) == brute
+
+
+def test_nothing_true_and_nothing_predicted_is_0_everywhere_but_in_accuracy():
+    nothing = np.zeros((3, 2), np.uint8)
+    names = ("micro_f1", "macro_f1", "image_f1", "precision", "recall")
+    assert [getattr(metrics, name)(nothing, nothing) for name in names] == [0.0] * 5
+    assert metrics.accuracy(nothing, nothing) == 1.0
+
+
+@given(decided())
+@settings(deadline=None)
+def test_totals_are_the_sums_of_the_counts_by_label_and_by_photo(arrays):
+    total = metrics.counts(*arrays)
+    for axis in (0, 1):
+        assert tuple(part.sum() for part in metrics.counts(*arrays, axis=axis)) == total
+
+
+def test_each_label_alone_micro_f1_is_not_accuracy():
+    targets, predicted = np.array([[1], [0], [0], [0]]), np.zeros((4, 1))
+    assert metrics.micro_f1(targets, predicted) == 0.0  # scikit-learn's micro average of one column gives .75
+    assert metrics.accuracy(targets, predicted) == 0.75
