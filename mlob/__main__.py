@@ -30,6 +30,9 @@ class Work:
     def suite(self):
         """The suite's recipe."""
         folder = EXPERIMENTS / self.name
+        if not EXPERIMENTS.is_dir():
+            raise InputError("There is no folder experiments/ here: run mlob in the folder that holds experiments/ and "
+                             "features/.")
         if not (folder / "suite.py").is_file():
             known = [path.parent.name for path in EXPERIMENTS.glob("*/suite.py")]
             raise InputError(f"There is no suite {self.name!r}{recipes.nearest(self.name, known)}")
@@ -135,7 +138,7 @@ def make_ensemble(work):
     """Fit and judge the ensemble where its members, photos or recipe have changed."""
     from mlob.evaluation import ensembles
 
-    make_runs(work, work.models(None))
+    make_runs(work, work.suite.members)
     make_reference(work)
     folders, folder, recipe = {name: work.run(name) for name in work.suite.members}, work.run("ensemble"), work.suite.ensemble
     if work.is_dry:
@@ -145,36 +148,50 @@ def make_ensemble(work):
 
 
 def make_submission(work):
-    """Write the submission of the ensemble's decisions on test, where it is not there."""
+    """Write the submission of the ensemble's decisions on test."""
     from mlob.predictions import table
     from mlob.reports import submission
 
     make_ensemble(work)
-    folder, path = work.run("ensemble"), work.run("ensemble") / "submission.csv"
-    if work.is_dry:
-        return say(f"submission: {path}")
-    test = work.dataset["test"]
-    decided = table.read(folder / "predictions.h5")["test"]
-    if not path.is_file() or path.stat().st_mtime < (folder / "ensemble.json").stat().st_mtime:
-        submission.write(path, test.ids, decided.decided, work.dataset.labels)
-    say(f"{path}: {len(test.ids):,} photos")
+    path = work.run("ensemble") / "submission.csv"
+    if not work.is_dry:
+        test = work.dataset["test"]
+        decided = table.read(path.with_name("predictions.h5"))["test"].decided
+        submission.write(path, test.ids, decided, work.dataset.labels)
+    say(f"submission: {path}")
 
 
 def make_report(work, readme):
-    """Write the report page where a result has changed, print the table, and put it into a README if asked to."""
-    from mlob.reports import page, tables
+    """Print the table, and write the report page where a result has changed; put the table into a README if asked to."""
+    from mlob.reports import report, tables
 
     make_ensemble(work)
-    path = work.run("report") / "index.html"
+    make_runs(work, work.suite.rows)
+    page = work.run("report") / "index.html"
+    if not work.is_dry:
+        report.make(page, work.name, work.dataset, work.stores(work.suite.members[0]))
+        rows = tables.rows(page.parent.parent)
+        click.echo(tables.text(rows))
+        if readme:
+            tables.update_block(readme, work.name, tables.markdown(rows))
+    say(f"report: {page}")
+
+
+def make_predictions(work, paths):
+    """Label new photos with the suite's ensemble; print the labels and write them as a table."""
+    from mlob.reports import predicted
+
+    make_ensemble(work)
+    found = predicted.find(paths)
     if work.is_dry:
-        return say(f"report: {path}")
-    page.make(path, suite=work.name, folder=work.run("report").parent, dataset=work.dataset,
-              stores=work.stores(work.suite.members[0]))
-    rows = tables.rows(work.run("report").parent)
-    click.echo(tables.text(rows))
-    if readme:
-        tables.update_block(readme, work.name, tables.markdown(rows))
-    say(f"{path}: open it in a browser")
+        return say(f"predict: {len(found):,} photos")
+    models = {model: (work.run(model), work.experiment(model).stores) for model in work.suite.members}
+    sets = {name: (work.feature_set(name), work.store(name)) for _, names in models.values() for name in names}
+    table = predicted.label(found, models, sets, work.run("ensemble"), work.dataset.labels, given=work.weights)
+    click.echo(predicted.text(table))
+    path = work.run("predict") / "predictions.csv"
+    predicted.write(path, table)
+    say(f"predictions: {path}")
 
 
 # Verbs
@@ -307,17 +324,7 @@ def predict(work, photos, paths):
       mlob predict a.jpg b.jpg
       mlob predict --photos holiday/ > labels.txt
     """
-    from mlob.predictions import photos as new
-
-    make_ensemble(work)
-    found = new.find([*paths, *([pathlib.Path(photos)] if photos else [])])
-    if work.is_dry:
-        return say(f"predict: {len(found)} photos")
-    predicted = new.predict(found, work.run("ensemble"), new_members(work), work.dataset.labels)
-    table = work.run("predict") / "predictions.csv"
-    new.write(table, predicted)
-    click.echo(new.text(predicted))
-    say(f"{table}: {len(found):,} photos")
+    make_predictions(work, [*paths, *([pathlib.Path(photos)] if photos else [])])
 
 
 def main():

@@ -32,11 +32,15 @@ def atomic(path):
         _flush(path.parent)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise InputError(f"The disk is full: {path} was not written and nothing half-written stays. Free some space, "
-                             "or move the folder with FEATURES= or RUNS=, and run the same command again.") from error
+            raise InputError(
+                f"The disk is full: {path} was not written and nothing half-written stays. Free some space, "
+                "or move the folder with FEATURES= or RUNS=, and run the same command again."
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise InputError(f"{path} cannot be written ({error.strerror}): give write permission, or name another "
-                             "folder with FEATURES= or RUNS=.") from error
+            raise InputError(
+                f"{path} cannot be written ({error.strerror}): give write permission, or name another "
+                "folder with FEATURES= or RUNS=."
+            ) from error
         raise
     finally:
         _remove(part)
@@ -61,10 +65,10 @@ def read_json(path):
     """
     path = pathlib.Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not whole JSON ({error}): copy or download it again.") from error
 
 
@@ -72,20 +76,24 @@ def digest(*parts):
     """SHA-256 (hexadecimal) over byte strings, texts and arrays, each framed by its length, type and shape."""
     state = hashlib.sha256()
     for part in parts:
-        if isinstance(part, str):
-            part = part.encode("utf-8")
-        if not isinstance(part, bytes):  # a NumPy array
-            state.update(f"{part.dtype.str}{part.shape}".encode())
-            part = memoryview(part if part.flags.c_contiguous else part.copy()).cast("B") if part.size else b""
-        state.update(len(part).to_bytes(8, "little"))
-        state.update(part)
+        kind, data = _typed(part)
+        state.update(kind + len(data).to_bytes(8, "little"))
+        state.update(data)
     return state.hexdigest()
+
+
+def _typed(part):
+    """Give the type and shape of an array (nothing, of bytes and texts), and the bytes of any part."""
+    if isinstance(part, str | bytes):
+        return b"", part.encode("utf-8") if isinstance(part, str) else part
+    data = memoryview(part if part.flags.c_contiguous else part.copy()).cast("B") if part.size else b""
+    return f"{part.dtype.str}{part.shape}".encode(), data
 
 
 def remove_stale_parts(folder):
     """Remove the part files that killed processes of this machine left in `folder`."""
     for part in pathlib.Path(folder).glob(f".*.{socket.gethostname()}.*.part*"):
-        if not _alive(int(part.name.split(".part")[0].rsplit(".", 1)[1])):
+        if not _alive(int(part.name.rsplit(".part", 1)[0].rsplit(".", 1)[1])):
             _remove(part)
 
 
@@ -111,4 +119,3 @@ def _flush(path):
         os.fsync(handle)
     finally:
         os.close(handle)
-

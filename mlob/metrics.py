@@ -25,14 +25,14 @@ def image_f1(targets, predicted):
 
 def precision(targets, predicted):
     """Share of the predicted labels that are right, all decisions pooled."""
-    hits, calls, _ = counts(targets, predicted)
-    return float(ratio(hits, calls))
+    true_positives, predicted_positives, _ = counts(targets, predicted)
+    return float(ratio(true_positives, predicted_positives))
 
 
 def recall(targets, predicted):
     """Share of the true labels that are predicted, all decisions pooled."""
-    hits, _, positives = counts(targets, predicted)
-    return float(ratio(hits, positives))
+    true_positives, _, positives = counts(targets, predicted)
+    return float(ratio(true_positives, positives))
 
 
 def accuracy(targets, predicted):
@@ -56,24 +56,25 @@ def highest_micro_f1(targets, probabilities):
     """Micro-F1 at the one threshold that is best for just these photos: to watch training, not to report."""
     scores = np.ravel(probabilities)
     order = np.argsort(-scores, kind="stable")
-    hits = np.cumsum(np.ravel(targets)[order], dtype=np.int64)
+    true_positives = np.cumsum(np.ravel(targets)[order], dtype=np.int64)
     last = np.append(np.diff(scores[order]) != 0, True)  # a cut lies between two scores
-    return float(f1(hits, np.arange(1, len(hits) + 1), hits[-1])[last].max())
+    predicted_positives = np.arange(1, len(order) + 1)
+    return float(f1(true_positives, predicted_positives, true_positives[-1])[last].max())
 
 
 def counts(targets, predicted, axis=None):
-    """Hits (right calls), calls (predicted labels) and positives (true labels), integers.
+    """True positives, predicted positives and positives (labels that are both, predicted, true), integers.
 
     They are totals over the whole array, or with axis=0 one number a label (labels,), with axis=1 one a photo
-    (n,). False positives are calls - hits; false negatives are positives - hits.
+    (n,). The rest of the predicted positives are false positives; the rest of the positives, false negatives.
     """
     targets, predicted = np.asarray(targets, bool), np.asarray(predicted, bool)
     return tuple(np.count_nonzero(marks, axis=axis) for marks in (targets & predicted, predicted, targets))
 
 
-def f1(hits, calls, positives):
-    """2 hits / (calls + positives), of numbers or arrays; 0 where nothing is true and nothing called."""
-    return ratio(2 * np.asarray(hits), calls + np.asarray(positives))
+def f1(true_positives, predicted_positives, positives):
+    """2 true positives / (predicted positives + positives), of numbers or arrays; 0 where all of them are 0."""
+    return ratio(2 * np.asarray(true_positives), predicted_positives + np.asarray(positives))
 
 
 def ratio(numerator, denominator):
@@ -86,6 +87,6 @@ def _average_precision(column, scores):
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)  # of the rows of one score
     steps = np.flatnonzero(last)
-    hits = np.cumsum(column[order])[steps]
-    gained = np.diff(hits, prepend=0)
-    return ratio(np.sum(gained * hits / (steps + 1)), hits[-1])
+    true_positives = np.cumsum(column[order])[steps]
+    gained = np.diff(true_positives, prepend=0)
+    return ratio(np.sum(gained * true_positives / (steps + 1)), true_positives[-1])

@@ -31,8 +31,12 @@ def _rich_bar(description, total, unit):
     from rich.console import Console
 
     columns = (
-        progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn(),
-        progress.TextColumn("{task.fields[rate]}"), progress.TimeRemainingColumn(), progress.TextColumn("{task.fields[note]}"),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]}"),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[note]}"),
     )
     with progress.Progress(*columns, console=Console(stderr=True)) as shown:
         task = shown.add_task(description, total=total, rate="", note="")
@@ -56,7 +60,8 @@ def _plain(description, total, unit):
         if now - last < SECONDS_BETWEEN_LINES and done < total:
             return
         last = now
-        rate = done / max(now - started, 1e-9)
-        say(f"{description}: {done:,}/{total:,} {unit}, {rate:,.1f} {unit}/s, {(total - done) / rate:,.0f} s left {note}".rstrip())
+        rate = max(done, 1) / max(now - started, 1e-9)
+        pace = f"{rate:,.1f} {unit}/s, {(total - done) / rate:,.0f} s left"
+        say(f"{description}: {done:,}/{total:,} {unit}, {pace} {note}".rstrip())
 
     return advance

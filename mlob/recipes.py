@@ -6,6 +6,7 @@ A recipe file states what differs from the defaults here; a variant is `dataclas
 import dataclasses
 import difflib
 import math
+import operator
 import pathlib
 import re
 import runpy
@@ -73,7 +74,8 @@ class Training:
         optimizer: "adamw" or "sgd".
         learning_rate, weight_decay, momentum, nesterov: of that optimizer; the last two are SGD's.
         nadam_epochs: epochs of Nadam with Keras's defaults before the optimizer takes over.
-        schedule: "cosine" to zero over all epochs, or "plateau" (a fifth after three epochs without gain of the dev loss).
+        schedule: "cosine" to zero over all epochs, or "plateau" (a fifth after three epochs without gain of the dev
+            loss).
         epochs: at most; 0 takes `epochs_for` the number of rows.
         batch: rows a step.
         patience: epochs without gain of the dev loss after which training stops and the best weights are taken; 0 runs
@@ -142,9 +144,7 @@ class Suite:
 
 
 # Team MLoB's head and its training (seed 001): Nadam for an epoch, then SGD until the dev loss stands still.
-MLP = Head(
-    units=(1024, 512, 256), batch_norm=True, signed_sqrt=False, standardise=False, dropout=0.0, prior_bias=False
-)
+MLP = Head(units=(1024, 512, 256), batch_norm=True, signed_sqrt=False, standardise=False, dropout=0.0, prior_bias=False)
 MLP_TRAINING = Training(
     optimizer="sgd",
     learning_rate=1e-2,
@@ -184,15 +184,17 @@ def load(path, known):
     if not path.is_file():
         raise InputError(f"There is no {path}{nearest(path.stem, known)}")
     recipe = runpy.run_path(str(path)).get("recipe")
-    if not dataclasses.is_dataclass(recipe):
-        raise InputError(f"{path} defines no recipe: expected `recipe = FeatureSet(...)`, Experiment(...) or Suite(...).")
+    if not dataclasses.is_dataclass(recipe) or isinstance(recipe, type):
+        raise InputError(
+            f"{path} defines no recipe: expected `recipe = FeatureSet(...)`, Experiment(...) or Suite(...)."
+        )
     return recipe
 
 
 def nearest(name, known):
     """End a sentence about an unknown name with the nearest known names, or with all of them."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    return f". Did you mean {' or '.join(close)}?" if close else f"; there are: {', '.join(sorted(known))}."
+    return f". Did you mean {' or '.join(close)}?" if close else f"; there are: {', '.join(sorted(known)) or 'none'}."
 
 
 def parse(text):
@@ -211,12 +213,13 @@ def parse(text):
     pairs = {kind: [] for kind in (FeatureSet, Experiment, Suite)}
     for pair in re.split(r",(?=\s*[A-Za-z_][\w.]*\s*=)", text or ""):
         field, equals, value = (part.strip() for part in pair.partition("="))
-        if not field:
+        if not pair.strip():
             continue
-        if not equals:
+        if not (field and equals):
             raise InputError(f"SET: expected field=value, found {pair!r}.")
         if field not in owners:
-            raise InputError(f"SET: no recipe has a field {field!r}{nearest(field, owners)}")
+            alike = [owner for owner in owners if owner.split(".")[-1] == field.split(".")[-1]]
+            raise InputError(f"SET: no recipe has a field {field!r}{nearest(field, alike or owners)}")
         pairs[owners[field]].append((field.removeprefix("features."), value))
     return pairs
 
@@ -235,14 +238,15 @@ def override(recipe, pairs):
         return recipe
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     base = OmegaConf.structured(recipe)
     for field, value in pairs:
         try:
-            if "${" in value:
+            if "${" in value or "???" in value:  # OmegaConf's signs for another field's value, and for none
                 raise InputError(f"SET: {field}={value!r}: expected a plain value.")
             base = OmegaConf.merge(base, OmegaConf.from_dotlist([f"{field}={value}"]))
-        except OmegaConfBaseException as error:
+        except (OmegaConfBaseException, YAMLError, TypeError) as error:
             raise InputError(f"SET: {field}={value!r}: {str(error).splitlines()[0]}") from error
     return _checked(OmegaConf.to_object(base))
 
@@ -266,11 +270,8 @@ def _owners():
 def _checked(recipe):
     """Refuse what a type alone lets through."""
     for name in fields(recipe):
-        value = recipe
-        for part in name.split("."):
-            value = getattr(value, part)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"SET: {name} is {value}; expected a finite number.")
-        if isinstance(value, (int, float)) and value < 0:
-            raise InputError(f"SET: {name} is {value}; expected zero or more.")
+        value = operator.attrgetter(name)(recipe)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, (int, float)) and not (math.isfinite(number) and number >= 0):
+                raise InputError(f"SET: {name} is {value}; expected a finite number, zero or more.")
     return recipe

@@ -8,6 +8,6 @@ from mlob.recipes import Suite
 
 recipe = Suite(
     data="data/fashion-products",
-    members=("densenet169", "xception", "resnet50", "inception_v3", "efficientnet_lite0", "side_by_side"),
+    members=("densenet169", "xception", "resnet50", "efficientnet_lite0", "mobilenet", "side_by_side"),
     rows=("mlp", "linear"),
 )

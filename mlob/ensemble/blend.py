@@ -52,6 +52,6 @@ def best_constant(targets):
     It is the k commonest labels for the best k; of equally good k the smallest.
     """
     frequency = np.count_nonzero(targets, axis=0)
-    hits = np.cumsum(np.append(0, np.sort(frequency)[::-1]))
-    calls = len(targets) * np.arange(len(hits))
-    return commonest(frequency, np.argmax(f1(hits, calls, frequency.sum())))
+    true_positives = np.cumsum(np.append(0, np.sort(frequency)[::-1]))
+    predicted_positives = len(targets) * np.arange(len(true_positives))
+    return commonest(frequency, np.argmax(f1(true_positives, predicted_positives, frequency.sum())))

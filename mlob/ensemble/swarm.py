@@ -81,8 +81,8 @@ def _fitness(members, targets):
     positives, negatives = cells[:, seen & positive], cells[:, seen & ~positive]
 
     def fitness(weights):
-        hits, false = _at_least(weights, positives), _at_least(weights, negatives)
-        return f1(hits, hits + false, np.count_nonzero(positive)).max(axis=1)
+        true_positives, false_positives = _at_least(weights, positives), _at_least(weights, negatives)
+        return f1(true_positives, true_positives + false_positives, np.count_nonzero(positive)).max(axis=1)
 
     return fitness
 

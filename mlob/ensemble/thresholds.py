@@ -26,8 +26,8 @@ def best_global(targets, probabilities):
     It lies midway between the lowest probability it admits and the next one below. Of equally good cuts the
     lowest is taken. Without any positive it lies above every probability.
     """
-    thresholds, hits, calls = _cuts(np.ravel(targets), np.ravel(probabilities))
-    return float(thresholds[np.argmax(f1(hits, calls, np.count_nonzero(targets)))])
+    thresholds, true_positives, predicted_positives = _cuts(np.ravel(targets), np.ravel(probabilities))
+    return float(thresholds[np.argmax(f1(true_positives, predicted_positives, np.count_nonzero(targets)))])
 
 
 def best_per_label(targets, probabilities):
@@ -36,8 +36,8 @@ def best_per_label(targets, probabilities):
     Coordinate ascent (Fan and Lin 2007, "A study on threshold selection for multi-label classification"):
     from the best global threshold, each label in turn takes its best cut given what the others decide, until
     a whole round gains nothing. No set of thresholds does better on these photos: where no label alone can
-    gain, each one maximises hits - F1/2 * calls, hence so does their sum, which is the optimality condition
-    of a ratio (Dinkelbach 1967).
+    gain, each one maximises true positives - F1/2 * predicted positives, hence so does their sum, which is
+    the optimality condition of a ratio (Dinkelbach 1967).
 
     A label moves only for a gain, and of equally good cuts takes the one nearest to the global threshold:
     with few positives a label's own optimum is mostly chance, and the global threshold rests on all of them.
@@ -46,34 +46,34 @@ def best_per_label(targets, probabilities):
     thresholds = np.full(np.shape(targets)[1], shared, np.float32)
     columns = zip(np.transpose(targets), np.transpose(probabilities), strict=True)
     cuts = [_cuts(*column) for column in columns]
-    hits, calls, positives = counts(targets, decide(probabilities, shared), axis=0)
-    before, now = -1, f1(hits.sum(), calls.sum(), positives.sum())
+    true_positives, predicted_positives, positives = counts(targets, decide(probabilities, shared), axis=0)
+    before, now = -1, f1(true_positives.sum(), predicted_positives.sum(), positives.sum())
     while now > before:
         before = now
-        for label, (own_thresholds, own_hits, own_calls) in enumerate(cuts):
-            all_hits = hits.sum() - hits[label] + own_hits
-            all_calls = calls.sum() - calls[label] + own_calls
-            scores = f1(all_hits, all_calls, positives.sum())
+        for label, (own_thresholds, own_true, own_predicted) in enumerate(cuts):
+            all_true = true_positives.sum() - true_positives[label] + own_true
+            all_predicted = predicted_positives.sum() - predicted_positives[label] + own_predicted
+            scores = f1(all_true, all_predicted, positives.sum())
             if scores.max() > now:
                 best = np.flatnonzero(scores == scores.max())
                 best = best[np.abs(own_thresholds[best] - shared).argmin()]
                 thresholds[label], now = own_thresholds[best], scores[best]
-                hits[label], calls[label] = own_hits[best], own_calls[best]
+                true_positives[label], predicted_positives[label] = own_true[best], own_predicted[best]
     return thresholds
 
 
 def _cuts(targets, scores):
-    """Thresholds worth trying on one column (n,), rising, with the hits and the calls of each.
+    """Thresholds worth trying on one column (n,), rising, with the true and the predicted positives of each.
 
     The lowest score that a cut admits is a positive's: one that stops at a negative is beaten by the next
-    higher cut, with as many hits and fewer calls. The last cut admits nobody.
+    higher cut, with as many true positives and fewer predicted ones. The last cut admits nobody.
     """
     scores = np.asarray(scores, np.float32)
     positives, everyone = np.sort(scores[np.asarray(targets, bool)]), np.sort(scores)
     admitted = np.append(np.unique(positives), ABOVE)
     first = np.searchsorted(everyone, admitted)
-    hits = positives.size - np.searchsorted(positives, admitted)
+    true_positives = positives.size - np.searchsorted(positives, admitted)
     refused = np.append(np.float32(0), everyone)[first]  # the next score below, 0 below the lowest
     middle = (refused + admitted) / 2
     # Between neighbouring float32 numbers there is no middle, and it rounds to either of them.
-    return np.where(middle > refused, middle, admitted), hits, everyone.size - first
+    return np.where(middle > refused, middle, admitted), true_positives, everyone.size - first

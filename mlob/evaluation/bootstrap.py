@@ -28,9 +28,9 @@ def macro_f1_interval(targets, predicted, *, draws=1000, seed=0, level=0.95):
     figure is added to the interval, which then says where the figure of n other photos would lie.
     """
     targets, predicted = np.asarray(targets, bool), np.asarray(predicted, bool)
-    hits, sums = (targets & predicted).astype(np.float32), targets.astype(np.float32) + predicted
+    both, sums = (targets & predicted).astype(np.float32), targets.astype(np.float32) + predicted
     blocks = resamples(len(targets), draws, seed)
-    drawn = np.concatenate([ratio(2 * (times @ hits), times @ sums).mean(axis=1) for times in blocks])
+    drawn = np.concatenate([ratio(2 * (times @ both), times @ sums).mean(axis=1) for times in blocks])
     return _interval(drawn + macro_f1(targets, predicted) - drawn.mean(), level)
 
 

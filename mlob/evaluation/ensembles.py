@@ -52,6 +52,7 @@ def make(suite, dataset, runs, folder, recipe):
     chosen = choose(judged)
     decision, held, _ = judged[chosen]
     decided = {split: held if split == "validation" else decision(stack) for split, stack in stacks.items()}
+    (folder / "ensemble.json").unlink(missing_ok=True)  # it says that the predictions beside it are its own
     tables.write(folder / "predictions.h5", {
         split: tables.Table(dataset[split].ids, decision.probabilities(stack), decided[split])
         for split, stack in stacks.items()
@@ -60,7 +61,7 @@ def make(suite, dataset, runs, folder, recipe):
         "suite": suite,
         "members": list(runs),
         "chosen": {"method": ", ".join(chosen), "why": f"it has the highest cross-fitted micro-F1 of {len(judged) - 1} methods "
-                   "on validation; picking the highest flatters the figure by a little."},
+                   "on validation; picking the highest flatters the figure by a little"},
         "decision": _to_json(decision, runs),
         "methods": _rows(judged, runs),
         "folds": recipe.folds,

@@ -50,10 +50,11 @@ def figures(targets, cross_fitted, in_sample, recipe):
 
 def by_label(labels, train_targets, targets, predicted):
     """Give one dict a label: id, name, group, photos in train and validation, and F1, precision, recall of `predicted`."""
-    hits, called, positives = counts(targets, predicted, axis=0)
+    true_positives, predicted_positives, positives = counts(targets, predicted, axis=0)
     columns = zip(
         labels.ids, labels.names, labels.groups, train_targets.sum(axis=0).tolist(), positives.tolist(),
-        f1(hits, called, positives).tolist(), ratio(hits, called).tolist(), ratio(hits, positives).tolist(), strict=True,
+        f1(true_positives, predicted_positives, positives).tolist(),
+        ratio(true_positives, predicted_positives).tolist(), ratio(true_positives, positives).tolist(), strict=True,
     )
     keys = ("id", "name", "group", "train", "validation", "f1", "precision", "recall")
     return [dict(zip(keys, column, strict=True)) for column in columns]

@@ -70,6 +70,7 @@ def make(name, experiment, dataset, stores, folder, recipe):
     validation = labelled_validation(dataset)
     rows = {split: _rows(dataset[split], stores) for split in dataset.splits}
     train, dev = batches.train_and_dev(rows["train"], experiment.training.limit)
+    (folder / "result.json").unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     head = _trained(experiment, train, dev, name, folder)
     shares = train.targets.mean(axis=0)
     found = {

@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import dataclasses
+import json
 import os
 import pathlib
 import time
@@ -12,7 +13,7 @@ import numpy as np
 from mlob.data import images
 from mlob.errors import InputError
 from mlob.features import backbones, runtimes, store, weights
-from mlob.files import read_json, remove_stale_parts, write_json
+from mlob.files import digest, read_json, remove_stale_parts, write_json
 from mlob.machine import load_keras, processor
 from mlob.progress import bar, say
 
@@ -73,6 +74,7 @@ def plan(features, dataset, folder, given=None):
     Raises:
         InputError: a shard of another fingerprint or of other photos; weights that are not there.
     """
+    remove_stale_parts(folder)
     found = store.any_fingerprint(folder)
     source = weights.at_hand(features, given)
     if source is None and found and found["weights"] == weights.random().digest:
@@ -118,6 +120,8 @@ def extract(features, dataset, folder, *, given=None, random_fallback=False, nam
     if missing.jobs:
         load_keras()
         source = missing.source or _downloaded(features, random_fallback)
+        if missing.found:
+            store.check(next(folder.glob("*/[0-9]*.h5")), {"weights": source.digest}, missing.found)
         model = backbones.extractor(weights.network(features, source), features)
         choice = _choice(features, model, missing, dataset)
         say(f"{name}: {missing.photos:,} photos through {features.backbone} on {source.kind} weights, "
@@ -134,24 +138,49 @@ def extract(features, dataset, folder, *, given=None, random_fallback=False, nam
             store.write_virtual(folder / split)
 
 
-def extractor_like(features, found, given=None):
-    """Rebuild the extractor that made a store, to extract further photos with it.
+def extract_new(features, found, photos, folder, given=None, name=""):
+    """Give the features of photos outside of any data set, extracting those that were never seen before.
+
+    Photos go by the digest of their bytes, so that one that was renamed or moved is known again.
 
     Args:
         features: the feature set.
-        found: the store's fingerprint.
+        found: fingerprint of the store that the models were trained on; these photos are extracted alike.
+        photos: {digest text: path}.
+        folder: where the features of such photos are kept, a folder of this feature set.
         given: WEIGHTS=.
+        name: of the feature set, for the terminal.
 
     Returns:
-        The function from uint8 photos to float32 features.
+        ({digest text: float16 (d,)}, {digest text: why it cannot be read}).
 
     Raises:
-        InputError: the weights are not at hand, or are others.
+        InputError: the weights are not at hand, or are others than the store's.
     """
+    folder = folder / digest(json.dumps(found, sort_keys=True))[:16]
+    shards = [store.read(path) for path in sorted(folder.glob("[0-9]*.h5"))]
+    known = {photo for shard in shards for photo in (*shard.ids, *shard.failures)}
+    new = {photo: path for photo, path in photos.items() if photo not in known}
+    if new:
+        load_keras()
+        run = _extractor_like(features, found, given)
+        with bar(name, len(new)) as advance:
+            for ids in store.slices(list(new)):
+                shard = slice_features(ids, [new[photo] for photo in ids], run, found["size"], advance)
+                store.write(store.shard_path(folder, len(shards)), shard, found)
+                shards.append(shard)
+    rows = {photo: row for shard in shards for photo, row in zip(shard.ids, shard.features, strict=True)}
+    return rows, {photo: reason for shard in shards for photo, reason in shard.failures.items()}
+
+
+def _extractor_like(features, found, given):
+    """Build again the extractor that made a store."""
     is_random = found["weights"] == weights.random().digest
     source = weights.random() if is_random else weights.at_hand(features, given) or weights.download(features)
     choice = runtimes.Choice(found["runtime"], found["precision"])
-    store.check(pathlib.Path(f"the store of {features.backbone}"), fingerprint(features, source, choice), found)
+    if source.digest != found["weights"]:
+        raise InputError(f"The models were trained on features of other weights of {features.backbone} than {source.kind}: "
+                         "name theirs with WEIGHTS=.")
     return runtimes.run(choice, backbones.extractor(weights.network(features, source), features))
 
 
@@ -169,13 +198,13 @@ def slice_features(ids, photos, run, size, advance=lambda count: None):
     kept, digests, failures = [], [], {}
 
     def readable():
-        for name, (digest, pixels) in zip(ids, _ahead(lambda path: _photo(path, size), photos), strict=True):
+        for name, (number, pixels) in zip(ids, _ahead(lambda path: _photo(path, size), photos), strict=True):
             advance(1)
             if isinstance(pixels, str):
                 failures[name] = pixels
             else:
                 kept.append(name)
-                digests.append(digest)
+                digests.append(number)
                 yield pixels
 
     features = run(readable())
@@ -197,6 +226,8 @@ def _missing(dataset, split, folder):
     """List the shards that are not there, or hold a photo as missing whose file has come since."""
     remove_stale_parts(folder)
     ids, photos = dataset[split].ids, dataset.photos(split)
+    if not ids:
+        raise InputError(f"The {split} split of {dataset.folder} lists no photos: list some, or remove {split}.json.")
     if not any(photos):
         raise InputError(f"None of the {len(ids):,} {split} photos lies in {dataset.folder} (looked for "
                          f"images/{split}/{ids[0]}.jpg, images/{ids[0]}.jpg and the relative url): put them there.")

@@ -2,6 +2,7 @@
 
 A shard holds `ids`, `features` (float16, contiguous), `digests` (of each photo's bytes), `failed_ids` and
 `failed_reasons`, and two attributes: `fingerprint` (all that shaped the features, JSON) and `checksum` (over all of it).
+HDF5 guards its own structures since file format 1.10, but not its heaps: text is of fixed length, which needs no heap.
 """
 
 import contextlib
@@ -16,7 +17,9 @@ from mlob.errors import InputError
 from mlob.files import atomic, digest
 
 SLICE = 4096
-TEXT = h5py.string_dtype("utf-8")
+UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py makes of bytes that it cannot read
+MADE_ANEW = "remove the file and run the same command again, which makes it anew."
+FORMAT = "v110"  # older ones let a flipped byte crash the process that reads it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +52,14 @@ def shard_path(folder, number):
 def write(path, shard, fingerprint):
     """Write one shard, atomically; equal content gives equal bytes."""
     text = json.dumps(fingerprint, sort_keys=True)
-    with atomic(path) as part, _writing(path), h5py.File(part, "w") as file:
-        file.create_dataset("ids", data=list(shard.ids), dtype=TEXT, shape=(len(shard.ids),))
-        file.create_dataset("features", data=shard.features)
-        file.create_dataset("digests", data=shard.digests)
-        file.create_dataset("failed_ids", data=list(shard.failures), dtype=TEXT, shape=(len(shard.failures),))
-        file.create_dataset("failed_reasons", data=list(shard.failures.values()), dtype=TEXT, shape=(len(shard.failures),))
-        file.attrs["fingerprint"] = text
-        file.attrs["checksum"] = _checksum(shard, text)
+    with writing(path) as file:
+        file["ids"] = text_array(shard.ids)
+        file["features"] = shard.features
+        file["digests"] = shard.digests
+        file["failed_ids"] = text_array(shard.failures)
+        file["failed_reasons"] = text_array(shard.failures.values())
+        file.attrs["fingerprint"] = np.bytes_(text)
+        file.attrs["checksum"] = np.bytes_(_checksum(shard, text))
 
 
 def read(path):
@@ -67,7 +70,7 @@ def read(path):
     """
     with _reading(path) as file:
         shard = _shard(file)
-        if file.attrs["checksum"] != _checksum(shard, file.attrs["fingerprint"]):
+        if _attribute(file, "checksum") != _checksum(shard, _attribute(file, "fingerprint")):
             raise InputError(_damaged(path, "its checksum is not that of its content"))
     return shard
 
@@ -75,7 +78,7 @@ def read(path):
 def header(path):
     """Read the fingerprint of a shard, and the ids of its slice: those with features and those that failed."""
     with _reading(path) as file:
-        fingerprint = json.loads(file.attrs["fingerprint"])
+        fingerprint = json.loads(_attribute(file, "fingerprint"))
         return fingerprint, {*_texts(file["ids"]), *_texts(file["failed_ids"])}
 
 
@@ -122,6 +125,15 @@ def read_split(folder, ids, fingerprint=None):
     return _joined(shards)
 
 
+def read_photos(folder, ids):
+    """Read what a split's shards tell of its photos, without the features: a `Shard` of features (n, 0)."""
+    shards = []
+    for number, _ in enumerate(slices(ids)):
+        with _reading(shard_path(folder, number)) as file:
+            shards.append(_shard(file, columns=0))
+    return _joined(shards)
+
+
 def check(path, expected, found):
     """Compare fingerprints.
 
@@ -155,11 +167,12 @@ def write_virtual(folder):
     """Lay one virtual data set over a split's shards, beside the folder: <split>.h5, for h5py, pandas or anyone."""
     paths = sorted(folder.glob("[0-9]*.h5"))
     target = folder.with_suffix(".h5")
-    with atomic(target) as part, _writing(target), h5py.File(part, "w") as file:
+    with writing(target) as file:
         for name in ("ids", "features", "digests", "failed_ids", "failed_reasons"):
             sources = [_source(path, name, folder.name) for path in paths]
             rows = sum(source.shape[0] for source in sources)
-            layout = h5py.VirtualLayout((rows, *sources[0].shape[1:]), sources[0].dtype)
+            widest = max((source.dtype for source in sources), key=lambda kind: kind.itemsize)
+            layout = h5py.VirtualLayout((rows, *sources[0].shape[1:]), widest)
             start = 0
             for source in sources:
                 layout[start : start + source.shape[0]] = source
@@ -179,41 +192,56 @@ def arrays_of(path):
         if isinstance(item, h5py.Dataset):
             arrays[name] = item[()]
 
-    with _reading(path) as file:
+    with _reading(path, mend="copy or download it again.") as file:
         file.visititems(keep)
     return arrays
 
 
 @contextlib.contextmanager
-def _writing(path):
-    """Make a full disk, of which h5py tells in RuntimeErrors as well, the OSError that `atomic` explains."""
-    try:
-        yield
-    except (RuntimeError, OSError) as error:
-        if "No space left" in str(error):
-            raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
-        raise
+def writing(path):
+    """Give an HDF5 file to write, whole or absent.
+
+    A full disk, of which h5py tells in RuntimeErrors as well, becomes the OSError that `atomic` explains.
+    """
+    with atomic(path) as part:
+        try:
+            with h5py.File(part, "w", libver=FORMAT) as file:
+                yield file
+        except (RuntimeError, OSError) as error:
+            if "No space left" in str(error):
+                raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
+            raise
+
+
+def text_array(texts):
+    """Give texts as UTF-8 of one length, the form in which HDF5 keeps them outside of its heaps."""
+    encoded = [text.encode("utf-8") for text in texts]
+    return np.array(encoded, h5py.string_dtype("utf-8", max(map(len, encoded), default=0) or 1))
 
 
 @contextlib.contextmanager
-def _reading(path):
+def _reading(path, mend=MADE_ANEW):
     """Open a file for reading; whatever h5py finds wrong with its bytes becomes one sentence."""
     try:
         with h5py.File(path, "r") as file:
             yield file
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing: run `make features`.") from error
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise InputError(_damaged(path, f"not whole HDF5: {str(error).splitlines()[0][:80]}")) from error
+    except UNREADABLE as error:
+        raise InputError(_damaged(path, f"not whole HDF5: {str(error).splitlines()[0][:80]}", mend)) from error
 
 
-def _damaged(path, what):
-    return f"{path} is damaged ({what}): remove the file and run the same command again, which makes it anew."
+def _damaged(path, what, mend=MADE_ANEW):
+    return f"{path} is damaged ({what}): {mend}"
 
 
-def _shard(file):
+def _shard(file, columns=None):
     failed = dict(zip(_texts(file["failed_ids"]), _texts(file["failed_reasons"]), strict=True))
-    return Shard(_texts(file["ids"]), file["features"][()], file["digests"][()], failed)
+    return Shard(_texts(file["ids"]), file["features"][:, :columns], file["digests"][()], failed)
+
+
+def _attribute(file, name):
+    return np.array(file.attrs[name], "S").item().decode("ascii")
 
 
 def _texts(dataset):

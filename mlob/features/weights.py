@@ -10,6 +10,7 @@ import importlib.util
 import io
 import os
 import pathlib
+import shutil
 import socket
 import tempfile
 
@@ -93,16 +94,21 @@ def package_weights():
 def download(features):
     """Download Keras's ImageNet weights into Keras's own cache, whole or not at all.
 
-    The file lands in a folder of its own and is renamed; a lock keeps two processes from downloading it twice.
+    The file lands in a folder of its own and is renamed; a lock keeps two processes from downloading it twice, and
+    whoever holds it clears away what killed ones left.
 
     Raises:
         Unreachable: the host does not answer, or the bytes are not the published ones.
     """
     backbone, cached = backbones.find(features), _cache_path(features)
     cached.parent.mkdir(parents=True, exist_ok=True)
-    with _lock(cached), tempfile.TemporaryDirectory(dir=cached.parent, prefix=".part-") as part, _connect_timeout():
+    parts = f".{cached.name}.part-"
+    with _lock(cached), _connect_timeout():
+        for stale in cached.parent.glob(f"{parts}*"):
+            shutil.rmtree(stale)
         if not cached.is_file():
-            os.replace(_fetch(backbone, part), cached)
+            with tempfile.TemporaryDirectory(dir=cached.parent, prefix=parts) as part:
+                os.replace(_fetch(backbone, part), cached)
     return _source("imagenet", cached)
 
 

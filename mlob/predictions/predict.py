@@ -1,7 +1,8 @@
-"""From rows with features to a table over all photos of a split."""
+"""From features to probabilities: over all photos of a split, and for photos outside of any data set."""
 
 import numpy as np
 
+from mlob import machine
 from mlob.predictions.table import Table
 
 
@@ -18,3 +19,24 @@ def table(split, rows, probabilities, shares):
     place = {name: row for row, name in enumerate(split.ids)}
     full[[place[name] for name in rows.ids]] = probabilities
     return Table(split.ids, full)
+
+
+def members(models, features):
+    """Give every member's probabilities for new photos.
+
+    Args:
+        models: {member: (runs/<suite>/<member>, names of the stores that it reads)}.
+        features: {store name: float16 (n, d)}.
+
+    Returns:
+        float32 (members, n, labels).
+    """
+    machine.load_keras()
+    import keras
+
+    from mlob.training import fit
+
+    return np.stack([
+        fit.predict(keras.saving.load_model(folder / "head.keras"), np.concatenate([features[name] for name in stores], axis=1))
+        for folder, stores in models.values()
+    ])

@@ -7,9 +7,7 @@ import h5py
 import numpy as np
 
 from mlob.errors import InputError
-from mlob.files import atomic
-
-TEXT = h5py.string_dtype("utf-8")
+from mlob.features import store
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +33,14 @@ def write(path, tables, **attributes):
         tables: {split: Table}.
         attributes: labels, recipe, seed, fingerprint: kept as JSON.
     """
-    with atomic(path) as part, h5py.File(part, "w") as file:
+    with store.writing(path) as file:
         for split, table in tables.items():
-            file.create_dataset(f"{split}/ids", data=list(table.ids), dtype=TEXT)
-            file.create_dataset(f"{split}/probabilities", data=table.probabilities.astype(np.float32))
+            file[f"{split}/ids"] = store.text_array(table.ids)
+            file[f"{split}/probabilities"] = table.probabilities.astype(np.float32)
             if table.decided is not None:
-                file.create_dataset(f"{split}/decided", data=table.decided)
+                file[f"{split}/decided"] = table.decided
         for name, value in attributes.items():
-            file.attrs[name] = json.dumps(value)
+            file.attrs[name] = np.bytes_(json.dumps(value))
 
 
 def read(path):
@@ -54,7 +52,7 @@ def read(path):
     try:
         with h5py.File(path, "r") as file:
             tables = {split: _table(group) for split, group in file.items()}
-    except (OSError, KeyError) as error:
+    except store.UNREADABLE as error:
         raise InputError(f"{path} is missing or damaged: remove its folder and run the same command again.") from error
     for split, table in tables.items():
         low, high = table.probabilities.min(initial=0), table.probabilities.max(initial=0)

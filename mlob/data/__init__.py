@@ -1,0 +1,1 @@
+"""Annotations and photos, as they lie on disk."""

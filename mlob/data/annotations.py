@@ -1,0 +1,325 @@
+"""Annotations: one reader for each layout, and the data set that all of them give.
+
+Two layouts are read, told apart by the files in the folder:
+
+- iMaterialist 2018: train.json, validation.json, test.json, and a label map if there is one;
+- one table, photos.csv: columns `image`, `labels` (separated by |) and, optionally, `split`.
+"""
+
+import dataclasses
+import itertools
+import pathlib
+import warnings
+
+import numpy as np
+
+from mlob.data import images, splits
+from mlob.errors import InputError
+from mlob.files import read_json, write_text
+from mlob.labels import Labels
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The photos of one split, in annotation order.
+
+    Attributes:
+        ids: text, unique in the split.
+        urls: where each photo comes from: mirrors, or paths inside the data folder.
+        targets: uint8 (n, labels), or None where the split has no annotations.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    urls: tuple[tuple[str, ...], ...]
+    targets: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """A folder of photos with their labels. `name` is the folder's own name; stores lie under it."""
+
+    name: str
+    folder: pathlib.Path
+    labels: Labels
+    splits: dict[str, Split]
+
+    def __getitem__(self, split):
+        if split not in self.splits:
+            raise InputError(
+                f"{self.folder} has no {split} split (found: {', '.join(self.splits)}): add {split}.json, "
+                "or rows of that split to photos.csv."
+            )
+        return self.splits[split]
+
+    def photos(self, split):
+        """Find the files of a split's photos: a list of paths, None where there is none."""
+        wanted = self[split]
+        return images.locate(self.folder, split, wanted.ids, [_local(urls) for urls in wanted.urls])
+
+
+def read(folder, *, digests=None):
+    """Read the data set in `folder`, whichever of the two layouts it has.
+
+    Args:
+        folder: the data folder.
+        digests: path of a CSV in which the digests of photos are kept between runs, for photos.csv without a split
+            column; None computes them anew.
+
+    Raises:
+        InputError: files missing, truncated or of another layout; ids or labels that cannot be right.
+    """
+    folder = pathlib.Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"The data folder {folder} does not exist: name it with DATA= (--data).")
+    if (folder / "photos.csv").is_file():
+        labels, found = _read_table(folder, digests)
+    elif any((folder / f"{split}.json").is_file() for split in SPLITS):
+        labels, found = _read_imaterialist(folder)
+    else:
+        raise InputError(
+            f"{folder} holds neither photos.csv nor train.json: the README's section on your own photos "
+            "shows both layouts."
+        )
+    return DataSet(folder.resolve().name, folder, labels, found)
+
+
+# iMaterialist 2018
+
+
+def _read_imaterialist(folder):
+    raw = {split: _read_split(folder / f"{split}.json") for split in SPLITS if (folder / f"{split}.json").is_file()}
+    labels = _label_map(folder) or _labels_in(raw.values())
+    found = {}
+    for split, (ids, urls, label_sets) in raw.items():
+        _check_labels(label_sets, labels, folder / f"{split}.json")
+        _check_inside(ids, urls, folder / f"{split}.json")
+        found[split] = Split(split, ids, urls, None if label_sets is None else labels.targets(label_sets))
+    return labels, found
+
+
+def _read_split(path):
+    """Read one JSON file: ids, urls and one set of label ids a photo (None without annotations)."""
+    content = read_json(path)
+    known = content if isinstance(content, dict) else {}
+    records, annotations = known.get("images"), known.get("annotations")
+    if not isinstance(records, list) or not isinstance(annotations, list | None):
+        raise InputError(
+            f'{path} is of another layout: expected {{"images": [{{"imageId", "url"}}], "annotations": '
+            f'[{{"imageId", "labelId"}}]}}, found {_shape(content)}.'
+        )
+    ids = tuple(_id(record, path) for record in records)
+    _check_ids(ids, path)
+    urls = tuple(_urls(record, path) for record in records)
+    return ids, urls, None if annotations is None else _label_sets(ids, annotations, path)
+
+
+def _label_sets(ids, annotations, path):
+    sets = {name: set() for name in ids}
+    for annotation in annotations:
+        name = _id(annotation, path)
+        if name not in sets:
+            raise InputError(
+                f"{path} annotates the image {name!r}, which is not among its images: add the image, or "
+                "remove the annotation."
+            )
+        sets[name].update(_label_numbers(annotation, path))
+    return list(sets.values())
+
+
+def _field(record, names, path):
+    if isinstance(record, dict):
+        for name in names:
+            if name in record:
+                return record[name]
+    raise InputError(f"{path}: expected a field {' or '.join(names)}, found {_shape(record)}.")
+
+
+def _id(record, path):
+    name = _field(record, ("imageId", "image_id", "id"), path)
+    if not isinstance(name, str | int) or isinstance(name, bool):
+        raise InputError(f"{path}: the image id {name!r} is neither text nor a whole number: correct it.")
+    return str(name)
+
+
+def _urls(record, path):
+    url = record.get("url")
+    urls = url if isinstance(url, list) else [] if url is None else [url]
+    if not all(isinstance(one, str) for one in urls):
+        raise InputError(
+            f"{path}: the url of image {_id(record, path)!r} is {url!r}; expected text or a list of texts."
+        )
+    return tuple(urls)
+
+
+def _label_numbers(annotation, path):
+    value = _field(annotation, ("labelId", "label_id"), path)
+    try:
+        return [_whole(label) for label in (value if isinstance(value, list) else [value])]
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: the labels of image {_id(annotation, path)!r} are {value!r}; expected whole numbers."
+        ) from error
+
+
+def _whole(label):
+    if isinstance(label, (float, bool)):
+        raise ValueError(label)
+    return int(label)
+
+
+def _label_map(folder):
+    """Read the label map, the one CSV file whose name holds `label_map`; None where there is none."""
+    paths = sorted(folder.glob("*label_map*.csv"))
+    if not paths:
+        return None
+    table = _csv(paths[0], ("labelId", "labelName"), ("taskId", "taskName"))
+    try:
+        rows = sorted(
+            (int(row.labelId), row.labelName, getattr(row, "taskName", "label")) for row in table.itertuples()
+        )
+    except ValueError as error:
+        raise InputError(f"{paths[0]}: expected whole numbers as labelId ({error}).") from error
+    for (label, *_), (following, *_) in itertools.pairwise(rows):
+        if label == following:
+            raise InputError(f"{paths[0]}: the label {label} stands there twice: remove one of the two.")
+    return _labels(rows)
+
+
+def _labels_in(raw):
+    """Without a label map a label's name is its number."""
+    ids = sorted({label for _, _, label_sets in raw for labels in label_sets or () for label in labels})
+    return _labels((label, str(label), "label") for label in ids)
+
+
+def _labels(rows):
+    return Labels(*zip(*rows, strict=True)) if (rows := list(rows)) else Labels((), (), ())
+
+
+def _shape(content):
+    return f"the keys {', '.join(map(str, content))}" if isinstance(content, dict) else f"a {type(content).__name__}"
+
+
+# One table
+
+
+def _read_table(folder, digests):
+    path = folder / "photos.csv"
+    table = _csv(path, ("image", "labels"), ("split",))
+    _check_ids(tuple(table.image), path, nested=True)
+    _check_inside(table.image, [(image,) for image in table.image], path)
+    names = [[name for part in text.split("|") if (name := part.strip())] for text in table.labels]
+    known = sorted({name for row in names for name in row})
+    labels = _labels((number, name, "label") for number, name in enumerate(known, 1))
+    where = list(table.split) if "split" in table else _drawn_splits(folder, table.image, names, digests)
+    return labels, _split_rows(path, table.image, names, where, labels)
+
+
+def _split_rows(path, ids, names, where, labels):
+    number = dict(zip(labels.names, labels.ids, strict=True))
+    unknown = sorted(set(where) - set(SPLITS))
+    if unknown:
+        raise InputError(f"{path}: the column split holds {unknown[0]!r}; expected {', '.join(SPLITS)}.")
+    found = {}
+    for split in SPLITS:
+        rows = [row for row, place in enumerate(where) if place == split]
+        if rows:
+            targets = labels.targets([{number[name] for name in names[row]} for row in rows])
+            kept = tuple(ids.iloc[rows])
+            found[split] = Split(split, kept, tuple((image,) for image in kept), targets if targets.any() else None)
+    return found
+
+
+def _drawn_splits(folder, ids, names, kept):
+    """Draw splits by the photos' bytes; a photo without labels is one to predict, so it goes to test."""
+    digests = _photo_digests(folder, ids, kept)
+    return [split if row else "test" for split, row in zip(splits.draw(digests), names, strict=True)]
+
+
+def _photo_digests(folder, ids, kept):
+    """Digest each photo's bytes (its name, where it cannot be read), once: `kept` remembers them by size and time."""
+    import pandas as pd
+
+    known = pd.read_csv(kept, dtype=str, index_col="key").digest.to_dict() if kept and kept.is_file() else {}
+    photos = images.locate(folder, "", ids, ids)
+    keys = [_key(name, path) for name, path in zip(ids, photos, strict=True)]
+    digests = [known.get(key) or _photo_digest(name, path) for key, name, path in zip(keys, ids, photos, strict=True)]
+    if kept and not known.keys() >= set(keys):
+        table = pd.DataFrame({"key": keys, "digest": digests})
+        write_text(kept, table.to_csv(index=False))
+    return digests
+
+
+def _key(name, path):
+    status = path.stat() if path else None
+    return f"{name}:{status.st_size}:{status.st_mtime_ns}" if status else f"{name}:none"
+
+
+def _photo_digest(name, path):
+    try:
+        return str(images.content_digest(images.content(path)))
+    except images.Unreadable:
+        return f"unreadable {name}"
+
+
+def _csv(path, needed, optional):
+    """Read a CSV file as text, with the columns that it must have and those that it may have."""
+    import pandas as pd
+
+    wrong = (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError)
+    try:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):  # more values than columns
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+    except wrong as error:
+        raise InputError(
+            f"{path} is no CSV table in UTF-8 ({str(error).strip()}): save it as one; a comma inside a value "
+            "stands between quotes."
+        ) from error
+    if not set(needed) <= set(table.columns):
+        raise InputError(
+            f"{path}: expected the columns {', '.join(needed)} and (if you like) {', '.join(optional)}, found "
+            f"{', '.join(table.columns)}."
+        )
+    return table
+
+
+# What cannot be right
+
+
+def _check_ids(ids, path, *, nested=False):
+    if not ids:
+        raise InputError(f"{path} lists no images: add some, or remove the file.")
+    seen = set()
+    for name in ids:
+        if name in seen:
+            raise InputError(f"{path}: the image {name!r} stands there twice; ids are unique in a split: remove one.")
+        if not name or (not nested and ("/" in name or "\\" in name or name in (".", ".."))):
+            raise InputError(f"{path}: the image id {name!r} is empty or a path; expected a plain name or number.")
+        seen.add(name)
+
+
+def _check_inside(ids, urls, path):
+    for name, mirrors in zip(ids, urls, strict=True):
+        place = pathlib.PurePath(_local(mirrors))
+        if place.is_absolute() or ".." in place.parts or "\\" in str(place):
+            raise InputError(
+                f"{path}: the image {name!r} points to {str(place)!r}, outside of the data folder: expected a "
+                "path inside of it, or a web address."
+            )
+
+
+def _local(mirrors):
+    """The first url that is a path rather than an address; empty where all are addresses."""
+    return next((url for url in mirrors if "://" not in url), "")
+
+
+def _check_labels(label_sets, labels, path):
+    known = set(labels.ids)
+    for found in label_sets or ():
+        if not found <= known:
+            raise InputError(
+                f"{path}: the label {min(found - known)} is not in the label map ({len(labels)} labels): "
+                "correct the annotation, or add the label to the map."
+            )

@@ -1,0 +1,247 @@
+"""Facts of a data set, to read before any figure is believed: sizes, failures, equal photos, shifts."""
+
+import collections
+import itertools
+import statistics
+
+import numpy as np
+
+EXAMPLES = 10  # ids shown of a longer list
+ENDS = 10  # rarest labels, and commonest
+STRONGEST = 20  # labels whose share differs most
+SIGNIFICANCE = 0.01  # of all labels tested together
+
+
+def describe(dataset, shards):
+    """Describe a data set from its annotations and, where there are any, the shards of a feature set.
+
+    Args:
+        dataset: an `annotations.DataSet`.
+        shards: {split: `store.Shard` over the whole split}, for digests and failures. A split that is missing
+            here has `failed` None and takes no part in the comparison of contents.
+
+    Returns:
+        A dict that JSON can hold:
+        - photos, labels (in the label map), labels_used (on any photo);
+        - splits: {split: photos, labelled, unlabelled, labels_used, labels_a_photo {mean, min, max} over all
+          photos of the split (None without annotations), failed {photos, reasons: [{reason, photos, ids}]}};
+        - counts: {split with annotations: photos on which each label occurs, by column};
+        - commonest, rarest: labels that occur, {id, name, group, counts {split: photos}};
+        - unseen: labels that never occur in train (none, where train has no annotations);
+        - equal_between: [{split, other, by "content" or "address", photos of split that are in other, ids}];
+        - equal_within: [{split, photos that repeat an earlier one, ids [[earlier, repeated]]}];
+        - shifted: labels whose share differs between train and validation (`_shifted`), None without both.
+    """
+    counts = {
+        name: split.targets.sum(axis=0, dtype=np.int64) for name, split in dataset.splits.items() if _annotated(split)
+    }
+    total = sum(counts.values(), np.zeros(len(dataset.labels), np.int64))
+    used = [int(column) for column in np.argsort(-total, kind="stable") if total[column]]
+    listed = [_label(dataset.labels, column, counts) for column in used]
+    return {
+        "photos": sum(len(split.ids) for split in dataset.splits.values()),
+        "labels": len(dataset.labels),
+        "labels_used": len(used),
+        "splits": {name: _split(split, shards.get(name)) for name, split in dataset.splits.items()},
+        "counts": {name: found.tolist() for name, found in counts.items()},
+        "commonest": listed[:ENDS],
+        "rarest": listed[::-1][:ENDS],
+        "unseen": _unseen(dataset.labels, counts),
+        "equal_between": _equal_between(dataset, shards),
+        "equal_within": _equal_within(shards),
+        "shifted": _shifted(dataset, counts),
+    }
+
+
+def text(facts):
+    """Put facts into plain lines for a terminal."""
+    found = f"{facts['photos']:,} photos, {facts['labels']:,} labels, {facts['labels_used']:,} of them used"
+    lines = [found, "", *_split_lines(facts["splits"]), *_failure_lines(facts["splits"])]
+    titles = {"commonest": "Commonest labels", "rarest": "Rarest labels", "unseen": "Never in train"}
+    lines += [f"\n{title}: {', '.join(map(_named, facts[key]))}" for key, title in titles.items() if facts[key]]
+    return "\n".join([*lines, "", *_equal_lines(facts), *_shift_lines(facts["shifted"])]) + "\n"
+
+
+def _annotated(split):
+    return split.targets is not None
+
+
+def _split(split, shard):
+    targets = split.targets if _annotated(split) else np.zeros((len(split.ids), 0), np.uint8)
+    a_photo = targets.sum(axis=1, dtype=np.int64)
+    labelled = int(np.count_nonzero(a_photo))
+    return {
+        "photos": len(split.ids),
+        "labelled": labelled,
+        "unlabelled": len(split.ids) - labelled,
+        "labels_used": int(np.count_nonzero(targets.any(axis=0))),
+        "labels_a_photo": _spread(a_photo) if labelled else None,
+        "failed": _failed(shard.failures) if shard else None,
+    }
+
+
+def _spread(values):
+    return {"mean": round(float(values.mean()), 4), "min": int(values.min()), "max": int(values.max())}
+
+
+def _failed(failures):
+    ids = collections.defaultdict(list)
+    for name, reason in failures.items():
+        kind, _, _ = reason.partition(" (")  # what stands in brackets is the photo's own: "(7 bytes left)"
+        ids[kind].append(name)
+    commonest = sorted(ids.items(), key=lambda item: (-len(item[1]), item[0]))
+    reasons = [{"reason": kind, "photos": len(names), "ids": names[:EXAMPLES]} for kind, names in commonest]
+    return {"photos": len(failures), "reasons": reasons}
+
+
+def _label(labels, column, counts):
+    return {
+        "id": labels.ids[column],
+        "name": labels.names[column],
+        "group": labels.groups[column],
+        "counts": {split: int(found[column]) for split, found in counts.items()},
+    }
+
+
+def _unseen(labels, counts):
+    if "train" not in counts:
+        return []
+    return [_label(labels, int(column), counts) for column in np.flatnonzero(counts["train"] == 0)]
+
+
+# Equal photos
+
+
+def _equal_between(dataset, shards):
+    """Compare every two splits, the one further from training first: by the photos' bytes where there are
+    shards, and by their web addresses, which say the same of photos that are not at hand."""
+    content = {name: dict(zip(shard.ids, shard.digests.tolist(), strict=True)) for name, shard in shards.items()}
+    address = {name: _addresses(split) for name, split in dataset.splits.items()}
+    names = list(dataset.splits)[::-1]
+    return [
+        {"split": split, "other": other, "by": by, "photos": len(ids), "ids": ids[:EXAMPLES]}
+        for split, other in itertools.combinations(names, 2)
+        for by, keys in (("content", content), ("address", address))
+        if (ids := _found(keys.get(split, {}), set(keys.get(other, {}).values())))
+    ]
+
+
+def _addresses(split):
+    return {name: urls for name, urls in zip(split.ids, split.urls, strict=True) if any("://" in url for url in urls)}
+
+
+def _found(keys, others):
+    return [name for name, key in keys.items() if key in others]
+
+
+def _equal_within(shards):
+    repeats = {name: _repeats(shard) for name, shard in shards.items()}
+    return [{"split": name, "photos": len(found), "ids": found[:EXAMPLES]} for name, found in repeats.items() if found]
+
+
+def _repeats(shard):
+    first = {}
+    named = zip(shard.ids, shard.digests.tolist(), strict=True)
+    pairs = ((first.setdefault(key, name), name) for name, key in named)
+    return [[earlier, name] for earlier, name in pairs if earlier != name]
+
+
+# Shift
+
+
+def _shifted(dataset, counts):
+    """Test each label's share in validation against that in train: the pooled z-test of two proportions, with
+    Bonferroni's correction for all labels that occur.
+
+    Returns:
+        {significance, tested, labels (how many differ), strongest: [{id, name, group, counts, train and
+        validation (shares), ratio (None where train has none), z}]}, by falling |z|.
+    """
+    if not {"train", "validation"} <= counts.keys():
+        return None
+    train, validation = counts["train"], counts["validation"]
+    sizes = [len(dataset.splits[name].ids) for name in ("train", "validation")]
+    z = _z(train, sizes[0], validation, sizes[1])
+    tested = int(np.count_nonzero(train + validation))
+    critical = statistics.NormalDist().inv_cdf(1 - SIGNIFICANCE / 2 / max(tested, 1))
+    differ = [int(column) for column in np.argsort(-np.abs(z), kind="stable") if abs(z[column]) > critical]
+    strongest = [
+        _label(dataset.labels, column, counts)
+        | _shares(train[column] / sizes[0], validation[column] / sizes[1], z[column])
+        for column in differ[:STRONGEST]
+    ]
+    return {"significance": SIGNIFICANCE, "tested": tested, "labels": len(differ), "strongest": strongest}
+
+
+def _z(train, train_photos, validation, validation_photos):
+    """z (labels,) of validation's share less train's; 0 where a label is on no photo, or on all."""
+    pooled = (train + validation) / (train_photos + validation_photos)
+    error = np.sqrt(pooled * (1 - pooled) * (1 / train_photos + 1 / validation_photos))
+    gap = validation / validation_photos - train / train_photos
+    return np.divide(gap, error, out=np.zeros(len(gap)), where=error > 0)
+
+
+def _shares(train, validation, z):
+    ratio = round(float(validation / train), 2) if train else None
+    return {
+        "train": round(float(train), 5),
+        "validation": round(float(validation), 5),
+        "ratio": ratio,
+        "z": round(float(z), 2),
+    }
+
+
+# Lines
+
+
+def _split_lines(splits):
+    yield f"{'split':<12}{'photos':>10}{'labelled':>10}{'labels':>8}   labels a photo"
+    for name, split in splits.items():
+        spread = split["labels_a_photo"]
+        a_photo = f"{spread['mean']:.2f} ({spread['min']} to {spread['max']})" if spread else "not annotated"
+        counts = f"{split['photos']:>10,}{split['labelled']:>10,}{split['labels_used']:>8,}"
+        yield f"{name:<12}{counts}   {a_photo}"
+
+
+def _failure_lines(splits):
+    for name, split in splits.items():
+        for reason in split["failed"]["reasons"] if split["failed"] else ():
+            yield f"{name}: {_photos(reason['photos'])} failed, {reason['reason']} ({_listed(reason)})"
+
+
+def _equal_lines(facts):
+    for found in facts["equal_between"]:
+        yield (
+            f"{_photos(found['photos'])} of {found['split']} found in {found['other']} too, by {found['by']} "
+            f"({_listed(found)})"
+        )
+    for found in facts["equal_within"]:
+        pairs = ", ".join(" = ".join(pair) for pair in found["ids"])
+        yield f"{_photos(found['photos'])} of {found['split']} found there before ({pairs})"
+
+
+def _shift_lines(shifted):
+    if not shifted:
+        return
+    yield ""
+    yield (
+        f"{shifted['labels']:,} of {shifted['tested']:,} labels have another share in validation than in "
+        f"train (two-proportion z-test, {shifted['significance']:.0%} over all labels)"
+    )
+    for label in shifted["strongest"]:
+        times = f"x {label['ratio']:.2f}" if label["ratio"] is not None else "new"
+        shares = f"{label['train']:>9.2%}{label['validation']:>9.2%}"
+        yield f"  {label['name']:<28}{shares}{times:>9}{label['z']:>8.1f}"
+
+
+def _listed(found):
+    return ", ".join(found["ids"]) + (", …" if found["photos"] > len(found["ids"]) else "")
+
+
+def _photos(count):
+    return f"{count:,} photo{'s' if count != 1 else ''}"
+
+
+def _named(label):
+    counts = "/".join(f"{count:,}" for count in label["counts"].values())
+    return f"{label['name']} ({label['group']}, {counts})"

@@ -1,0 +1,121 @@
+"""Labels of new photos: through the ensemble, onto the terminal, into a table."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from mlob.data import images
+from mlob.errors import InputError
+from mlob.evaluation import ensembles
+from mlob.features import extract, store
+from mlob.files import read_json, write_text
+from mlob.predictions import predict
+
+SEEN_FOLDER = "predicted"  # beside the data sets of a feature set
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+    """One photo and what is on it.
+
+    Attributes:
+        path: of the file.
+        labels: (label id, name, group, probability) of each label that was decided for, the likeliest first.
+        failure: why it could not be read; empty where it could.
+    """
+
+    path: pathlib.Path
+    labels: tuple[tuple[int, str, str, float], ...]
+    failure: str = ""
+
+
+def find(paths):
+    """List the photos among files and folders.
+
+    Raises:
+        InputError: no path, one that does not exist, or no photo in any of them.
+    """
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise InputError(f"There is no {missing[0]}.")
+    found = images.below(paths)
+    if not found:
+        raise InputError("No photo to predict: name files, or a folder of them with PHOTOS= (--photos).")
+    return found
+
+
+def label(paths, models, sets, folder, labels, *, given=None):
+    """Label photos with a suite's ensemble.
+
+    Args:
+        paths: of the photos.
+        models: {member: (its run folder, names of the stores that it reads)}.
+        sets: {store name: (feature set, features/<set>/<data set>)}.
+        folder: runs/<suite>/ensemble.
+        labels: the `Labels`.
+        given: WEIGHTS=.
+
+    Returns:
+        A list of `Photo`, in the order of paths.
+    """
+    digests = {path: _digest(path) for path in paths}
+    readable = {number: path for path, number in digests.items() if not number.startswith("!")}
+    rows, failures = {}, {}
+    for name, (features, made) in sets.items():
+        seen = made.parent / SEEN_FOLDER
+        found = store.any_fingerprint(made)
+        rows[name], failed = extract.extract_new(features, found, readable, seen, given, name)
+        failures |= failed
+    kept = [number for number in readable if number not in failures]
+    decided = _decided(kept, models, rows, folder, labels) if kept else {}
+    return [
+        Photo(path, decided.get(number, ()), failures.get(number, number[1:] if number.startswith("!") else ""))
+        for path, number in digests.items()
+    ]
+
+
+def text(photos):
+    """Give one line a photo: its name, then its labels with their probabilities, or why it could not be read."""
+    return "\n".join(f"{photo.path}: {_told(photo)}" for photo in photos)
+
+
+def write(path, photos):
+    """Write a CSV table, one row for each label of each photo; a photo without any has one row."""
+    import pandas as pd
+
+    columns = ["image", "label_id", "label", "group", "probability", "failure"]
+    rows = [
+        (str(photo.path), *(found or ("", "", "", "")), photo.failure)
+        for photo in photos
+        for found in photo.labels or (None,)
+    ]
+    write_text(path, pd.DataFrame(rows, columns=columns).to_csv(index=False))
+
+
+def _digest(path):
+    try:
+        return f"{images.content_digest(images.content(path)):016x}"
+    except images.Unreadable as reason:
+        return f"!{reason}"
+
+
+def _decided(kept, models, rows, folder, labels):
+    """Give {photo: its labels} by the ensemble's chosen method."""
+    decision = ensembles.load_decision(read_json(folder / "ensemble.json"))
+    features = {name: np.stack([found[number] for number in kept]) for name, found in rows.items()}
+    stack = predict.members(models, features)
+    probabilities, marks = decision.probabilities(stack), decision(stack)
+    return {
+        number: tuple(
+            (labels.ids[column], labels.names[column], labels.groups[column], round(float(row[column]), 4))
+            for column in np.argsort(-row, kind="stable") if mark[column]
+        )
+        for number, row, mark in zip(kept, probabilities, marks, strict=True)
+    }
+
+
+def _told(photo):
+    if photo.failure:
+        return f"not read ({photo.failure})"
+    return ", ".join(f"{name} {probability:.2f}" for _, name, _, probability in photo.labels) or "no label"

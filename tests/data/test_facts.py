@@ -1,0 +1,184 @@
+import dataclasses
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlob.data import facts
+from mlob.data.annotations import DataSet, Split
+from mlob.features.store import Shard
+from mlob.labels import Labels
+
+LABELS = Labels((2, 5, 9), ("Dress", "Red", "Hat"), ("category", "colour", "category"))
+
+
+def split(name, targets, urls=None):
+    targets = None if targets is None else np.array(targets, np.uint8).reshape(-1, len(LABELS))
+    count = len(urls if targets is None else targets)
+    ids = tuple(f"{name[0]}{row}" for row in range(count))
+    return Split(name, ids, tuple([()] * count if urls is None else urls), targets)
+
+
+def data_set(*splits, labels=LABELS):
+    return DataSet("made", pathlib.Path("made"), labels, {split.name: split for split in splits})
+
+
+def shard(ids, digests, failures=None):
+    return Shard(tuple(ids), np.zeros((len(ids), 1), np.float16), np.array(digests, np.uint64), failures or {})
+
+
+def two_splits(train, validation):
+    return data_set(split("train", train), split("validation", validation))
+
+
+def test_labels_and_photos_are_counted_in_all_and_by_split():
+    found = facts.describe(
+        data_set(split("train", [[1, 1, 0], [1, 0, 0], [0, 0, 0]]), split("test", None, [()] * 4)), {}
+    )
+    assert (found["photos"], found["labels"], found["labels_used"]) == (7, 3, 2)
+    assert found["splits"]["train"] == {
+        "photos": 3,
+        "labelled": 2,
+        "unlabelled": 1,
+        "labels_used": 2,
+        "labels_a_photo": {"mean": 1.0, "min": 0, "max": 2},
+        "failed": None,
+    }
+    assert found["splits"]["test"]["labels_a_photo"] is None
+    assert found["splits"]["test"]["unlabelled"] == 4
+    assert found["counts"] == {"train": [2, 1, 0]}
+
+
+def test_the_commonest_come_first_the_rarest_are_their_reverse_and_what_never_occurs_is_in_neither():
+    found = facts.describe(two_splits([[1, 1, 0], [1, 0, 0]], [[1, 0, 0]]), {})
+    assert [label["name"] for label in found["commonest"]] == ["Dress", "Red"]
+    assert [label["name"] for label in found["rarest"]] == ["Red", "Dress"]
+    assert found["commonest"][0] == {
+        "id": 2,
+        "name": "Dress",
+        "group": "category",
+        "counts": {"train": 2, "validation": 1},
+    }
+    assert [label["name"] for label in found["unseen"]] == ["Hat"]
+
+
+def test_without_an_annotated_train_no_label_is_called_unseen():
+    found = facts.describe(data_set(split("validation", [[1, 0, 0]])), {})
+    assert found["unseen"] == [] and found["shifted"] is None
+
+
+def test_equal_photos_are_found_by_content_between_splits_and_within_one():
+    dataset = data_set(*(split(name, None, [()] * 3) for name in ("train", "validation", "test")))
+    shards = {
+        "train": shard(("t0", "t1", "t2"), (1, 2, 2)),
+        "validation": shard(("v0", "v1", "v2"), (2, 3, 4)),
+        "test": shard(("x0", "x1", "x2"), (3, 2, 9)),
+    }
+    found = facts.describe(dataset, shards)
+    assert [(pair["split"], pair["other"], pair["ids"]) for pair in found["equal_between"]] == [
+        ("test", "validation", ["x0", "x1"]),
+        ("test", "train", ["x1"]),
+        ("validation", "train", ["v0"]),
+    ]
+    assert {pair["by"] for pair in found["equal_between"]} == {"content"}
+    assert found["equal_within"] == [{"split": "train", "photos": 1, "ids": [["t1", "t2"]]}]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 5), max_size=8), st.lists(st.integers(0, 5), max_size=8))
+def test_equal_photos_agree_with_comparing_every_two(first, second):
+    dataset = data_set(split("train", None, [()] * len(first)), split("test", None, [()] * len(second)))
+    shards = {"train": shard(dataset["train"].ids, first), "test": shard(dataset["test"].ids, second)}
+    found = facts.describe(dataset, shards)
+    repeats = {"train": len(first) - len(set(first)), "test": len(second) - len(set(second))}
+    assert sum(pair["photos"] for pair in found["equal_between"]) == sum(key in first for key in second)
+    assert {each["split"]: each["photos"] for each in found["equal_within"]} == {k: n for k, n in repeats.items() if n}
+
+
+def test_photos_that_are_not_at_hand_are_compared_by_web_address_but_never_by_a_path_in_the_folder():
+    web, local = ("https://a.example/1.jpg",), ("images/1.jpg",)
+    found = facts.describe(data_set(split("train", None, [web, local]), split("test", None, [local, web])), {})
+    assert found["equal_between"] == [{"split": "test", "other": "train", "by": "address", "photos": 1, "ids": ["t1"]}]
+
+
+def test_failures_are_grouped_by_reason_and_show_ten_ids():
+    failures = {f"f{row}": f"not decoded: truncated ({row} bytes left)" for row in range(12)} | {"b": "blank"}
+    found = facts.describe(data_set(split("train", [[1, 0, 0]])), {"train": shard(["t0"], [1], failures)})
+    failed = found["splits"]["train"]["failed"]
+    assert failed["photos"] == 13
+    assert [(reason["reason"], reason["photos"]) for reason in failed["reasons"]] == [
+        ("not decoded: truncated", 12),
+        ("blank", 1),
+    ]
+    assert failed["reasons"][0]["ids"] == [f"f{row}" for row in range(10)]
+
+
+def test_a_shifted_label_is_found_with_its_shares_ratio_and_z():
+    train = np.zeros((1000, 3))
+    train[:100, 0] = 1
+    train[:500, 1] = 1
+    validation = np.zeros((400, 3))
+    validation[:120, 0] = 1
+    validation[:204, 1] = 1
+    shifted = facts.describe(two_splits(train, validation), {})["shifted"]
+    (label,) = shifted["strongest"]
+    pooled = 220 / 1400
+    assert (shifted["labels"], shifted["tested"], label["name"]) == (1, 2, "Dress")
+    assert (label["train"], label["validation"], label["ratio"]) == (0.1, 0.3, 3.0)
+    assert label["z"] == pytest.approx(0.2 / np.sqrt(pooled * (1 - pooled) * (1 / 1000 + 1 / 400)), abs=0.005)
+
+
+def test_equal_shares_are_no_shift_and_labels_on_all_photos_do_not_divide_by_zero():
+    everywhere = np.tile([1, 0, 0], (50, 1))
+    assert facts.describe(two_splits(everywhere, everywhere), {})["shifted"]["labels"] == 0
+
+
+def test_chance_alone_shifts_no_label_in_99_of_100_sets():
+    generator, labels = np.random.default_rng(0), Labels(tuple(range(40)), ("x",) * 40, ("y",) * 40)
+    alarms = 0
+    for _ in range(100):
+        drawn = (generator.random((1500, 40)) < 0.2).astype(np.uint8)
+        parts = [
+            Split(name, tuple(map(str, range(len(part)))), ((),) * len(part), part)
+            for name, part in (("train", drawn[:1000]), ("validation", drawn[1000:]))
+        ]
+        alarms += facts.describe(data_set(*parts, labels=labels), {})["shifted"]["labels"] > 0
+    assert alarms <= 4
+
+
+def test_a_new_label_has_no_ratio_and_the_strongest_twenty_are_shown_of_all():
+    labels = Labels(tuple(range(25)), tuple(f"label {j}" for j in range(25)), ("g",) * 25)
+    train = Split("train", tuple(map(str, range(300))), ((),) * 300, np.zeros((300, 25), np.uint8))
+    targets = (np.arange(300)[:, None] < 100 + np.arange(25)).astype(np.uint8)
+    validation = dataclasses.replace(train, name="validation", targets=targets)
+    shifted = facts.describe(data_set(train, validation, labels=labels), {})["shifted"]
+    assert (shifted["labels"], len(shifted["strongest"])) == (25, 20)
+    assert shifted["strongest"][0]["name"] == "label 24" and shifted["strongest"][0]["ratio"] is None
+
+
+def test_facts_are_json_and_their_text_holds_what_matters():
+    dataset = two_splits(np.tile([1, 0, 0], (200, 1)), np.tile([0, 1, 0], (100, 1)))
+    shards = {
+        "train": shard(dataset["train"].ids, range(200), {"bad": "blank: one uniform colour"}),
+        "validation": shard(dataset["validation"].ids, range(199, 299)),
+    }
+    found = facts.describe(dataset, shards)
+    shown = facts.text(found)
+    assert json.loads(json.dumps(found)) == found
+    for part in (
+        "300 photos",
+        "1 photo failed, blank: one uniform colour (bad)",
+        "Never in train: Red",
+        "1 photo of validation found in train too, by content (v0)",
+        "2 of 2 labels",
+        "x 0.00",
+        "new",
+    ):
+        assert part in shown
+
+
+def test_an_empty_set_has_facts_too():
+    assert facts.text(facts.describe(data_set(), {})).startswith("0 photos, 3 labels")

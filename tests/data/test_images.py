@@ -1,0 +1,392 @@
+"""Photos become upright RGB squares, or Unreadable with a reason that is the same in each run."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from mlob.data import images
+
+SIZE = 32
+GREYS = np.linspace(40, 200, 24 * 16).reshape(16, 24)
+
+
+def encoded(image, kind="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def photo(width=48, height=32, seed=0):
+    """A photo without sharp edges, as JPEG likes it."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 4, 3), np.uint8)
+    return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def corners():
+    """A square with another colour in each corner."""
+    image = Image.new("RGB", (SIZE, SIZE), "black")
+    for colour, place in (("red", (0, 0)), ("lime", (16, 0)), ("blue", (0, 16))):
+        image.paste(colour, (*place, place[0] + 16, place[1] + 16))
+    return image
+
+
+def reason(data, size=SIZE):
+    with pytest.raises(images.Unreadable) as caught:
+        images.decode(data, size)
+    return str(caught.value)
+
+
+# Decoding
+
+
+def test_a_photo_is_a_square_of_bytes():
+    pixels = images.decode(encoded(photo()), SIZE)
+    assert (pixels.shape, pixels.dtype) == ((SIZE, SIZE, 3), np.uint8)
+
+
+TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90", 7: "TRANSVERSE",
+         8: "ROTATE_270"}  # fmt: skip
+
+
+@pytest.mark.parametrize("orientation", [1, *TURNS])
+def test_a_photo_that_was_turned_comes_out_upright(orientation):
+    upright = corners()
+    turned = upright.transpose(Image.Transpose[TURNS[orientation]]) if orientation in TURNS else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    np.testing.assert_array_equal(images.decode(encoded(turned, exif=exif), SIZE), np.asarray(upright))
+
+
+def test_a_tall_photo_that_was_laid_down_is_letterboxed_at_its_sides():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = images.decode(encoded(photo(64, 32), exif=exif), SIZE)
+    assert (pixels[:, :8] == 255).all()
+    assert (pixels[:, -8:] == 255).all()
+    assert (pixels[0] != 255).any()
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0", b"Exif\0\0II*\0\xff\xff\xff\xff"])
+def test_a_broken_exif_block_does_no_harm(exif):
+    data = encoded(photo(), "JPEG")
+    broken = encoded(photo(), "JPEG", exif=exif)
+    np.testing.assert_array_equal(images.decode(broken, SIZE), images.decode(data, SIZE))
+
+
+def grey(mode):
+    if mode == "1":
+        return Image.fromarray(((GREYS // 20 % 2) * 255).astype(np.uint8)).convert("1")
+    if mode == "I;16":
+        return Image.fromarray((GREYS * 257).astype(np.uint16))
+    if mode == "I":
+        return Image.fromarray((GREYS * 257).astype(np.int32))
+    if mode == "F":
+        return Image.fromarray(GREYS.astype(np.float32))
+    return Image.fromarray(GREYS.astype(np.uint8)).convert(mode)
+
+
+@pytest.mark.parametrize(("mode", "kind"), [
+    ("1", "PNG"), ("L", "PNG"), ("LA", "PNG"), ("P", "PNG"), ("P", "GIF"), ("RGB", "BMP"), ("RGBA", "PNG"),
+    ("CMYK", "TIFF"), ("I;16", "PNG"), ("I;16", "TIFF"), ("I", "TIFF"), ("F", "TIFF"), ("YCbCr", "TIFF"),
+    ("L", "JPEG"), ("CMYK", "JPEG"), ("RGB", "WEBP"), ("RGB", "JPEG2000"),
+])  # fmt: skip
+def test_a_grey_photo_looks_alike_in_every_mode(mode, kind):
+    options = {"quality": 100} if kind in ("JPEG", "WEBP") else {}
+    pixels = images.decode(encoded(grey(mode), kind, **options), 24)[4:20]
+    wanted = np.asarray(grey("1").convert("L")) if mode == "1" else GREYS
+    assert np.abs(pixels.astype(float) - wanted[..., None]).max() <= 4
+
+
+def test_a_cmyk_jpeg_keeps_its_colours():
+    pixels = images.decode(encoded(corners().convert("CMYK"), "JPEG", quality=100), SIZE)
+    assert np.abs(pixels[8, 8].astype(int) - (255, 0, 0)).max() <= 6
+
+
+def half_transparent(mode):
+    """Dark grey left, clear right."""
+    image = Image.new("RGBA", (SIZE, SIZE), (60, 60, 60, 255))
+    image.paste((10, 10, 10, 0), (16, 0, SIZE, SIZE))
+    return image.convert(mode)
+
+
+def palette(transparency):
+    image = Image.new("P", (SIZE, SIZE), 0)
+    image.putpalette([60, 60, 60, 10, 10, 10])
+    image.paste(1, (16, 0, SIZE, SIZE))
+    return encoded(image, transparency=transparency)
+
+
+def keyed(mode, dark, clear):
+    image = Image.new(mode, (SIZE, SIZE), dark)
+    image.paste(clear, (16, 0, SIZE, SIZE))
+    return encoded(image, transparency=clear)
+
+
+@pytest.mark.parametrize("data", [
+    encoded(half_transparent("RGBA")), encoded(half_transparent("LA")), palette(1), palette(b"\xff\0"),
+    keyed("L", 60, 10), keyed("RGB", (60, 60, 60), (10, 10, 10)),
+    encoded(half_transparent("RGBA"), "WEBP", lossless=True),
+], ids=["RGBA", "LA", "P", "P of bytes", "L", "RGB", "WEBP"])  # fmt: skip
+def test_what_is_transparent_shows_white(data):
+    pixels = images.decode(data, SIZE)
+    assert (pixels[:, :16] == 60).all()
+    assert (pixels[:, 16:] == 255).all()
+
+
+def test_half_transparent_is_mixed_with_white():
+    image = half_transparent("RGBA")
+    image.putpixel((0, 0), (0, 0, 0, 128))
+    assert abs(int(images.decode(encoded(image), SIZE)[0, 0, 0]) - 127) <= 1
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 500), (500, 1), (3, 7), (32, 32), (31, 32), (200, 100)])
+def test_a_photo_fills_its_longer_side_and_stands_in_the_middle_of_white(width, height):
+    black = Image.new("RGB", (width, height), "black")
+    black.putpixel((0, 0), (9, 9, 9))
+    shown = (images.decode(encoded(black), SIZE) < 128).all(axis=2)
+    columns, rows = shown.any(axis=0), shown.any(axis=1)
+    assert shown.sum() == columns.sum() * rows.sum()
+    assert max(columns.sum(), rows.sum()) == SIZE
+    assert abs(columns.sum() - max(1, SIZE * width / max(width, height))) <= 0.5
+    assert abs(rows.sum() - max(1, SIZE * height / max(width, height))) <= 0.5
+    for axis in (columns, rows):
+        before, after = np.flatnonzero(axis)[0], SIZE - 1 - np.flatnonzero(axis)[-1]
+        assert 0 <= after - before <= 1
+
+
+@pytest.mark.parametrize("size", [24, 100, 224])
+def test_a_jpeg_scaled_while_it_is_decoded_is_near_the_full_decode(size):
+    data = encoded(photo(900, 700), "JPEG", quality=90)
+    full = images.decode(encoded(Image.open(io.BytesIO(data))), size)
+    assert np.abs(images.decode(data, size).astype(float) - full).mean() < 2
+
+
+def test_a_small_jpeg_is_decoded_in_full():
+    data = encoded(photo(40, 30), "JPEG")
+    np.testing.assert_array_equal(images.decode(data, SIZE), images.decode(encoded(Image.open(io.BytesIO(data))), SIZE))
+
+
+def test_the_first_frame_of_an_animation_is_taken():
+    frames = [Image.new("L", (SIZE, SIZE), 50), Image.new("L", (SIZE, SIZE), 200)]
+    for frame in frames:
+        frame.paste(120, (0, 0, 16, 16))
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert (images.decode(data, SIZE)[20, 20] == 50).all()
+
+
+def test_a_rerun_gives_equal_pixels():
+    data = encoded(photo(300, 200), "JPEG")
+    np.testing.assert_array_equal(images.decode(data, SIZE), images.decode(data, SIZE))
+
+
+# Failures
+
+
+JPEG, PNG = encoded(photo(), "JPEG"), encoded(photo())
+
+
+@pytest.mark.parametrize(
+    "data", [JPEG[: len(JPEG) // 2], JPEG[:-20], PNG[: len(PNG) // 2]], ids=["jpeg", "its end", "png"]
+)
+def test_a_photo_that_is_cut_short_is_unreadable(data):
+    assert reason(data).startswith("not decoded: ")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\0" * 1000, b"<html>404 not found</html>", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"]
+)
+def test_what_is_no_image_is_unreadable(data):
+    assert reason(data) == "not an image"
+
+
+def test_the_reason_is_the_same_each_time():
+    for data in (b"text", JPEG[:100], JPEG[:-20], PNG[:60], PNG[:-30]):
+        assert reason(data) == reason(bytes(bytearray(data)))
+        assert " at 0x" not in reason(data)
+
+
+@pytest.mark.parametrize("colour", ["white", "black", (128, 128, 128), (250, 0, 0)])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_one_uniform_colour_is_blank(colour, kind):
+    assert reason(encoded(Image.new("RGB", (300, 200), colour), kind)) == "blank: one uniform colour"
+
+
+def test_one_colour_with_the_noise_of_jpeg_is_blank():
+    noise = np.random.default_rng(0).integers(126, 129, (64, 64, 3), np.uint8)
+    assert reason(encoded(Image.fromarray(noise), "JPEG", quality=95)).startswith("blank")
+
+
+def test_a_photo_that_is_wholly_transparent_is_blank():
+    clear = photo().convert("RGBA")
+    clear.putalpha(0)
+    assert reason(encoded(clear)).startswith("blank")
+
+
+def test_a_pale_photo_is_kept():
+    pale = Image.new("RGB", (64, 64), (250, 250, 250))
+    pale.paste((243, 244, 246), (20, 20, 40, 40))
+    assert images.decode(encoded(pale), SIZE).min() < 250
+    assert images.decode(encoded(pale, "JPEG"), SIZE).min() < 250
+
+
+def test_a_photo_in_one_hue_is_kept():
+    stripes = np.zeros((SIZE, SIZE, 3), np.uint8)
+    stripes[:, ::8, 2] = 200
+    assert images.decode(encoded(Image.fromarray(stripes)), SIZE).any()
+
+
+def test_too_many_pixels_are_refused(monkeypatch):
+    data = encoded(photo(40, 40))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert images.decode(data, SIZE).any()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)
+    assert reason(data) == "too many pixels"
+
+
+@pytest.mark.parametrize(("raised", "wanted"), [
+    (struct.error("short"), images.Unreadable), (zlib.error("short"), images.Unreadable), (MemoryError(), MemoryError),
+])  # fmt: skip
+def test_whatever_a_reader_raises_is_a_reason_but_a_full_memory_is_no_fault_of_the_photo(monkeypatch, raised, wanted):
+    def broken(image):
+        raise raised
+
+    monkeypatch.setattr(images, "_rgb", broken)
+    with pytest.raises(wanted):
+        images.decode(PNG, SIZE)
+
+
+def pixels_or_reason(data):
+    try:
+        pixels = images.decode(data, SIZE)
+    except images.Unreadable as error:
+        assert str(error)
+        assert " at 0x" not in str(error)
+    else:
+        assert (pixels.shape, pixels.dtype) == ((SIZE, SIZE, 3), np.uint8)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\0", b"RIFF\0\0\0\0WEBP"]),
+    st.binary(),
+)
+def test_any_bytes_give_pixels_or_a_reason(head, data):
+    pixels_or_reason(head + data)
+
+
+EXIF = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6
+SEEDS = [
+    encoded(photo(), "JPEG", exif=EXIF),
+    encoded(photo(), "JPEG", progressive=True),
+    encoded(photo(), "TIFF", compression="tiff_adobe_deflate"),
+    *(encoded(photo(), kind) for kind in ("PNG", "GIF", "BMP", "TIFF", "WEBP")),
+]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(SEEDS), st.data())
+def test_a_photo_with_flipped_bytes_gives_pixels_or_a_reason(seed, data):
+    mutated = bytearray(seed)
+    places = st.integers(0, min(len(seed) - 1, 400)) | st.integers(0, len(seed) - 1)
+    for place, value in data.draw(st.dictionaries(places, st.integers(0, 255), max_size=8)).items():
+        mutated[place] = value
+    pixels_or_reason(bytes(mutated[: data.draw(st.integers(0, len(seed)) | st.just(len(seed)))]))
+
+
+# Contents
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        (None, "no file"),
+        ("empty.jpg", "empty file"),
+        ("folder.jpg", "not read: Is a directory"),
+        ("nowhere.jpg", "not read: No such file or directory"),
+    ],
+)
+def test_a_photo_that_is_not_there_or_holds_nothing_is_unreadable(tmp_path, name, wanted):
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "folder.jpg").mkdir()
+    with pytest.raises(images.Unreadable, match=f"^{wanted}$"):
+        images.content(name and tmp_path / name)
+
+
+def test_a_photo_is_known_by_its_bytes():
+    assert images.content_digest(b"a") == images.content_digest(b"a") != images.content_digest(b"b")
+    assert 0 <= images.content_digest(b"a") < 2**64
+
+
+def test_a_thumbnail_is_a_small_jpeg_of_equal_shape():
+    with Image.open(io.BytesIO(images.thumbnail(encoded(photo(300, 200)), 60))) as small:
+        assert (small.format, small.size) == ("JPEG", (60, 40))
+
+
+def test_a_thumbnail_of_what_is_no_image_is_unreadable():
+    with pytest.raises(images.Unreadable):
+        images.thumbnail(b"text", 60)
+
+
+# Places
+
+
+def located(folder, name, url="", split="train"):
+    (path,) = images.locate(folder, split, [name], [url])
+    return path and path.relative_to(folder).as_posix()
+
+
+def touch(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def test_the_folder_of_the_split_comes_first_then_images_then_the_url(tmp_path):
+    assert located(tmp_path, "1", "else/a.jpg") is None
+    touch(tmp_path, "else/a.jpg")
+    assert located(tmp_path, "1", "else/a.jpg") == "else/a.jpg"
+    touch(tmp_path, "images/1.png")
+    assert located(tmp_path, "1", "else/a.jpg") == "images/1.png"
+    touch(tmp_path, "images/train/1.jpg")
+    assert located(tmp_path, "1", "else/a.jpg") == "images/train/1.jpg"
+
+
+def test_photos_of_another_split_and_of_longer_names_are_others(tmp_path):
+    touch(tmp_path, "images/validation/1.jpg", "images/train/11.jpg", "images/train/1.txt", "images/train/01.jpg")
+    assert located(tmp_path, "1") is None
+    assert located(tmp_path, "1", split="validation") == "images/validation/1.jpg"
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".JPG", ".jpeg", ".Png", ".webp", ".gif", ".bmp", ".tif", ".TIFF"])
+def test_suffixes_count_in_either_case(tmp_path, suffix):
+    touch(tmp_path, f"images/1{suffix}")
+    assert located(tmp_path, "1") == f"images/1{suffix}"
+
+
+def test_of_two_files_of_one_name_the_first_sorted_is_taken(tmp_path):
+    touch(tmp_path, "images/1.png", "images/1.jpg", "images/1.webp")
+    assert located(tmp_path, "1") == "images/1.jpg"
+
+
+def test_a_name_may_hold_dots(tmp_path):
+    touch(tmp_path, "images/a.b.jpg")
+    assert located(tmp_path, "a.b") == "images/a.b.jpg"
+
+
+def test_a_url_is_relative_to_the_folder_or_to_images_and_no_web_address(tmp_path):
+    touch(tmp_path, "images/sub/a.jpg", "http:/host/a.jpg")
+    assert located(tmp_path, "1", "sub/a.jpg") == "images/sub/a.jpg"
+    assert located(tmp_path, "1", "images/sub/a.jpg") == "images/sub/a.jpg"
+    assert located(tmp_path, "1", "http://host/a.jpg") is None
+
+
+def test_photos_come_in_the_order_of_their_ids(tmp_path):
+    touch(tmp_path, "images/1.jpg", "images/3.jpg")
+    found = images.locate(tmp_path, "train", ["3", "2", "1"], ["", "", ""])
+    assert found == [tmp_path / "images/3.jpg", None, tmp_path / "images/1.jpg"]

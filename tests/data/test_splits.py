@@ -1,0 +1,94 @@
+"""What belongs where is drawn by a hash of ids or bytes, and by nothing else."""
+
+import collections
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlob.data import splits
+
+IDS = st.lists(st.text(max_size=6), unique=True, max_size=60)
+
+
+def numbered(count):
+    return [f"{number}" for number in range(count)]
+
+
+def chosen(ids, rows):
+    return {name for name, row in zip(ids, rows, strict=True) if row}
+
+
+@pytest.mark.parametrize(
+    ("count", "dev"),
+    [(0, 0), (5, 1), (100, 20), (999, 199), (1000, 200), (2000, 200), (4000, 200), (5000, 250), (20000, 1000)],
+)
+def test_dev_is_a_twentieth_but_at_least_200_where_that_leaves_four_fifths(count, dev):
+    rows = splits.dev_rows(numbered(count))
+    assert (rows.shape, rows.dtype) == ((count,), bool)
+    assert rows.sum() == dev
+
+
+@settings(deadline=None)
+@given(IDS, st.integers(0, 70), st.randoms(use_true_random=False))
+def test_the_order_of_the_ids_makes_no_difference(ids, count, rng):
+    shuffled = rng.sample(ids, len(ids))
+    for choose in (splits.dev_rows, lambda names: splits.limit_rows(names, count)):
+        assert chosen(ids, choose(ids)) == chosen(shuffled, choose(shuffled))
+
+
+@settings(deadline=None)
+@given(IDS, st.integers(0, 70), st.integers(0, 70))
+def test_a_smaller_limit_lies_within_a_larger_one(ids, one, other):
+    fewer, more = (splits.limit_rows(ids, count) for count in sorted((one, other)))
+    assert (fewer <= more).all()
+    assert fewer.sum() == min(one, other, len(ids))
+
+
+def test_a_limit_of_500_lies_within_a_limit_of_1000():
+    ids = numbered(3000)
+    fewer, more = splits.limit_rows(ids, 500), splits.limit_rows(ids, 1000)
+    assert (fewer.sum(), more.sum()) == (500, 1000)
+    assert (fewer <= more).all()
+
+
+def test_dev_is_spread_over_the_ids_and_independent_of_the_limit():
+    ids = numbered(10_000)
+    dev, limited = splits.dev_rows(ids), splits.limit_rows(ids, 5000)
+    assert abs(dev[:5000].sum() - 250) < 60
+    assert abs((dev & limited).sum() - 250) < 60
+
+
+def test_a_photo_more_moves_hardly_any_other_out_of_dev():
+    ids = numbered(5000)
+    before, after = chosen(ids, splits.dev_rows(ids)), chosen([*ids, "new"], splits.dev_rows([*ids, "new"]))
+    assert len(before ^ after) <= 2
+
+
+def test_splits_are_drawn_in_shares_of_70_15_and_15():
+    counts = collections.Counter(splits.draw(range(10_000)))
+    shares = [counts[split] / 10_000 for split in ("train", "validation", "test")]
+    np.testing.assert_allclose(shares, [0.70, 0.15, 0.15], atol=0.02)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 2**64 - 1)), st.lists(st.integers(0, 2**64 - 1)))
+def test_a_photo_is_drawn_by_its_own_digest_alone(digests, others):
+    drawn = splits.draw(digests)
+    assert splits.draw(others + digests)[len(others) :] == drawn
+    assert splits.draw(reversed(digests)) == drawn[::-1]
+    assert splits.draw(map(str, digests)) == drawn
+
+
+def test_the_choices_are_those_of_every_machine_and_release():
+    assert sorted(chosen(numbered(20), splits.dev_rows(numbered(20))), key=int) == ["4", "7", "9", "19"]
+    assert splits.draw(range(4)) == ["train", "test", "train", "train"]
+
+
+def test_the_state_of_pythons_and_numpys_generators_makes_no_difference():
+    first = splits.dev_rows(numbered(50))
+    random.seed(1)
+    np.random.seed(1)
+    np.testing.assert_array_equal(splits.dev_rows(numbered(50)), first)

@@ -1,0 +1,226 @@
+"""Files are whole or absent, and equal digests mean equal contents."""
+
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlob import files
+from mlob.errors import InputError
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Writing
+
+
+def test_a_file_appears_whole_when_the_block_ends(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.csv"
+    with files.atomic(path) as part:
+        assert part.parent == path.parent
+        assert part.suffix == ".csv"
+        part.write_text("new")
+        assert not path.exists()
+    assert path.read_text() == "new"
+    assert names(path.parent) == ["a.csv"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError])
+def test_a_block_that_fails_leaves_no_part_and_the_old_file(tmp_path, error):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with pytest.raises(error), files.atomic(path) as part:
+        part.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.csv"]
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path):
+    with pytest.raises(ValueError, match="broken"), files.atomic(tmp_path / "set") as part:
+        part.mkdir()
+        (part / "a").touch()
+        raise ValueError("broken")
+    assert names(tmp_path) == []
+    with files.atomic(tmp_path / "set") as part:
+        part.mkdir()
+        (part / "a").touch()
+    assert names(tmp_path / "set") == ["a"]
+
+
+def test_a_process_that_is_killed_leaves_the_old_file_and_a_part_that_the_next_one_removes(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    code = (
+        "import os, signal, sys; from mlob.files import atomic\n"
+        "with atomic(sys.argv[1]) as part:\n    part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, path], check=False).returncode == -9
+    assert path.read_text() == "old"
+    assert len(names(tmp_path)) == 2
+    files.remove_stale_parts(tmp_path)
+    assert names(tmp_path) == ["a.csv"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_disk_that_is_full_is_told_and_leaves_nothing(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with (
+        pytest.raises(InputError, match=r"The disk is full: .*a\.csv .* Free some space, .* FEATURES= or RUNS="),
+        files.atomic(path) as part,
+    ):
+        part.symlink_to("/dev/full")
+        part.write_text("x" * 100_000)
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a.csv"]
+
+
+def test_a_disk_that_fills_up_on_the_flush_is_told_and_leaves_nothing(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(InputError, match="The disk is full"):
+        files.write_text(tmp_path / "a.csv", "new")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_folder_that_cannot_be_written_is_told(tmp_path, number):
+    with (
+        pytest.raises(
+            InputError, match=r"a\.csv cannot be written \(.*\): give write permission, or name another folder"
+        ),
+        files.atomic(tmp_path / "a.csv"),
+    ):
+        raise OSError(number, os.strerror(number))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_write_permission_is_told(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="cannot be written"):
+        files.write_text(tmp_path / "a.csv", "new")
+
+
+def test_another_error_of_the_system_is_no_bad_input(tmp_path):
+    with pytest.raises(OSError, match="broken"), files.atomic(tmp_path / "a.csv"):
+        raise OSError(errno.EIO, "broken")
+
+
+def test_json_comes_back_as_it_was_written(tmp_path):
+    value = {"name": "é", "numbers": [1, 2.5, None, True]}
+    files.write_json(tmp_path / "a.json", value)
+    assert files.read_json(tmp_path / "a.json") == value
+    assert "é" in (tmp_path / "a.json").read_text("utf-8")
+
+
+def test_json_that_is_missing_or_cut_short_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"a\.json is missing"):
+        files.read_json(tmp_path / "a.json")
+    (tmp_path / "a.json").write_text(json.dumps({"a": 1})[:-1])
+    with pytest.raises(InputError, match=r"a\.json is not whole JSON .* copy or download it again"):
+        files.read_json(tmp_path / "a.json")
+
+
+# Parts left behind
+
+
+def part_of(process, host=None, stem="00000", suffix=".h5"):
+    return f".{stem}.{host or socket.gethostname()}.{process}.part{suffix}"
+
+
+@pytest.fixture(scope="module")
+def dead():
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize("stem", ["00000", "a.b", "my.parts"])
+@pytest.mark.parametrize("suffix", [".h5", ""])
+def test_parts_of_dead_processes_are_removed(tmp_path, dead, stem, suffix):
+    (tmp_path / part_of(dead, stem=stem, suffix=suffix)).touch()
+    (tmp_path / "00000.h5").touch()
+    files.remove_stale_parts(tmp_path)
+    assert names(tmp_path) == ["00000.h5"]
+
+
+def test_a_folder_that_a_dead_process_was_writing_is_removed(tmp_path, dead):
+    (tmp_path / part_of(dead, suffix="") / "images").mkdir(parents=True)
+    files.remove_stale_parts(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_parts_of_living_processes_and_of_other_machines_are_kept(tmp_path, dead):
+    kept = sorted([part_of(os.getpid()), part_of(os.getppid()), part_of(1), part_of(dead, host="elsewhere")])
+    for name in kept:
+        (tmp_path / name).touch()
+    files.remove_stale_parts(tmp_path)
+    assert names(tmp_path) == kept
+
+
+def test_a_folder_that_is_not_there_has_no_parts(tmp_path):
+    files.remove_stale_parts(tmp_path / "nowhere")
+
+
+# Digests
+
+
+PARTS = st.lists(st.binary(max_size=4) | st.text("ab", max_size=4), max_size=4)
+
+
+def as_bytes(parts):
+    return [part.encode() if isinstance(part, str) else part for part in parts]
+
+
+@settings(deadline=None)
+@given(PARTS, PARTS)
+def test_equal_digests_mean_equal_parts_in_equal_order(one, other):
+    assert (files.digest(*one) == files.digest(*other)) == (as_bytes(one) == as_bytes(other))
+
+
+@settings(deadline=None)
+@given(st.binary(min_size=1, max_size=8), st.data())
+def test_bytes_split_elsewhere_have_another_digest(data, draw):
+    one, other = (draw.draw(st.integers(0, len(data))) for _ in range(2))
+    same = files.digest(data[:one], data[one:]) == files.digest(data[:other], data[other:])
+    assert same == (one == other)
+    assert files.digest(data) != files.digest(data[:one], data[one:])
+
+
+def test_order_matters():
+    assert files.digest("a", "b") != files.digest("b", "a")
+
+
+def test_arrays_of_another_value_type_or_shape_differ():
+    base = np.zeros((2, 6), np.float32)
+    others = [
+        base + 1, base.view(np.int32), base.astype(np.float16), base.astype(">f4"), base.reshape(6, 2), base.ravel(),
+        base[None], base[:1], base[:0], base[:0, :5], base[0, :1], np.zeros((2, 3)),
+    ]  # fmt: skip
+    found = [files.digest(array) for array in [base, *others]] + [files.digest(base.tobytes())]
+    assert len(set(found)) == len(found)
+
+
+def test_equal_arrays_have_equal_digests_however_they_lie_in_memory():
+    array = np.arange(12, dtype=np.int64).reshape(3, 4)
+    wide = np.repeat(array, 2, axis=1)
+    assert files.digest(array) == files.digest(np.asfortranarray(array)) == files.digest(wide[:, ::2])
+    assert files.digest(np.array(1.0)) == files.digest(np.array(1.0))
+
+
+def test_digests_are_those_of_every_run_and_machine():
+    assert files.digest("a", b"b", np.arange(3, dtype="<i4")).startswith("c3eb8cbd618e5610")

@@ -1,0 +1,193 @@
+"""The whole job as a user runs it: commands in, files and exit statuses out."""
+
+import csv
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import h5py
+import pytest
+
+from mlob.data import demo
+
+SUITE = """
+from mlob.recipes import Ensemble, Suite
+
+recipe = Suite("photos", members=("wide", "both"), rows=("linear",), ensemble=Ensemble(folds=3, iterations=5, draws=50))
+"""
+EXPERIMENT = """
+from mlob.recipes import LINEAR, Experiment, Head, Training
+
+recipe = Experiment({stores}, {head}, Training(epochs=8))
+"""
+FEATURES = """
+from mlob.recipes import FeatureSet
+
+recipe = FeatureSet("efficientnet_lite0"{more})
+"""
+
+
+def mlob(folder, *words, status=0, **environment):
+    """Run a command in a folder; give its output and what it printed on stderr."""
+    command = [sys.executable, "-m", "mlob", *map(str, words)]
+    done = subprocess.run(
+        command, cwd=folder, env={**bare_environment(), **environment}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == status, done.stderr
+    return done.stdout + done.stderr
+
+
+def bare_environment():
+    named = ("SUITE", "MODEL", "DATA", "WEIGHTS", "PHOTOS", "SET", "FEATURES", "RUNS")
+    kept = {name: value for name, value in os.environ.items() if name not in named}
+    return {**kept, "PYTHONPATH": str(pathlib.Path(__file__).parents[1]), "SUITE": "tiny"}
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with a suite of two models over two small stores, and 90 drawn photos; the job is done there."""
+    folder = tmp_path_factory.mktemp("workplace")
+    demo.make(folder / "photos", photos=90)
+    write(folder / "features/average.py", FEATURES.format(more=""))
+    write(folder / "features/stages.py", FEATURES.format(more=', pool="blocks"'))
+    write(folder / "experiments/tiny/suite.py", SUITE)
+    write(folder / "experiments/tiny/wide.py", EXPERIMENT.format(stores=("average",), head="Head(units=(32,))"))
+    write(folder / "experiments/tiny/both.py", EXPERIMENT.format(stores=("average", "stages"), head="Head(units=(32,))"))
+    write(folder / "experiments/tiny/linear.py", EXPERIMENT.format(stores=("average",), head="LINEAR"))
+    mlob(folder, "submission")
+    return folder
+
+
+def products(folder):
+    """Content and time of every product that is costly to make."""
+    paths = [*folder.glob("features/**/*.h5"), *folder.glob("runs/**/*.h5"), *folder.glob("runs/**/head.keras")]
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in paths}
+
+
+def test_the_submission_has_every_test_photo_once_in_the_order_of_the_annotations(workplace):
+    with open(workplace / "runs/tiny/ensemble/submission.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    images = json.loads((workplace / "photos/test.json").read_text())["images"]
+    assert [row["image_id"] for row in rows] == [str(image["imageId"]) for image in images]
+    assert all(label.isdigit() for row in rows for label in row["label_id"].split())
+
+
+def test_a_second_run_redoes_nothing(workplace):
+    before = products(workplace)
+    mlob(workplace, "submission")
+    assert before and products(workplace) == before
+
+
+def test_the_report_shows_every_model_the_rows_and_the_reference(workplace):
+    shown = mlob(workplace, "report")
+    page = (workplace / "runs/tiny/report/index.html").read_text()
+    for name in ("constant", "wide", "both", "linear", "logistic", "best single", "harmonic mean", "PSO"):
+        assert name in shown and name in page
+    assert "http://" not in page.replace("http://www.w3.org", "") and "<script src" not in page
+
+
+def test_new_photos_are_labelled_and_extracted_once(workplace, tmp_path):
+    photos = tmp_path / "new"
+    shutil.copytree(workplace / "photos/images/test", photos)
+    first = mlob(workplace, "predict", "--photos", photos)
+    (photos / "1.jpg").rename(photos / "renamed.jpg")
+    again = mlob(workplace, "predict", "--photos", photos)
+    assert "/s, " in first and "/s, " not in again  # no progress line: nothing was extracted
+    line = next(line for line in first.splitlines() if line.startswith(f"{photos / '1.jpg'}: "))
+    assert f"{photos / 'renamed.jpg'}: {line.split(': ', 1)[1]}" in again
+
+
+def test_a_bad_photo_to_predict_is_named_with_its_reason(workplace, tmp_path):
+    (tmp_path / "bad.jpg").write_text("no photo")
+    assert "bad.jpg: not read (not an image)" in mlob(workplace, "predict", tmp_path / "bad.jpg")
+
+
+def test_a_dry_run_does_nothing_and_says_what_is_missing(workplace, tmp_path):
+    before = products(workplace)
+    told = mlob(workplace, "submission", "--dry-run", FEATURES=str(tmp_path / "features"), RUNS=str(tmp_path / "runs"))
+    assert "90 photos" in told and "wide" in told
+    assert products(workplace) == before and not list(tmp_path.glob("*/**/*.h5"))
+
+
+def test_set_changes_a_recipe_and_the_run_is_made_anew(workplace, tmp_path):
+    runs = {"RUNS": str(tmp_path)}
+    mlob(workplace, "train", "--model", "wide", **runs)
+    first = (tmp_path / "tiny/wide/predictions.h5").read_bytes()
+    mlob(workplace, "train", "--model", "wide", "--set", "head.units=[16],training.epochs=2", **runs)
+    result = json.loads((tmp_path / "tiny/wide/result.json").read_text())
+    assert result["epochs"] == 2 and (tmp_path / "tiny/wide/predictions.h5").read_bytes() != first
+
+
+def test_a_table_of_photos_without_splits_gives_a_working_suite(workplace, tmp_path):
+    data = tmp_path / "mine"
+    shutil.copytree(workplace / "photos/images/train", data)
+    annotations = json.loads((workplace / "photos/train.json").read_text())["annotations"]
+    names = {path.stem: path.name for path in data.iterdir()}
+    lines = [f"{names[one['imageId']]},{'|'.join(map(str, one['labelId']))}" for one in annotations]
+    lines[-3:] = [f"{line.split(',')[0]}," for line in lines[-3:]]
+    (data / "photos.csv").write_text("\n".join(["image,labels", *lines]))
+    mlob(workplace, "submission", "--data", data, RUNS=str(tmp_path / "runs"), FEATURES=str(tmp_path / "features"),
+         SET="members=[wide]")
+
+
+BAD = {
+    "no suite of this name": (["train", "--suite", "tinny"], "no suite 'tinny'. Did you mean tiny?"),
+    "no model of this name": (["train", "--model", "wdie"], "wdie.py. Did you mean wide?"),
+    "no such field": (["train", "--set", "head.dropot=1"], "Did you mean head.dropout"),
+    "a value that does not fit": (["train", "--set", "training.epochs=many"], "training.epochs='many'"),
+    "no such data folder": (["features", "--data", "nowhere"], "nowhere does not exist"),
+    "no such weights": (["features", "--weights", "nowhere.h5", "--set", "features.backbone=mobilenet"], "nowhere.h5"),
+    "a store of another pool": (["features", "--set", "features.pool=max"], "pool='max'"),
+    "a store of another layer": (["features", "--set", "features.layer=block2b_add"], "made with layer 'last'"),
+    "a verb that does not exist": (["trian"], "train"),
+    "no photo to predict": (["predict", "photos/nowhere.jpg"], "no photos/nowhere.jpg"),
+}
+
+
+@pytest.mark.parametrize("words, message", BAD.values(), ids=BAD)
+def test_bad_input_is_one_sentence_and_exit_status_2(workplace, words, message):
+    told = mlob(workplace, *words, status=2)
+    assert message in told and "Traceback" not in told
+
+
+def test_a_damaged_shard_is_named_with_the_mend(workplace, tmp_path):
+    shutil.copytree(workplace / "features", tmp_path / "features")
+    path = next(tmp_path.glob("features/average/photos/train/*.h5"))
+    with h5py.File(path, "r") as file:
+        offset = file["features"].id.get_offset()
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+    told = mlob(workplace, "train", "--model", "wide", status=2, FEATURES=str(tmp_path / "features"), RUNS=str(tmp_path))
+    assert str(path) in told and "remove the file" in told
+
+
+def test_an_interrupted_extraction_ends_with_130_and_goes_on(workplace, tmp_path):
+    environment = {**bare_environment(), "FEATURES": str(tmp_path)}
+    command = [sys.executable, "-m", "mlob", "features", "--model", "wide"]
+    with subprocess.Popen(command, cwd=workplace, env=environment, stderr=subprocess.PIPE, text=True) as job:
+        for line in job.stderr:
+            if "photos through" in line:
+                break
+        job.send_signal(signal.SIGINT)
+        told = job.stderr.read()
+    assert job.returncode == 130 and "Traceback" not in told
+    assert not list(tmp_path.glob("**/*.part*"))
+    mlob(workplace, "features", "--model", "wide", FEATURES=str(tmp_path))
+    shards = "average/photos/*/*.h5"
+    made = [path.read_bytes() for path in sorted(tmp_path.glob(shards))]
+    assert made == [path.read_bytes() for path in sorted((workplace / "features").glob(shards))]
+
+
+def test_every_verb_has_an_example(workplace):
+    for verb in ("facts", "features", "train", "ensemble", "submission", "report", "predict"):
+        assert f"mlob {verb}" in mlob(workplace, verb, "--help")

@@ -1,0 +1,196 @@
+"""Recipes are frozen; SET changes a field by its type, and refuses what the field does not admit."""
+
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlob import recipes
+from mlob.errors import InputError
+from mlob.recipes import Experiment, FeatureSet, Suite
+
+BASES = {FeatureSet: FeatureSet("xception"), Experiment: Experiment(("a",)), Suite: Suite("data/x", ("a",))}
+
+
+def changed(text):
+    """Apply SET=text to a recipe of each kind; give those that changed by it, by their kind."""
+    pairs = recipes.parse(text)
+    found = {kind: recipes.override(base, pairs[kind]) for kind, base in BASES.items()}
+    return {kind: recipe for kind, recipe in found.items() if recipe != BASES[kind]}
+
+
+def experiment(text):
+    return changed(text)[Experiment]
+
+
+@pytest.mark.parametrize("kind", [*BASES, recipes.Head, recipes.Training, recipes.Ensemble])
+def test_recipes_are_frozen(kind):
+    recipe = BASES.get(kind) or kind()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(recipe, dataclasses.fields(recipe)[0].name, "other")
+
+
+@pytest.mark.parametrize(
+    ("text", "part", "field", "value"),
+    [
+        ("head.dropout=0.3", "head", "dropout", 0.3),
+        ("head.dropout=1", "head", "dropout", 1.0),
+        ("training.learning_rate=1e-3", "training", "learning_rate", 1e-3),
+        ("training.epochs=5", "training", "epochs", 5),
+        ("training.limit=1000", "training", "limit", 1000),
+        ("training.nesterov=true", "training", "nesterov", True),
+        ("head.batch_norm=True", "head", "batch_norm", True),
+        ("head.kind=logistic", "head", "kind", "logistic"),
+        ("head.units=[512,256]", "head", "units", (512, 256)),
+        ("head.units=[ 512 ]", "head", "units", (512,)),
+        ("head.units=[]", "head", "units", ()),
+    ],
+)
+def test_a_value_has_the_type_of_its_field_and_nothing_else_changes(text, part, field, value):
+    after, before = experiment(text), BASES[Experiment]
+    found = getattr(getattr(after, part), field)
+    assert found == value
+    assert type(found) is type(value)
+    back = dataclasses.replace(getattr(after, part), **{field: getattr(getattr(before, part), field)})
+    assert dataclasses.replace(after, **{part: back}) == before
+
+
+@pytest.mark.parametrize("text", ["stores=[b,c]", "members=[b,c]", "rows=[b,c]"])
+def test_a_list_of_names_is_a_tuple_of_texts(text):
+    (recipe,) = changed(text).values()
+    assert getattr(recipe, text.split("=")[0]) == ("b", "c")
+    assert hash(recipe)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("features.backbone=resnet50", FeatureSet),
+        ("features.weights=/a/b.h5", FeatureSet),
+        ("seed=3", Experiment),
+        ("training.batch=3", Experiment),
+        ("data=elsewhere", Suite),
+        ("ensemble.seed=3", Suite),
+    ],
+)
+def test_each_field_belongs_to_one_kind_of_recipe(text, kind):
+    assert list(changed(text)) == [kind]
+
+
+def test_several_fields_change_at_once_and_the_last_word_counts():
+    found = changed(" head.units=[8, 4] , seed = 3,features.size=large,ensemble.folds=4,seed=5")
+    assert found[Experiment].head.units == (8, 4)
+    assert found[Experiment].seed == 5
+    assert found[FeatureSet].size == "large"
+    assert found[Suite].ensemble.folds == 4
+
+
+@pytest.mark.parametrize("text", ["", None, " "])
+def test_nothing_set_changes_nothing(text):
+    assert changed(text) == {}
+    assert recipes.override(BASES[Experiment], []) is BASES[Experiment]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("head.droput=0.3", r"no recipe has a field 'head\.droput'\. Did you mean head\.dropout"),
+        ("dropout=0.3", r"no recipe has a field 'dropout'\. Did you mean .*head\.dropout"),
+        ("size=large", r"no recipe has a field 'size'.*features\.size\.$"),
+        ("data.limit=9", r"no recipe has a field 'data\.limit'.*training\.limit"),
+        ("head=dense", r"no recipe has a field 'head'"),
+        ("zzz=1", r"no recipe has a field 'zzz'; there are: .*training\.epochs"),
+        ("head.dropout", r"expected field=value, found 'head\.dropout'"),
+        ("=3", r"expected field=value, found '=3'"),
+        (",", r"expected field=value, found ','"),
+    ],
+)
+def test_an_unknown_field_is_refused_with_the_nearest(text, message):
+    with pytest.raises(InputError, match=f"^SET: {message}"):
+        recipes.parse(text)
+
+
+@pytest.mark.parametrize("text", [
+    "training.epochs=1.5", "training.epochs=many", "training.epochs=", "training.epochs=true", "training.epochs=null",
+    "training.epochs=[5]", "training.epochs=-1", "seed=1e3", "seed=???", "seed=${training.epochs}",
+    "head.dropout=nan", "head.dropout=.nan", "head.dropout=inf", "head.dropout=-inf", "head.dropout=1e400",
+    "seed=3,", "seed='3", "head.dropout=-0.1", "head.dropout=0.3 0.4", "head.batch_norm=maybe",
+    "head.kind=forest", "head.kind=", "head.kind=???", "features.size=medium",
+    "head.units=5", "head.units=5,6", "head.units=(5,6)", "head.units=[1.5]", "head.units=[a]", "head.units=[5,-6]",
+    "head.units=[5", "head.units={a: 1}", "head.units=[${seed}]", "head.units=null", "stores=b", "data={a: 1}",
+])  # fmt: skip
+def test_a_value_that_the_field_does_not_admit_is_refused(text):
+    with pytest.raises(InputError, match=f"^SET: {text.split('=')[0].removeprefix('features.')}"):
+        changed(text)
+
+
+@settings(deadline=None)
+@given(st.floats(0, 1e300), st.integers(0, 2**40), st.lists(st.integers(0, 5000), max_size=4))
+def test_numbers_come_back_as_they_were_written(dropout, epochs, units):
+    found = recipes.override(BASES[Experiment], recipes.parse(
+        f"head.dropout={dropout!r},training.epochs={epochs},head.units={units}")[Experiment])  # fmt: skip
+    assert (found.head.dropout, found.training.epochs, found.head.units) == (dropout, epochs, tuple(units))
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from(["seed", "head.dropout", "head.units", "stores", "data", "head.kind", "features.size"]),
+    st.text("5.-e[]{}'\"$?:, #&*!|>%@`~ax", max_size=8),
+)
+def test_any_value_is_taken_or_refused(field, value):
+    try:
+        found = changed(f"{field}={value}")
+    except InputError as error:
+        assert str(error).startswith("SET: ")
+    else:
+        assert len(found) <= 1
+
+
+def test_the_fields_of_a_recipe_are_named_with_their_dots():
+    assert list(recipes.fields(BASES[Suite]))[:5] == ["data", "members", "rows", "generated", "ensemble.folds"]
+
+
+def test_fewer_epochs_the_more_rows_there_are():
+    counts = [recipes.epochs_for(rows) for rows in (1, 100, 800, 6450, 50_000, 1_000_000)]
+    assert counts == sorted(counts, reverse=True)
+    assert (counts[0], counts[3], counts[-1]) == (100, 50, 10)
+
+
+# Loading
+
+
+def recipe_file(folder, text):
+    path = folder / "mine.py"
+    path.write_text(text)
+    return path
+
+
+def test_a_recipe_loads_as_it_was_written(tmp_path):
+    path = recipe_file(
+        tmp_path, "from mlob.recipes import LINEAR, Experiment\nrecipe = Experiment(stores=('a', 'b'), head=LINEAR)\n"
+    )
+    assert recipes.load(path, []) == Experiment(("a", "b"), head=recipes.LINEAR)
+
+
+def test_a_recipe_that_is_not_there_is_refused_with_the_nearest(tmp_path):
+    with pytest.raises(InputError, match=r"There is no .*xcepton\.py\. Did you mean xception"):
+        recipes.load(tmp_path / "xcepton.py", ["xception", "resnet50"])
+    with pytest.raises(InputError, match=r"There is no .*zzz\.py; there are: resnet50, xception\.$"):
+        recipes.load(tmp_path / "zzz.py", ["xception", "resnet50"])
+    with pytest.raises(InputError, match=r"there are: none\.$"):
+        recipes.load(tmp_path / "zzz.py", [])
+
+
+@pytest.mark.parametrize("text", ["", "recipe = 5\n", "from mlob.recipes import Head\nrecipe = Head\n"])
+def test_a_file_without_a_recipe_is_refused(tmp_path, text):
+    with pytest.raises(InputError, match=r"mine\.py defines no recipe: expected `recipe = "):
+        recipes.load(recipe_file(tmp_path, text), [])
+
+
+def test_a_variant_leaves_its_base_as_it_is():
+    base = BASES[Experiment]
+    assert recipes.override(base, [("head.dropout", "0.1")]).head.dropout == 0.1
+    assert base == Experiment(("a",))
+    assert not math.isclose(base.head.dropout, 0.1)
