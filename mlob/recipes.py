@@ -161,6 +161,19 @@ LINEAR = Head(units=(), dropout=0.0)
 LOGISTIC = Head(kind="logistic")
 
 
+BOUNDS = {  # smallest and largest; other numbers start at zero
+    "head.units": (1, math.inf),
+    "head.feature_dropout": (0, 0.99),
+    "head.dropout": (0, 0.99),
+    "training.momentum": (0, 1),
+    "training.batch": (1, math.inf),
+    "ensemble.folds": (2, math.inf),
+    "ensemble.iterations": (1, math.inf),
+    "ensemble.patience": (5, math.inf),  # pyswarms counts a single step without gain already
+    "ensemble.draws": (1, math.inf),
+}
+
+
 def epochs_for(rows):
     """Give the epochs that training takes where the recipe names none: fewer the more rows there are, 10 to 100.
 
@@ -268,10 +281,12 @@ def _owners():
 
 
 def _checked(recipe):
-    """Refuse what a type alone lets through."""
+    """Refuse what a type alone lets through: numbers that are not finite, or outside of what a field can mean."""
     for name in fields(recipe):
         value = operator.attrgetter(name)(recipe)
+        low, high = BOUNDS.get(name, (0, math.inf))
         for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, (int, float)) and not (math.isfinite(number) and number >= 0):
-                raise InputError(f"SET: {name} is {value}; expected a finite number, zero or more.")
+            if isinstance(number, int | float) and not (math.isfinite(number) and low <= number <= high):
+                wanted = f"{low:g} to {high:g}" if high < math.inf else f"{low:g} or more"
+                raise InputError(f"SET: {name} is {value}; expected a finite number, {wanted}.")
     return recipe

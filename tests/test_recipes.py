@@ -36,7 +36,7 @@ def test_recipes_are_frozen(kind):
     ("text", "part", "field", "value"),
     [
         ("head.dropout=0.3", "head", "dropout", 0.3),
-        ("head.dropout=1", "head", "dropout", 1.0),
+        ("head.dropout=0", "head", "dropout", 0.0),
         ("training.learning_rate=1e-3", "training", "learning_rate", 1e-3),
         ("training.epochs=5", "training", "epochs", 5),
         ("training.limit=1000", "training", "limit", 1000),
@@ -127,11 +127,11 @@ def test_a_value_that_the_field_does_not_admit_is_refused(text):
 
 
 @settings(deadline=None)
-@given(st.floats(0, 1e300), st.integers(0, 2**40), st.lists(st.integers(0, 5000), max_size=4))
-def test_numbers_come_back_as_they_were_written(dropout, epochs, units):
+@given(st.floats(0, 1e300), st.integers(0, 2**40), st.lists(st.integers(1, 5000), max_size=4))
+def test_numbers_come_back_as_they_were_written(rate, epochs, units):
     found = recipes.override(BASES[Experiment], recipes.parse(
-        f"head.dropout={dropout!r},training.epochs={epochs},head.units={units}")[Experiment])  # fmt: skip
-    assert (found.head.dropout, found.training.epochs, found.head.units) == (dropout, epochs, tuple(units))
+        f"training.learning_rate={rate!r},training.epochs={epochs},head.units={units}")[Experiment])  # fmt: skip
+    assert (found.training.learning_rate, found.training.epochs, found.head.units) == (rate, epochs, tuple(units))
 
 
 @settings(deadline=None, max_examples=300)
@@ -194,3 +194,10 @@ def test_a_variant_leaves_its_base_as_it_is():
     assert recipes.override(base, [("head.dropout", "0.1")]).head.dropout == 0.1
     assert base == Experiment(("a",))
     assert not math.isclose(base.head.dropout, 0.1)
+
+
+@pytest.mark.parametrize("field", ["head.dropout=1.5", "training.batch=0", "head.units=[0]", "training.momentum=2"])
+def test_a_number_outside_of_what_a_field_can_mean_is_refused(field):
+    pairs = recipes.parse(field)[recipes.Experiment]
+    with pytest.raises(InputError, match=r"expected a finite number, [01] "):
+        recipes.override(recipes.Experiment(("any",)), pairs)

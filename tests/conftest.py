@@ -1,0 +1,84 @@
+"""Small data that tests share: a data set of 24 drawn photos, and one of made-up features that can be learned from."""
+
+import json
+import os
+import shutil
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mlob.data import annotations
+from mlob.features import store
+from mlob.labels import Labels
+
+LABELS = (1, 2, 5, 8)
+PHOTOS = {"train": 12, "validation": 7, "test": 5}
+ROWS = {"train": 240, "validation": 90, "test": 30}
+FINGERPRINT = {"backbone": "mobilenet", "size": 224, "precision": "float32", "weights": "made up"}
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory):
+    """A folder of 24 noisy photos in the iMaterialist layout; ids start at 1 in each split."""
+    folder = tmp_path_factory.mktemp("drawn")
+    generator = np.random.default_rng(0)
+    for split, count in PHOTOS.items():
+        names = [str(number) for number in range(1, count + 1)]
+        (folder / "images" / split).mkdir(parents=True)
+        for name in names:
+            pixels = generator.integers(0, 256, (24, 32, 3), np.uint8)
+            Image.fromarray(pixels).save(folder / "images" / split / f"{name}.png")
+        content = {"images": [{"imageId": name, "url": f"http://nowhere/{name}.jpg"} for name in names]}
+        if split != "test":
+            content["annotations"] = [
+                {"imageId": name, "labelId": [label for label in LABELS if generator.random() < 0.5]} for name in names
+            ]
+        (folder / f"{split}.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture
+def photos(drawn, tmp_path):
+    """A `DataSet` of 24 photos that a test may spoil."""
+    shutil.copytree(drawn, tmp_path / "photos")
+    return annotations.read(tmp_path / "photos")
+
+
+@pytest.fixture(scope="session")
+def made():
+    """A `DataSet` without photos; `write_store` makes features of it up."""
+    generator = np.random.default_rng(1)
+    splits = {}
+    for split, count in ROWS.items():
+        targets = (generator.random((count, len(LABELS))) < (0.6, 0.4, 0.2, 0.1)).astype(np.uint8)
+        ids = tuple(f"{split} {number}" for number in range(count))
+        splits[split] = annotations.Split(split, ids, ((),) * count, targets)
+    names = ("red", "blue", "long", "short")
+    return annotations.DataSet("made", "nowhere", Labels(LABELS, names, ("colour",) * 2 + ("length",) * 2), splits)
+
+
+@pytest.fixture(scope="session")
+def write_store():
+    """Write a store of 6 made-up features that tell the labels more or less: write_store(folder, dataset, …)."""
+
+    def write(folder, dataset, *, noise=0.5, seed=0, failed=()):
+        generator = np.random.default_rng(seed)
+        mixing = generator.normal(size=(len(dataset.labels), 6))
+        for name, split in dataset.splits.items():
+            features = split.targets @ mixing + noise * generator.normal(size=(len(split.ids), 6))
+            kept = [row for row, photo in enumerate(split.ids) if photo not in failed]
+            shard = store.Shard(
+                tuple(split.ids[row] for row in kept),
+                features[kept].astype(np.float16),
+                np.array(kept, np.uint64),
+                {photo: "empty file" for photo in split.ids if photo in failed},
+            )
+            store.write(store.shard_path(folder / name, 0), shard, FINGERPRINT)
+        log = {"weights": "random", "parameters": 1000, "photos": {"train/00000": 240}, "seconds": {"train/00000": 2.5}}
+        (folder / "extraction.json").write_text(json.dumps(log))
+        return folder
+
+    return write

@@ -1,0 +1,218 @@
+import os
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from mlob.errors import InputError
+from mlob.features import store
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9)
+FINGERPRINT = {"backbone": "mobilenet", "size": 224, "precision": "float32"}
+
+
+@st.composite
+def shards(draw):
+    """Shards with any float16 in them, NaN and infinity too; without photos or without failures now and then."""
+    ids = draw(st.lists(TEXTS, unique=True, max_size=6))
+    kept = draw(st.integers(0, len(ids)))
+    features = draw(arrays.arrays(np.uint16, (kept, draw(st.integers(1, 3))))).view(np.float16)
+    digests = draw(arrays.arrays(np.uint64, kept))
+    failures = {name: draw(TEXTS) for name in ids[kept:]}
+    return store.Shard(tuple(ids[:kept]), features, digests, failures)
+
+
+def shard(*ids, failures=None, seed=0):
+    features = np.random.default_rng(seed).normal(size=(len(ids), 4)).astype(np.float16)
+    digests = np.arange(len(ids), dtype=np.uint64) + np.uint64(2**64 - 9)
+    return store.Shard(ids, features, digests, failures or {})
+
+
+def equal(one, other):
+    same = one.ids == other.ids and list(one.failures.items()) == list(other.failures.items())
+    pairs = (one.features, other.features), (one.digests, other.digests)
+    return same and all(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in pairs)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("set") / "data" / "train"
+
+
+@given(shards())
+@settings(deadline=None, max_examples=60)
+def test_what_is_written_is_read(folder, made):
+    path = store.shard_path(folder.parent / "any", 7)
+    store.write(path, made, FINGERPRINT)
+    assert equal(store.read(path), made)
+    assert store.header(path) == (FINGERPRINT, {*made.ids, *made.failures})
+    assert store.failures(path) == made.failures
+    assert store.readable(path) == len(made.ids)
+
+
+@given(shards())
+@settings(deadline=None, max_examples=20)
+def test_equal_content_gives_equal_bytes(folder, made):
+    paths = [folder.parent / name / "00000.h5" for name in ("one", "another")]
+    for path, fingerprint in zip(paths, (FINGERPRINT, dict(reversed(FINGERPRINT.items()))), strict=True):
+        store.write(path, made, fingerprint)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_features_lie_contiguous_and_uncompressed(folder):
+    store.write(folder / "00000.h5", shard("a", "b"), FINGERPRINT)
+    with h5py.File(folder / "00000.h5") as file:
+        features = file["features"]
+        assert (features.chunks, features.compression, features.dtype) == (None, None, np.float16)
+        assert features.id.get_offset() % 2 == 0
+
+
+def attempts(path):
+    """What each way of reading a shard gives, None where it refuses."""
+    for read in (store.read, store.header, store.failures, store.readable):
+        try:
+            yield read(path)
+        except InputError as error:
+            assert "damaged" in str(error)
+            yield None
+
+
+@pytest.fixture(scope="module")
+def bytes_and_content(folder):
+    """The bytes of a small shard, and what each way of reading gives of them."""
+    path = store.shard_path(folder, 0)
+    store.write(path, shard("a", "bé", "c", failures={"d": "no file"}), FINGERPRINT)
+    return path.read_bytes(), list(attempts(path))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_flipped_bit_anywhere_never_gives_other_features(seed, bytes_and_content, tmp_path):
+    data, expected = bytes_and_content
+    path, generator = tmp_path / "00000.h5", np.random.default_rng(seed)
+    refused = 0
+    for place in range(seed, len(data), 16):
+        changed = bytearray(data)
+        changed[place] ^= 1 << generator.integers(8)
+        path.write_bytes(changed)
+        found, *_ = attempts(path)
+        assert found is None or equal(found, expected[0])
+        refused += found is None
+    assert refused > 20
+
+
+def test_a_shard_cut_short_is_refused(bytes_and_content, tmp_path):
+    data, _ = bytes_and_content
+    path = tmp_path / "00000.h5"
+    for length in [*range(0, len(data), 61), len(data) - 1]:
+        path.write_bytes(data[:length])
+        with pytest.raises(InputError, match="damaged .* run the same command again"):
+            store.read(path)
+        assert set(map(type, attempts(path))) == {type(None)}
+
+
+def test_text_that_was_changed_with_care_is_refused_too(bytes_and_content, tmp_path):
+    """HDF5 guards its own structures alone: a changed id is found by the checksum, and by the annotations."""
+    data, _ = bytes_and_content
+    path = tmp_path / "00000.h5"
+    path.write_bytes(data.replace("bé".encode(), b"xyz"))
+    with pytest.raises(InputError, match="checksum"):
+        store.read(path)
+    with pytest.raises(InputError, match="other photos"):
+        store.check_ids(path, ("a", "bé", "c", "d"), store.header(path)[1])
+
+
+def write_split(folder, ids, monkeypatch, size=3):
+    """Write shards of three photos, the last photo of each one failed."""
+    monkeypatch.setattr(store, "SLICE", size)
+    for number, names in enumerate(store.slices(ids)):
+        made = shard(*names[:-1], failures={names[-1]: f"why {number}" * number or "?"}, seed=number)
+        store.write(store.shard_path(folder, number), made, FINGERPRINT)
+
+
+IDS = tuple("a b c dd eeeee f gggggggg h".split())
+
+
+def test_a_split_is_its_shards_joined(tmp_path, monkeypatch):
+    write_split(tmp_path / "train", IDS, monkeypatch)
+    joined = store.read_split(tmp_path / "train", IDS, FINGERPRINT)
+    assert joined.ids == ("a", "b", "dd", "eeeee", "gggggggg") and list(joined.failures) == ["c", "f", "h"]
+    last = store.read(store.shard_path(tmp_path / "train", 2))
+    assert joined.features[-1].tobytes() == last.features[0].tobytes()
+    photos = store.read_photos(tmp_path / "train", IDS)
+    assert (photos.ids, photos.failures) == (joined.ids, joined.failures) and photos.features.shape == (5, 0)
+
+
+def test_shards_of_other_photos_are_refused(tmp_path, monkeypatch):
+    write_split(tmp_path / "train", IDS, monkeypatch)
+    with pytest.raises(InputError, match=r"1 of 3 missing, for example 'new'.*make features"):
+        store.read_split(tmp_path / "train", ("new", *IDS[1:]))
+    with pytest.raises(InputError, match="holds other photos"):
+        store.read_split(tmp_path / "train", IDS[:-1])
+    with pytest.raises(InputError, match="missing: run `make features`"):
+        store.read_split(tmp_path / "train", (*IDS, "one", "more"))
+
+
+def test_another_fingerprint_is_refused_by_the_field_and_the_mend(tmp_path, monkeypatch):
+    write_split(tmp_path / "data" / "train", IDS, monkeypatch)
+    with pytest.raises(InputError) as error:
+        store.read_split(tmp_path / "data" / "train", IDS, FINGERPRINT | {"size": 299})
+    for part in ("size 224", "299", f"Remove {tmp_path / 'data'} ", "make features", "a name of its own"):
+        assert part in str(error.value)
+
+
+def test_shards_that_disagree_are_refused(tmp_path, monkeypatch):
+    write_split(tmp_path / "train", IDS, monkeypatch)
+    path = store.shard_path(tmp_path / "train", 1)
+    store.write(path, store.read(path), FINGERPRINT | {"precision": "bfloat16"})
+    with pytest.raises(InputError, match="precision 'bfloat16'"):
+        store.read_split(tmp_path / "train", IDS)
+
+
+def test_the_virtual_data_set_is_the_shards_joined_wherever_the_folder_moves(tmp_path, monkeypatch):
+    write_split(tmp_path / "old" / "train", IDS, monkeypatch)
+    store.write_virtual(tmp_path / "old" / "train")
+    joined = store.read_split(tmp_path / "old" / "train", IDS)
+    moved = shutil.move(tmp_path / "old", tmp_path / "new")
+    write_split(tmp_path / "train", ("x", "y"), monkeypatch)  # a split of that name in the working folder is not meant
+    monkeypatch.chdir(tmp_path)
+    with h5py.File(moved / "train.h5") as file:
+        assert file["features"].is_virtual
+        assert file["features"][()].tobytes() == joined.features.tobytes()
+        assert file["digests"][()].tobytes() == joined.digests.tobytes()
+        assert tuple(file["ids"].asstr()[()]) == joined.ids
+        failed = zip(file["failed_ids"].asstr()[()], file["failed_reasons"].asstr()[()], strict=True)
+        assert dict(failed) == joined.failures
+
+
+def test_a_store_without_shards_has_no_fingerprint(tmp_path, monkeypatch):
+    assert store.any_fingerprint(tmp_path / "nothing") is None
+    write_split(tmp_path / "train", IDS, monkeypatch)
+    assert store.any_fingerprint(tmp_path) == FINGERPRINT
+
+
+def test_a_full_disk_is_said_in_one_sentence_and_leaves_the_old_shard(tmp_path, monkeypatch):
+    path = store.shard_path(tmp_path, 0)
+    store.write(path, shard("a"), FINGERPRINT)
+
+    def full(*_):
+        raise RuntimeError("Can't flush cache (file write failed: errno = 28, error message = 'No space left on device')")
+
+    monkeypatch.setattr(store, "_checksum", full)
+    with pytest.raises(InputError, match="disk is full"):
+        store.write(path, shard("b"), FINGERPRINT)
+    monkeypatch.undo()
+    assert os.listdir(tmp_path) == ["00000.h5"] and store.read(path).ids == ("a",)
+
+
+def test_every_array_of_a_file_is_found_at_any_depth(tmp_path):
+    with h5py.File(tmp_path / "any.h5", "w") as file:
+        file["a/b/c"], file["d"] = np.arange(3), np.float32(2)
+    found = store.arrays_of(tmp_path / "any.h5")
+    assert set(found) == {"a/b/c", "d"} and found["a/b/c"].tolist() == [0, 1, 2]
+    (tmp_path / "text.h5").write_text("no arrays")
+    with pytest.raises(InputError, match="copy or download it again"):
+        store.arrays_of(tmp_path / "text.h5")
