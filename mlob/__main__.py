@@ -115,7 +115,8 @@ def make_runs(work, models):
         if work.is_dry:
             say(f"train {model}: {folder} is missing or of another recipe, photos or features")
             continue
-        result = runs.make(model, experiment, work.dataset, stores, folder, work.suite.ensemble)
+        recipe = work.suite.ensemble
+        result = runs.make(model, experiment, work.dataset, stores=stores, folder=folder, recipe=recipe)
         say(runs.text(result))
 
 

@@ -29,14 +29,15 @@ def bar(description, total, *, unit="photos"):
 def _rich_bar(description, total, unit):
     from rich import progress
     from rich.console import Console
+    from rich.table import Column
 
     columns = (
         progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TextColumn("{task.fields[rate]}"),
-        progress.TimeRemainingColumn(),
-        progress.TextColumn("{task.fields[note]}"),
+        progress.BarColumn(bar_width=16),
+        progress.TextColumn("{task.completed:,.0f}/{task.total:,.0f}", table_column=Column(no_wrap=True)),
+        progress.TextColumn("{task.fields[rate]}", table_column=Column(no_wrap=True)),
+        progress.TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+        progress.TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
     )
     with progress.Progress(*columns, console=Console(stderr=True)) as shown:
         task = shown.add_task(description, total=total, rate="", note="")

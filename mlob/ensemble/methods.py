@@ -67,10 +67,8 @@ def fit(recipe):
     """
 
     def fit_all(members, targets):
-        found = swarm.search(
-            members, targets,
-            particles=max(recipe.particles, len(members) + 1), iterations=recipe.iterations, patience=recipe.patience, seed=recipe.seed,
-        )
+        effort = {"iterations": recipe.iterations, "patience": recipe.patience, "seed": recipe.seed}
+        found = swarm.search(members, targets, particles=max(recipe.particles, len(members) + 1), **effort)
         equal = _equal(members)
         blends = {
             BEST_SINGLE: Decision(best_single(members, targets), HALF_WAY),

@@ -96,8 +96,7 @@ def _at_least(weights, cells):
     histograms = np.zeros((len(weights), BINS + 1), np.int64)
     for start in range(0, cells.shape[1], BLOCK):
         bins = (scaled @ cells[:, start : start + BLOCK]).astype(np.uint16)
-        for histogram, row in zip(histograms, bins, strict=True):
-            histogram += np.bincount(row, minlength=BINS + 1)
+        histograms += [np.bincount(row, minlength=BINS + 1) for row in bins]
     return histograms[:, :0:-1].cumsum(axis=1)[:, ::-1]
 
 

@@ -1,4 +1,4 @@
-"""An ensemble: all methods fitted and judged on the members' predictions. Products: the folder runs/<suite>/ensemble/."""
+"""An ensemble: all methods fitted and judged on the members' predictions. Products: runs/<suite>/ensemble/."""
 
 import dataclasses
 
@@ -6,10 +6,16 @@ import numpy as np
 
 from mlob import machine
 from mlob.ensemble import methods
-from mlob.evaluation import judge
+from mlob.evaluation import bootstrap, judge
 from mlob.evaluation.runs import JUDGED, data_digest, labelled_validation
 from mlob.files import digest, read_json, write_json
+from mlob.metrics import micro_f1
 from mlob.predictions import table as tables
+
+WHY = (
+    "it has the highest cross-fitted micro-F1 of {} methods on validation; picking the highest flatters the figure by "
+    "a little"
+)
 
 
 def identity(dataset, runs, recipe):
@@ -43,27 +49,24 @@ def make(suite, dataset, runs, folder, recipe):
         What ensemble.json holds.
     """
     targets = labelled_validation(dataset).targets
-    predicted = {name: tables.read(path / "predictions.h5") for name, path in runs.items()}
-    stacks = {
-        split: tables.align({name: found[split] for name, found in predicted.items()}, dataset[split].ids)
-        for split in JUDGED if split in dataset.splits
-    }
+    stacks = _stacks(dataset, runs)
     judged = judge.judge(methods.fit(recipe), stacks["validation"], targets, recipe)
     chosen = choose(judged)
     decision, held, _ = judged[chosen]
     decided = {split: held if split == "validation" else decision(stack) for split, stack in stacks.items()}
-    (folder / "ensemble.json").unlink(missing_ok=True)  # it says that the predictions beside it are its own
-    tables.write(folder / "predictions.h5", {
+    found = {
         split: tables.Table(dataset[split].ids, decision.probabilities(stack), decided[split])
         for split, stack in stacks.items()
-    })
+    }
+    (folder / "ensemble.json").unlink(missing_ok=True)  # it says that the predictions beside it are its own
+    tables.write(folder / "predictions.h5", found)
     content = {
         "suite": suite,
         "members": list(runs),
-        "chosen": {"method": ", ".join(chosen), "why": f"it has the highest cross-fitted micro-F1 of {len(judged) - 1} methods "
-                   "on validation; picking the highest flatters the figure by a little"},
+        "chosen": {"method": ", ".join(chosen), "why": WHY.format(len(judged) - 1)},
         "decision": _to_json(decision, runs),
         "methods": _rows(judged, runs),
+        **_on_test(dataset, decided, recipe),
         "folds": recipe.folds,
         "swarm": {"history": list(judged[methods.PSO, methods.ONE_GLOBAL][0].history)},
         "labels": judge.by_label(dataset.labels, dataset["train"].targets, targets, held),
@@ -80,14 +83,21 @@ def choose(judged):
 
 
 def text(content):
-    """Tell the chosen method, and the best single member beside it, in two lines."""
+    """Tell the chosen method, the best single member beside it, and test where it has labels, a line each."""
     names = {"chosen": content["chosen"]["method"], "beside": f"{methods.BEST_SINGLE}, {methods.ONE_GLOBAL}"}
     scores = {f"{row['method']}, {row['thresholds']}": row["micro_f1"] for row in content["methods"]}
-    return "\n".join(
-        f"{role}: {name}: micro-F1 {scores[name]['cross_fitted']:.3f} ({scores[name]['low']:.3f} to {scores[name]['high']:.3f}) "
-        f"on validation, cross-fitted; in-sample {scores[name]['in_sample']:.3f}"
+    lines = [
+        f"{role}: {name}: micro-F1 {scores[name]['cross_fitted']:.3f} {_interval(scores[name])} on validation, "
+        f"cross-fitted; in-sample {scores[name]['in_sample']:.3f}"
         for role, name in names.items()
-    )
+    ]
+    if test := content.get("test"):
+        figure = test["micro_f1"]
+        lines.append(
+            f"test: micro-F1 {figure['value']:.3f} {_interval(figure)} on {test['photos']:,} labelled test "
+            "photos, which chose nothing"
+        )
+    return "\n".join(lines)
 
 
 def load_decision(content):
@@ -95,6 +105,31 @@ def load_decision(content):
     found = content["decision"]
     weights = np.array([found["weights"][name] for name in content["members"]])
     return methods.Decision(weights, np.array(found["thresholds"], np.float32), found["is_harmonic"])
+
+
+def _interval(figure):
+    return f"({figure['low']:.3f} to {figure['high']:.3f})"
+
+
+def _stacks(dataset, runs):
+    """The members' probabilities float32 (members, n, labels) of each split."""
+    predicted = {name: tables.read(folder / "predictions.h5") for name, folder in runs.items()}
+    return {
+        split: tables.align({name: found[split] for name, found in predicted.items()}, dataset[split].ids)
+        for split in JUDGED
+        if split in dataset.splits
+    }
+
+
+def _on_test(dataset, decided, recipe):
+    """Judge the decisions on the test photos that bear a label, which nothing was fitted on; {} where none does."""
+    targets = dataset["test"].targets if "test" in decided else None
+    if targets is None or not targets.any():
+        return {}
+    labelled = targets.any(axis=1)
+    pair = targets[labelled], decided["test"][labelled]
+    low, high = bootstrap.micro_f1_interval(*pair, draws=recipe.draws, seed=recipe.seed)
+    return {"test": {"photos": len(pair[0]), "micro_f1": {"value": micro_f1(*pair), "low": low, "high": high}}}
 
 
 def _rows(judged, runs):
@@ -107,10 +142,14 @@ def _row(name, decision, held, figures, results):
     weights = {} if name[0] == methods.CONSTANT else dict(zip(results, decision.weights.tolist(), strict=True))
     used = [results[member] for member, weight in weights.items() if weight > 0]
     return {
-        "method": name[0], "members": [result["method"] for result in used], **figures, "thresholds": name[1],
+        "method": name[0],
+        "members": [result["method"] for result in used],
+        **figures,
+        "thresholds": name[1],
         "parameters": _sums(used, "parameters", ("own", "total")),
         "seconds": _sums(used, "seconds", ("features", "training")),
-        "weights": weights, **machine.facts(),
+        "weights": weights,
+        **machine.facts(),
     }
 
 

@@ -5,7 +5,7 @@ import numpy as np
 from mlob.ensemble import methods
 from mlob.evaluation import bootstrap
 from mlob.evaluation.crossfit import crossfit, folds
-from mlob.metrics import f1, macro_f1, micro_f1, ratio, counts
+from mlob.metrics import counts, f1, macro_f1, micro_f1, ratio
 
 
 def judge(fit, members, targets, recipe):
@@ -42,19 +42,27 @@ def figures(targets, cross_fitted, in_sample, recipe):
     for name, (metric, interval) in pairs.items():
         low, high = interval(targets, cross_fitted, draws=recipe.draws, seed=recipe.seed)
         found[name] = {
-            "cross_fitted": float(metric(targets, cross_fitted)), "low": low, "high": high,
+            "cross_fitted": float(metric(targets, cross_fitted)),
+            "low": low,
+            "high": high,
             "in_sample": float(metric(targets, in_sample)),
         }
     return found
 
 
 def by_label(labels, train_targets, targets, predicted):
-    """Give one dict a label: id, name, group, photos in train and validation, and F1, precision, recall of `predicted`."""
+    """Give one dict a label: id, name, group, photos in train and validation, F1, precision, recall of `predicted`."""
     true_positives, predicted_positives, positives = counts(targets, predicted, axis=0)
     columns = zip(
-        labels.ids, labels.names, labels.groups, train_targets.sum(axis=0).tolist(), positives.tolist(),
+        labels.ids,
+        labels.names,
+        labels.groups,
+        train_targets.sum(axis=0).tolist(),
+        positives.tolist(),
         f1(true_positives, predicted_positives, positives).tolist(),
-        ratio(true_positives, predicted_positives).tolist(), ratio(true_positives, positives).tolist(), strict=True,
+        ratio(true_positives, predicted_positives).tolist(),
+        ratio(true_positives, positives).tolist(),
+        strict=True,
     )
     keys = ("id", "name", "group", "train", "validation", "f1", "precision", "recall")
     return [dict(zip(keys, column, strict=True)) for column in columns]

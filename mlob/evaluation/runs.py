@@ -1,7 +1,8 @@
-"""A run: one model trained, its predictions written, judged on validation. Products: the folder runs/<suite>/<model>/."""
+"""A run: one model trained, its predictions written, judged on validation. Products: runs/<suite>/<model>/."""
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 
@@ -53,7 +54,7 @@ def labelled_validation(dataset):
     return split
 
 
-def make(name, experiment, dataset, stores, folder, recipe):
+def make(name, experiment, dataset, *, stores, folder, recipe):
     """Train one model, predict validation and test, judge it, write its folder; result.json comes last.
 
     Args:
@@ -68,23 +69,32 @@ def make(name, experiment, dataset, stores, folder, recipe):
         The result, as result.json holds it.
     """
     validation = labelled_validation(dataset)
-    rows = {split: _rows(dataset[split], stores) for split in dataset.splits}
+    judged = [split for split in JUDGED if split in dataset.splits]
+    rows = {split: _rows(dataset[split], stores) for split in ("train", *judged)}
     train, dev = batches.train_and_dev(rows["train"], experiment.training.limit)
     (folder / "result.json").unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     head = _trained(experiment, train, dev, name, folder)
     shares = train.targets.mean(axis=0)
     found = {
         split: predict.table(dataset[split], rows[split], head.predict(rows[split].features), shares)
-        for split in JUDGED if split in rows
+        for split in judged
     }
     _, _, figures = judge.judge_model(found["validation"].probabilities, validation.targets, recipe)
     wanted = identity(experiment, dataset, stores)
-    counts = {"train": len(train.ids), "dev": len(dev.ids), "validation": len(validation.ids),
-              "failed": sum(len(dataset[split].ids) - len(rows[split].ids) for split in rows)}
-    result = {"method": name, "members": [name], **figures, "thresholds": ONE_GLOBAL, **_costs(head, stores, train),
-              "seed": experiment.seed, "rows": counts, "note": head.note, "fingerprint": wanted["fingerprint"], **machine.facts()}
-    tables.write(folder / "predictions.h5", found, labels=dataset.labels.ids, recipe=wanted["recipe"],
-                 seed=experiment.seed, fingerprint=wanted["fingerprint"])
+    failed = sum(len(dataset[split].ids) - len(rows[split].ids) for split in rows)
+    result = {
+        "method": name,
+        "members": [name],
+        **figures,
+        "thresholds": ONE_GLOBAL,
+        **_costs(head, stores, train),
+        "seed": experiment.seed,
+        "rows": {"train": len(train.ids), "dev": len(dev.ids), "validation": len(validation.ids), "failed": failed},
+        "note": head.note,
+        "fingerprint": wanted["fingerprint"],
+        **machine.facts(),
+    }
+    tables.write(folder / "predictions.h5", found, labels=dataset.labels.ids, seed=experiment.seed, **wanted)
     write_text(folder / "history.csv", _csv(head.history))
     write_json(folder / "recipe.json", wanted)
     write_json(folder / "result.json", result)
@@ -99,8 +109,11 @@ def wants_reference(dataset, reference):
 def text(result):
     """Tell a result in one line."""
     found, cost = result["micro_f1"], result["seconds"]
-    return (f"{result['method']}: micro-F1 {found['cross_fitted']:.3f} ({found['low']:.3f} to {found['high']:.3f}) on "
-            f"validation, cross-fitted; {result['parameters']['own'] / 1e6:.2f} M parameters trained in {cost['training']:.0f} s")
+    return (
+        f"{result['method']}: micro-F1 {found['cross_fitted']:.3f} ({found['low']:.3f} to {found['high']:.3f}) on "
+        f"validation, cross-fitted; {result['parameters']['own'] / 1e6:.2f} M parameters trained in "
+        f"{cost['training']:.0f} s"
+    )
 
 
 def compare(folder, reference):
@@ -129,14 +142,17 @@ def _trained(experiment, train, dev, name, folder):
         from mlob.training import logistic
 
         found = logistic.fit(train, dev)
-        return _Trained(found.predict, [], found.parameters, found.seconds, f"C = {found.regularisation:g}, chosen on dev")
+        note = f"C = {found.regularisation:g}, chosen on dev"
+        return _Trained(found.predict, [], found.parameters, found.seconds, note)
     machine.load_keras()
     from mlob.training import fit
 
     fitted = fit.fit(experiment, train, dev, name=name)
+    model = fitted.model
     with atomic(folder / "head.keras") as part:
-        fitted.model.save(part)
-    return _Trained(lambda features: fit.predict(fitted.model, features), fitted.history, fitted.model.count_params(), fitted.seconds)
+        model.save(part)
+    predict_with = functools.partial(fit.predict, model)
+    return _Trained(predict_with, fitted.history, model.count_params(), fitted.seconds)
 
 
 def _rows(split, stores):

@@ -40,6 +40,7 @@ class Backbone:
     cut_before: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
+# fmt: off
 BACKBONES = {
     "xception": Backbone(
         "keras.applications.xception", "Xception", ("small", "large"), 2048,
@@ -79,6 +80,7 @@ BACKBONES = {
         ("block2b_add", "block3b_add", "block5c_add", "top_activation"),
     ),
 }
+# fmt: on
 
 
 def find(features):
@@ -136,7 +138,9 @@ def extractor(network, features):
     if features.pool == "blocks":
         maps = [_output(network, stage, backbone) for stage in _stages_within(network, backbone)] + maps
     tapped = keras.Model(network.input, maps)(preprocess(keras.ops.cast(photos, "float32")))
-    averages = [keras.layers.GlobalAveragePooling2D()(one) for one in (tapped if isinstance(tapped, list) else [tapped])]
+    averages = [
+        keras.layers.GlobalAveragePooling2D()(one) for one in (tapped if isinstance(tapped, list) else [tapped])
+    ]
     return keras.Model(photos, averages[0] if len(averages) == 1 else keras.layers.Concatenate()(averages))
 
 
@@ -145,12 +149,15 @@ def _output(network, layer, backbone):
     if layer in backbone.cut_before:
         return network.get_layer(backbone.cut_before[layer]).input
     if layer not in names:
-        raise InputError(f"{network.name} has no layer {layer!r}{nearest(layer, [*names, *backbone.cut_before])}")
+        raise InputError(f"{network.name} has no layer {layer!r}{nearest(layer, {*names, *backbone.cut_before})}")
     return network.get_layer(layer).output
 
 
 def _stages_within(network, backbone):
     """The stages that end before the network's own end (which is always among the maps)."""
     names = {one.name for one in network.layers}
-    return [stage for stage in backbone.stages[:-1] if backbone.cut_before.get(stage, stage) in names
-            and network.layers[-1].name != stage]
+    return [
+        stage
+        for stage in backbone.stages[:-1]
+        if backbone.cut_before.get(stage, stage) in names and network.layers[-1].name != stage
+    ]

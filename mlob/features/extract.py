@@ -39,7 +39,7 @@ class Plan:
         jobs: the missing shards.
         source: the weights, None where they must be downloaded first.
         found: fingerprint of the shards that are there, None where there are none.
-        rate: photos a second when this store was last extracted, None where that was never measured.
+        rate: photos a second of all that was ever extracted with this feature set; None where nothing was.
     """
 
     jobs: tuple[Job, ...]
@@ -57,8 +57,11 @@ class Plan:
         if not self.jobs:
             return "complete"
         origin = self.source.kind if self.source else "imagenet, to be downloaded"
-        time_left = f"about {self.photos / self.rate:,.0f} s at the measured {self.rate:.1f} photos/s" if self.rate else (
-            "no rate measured yet")
+        time_left = (
+            f"about {self.photos / self.rate:,.0f} s at the measured {self.rate:.1f} photos/s"
+            if self.rate
+            else ("no rate measured yet")
+        )
         return f"{self.photos:,} photos through {features.backbone} (weights: {origin}), {time_left}"
 
 
@@ -85,8 +88,7 @@ def plan(features, dataset, folder, given=None):
         known = {name: value for name, value in declared.items() if value not in ("auto", None)}
         for path in sorted(folder.glob("*/[0-9]*.h5")):
             store.check(path, known, store.header(path)[0])
-    measured = log(folder)
-    return Plan(tuple(jobs), source, found, measured["photos"] / measured["seconds"] if measured["seconds"] else None)
+    return Plan(tuple(jobs), source, found, _rate(folder.parent))
 
 
 def fingerprint(features, source, choice):
@@ -124,8 +126,10 @@ def extract(features, dataset, folder, *, given=None, random_fallback=False, nam
             store.check(next(folder.glob("*/[0-9]*.h5")), {"weights": source.digest}, missing.found)
         model = backbones.extractor(weights.network(features, source), features)
         choice = _choice(features, model, missing, dataset)
-        say(f"{name}: {missing.photos:,} photos through {features.backbone} on {source.kind} weights, "
-            f"{choice.runtime} {choice.precision}.")
+        say(
+            f"{name}: {missing.photos:,} photos through {features.backbone} on {source.kind} weights, "
+            f"{choice.runtime} {choice.precision}."
+        )
         _write_log(folder, source, model)
         run = runtimes.run(choice, model)
         mark = fingerprint(features, source, choice)
@@ -179,8 +183,10 @@ def _extractor_like(features, found, given):
     source = weights.random() if is_random else weights.at_hand(features, given) or weights.download(features)
     choice = runtimes.Choice(found["runtime"], found["precision"])
     if source.digest != found["weights"]:
-        raise InputError(f"The models were trained on features of other weights of {features.backbone} than {source.kind}: "
-                         "name theirs with WEIGHTS=.")
+        raise InputError(
+            f"The models were trained on features of other weights of {features.backbone} than {source.kind}: "
+            "name theirs with WEIGHTS=."
+        )
     return runtimes.run(choice, backbones.extractor(weights.network(features, source), features))
 
 
@@ -209,14 +215,17 @@ def slice_features(ids, photos, run, size, advance=lambda count: None):
 
     features = run(readable())
     limit = np.finfo(np.float16).max
-    return store.Shard(tuple(kept), features.clip(-limit, limit).astype(np.float16), np.array(digests, np.uint64), failures)
+    return store.Shard(
+        tuple(kept), features.clip(-limit, limit).astype(np.float16), np.array(digests, np.uint64), failures
+    )
 
 
 def log(folder):
     """Tell how a store was made.
 
     Returns:
-        {"weights": kind, "parameters": of the backbone, "processor": its name, "photos": extracted here, "seconds": they took}.
+        {"weights": kind, "parameters": of the backbone, "processor": its name, "photos": extracted here, "seconds": for
+        them}.
     """
     found = _log(folder)
     return {**found, "photos": sum(found.get("photos", {}).values()), "seconds": sum(found.get("seconds", {}).values())}
@@ -226,11 +235,11 @@ def _missing(dataset, split, folder):
     """List the shards that are not there, or hold a photo as missing whose file has come since."""
     remove_stale_parts(folder)
     ids, photos = dataset[split].ids, dataset.photos(split)
-    if not ids:
-        raise InputError(f"The {split} split of {dataset.folder} lists no photos: list some, or remove {split}.json.")
     if not any(photos):
-        raise InputError(f"None of the {len(ids):,} {split} photos lies in {dataset.folder} (looked for "
-                         f"images/{split}/{ids[0]}.jpg, images/{ids[0]}.jpg and the relative url): put them there.")
+        raise InputError(
+            f"None of the {len(ids):,} {split} photos lies in {dataset.folder} (looked for "
+            f"images/{split}/{ids[0]}.jpg, images/{ids[0]}.jpg and the relative url): put them there."
+        )
     start = 0
     for number, slice_ids in enumerate(store.slices(ids)):
         path, there = store.shard_path(folder, number), photos[start : start + len(slice_ids)]
@@ -307,8 +316,10 @@ def _check_some_read(folder):
     reasons = collections.Counter(reason for path in paths for reason in store.failures(path).values())
     for path in paths:  # so that the next run tries these photos again
         path.unlink()
-    raise InputError(f"No photo of the {folder.name} split can be read ({reasons.most_common(1)[0][0]}): see that the "
-                     "files are whole images.")
+    raise InputError(
+        f"No photo of the {folder.name} split can be read ({reasons.most_common(1)[0][0]}): see that the "
+        "files are whole images."
+    )
 
 
 # How fast it went: beside the shards, never in them, so that a rerun writes the same bytes
@@ -319,11 +330,19 @@ def _log(folder):
     return read_json(path) if path.is_file() else {}
 
 
+def _rate(folder):
+    logs = [log(path.parent) for path in folder.glob("*/extraction.json")]
+    seconds = sum(one["seconds"] for one in logs)
+    return sum(one["photos"] for one in logs) / seconds if seconds else None
+
+
 def _write_seconds(job, seconds):
     folder, shard = job.path.parent.parent, f"{job.path.parent.name}/{job.path.stem}"
     log = _log(folder)
-    measured = {"photos": {**log.get("photos", {}), shard: len(job.ids)},
-                "seconds": {**log.get("seconds", {}), shard: round(seconds, 2)}}
+    measured = {
+        "photos": {**log.get("photos", {}), shard: len(job.ids)},
+        "seconds": {**log.get("seconds", {}), shard: round(seconds, 2)},
+    }
     write_json(folder / "extraction.json", {**log, **measured})
 
 

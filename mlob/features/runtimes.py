@@ -56,8 +56,10 @@ def choose(features, model, sample):
     cosine = least_cosine(exact(sample), fast(sample))
     speedup = _seconds(exact, sample) / _seconds(fast, sample)
     precision = "bfloat16" if cosine >= LEAST_COSINE and speedup >= LEAST_SPEEDUP else "float32"
-    say(f"  bfloat16 on {len(sample)} photos: smallest cosine to float32 {cosine:.5f} (at least {LEAST_COSINE} wanted), "
-        f"{speedup:.2f} of its rate (at least {LEAST_SPEEDUP}): {precision}")
+    say(
+        f"  bfloat16 on {len(sample)} photos: smallest cosine to float32 {cosine:.5f} (at least {LEAST_COSINE} "
+        f"wanted), {speedup:.2f} of its rate (at least {LEAST_SPEEDUP}): {precision}"
+    )
     return Choice(runtime, precision)
 
 

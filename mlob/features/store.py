@@ -1,14 +1,16 @@
 """The HDF5 contract of a feature store: shards of at most 4,096 photos, whole or absent. The only door to h5py here.
 
 A shard holds `ids`, `features` (float16, contiguous), `digests` (of each photo's bytes), `failed_ids` and
-`failed_reasons`, and two attributes: `fingerprint` (all that shaped the features, JSON) and `checksum` (over all of it).
-HDF5 guards its own structures since file format 1.10, but not its heaps: text is of fixed length, which needs no heap.
+`failed_reasons`, and two attributes: `fingerprint` (all that shaped the features, JSON) and `checksum` (of all of it).
+HDF5's file format 1.10 guards its own structures (older ones let a flipped byte crash the process that reads it), but
+not its heaps: text is of fixed length, which needs none.
 """
 
 import contextlib
 import dataclasses
 import errno
 import json
+import os
 
 import h5py
 import numpy as np
@@ -19,7 +21,6 @@ from mlob.files import atomic, digest
 SLICE = 4096
 UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py makes of bytes that it cannot read
 MADE_ANEW = "remove the file and run the same command again, which makes it anew."
-FORMAT = "v110"  # older ones let a flipped byte crash the process that reads it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +53,7 @@ def shard_path(folder, number):
 def write(path, shard, fingerprint):
     """Write one shard, atomically; equal content gives equal bytes."""
     text = json.dumps(fingerprint, sort_keys=True)
-    with writing(path) as file:
+    with atomic(path) as part, full_disk_told(path), _new_file(part) as file:
         file["ids"] = text_array(shard.ids)
         file["features"] = shard.features
         file["digests"] = shard.digests
@@ -144,7 +145,7 @@ def check(path, expected, found):
         if expected[field] != found.get(field):
             raise InputError(
                 f"{path} was made with {field} {found.get(field)!r}, but {expected[field]!r} is asked for. Remove "
-                f"{path.parent.parent} and run `make features` again, or give the changed feature set a name of its own."
+                f"{path.parent.parent} and run `make features` again, or give the changed feature set its own name."
             )
 
 
@@ -167,12 +168,13 @@ def write_virtual(folder):
     """Lay one virtual data set over a split's shards, beside the folder: <split>.h5, for h5py, pandas or anyone."""
     paths = sorted(folder.glob("[0-9]*.h5"))
     target = folder.with_suffix(".h5")
-    with writing(target) as file:
+    with atomic(target) as part, full_disk_told(target), _new_file(part) as file:
         for name in ("ids", "features", "digests", "failed_ids", "failed_reasons"):
             sources = [_source(path, name, folder.name) for path in paths]
             rows = sum(source.shape[0] for source in sources)
             widest = max((source.dtype for source in sources), key=lambda kind: kind.itemsize)
             layout = h5py.VirtualLayout((rows, *sources[0].shape[1:]), widest)
+            layout.dcpl.set_obj_track_times(False)
             start = 0
             for source in sources:
                 layout[start : start + source.shape[0]] = source
@@ -198,19 +200,14 @@ def arrays_of(path):
 
 
 @contextlib.contextmanager
-def writing(path):
-    """Give an HDF5 file to write, whole or absent.
-
-    A full disk, of which h5py tells in RuntimeErrors as well, becomes the OSError that `atomic` explains.
-    """
-    with atomic(path) as part:
-        try:
-            with h5py.File(part, "w", libver=FORMAT) as file:
-                yield file
-        except (RuntimeError, OSError) as error:
-            if "No space left" in str(error):
-                raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
-            raise
+def full_disk_told(path):
+    """Make a full disk, of which h5py tells in RuntimeErrors as well, the OSError that `atomic` explains."""
+    try:
+        yield
+    except (RuntimeError, OSError) as error:
+        if "No space left" in str(error):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
+        raise
 
 
 def text_array(texts):
@@ -229,6 +226,14 @@ def _reading(path, mend=MADE_ANEW):
         raise InputError(f"{path} is missing: run `make features`.") from error
     except UNREADABLE as error:
         raise InputError(_damaged(path, f"not whole HDF5: {str(error).splitlines()[0][:80]}", mend)) from error
+
+
+def _new_file(path):
+    """Create a file of format 1.10 that bears no time, so that equal content gives equal bytes."""
+    creation, access = (h5py.h5p.create(kind) for kind in (h5py.h5p.FILE_CREATE, h5py.h5p.FILE_ACCESS))
+    creation.set_obj_track_times(False)
+    access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
+    return h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, creation, access))
 
 
 def _damaged(path, what, mend=MADE_ANEW):

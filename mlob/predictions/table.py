@@ -8,6 +8,7 @@ import numpy as np
 
 from mlob.errors import InputError
 from mlob.features import store
+from mlob.files import atomic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,9 +32,9 @@ def write(path, tables, **attributes):
     Args:
         path: runs/<suite>/<model>/predictions.h5.
         tables: {split: Table}.
-        attributes: labels, recipe, seed, fingerprint: kept as JSON.
+        attributes: labels, seed, and what shaped the run (recipe, data, fingerprint): kept as JSON.
     """
-    with store.writing(path) as file:
+    with atomic(path) as part, store.full_disk_told(path), h5py.File(part, "w") as file:
         for split, table in tables.items():
             file[f"{split}/ids"] = store.text_array(table.ids)
             file[f"{split}/probabilities"] = table.probabilities.astype(np.float32)
@@ -52,7 +53,7 @@ def read(path):
     try:
         with h5py.File(path, "r") as file:
             tables = {split: _table(group) for split, group in file.items()}
-    except store.UNREADABLE as error:
+    except (*store.UNREADABLE, AttributeError) as error:
         raise InputError(f"{path} is missing or damaged: remove its folder and run the same command again.") from error
     for split, table in tables.items():
         low, high = table.probabilities.min(initial=0), table.probabilities.max(initial=0)
@@ -87,8 +88,10 @@ def _rows(name, table, ids):
     place = {photo: row for row, photo in enumerate(table.ids)}
     missing = [photo for photo in ids if photo not in place]
     if missing or len(place) != len(ids):
-        raise InputError(f"The predictions of {name} are over other images than the rest ({len(missing)} of {len(ids)} "
-                         f"missing): remove its run folder and run `make train MODEL={name}`.")
+        raise InputError(
+            f"The predictions of {name} are over other images than the rest ({len(missing)} of {len(ids)} "
+            f"missing): remove its run folder and run `make train MODEL={name}`."
+        )
     return table.probabilities[[place[photo] for photo in ids]]
 
 

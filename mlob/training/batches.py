@@ -45,8 +45,10 @@ def join(shards, split):
     features = [_in_order(shard, ids) for shard in shards]
     joined = features[0] if len(features) == 1 else np.concatenate(features, axis=1)
     if not np.isfinite(joined).all():
-        raise InputError(f"{int((~np.isfinite(joined)).any(axis=1).sum())} rows of the {split.name} features are not "
-                         "finite: remove the store and run `make features` again.")
+        raise InputError(
+            f"{int((~np.isfinite(joined)).any(axis=1).sum())} rows of the {split.name} features are not "
+            "finite: remove the store and run `make features` again."
+        )
     return Rows(np.array(ids, object), joined, None if split.targets is None else split.targets[kept])
 
 
@@ -66,12 +68,15 @@ def train_and_dev(rows, limit=0):
         rows = rows.take(splits.limit_rows(rows.ids, limit))
     dev = splits.dev_rows(rows.ids)
     if not dev.any():
-        raise InputError(f"Expected at least 5 rows to train and stop on, found {len(rows.ids)}: add photos to train, or "
-                         "raise training.limit.")
+        raise InputError(
+            f"Expected at least 5 rows to train and stop on, found {len(rows.ids)}: add photos to train, or raise "
+            "training.limit."
+        )
     train = rows.take(~dev)
     if not train.targets.any():
-        raise InputError(f"No label is left on the {len(train.ids):,} rows to train on: label more photos, or raise "
-                         "training.limit.")
+        raise InputError(
+            f"No label is left on the {len(train.ids):,} rows to train on: label more photos, or raise training.limit."
+        )
     return train, rows.take(dev)
 
 

@@ -50,9 +50,11 @@ def fit(experiment, train, dev, *, name):
     with bar(name, training.nadam_epochs + epochs, unit="epochs") as advance:
         watch = _Watch(dev, advance)
         if training.nadam_epochs:
-            _run(model, keras.optimizers.Nadam(2e-3), train, training.nadam_epochs, training.batch, [watch])
+            nadam = keras.optimizers.Nadam(2e-3)
+            _run(model, nadam, train, training.nadam_epochs, batch=training.batch, callbacks=[watch])
         steps = epochs * math.ceil(len(train.ids) / training.batch)
-        _run(model, _optimizer(training, steps), train, epochs, training.batch, [watch, *_stopping(training)])
+        callbacks = [watch, *_stopping(training)]
+        _run(model, _optimizer(training, steps), train, epochs, batch=training.batch, callbacks=callbacks)
     return Fitted(model, watch.rows, time.monotonic() - started)
 
 
@@ -62,9 +64,10 @@ def predict(model, features):
     return np.concatenate(blocks) if blocks else np.zeros((0, model.output_shape[1]), np.float32)
 
 
-def _run(model, optimizer, rows, epochs, batch, callbacks):
+def _run(model, optimizer, rows, epochs, *, batch, callbacks):
     model.compile(optimizer, loss="binary_crossentropy", jit_compile=False)
-    model.fit(rows.features, rows.targets, batch_size=batch, epochs=epochs, shuffle=True, verbose=0, callbacks=callbacks)
+    options = {"batch_size": batch, "epochs": epochs, "callbacks": callbacks}
+    model.fit(rows.features, rows.targets, shuffle=True, verbose=0, **options)
 
 
 def _optimizer(training, steps):
@@ -83,8 +86,9 @@ def _stopping(training):
     if training.schedule == "plateau":
         callbacks.append(keras.callbacks.ReduceLROnPlateau("dev_loss", mode="min", factor=0.2, patience=3))
     if training.patience:
-        callbacks.append(keras.callbacks.EarlyStopping(
-            "dev_loss", mode="min", patience=training.patience, restore_best_weights=True))
+        callbacks.append(
+            keras.callbacks.EarlyStopping("dev_loss", mode="min", patience=training.patience, restore_best_weights=True)
+        )
     return callbacks
 
 
@@ -96,10 +100,11 @@ class _Watch(keras.callbacks.Callback):
         self.dev, self.advance, self.rows = dev, advance, []
 
     def on_epoch_end(self, epoch, logs):
-        if not np.isfinite(logs["loss"]):
-            raise InputError(f"The loss is {logs['loss']} in epoch {len(self.rows) + 1}: lower training.learning_rate.")
         probabilities = predict(self.model, self.dev.features)
         logs["dev_loss"] = float(np.mean(keras.losses.binary_crossentropy(self.dev.targets, probabilities)))
+        for loss in (logs["loss"], logs["dev_loss"]):  # what an epoch's last step spoils shows on dev alone
+            if not np.isfinite(loss):
+                raise InputError(f"The loss is {loss} in epoch {len(self.rows) + 1}: lower training.learning_rate.")
         logs["dev_micro_f1"] = highest_micro_f1(self.dev.targets, probabilities)
         rate = float(self.model.optimizer.learning_rate)
         self.rows.append({"epoch": len(self.rows) + 1, **logs, "learning_rate": rate})

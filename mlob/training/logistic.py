@@ -51,7 +51,9 @@ def fit(train, dev):
     coefficients, intercepts = fits[best]
     return Fitted(
         lambda features: _probabilities(standardised(features), coefficients, intercepts),
-        GRID[best], coefficients.size + intercepts.size, time.monotonic() - started,
+        GRID[best],
+        coefficients.size + intercepts.size,
+        time.monotonic() - started,
     )
 
 

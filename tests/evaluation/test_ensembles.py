@@ -1,0 +1,211 @@
+import dataclasses
+import itertools
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+from mlob.ensemble import methods
+from mlob.errors import InputError
+from mlob.evaluation import ensembles
+from mlob.metrics import micro_f1
+from mlob.predictions import table as tables
+from mlob.recipes import Ensemble
+
+RECIPE = Ensemble(folds=3, draws=50, particles=6, iterations=4)
+
+
+def write_member(folder, dataset, noise, seed):
+    """A run's folder with predictions that are the targets and some noise."""
+    generator = np.random.default_rng(seed)
+    found = {}
+    for split in ("validation", "test"):
+        targets = dataset[split].targets
+        probabilities = (targets + noise * generator.random(targets.shape)) / (1 + noise)
+        found[split] = tables.Table(dataset[split].ids, probabilities.astype(np.float32))
+    tables.write(folder / "predictions.h5", found)
+    cost = {"parameters": {"own": 10, "total": 100 + seed}, "seconds": {"features": 1, "training": 2}}
+    (folder / "result.json").write_text(json.dumps({"method": folder.name, **cost}))
+    return folder
+
+
+@pytest.fixture
+def members(made, tmp_path):
+    noises = {"good": 1.6, "fair": 1.8, "poor": 6}
+    return {name: write_member(tmp_path / name, made, noise, seed) for seed, (name, noise) in enumerate(noises.items())}
+
+
+@pytest.fixture
+def ensemble(made, members, tmp_path):
+    """An ensemble's folder, and what ensemble.json holds."""
+    return tmp_path / "ensemble", ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)
+
+
+def stack(made, members, split):
+    found = {name: tables.read(folder / "predictions.h5")[split] for name, folder in members.items()}
+    return tables.align(found, made[split].ids)
+
+
+def test_the_content_is_on_disk_with_the_keys_that_scripts_read(ensemble):
+    folder, content = ensemble
+    assert json.loads((folder / "ensemble.json").read_text()) == content
+    assert {"members", "chosen", "methods", "folds"} <= content.keys()
+    assert content["members"] == ["good", "fair", "poor"] and content["folds"] == 3
+    assert {row["method"] for row in content["methods"]} == {"constant", "best single", "mean", "harmonic mean", "PSO"}
+    for row in content["methods"]:
+        assert {"micro_f1", "macro_f1", "thresholds", "parameters", "seconds", "versions", "commit"} <= row.keys()
+        assert set(row["weights"]) == (set() if row["method"] == "constant" else set(content["members"]))
+
+
+def test_the_chosen_method_has_the_highest_cross_fitted_figure_of_all_but_constant(ensemble):
+    _, content = ensemble
+    scores = {f"{row['method']}, {row['thresholds']}": row["micro_f1"]["cross_fitted"] for row in content["methods"]}
+    constant = scores.pop("constant, k commonest")
+    assert scores[content["chosen"]["method"]] == max(scores.values()) > constant
+    assert "12 methods" in content["chosen"]["why"]
+
+
+def test_constant_does_not_stand_for_election_even_where_it_wins():
+    def figures(value):
+        return None, None, {"micro_f1": {"cross_fitted": value}}
+
+    judged = {(methods.CONSTANT, "k commonest"): figures(0.9), ("a", "r"): figures(0.2), ("b", "r"): figures(0.3)}
+    assert ensembles.choose(judged) == ("b", "r")
+
+
+def test_test_is_decided_by_the_fit_on_all_and_validation_by_fits_that_did_not_see_it(ensemble, made, members):
+    folder, content = ensemble
+    found = tables.read(folder / "predictions.h5")
+    decision = ensembles.load_decision(content)
+    test, validation = (stack(made, members, split) for split in ("test", "validation"))
+    assert np.array_equal(found["test"].decided, decision(test))
+    assert np.array_equal(found["test"].probabilities, decision.probabilities(test))
+    figures = {f"{row['method']}, {row['thresholds']}": row["micro_f1"] for row in content["methods"]}
+    chosen, targets = figures[content["chosen"]["method"]], made["validation"].targets
+    assert micro_f1(targets, found["validation"].decided) == chosen["cross_fitted"]
+    assert micro_f1(targets, decision(validation)) == chosen["in_sample"]
+
+
+@pytest.mark.parametrize("name", list(itertools.product([methods.HARMONIC, methods.PSO], methods.RULES)))
+def test_a_decision_read_back_decides_alike(name, made, members, tmp_path, monkeypatch):
+    monkeypatch.setattr(ensembles, "choose", lambda judged: name)
+    ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)
+    decision = ensembles.load_decision(json.loads((tmp_path / "ensemble" / "ensemble.json").read_text()))
+    written = tables.read(tmp_path / "ensemble" / "predictions.h5")["test"]
+    probabilities = stack(made, members, "test")
+    assert np.array_equal(decision.probabilities(probabilities), written.probabilities)
+    assert np.array_equal(decision(probabilities), written.decided)
+
+
+def test_costs_are_those_of_the_members_in_use(ensemble):
+    _, content = ensemble
+    rows = {row["method"]: row for row in content["methods"]}
+    assert rows["constant"]["parameters"] == {"own": 0, "total": 0} and rows["constant"]["members"] == []
+    assert rows["best single"]["members"] == ["good"]
+    assert rows["best single"]["parameters"] == {"own": 10, "total": 100}
+    assert rows["mean"]["parameters"] == {"own": 30, "total": 303}
+    assert rows["mean"]["seconds"] == {"features": 3, "training": 6}
+
+
+def test_an_ensemble_is_done_until_a_member_the_photos_or_the_recipe_change(ensemble, made, members):
+    folder, _ = ensemble
+    assert ensembles.is_done(folder, ensembles.identity(made, members, RECIPE))
+    assert not ensembles.is_done(folder, ensembles.identity(made, members, dataclasses.replace(RECIPE, folds=4)))
+    write_member(members["poor"], made, 5, 9)
+    assert not ensembles.is_done(folder, ensembles.identity(made, members, RECIPE))
+    assert not ensembles.is_done(folder.with_name("nothing"), ensembles.identity(made, members, RECIPE))
+
+
+def test_a_rerun_writes_the_same_bytes(ensemble, made, members):
+    folder, _ = ensemble
+    names = ("predictions.h5", "ensemble.json")
+    before = [(folder / name).read_bytes() for name in names]
+    ensembles.make("made", made, members, folder, RECIPE)
+    assert [(folder / name).read_bytes() for name in names] == before
+
+
+def test_the_order_of_a_members_photos_does_not_matter(ensemble, made, members):
+    folder, content = ensemble
+    generator = np.random.default_rng(0)
+    shuffled = {}
+    for split, table in tables.read(members["fair"] / "predictions.h5").items():
+        order = generator.permutation(len(table.ids))
+        shuffled[split] = tables.Table(tuple(table.ids[row] for row in order), table.probabilities[order])
+    tables.write(members["fair"] / "predictions.h5", shuffled)
+    again = ensembles.make("made", made, members, folder, RECIPE)
+    assert again["decision"] == content["decision"]
+    assert [row["micro_f1"] for row in again["methods"]] == [row["micro_f1"] for row in content["methods"]]
+
+
+def test_members_over_other_photos_or_with_impossible_probabilities_are_refused(made, members, tmp_path):
+    target = members["fair"] / "predictions.h5"
+    found = tables.read(target)
+    part = tables.Table(found["test"].ids[1:], found["test"].probabilities[1:])
+    tables.write(target, {**found, "test": part})
+    with pytest.raises(InputError, match=r"predictions of fair are over other images .*make train MODEL=fair"):
+        ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)
+    tables.write(target, found)
+    with h5py.File(target, "a") as file:
+        file["validation/probabilities"][3, 1] = np.nan
+    with pytest.raises(InputError, match="validation probabilities run from nan"):
+        ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)
+    assert not (tmp_path / "ensemble").exists()
+
+
+def test_a_validation_split_without_labels_is_refused(made, members, tmp_path):
+    unlabelled = dataclasses.replace(made["validation"], targets=None)
+    dataset = dataclasses.replace(made, splits={**made.splits, "validation": unlabelled})
+    with pytest.raises(InputError, match="has no labels: nothing can be judged"):
+        ensembles.make("made", dataset, members, tmp_path / "ensemble", RECIPE)
+
+
+def test_the_outcome_is_told_beside_the_best_single_member(ensemble):
+    chosen, beside, _ = ensembles.text(ensemble[1]).splitlines()
+    assert chosen.startswith("chosen: ") and beside.startswith("beside: best single, one global: micro-F1 0.")
+
+
+def with_test_targets(dataset, targets):
+    test = dataclasses.replace(dataset["test"], targets=targets)
+    return dataclasses.replace(dataset, splits={**dataset.splits, "test": test})
+
+
+def test_the_labelled_test_photos_judge_what_was_chosen_without_them(ensemble, made, members, tmp_path):
+    targets = made["test"].targets.copy()
+    targets[:4] = 0
+    content = ensembles.make("made", with_test_targets(made, targets), members, tmp_path / "other", RECIPE)
+    labelled = targets.any(axis=1)
+    decided = tables.read(tmp_path / "other" / "predictions.h5")["test"].decided
+    figure = content["test"]["micro_f1"]
+    assert content["test"]["photos"] == labelled.sum() < len(labelled)
+    assert figure["value"] == micro_f1(targets[labelled], decided[labelled])
+    assert figure["low"] <= figure["value"] <= figure["high"]
+    assert content["methods"] == ensemble[1]["methods"] and content["decision"] == ensemble[1]["decision"]
+    assert ensembles.text(content).splitlines()[2] == (
+        f"test: micro-F1 {figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f}) on {labelled.sum()} "
+        "labelled test photos, which chose nothing"
+    )
+
+
+@pytest.mark.parametrize("dataset", ["no targets", "no label", "no test"])
+def test_without_labelled_test_photos_there_is_no_figure_on_them(dataset, made, members, tmp_path):
+    if dataset == "no test":
+        splits = {name: split for name, split in made.splits.items() if name != "test"}
+        found = dataclasses.replace(made, splits=splits)
+    else:
+        found = with_test_targets(made, None if dataset == "no targets" else 0 * made["test"].targets)
+    content = ensembles.make("made", found, members, tmp_path / "other", RECIPE)
+    assert "test" not in content and len(ensembles.text(content).splitlines()) == 2
+
+
+def test_one_member_alone_is_an_ensemble(made, members, tmp_path):
+    content = ensembles.make("made", made, {"fair": members["fair"]}, tmp_path / "alone", RECIPE)
+    assert content["decision"]["weights"] == {"fair": 1}
+    scores = {(row["method"], row["thresholds"]): row["micro_f1"] for row in content["methods"]}
+    assert scores["mean", "one global"] == scores["best single", "one global"] == scores["PSO", "one global"]
+
+
+def test_fewer_photos_than_folds_are_refused(made, members, tmp_path):
+    recipe = dataclasses.replace(RECIPE, folds=91)
+    with pytest.raises(InputError, match="91 folds for 90 photos"):
+        ensembles.make("made", made, members, tmp_path / "ensemble", recipe)

@@ -1,0 +1,182 @@
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlob.data.annotations import DataSet
+from mlob.errors import InputError
+from mlob.evaluation import runs
+from mlob.predictions import table as tables
+from mlob.recipes import LINEAR, LOGISTIC, Ensemble, Experiment, Training
+
+JUDGE = Ensemble(folds=3, draws=100)
+LEARNED = Experiment(("one",), LINEAR, Training(epochs=3, learning_rate=0.03))
+REFERENCE = Experiment(("one",), LOGISTIC)
+KEYS = {
+    "method", "members", "micro_f1", "macro_f1", "thresholds", "parameters", "seconds", "rows_per_second", "epochs",
+    "seed", "versions", "fingerprint", "processor", "commit", "weights",
+}  # fmt: skip
+FAILED = ("train 3", "validation 5", "validation 6", "test 1")
+
+
+@pytest.fixture(scope="module")
+def stores(made, write_store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("features")
+    return {
+        "one": write_store(folder / "one", made, failed=FAILED),
+        "other": write_store(folder / "other", made, seed=1),
+    }
+
+
+@pytest.fixture(scope="module")
+def run(made, stores, tmp_path_factory):
+    """A trained run's folder and result."""
+    folder = tmp_path_factory.mktemp("runs") / "linear"
+    one = {"one": stores["one"]}
+    return folder, runs.make("linear", LEARNED, made, stores=one, folder=folder, recipe=JUDGE)
+
+
+def test_the_result_is_on_disk_with_the_keys_that_scripts_read(run):
+    folder, result = run
+    assert json.loads((folder / "result.json").read_text()) == result
+    assert result.keys() >= KEYS
+    for name in ("micro_f1", "macro_f1"):
+        assert set(result[name]) == {"cross_fitted", "low", "high", "in_sample"}
+    assert (result["method"], result["members"], result["thresholds"]) == ("linear", ["linear"], "one global")
+    assert result["parameters"] == {"own": 6 * 4 + 4, "total": 6 * 4 + 4 + 1000}
+    assert result["seconds"]["features"] == 2.5 and result["weights"] == "random" and result["epochs"] == 3
+    assert result["rows"] == {"train": 192, "dev": 47, "validation": 90, "failed": 4}
+
+
+def test_a_run_is_done_only_with_just_its_recipe_its_photos_and_its_features(run, made, stores):
+    folder, _ = run
+    one = {"one": stores["one"]}
+    assert runs.is_done(folder, runs.identity(LEARNED, made, one))
+    changed = dataclasses.replace(LEARNED, seed=1)
+    assert not runs.is_done(folder, runs.identity(changed, made, one))
+    assert not runs.is_done(folder, runs.identity(LEARNED, made, {"other": stores["other"]}))
+    relabelled = {**made.splits, "test": dataclasses.replace(made["test"], targets=1 - made["test"].targets)}
+    assert not runs.is_done(folder, runs.identity(LEARNED, dataclasses.replace(made, splits=relabelled), one))
+    assert not runs.is_done(folder.with_name("nothing"), runs.identity(LEARNED, made, one))
+
+
+def test_history_has_a_row_an_epoch(run):
+    folder, _ = run
+    history = pd.read_csv(folder / "history.csv")
+    assert history.columns.tolist() == ["epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate"]
+    assert history.epoch.tolist() == [1, 2, 3]
+
+
+def test_every_photo_is_predicted_in_order_and_a_failed_one_gets_the_labels_shares(run, made):
+    folder, _ = run
+    found = tables.read(folder / "predictions.h5")
+    assert set(found) == {"validation", "test"}
+    for split, table in found.items():
+        assert table.ids == made[split].ids
+    failed = found["validation"].probabilities[5]
+    assert np.array_equal(failed, found["validation"].probabilities[6])
+    assert np.array_equal(failed, found["test"].probabilities[1])
+    assert failed == pytest.approx(made["train"].targets.mean(axis=0), abs=0.1)
+    assert not np.array_equal(failed, found["validation"].probabilities[7])
+
+
+def test_the_model_on_disk_predicts_what_was_written(run, made, stores):
+    import keras
+
+    from mlob.features import store
+
+    folder, _ = run
+    shard = store.read_split(stores["one"] / "test", made["test"].ids)
+    model = keras.saving.load_model(folder / "head.keras")
+    found = tables.read(folder / "predictions.h5")["test"]
+    rows = [found.ids.index(name) for name in shard.ids]
+    assert model.predict_on_batch(shard.features) == pytest.approx(found.probabilities[rows], abs=1e-6)
+
+
+def test_a_rerun_writes_the_same_predictions(run, made, stores, tmp_path):
+    folder, result = run
+    again = runs.make("linear", LEARNED, made, stores={"one": stores["one"]}, folder=tmp_path / "again", recipe=JUDGE)
+    for name in ("predictions.h5", "history.csv", "recipe.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+    assert again["micro_f1"] == result["micro_f1"]
+
+
+def test_a_run_that_is_broken_off_is_not_done_whatever_was_there(run, made, stores, tmp_path, monkeypatch):
+    folder, one = tmp_path / "run", {"one": stores["one"]}
+    runs.make("logistic", REFERENCE, made, stores=one, folder=folder, recipe=JUDGE)
+    changed = dataclasses.replace(REFERENCE, training=Training(limit=100))
+
+    def killed(path, value, write=runs.write_json):
+        if path.name == "result.json":
+            raise KeyboardInterrupt
+        write(path, value)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(runs, "write_json", killed)
+        runs.make("logistic", changed, made, stores=one, folder=folder, recipe=JUDGE)
+    assert not runs.is_done(folder, runs.identity(changed, made, one))
+    assert not runs.is_done(folder, runs.identity(REFERENCE, made, one))
+
+
+def test_two_stores_side_by_side_tell_more_than_either(made, write_store, tmp_path):
+    stores = {name: write_store(tmp_path / name, made, noise=1.5, seed=seed) for seed, name in enumerate("ab")}
+    scores = {}
+    for names in ("a", "b", "ab"):
+        experiment = dataclasses.replace(REFERENCE, stores=tuple(names))
+        chosen = {name: stores[name] for name in names}
+        result = runs.make(names, experiment, made, stores=chosen, folder=tmp_path / f"run {names}", recipe=JUDGE)
+        scores[names] = result["micro_f1"]["cross_fitted"]
+        assert result["parameters"]["total"] == result["parameters"]["own"] + 1000 * len(names)
+    assert scores["ab"] > max(scores["a"], scores["b"])
+
+
+def test_nothing_to_judge_or_to_train_on_is_told_before_any_work(made, stores, tmp_path):
+    def without(split):
+        unlabelled = dataclasses.replace(made[split], targets=None)
+        return dataclasses.replace(made, splits={**made.splits, split: unlabelled})
+
+    def left_out(split):
+        rest = {name: found for name, found in made.splits.items() if name != split}
+        return DataSet(made.name, made.folder, made.labels, rest)
+
+    for message, dataset in {
+        "validation split of nowhere has no labels": without("validation"),
+        "train split has no labels": without("train"),
+        "nowhere has no validation split": left_out("validation"),
+        "nowhere has no train split": left_out("train"),
+    }.items():
+        with pytest.raises(InputError, match=message):
+            runs.make("linear", LEARNED, dataset, stores=stores, folder=tmp_path / "run", recipe=JUDGE)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_set_without_test_photos_is_judged_all_the_same(made, stores, tmp_path):
+    rest = {name: split for name, split in made.splits.items() if name != "test"}
+    dataset = dataclasses.replace(made, splits=rest)
+    runs.make("logistic", REFERENCE, dataset, stores={"one": stores["one"]}, folder=tmp_path / "run", recipe=JUDGE)
+    assert set(tables.read(tmp_path / "run" / "predictions.h5")) == {"validation"}
+
+
+def test_the_reference_is_wanted_where_train_is_small(made):
+    assert runs.wants_reference(made, REFERENCE)
+    many = dataclasses.replace(made["train"], ids=tuple(map(str, range(runs.FEWEST_ROWS))))
+    large = dataclasses.replace(made, splits={**made.splits, "train": many})
+    assert not runs.wants_reference(large, REFERENCE)
+    assert runs.wants_reference(large, dataclasses.replace(REFERENCE, training=Training(limit=1000)))
+
+
+@pytest.mark.parametrize("head, note", [(0.80, "below logistic by 0.020"), (0.817, ""), (0.9, "")])
+def test_a_head_that_loses_to_logistic_regression_is_noted_as_such(head, note, tmp_path):
+    for name, value in {"head": head, "logistic": 0.82}.items():
+        (tmp_path / name).mkdir()
+        result = {"method": name, "micro_f1": {"cross_fitted": value}, "note": "of an earlier comparison"}
+        (tmp_path / name / "result.json").write_text(json.dumps(result))
+    assert runs.compare(tmp_path / "head", tmp_path / "logistic") == note
+    assert json.loads((tmp_path / "head" / "result.json").read_text())["note"] == note
+
+
+def test_a_result_is_told_in_one_line(run):
+    told = runs.text(run[1])
+    assert told.startswith("linear: micro-F1 0.") and "cross-fitted" in told and "\n" not in told

@@ -1,0 +1,114 @@
+import keras
+import numpy as np
+import pytest
+
+from mlob.errors import InputError
+from mlob.features import backbones
+from mlob.recipes import FeatureSet
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Build each network once: network(name)."""
+    built = {}
+
+    def build(name):
+        if name not in built:
+            built[name] = backbones.build(FeatureSet(name))
+        return built[name]
+
+    return build
+
+
+def widths(network, name):
+    """Channels that each main stage of a network ends with."""
+    return [
+        backbones.cut(network, FeatureSet(name, layer=stage)).output_shape[-1]
+        for stage in backbones.BACKBONES[name].stages
+    ]
+
+
+@pytest.mark.parametrize("name", backbones.BACKBONES)
+def test_each_network_has_the_length_the_stages_and_the_cuts_of_its_table(name, network):
+    backbone, built = backbones.BACKBONES[name], network(name)
+    assert built.output_shape[-1] == backbone.length
+    assert all(built.get_layer(layer) for layer in backbone.cut_before.values())
+    found = widths(built, name)
+    assert found[-1] == backbone.length and len(found) >= 3
+    sides = [backbones.cut(built, FeatureSet(name, layer=stage)).output_shape[1] for stage in backbone.stages]
+    assert sides == sorted(sides, reverse=True) and sides[-1] == built.output_shape[1]
+
+
+@pytest.mark.parametrize("name", backbones.BACKBONES)
+def test_pool_blocks_is_as_long_as_all_stages_and_ends_with_pool_avg(name, network):
+    whole = {pool: backbones.extractor(network(name), FeatureSet(name, pool=pool)) for pool in ("avg", "blocks")}
+    assert whole["avg"].output_shape == (None, backbones.BACKBONES[name].length)
+    assert whole["blocks"].output_shape == (None, sum(widths(network(name), name)))
+
+
+def test_pool_blocks_of_a_cut_network_averages_the_stages_before_the_cut(network):
+    for layer, stages in {"conv_pw_5_relu": 3, "conv_pw_8_relu": 4}.items():
+        features = FeatureSet("mobilenet", layer=layer, pool="blocks")
+        cut = backbones.cut(network("mobilenet"), features)
+        extractor = backbones.extractor(cut, features)
+        expected = [*widths(network("mobilenet"), "mobilenet")[:3], cut.output_shape[-1]][:stages]
+        assert extractor.output_shape == (None, sum(expected))
+
+
+def test_a_feature_is_the_average_of_a_map(network):
+    features = FeatureSet("mobilenet", layer="conv_pw_5_relu", pool="blocks")
+    photos = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
+    prepared = keras.applications.mobilenet.preprocess_input(photos.astype(np.float32))
+    maps = [
+        backbones.cut(network("mobilenet"), FeatureSet("mobilenet", layer=layer)).predict_on_batch(prepared)
+        for layer in ("conv_pw_1_relu", "conv_pw_3_relu", "conv_pw_5_relu")
+    ]
+    expected = np.concatenate([one.mean(axis=(1, 2)) for one in maps], axis=1)
+    found = backbones.extractor(backbones.cut(network("mobilenet"), features), features).predict_on_batch(photos)
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-5)
+
+
+MEANS = np.array([103.939, 116.779, 123.68])  # of ImageNet's photos, blue first
+PUBLISHED = {
+    "xception": lambda pixels: pixels / 127.5 - 1,
+    "inception_v3": lambda pixels: pixels / 127.5 - 1,
+    "mobilenet": lambda pixels: pixels / 127.5 - 1,
+    "resnet50": lambda pixels: pixels[..., ::-1] - MEANS,
+    "densenet169": lambda pixels: (pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225),
+    "efficientnet_lite0": lambda pixels: (pixels - 127) / 128,
+}
+
+
+@pytest.mark.parametrize("name", backbones.BACKBONES)
+def test_each_network_gets_the_preprocessing_it_was_trained_with(name):
+    inputs = keras.Input((224, 224, 3))
+    nothing = keras.Model(inputs, keras.layers.Identity()(inputs))
+    photos = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8) // np.array([1, 2, 4], np.uint8)
+    found = backbones.extractor(nothing, FeatureSet(name)).predict_on_batch(photos)
+    assert found == pytest.approx(PUBLISHED[name](photos.astype(float)).mean(axis=(1, 2)), rel=1e-3, abs=1e-3)
+
+
+def test_xceptions_cut_is_the_input_of_its_last_block_in_the_first_network_and_in_later_ones(network):
+    first, later = network("xception"), backbones.build(FeatureSet("xception"))
+    assert {layer.name for layer in first.layers} != {layer.name for layer in later.layers}  # Keras counts on
+    for built in (first, later):
+        cut = backbones.cut(built, FeatureSet("xception", layer="add_11"))
+        assert cut.output is built.get_layer("block14_sepconv1").input
+        assert cut.output_shape == (None, 7, 7, 1024) and cut.layers[-1].name.startswith("add")
+        assert widths(built, "xception") == [128, 256, 728, 728, 1024, 2048]
+
+
+def test_unknown_backbones_sizes_and_layers_are_told_with_the_known_ones(network):
+    with pytest.raises(InputError, match=r"no backbone 'xceptoin'. Did you mean xception"):
+        backbones.find(FeatureSet("xceptoin"))
+    with pytest.raises(InputError, match="there are: densenet169, efficientnet_lite0"):
+        backbones.find(FeatureSet("vgg"))
+    with pytest.raises(InputError, match="mobilenet takes the size small, not 'large'"):
+        backbones.find(FeatureSet("mobilenet", "large"))
+    with pytest.raises(InputError, match=r"no layer 'conv_pw_5_rulu'. Did you mean conv_pw_5_relu"):
+        backbones.cut(network("mobilenet"), FeatureSet("mobilenet", layer="conv_pw_5_rulu"))
+    with pytest.raises(InputError, match="Did you mean block14_sepconv2 or block14_sepconv1 or"):
+        backbones.cut(network("xception"), FeatureSet("xception", layer="block14_sepconv"))
+    later = backbones.build(FeatureSet("xception"))
+    with pytest.raises(InputError, match=r"Did you mean add_11\b"):
+        backbones.cut(later, FeatureSet("xception", layer="add_11_"))

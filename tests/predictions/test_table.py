@@ -1,0 +1,134 @@
+import time
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from mlob.errors import InputError
+from mlob.predictions import table as tables
+from mlob.predictions.table import Table
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9)
+IDS = ("b", "a", "é", "d")
+
+
+@st.composite
+def made(draw):
+    """Tables of any ids and probabilities, with decisions or without; no photo at all now and then."""
+    ids = tuple(draw(st.lists(TEXTS, unique=True, max_size=5)))
+    shape = (len(ids), draw(st.integers(1, 3)))
+    decided = arrays.arrays(np.uint8, shape, elements=st.integers(0, 1))
+    probabilities = draw(arrays.arrays(np.float32, shape, elements=st.floats(0, 1, width=32)))
+    return Table(ids, probabilities, draw(st.none() | decided))
+
+
+def table(ids=IDS, seed=0, labels=3):
+    return Table(tuple(ids), np.random.default_rng(seed).random((len(ids), labels), np.float32))
+
+
+def equal(one, other):
+    pairs = (one.probabilities, other.probabilities), (one.decided, other.decided)
+    return one.ids == other.ids and all(
+        (a is None and b is None) or (a.dtype == b.dtype and np.array_equal(a, b)) for a, b in pairs
+    )
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("run") / "predictions.h5"
+
+
+@given(made(), made())
+@settings(deadline=None, max_examples=40)
+def test_what_is_written_is_read(path, validation, test):
+    tables.write(path, {"validation": validation, "test": test}, labels=[1, 2], seed=0)
+    found = tables.read(path)
+    assert found.keys() == {"validation", "test"}
+    assert equal(found["validation"], validation) and equal(found["test"], test)
+
+
+def test_the_file_is_as_the_contract_says(path):
+    tables.write(path, {"validation": table()}, labels=(1, 5), recipe={"seed": 2}, fingerprint=None)
+    with h5py.File(path) as file:
+        assert file["validation/ids"].asstr()[2] == "é" and file["validation/probabilities"].dtype == np.float32
+        assert file.attrs["labels"] == b"[1, 5]" and file.attrs["recipe"] == b'{"seed": 2}'
+
+
+def test_equal_content_gives_equal_bytes_whenever_it_is_written(path):
+    written = []
+    for _ in range(2):
+        decided = np.ones((4, 3), np.uint8)
+        tables.write(path, {"validation": table(), "test": Table(IDS, table().probabilities, decided)}, seed=0)
+        written.append(path.read_bytes())
+        time.sleep(1.1)  # HDF5 counts whole seconds
+    assert written[0] == written[1]
+
+
+@given(st.permutations(IDS), st.permutations(IDS))
+@settings(deadline=None)
+def test_members_are_joined_by_id_whatever_their_order(order, wanted):
+    one, other = table(), table(seed=1)
+    rows = [IDS.index(name) for name in order]
+    shuffled = Table(tuple(order), other.probabilities[rows])
+    expected = np.stack([one.probabilities, other.probabilities])
+    members = {"one": one, "other": shuffled}
+    assert np.array_equal(tables.align(members), expected)
+    assert np.array_equal(tables.align(members, tuple(wanted)), expected[:, [IDS.index(name) for name in wanted]])
+
+
+@pytest.mark.parametrize("ids", [("b", "a", "é"), ("b", "a", "é", "z"), (*IDS, "z"), ()])
+def test_a_member_over_other_images_is_named(ids):
+    with pytest.raises(InputError, match="predictions of second are over other images"):
+        tables.align({"first": table(), "second": table(ids)})
+
+
+def test_members_of_different_labels_are_refused():
+    with pytest.raises(InputError, match=r"different numbers of labels \(\{'first': 3, 'second': 2\}\)"):
+        tables.align({"first": table(), "second": table(labels=2)})
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.001, 1.001])
+def test_what_is_no_probability_is_refused(path, value):
+    wrong = table()
+    wrong.probabilities[2, 1] = value
+    tables.write(path, {"validation": table(), "test": wrong})
+    with pytest.raises(InputError, match="the test probabilities run from"):
+        tables.read(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"predictions\.h5 is missing or damaged: remove its folder"):
+        tables.read(tmp_path / "predictions.h5")
+
+
+@pytest.mark.parametrize("left", [0, 7, 96, 400, 0.5, 0.9, -1])
+def test_a_file_cut_short_is_named(path, left):
+    tables.write(path, {"validation": table([str(row) for row in range(500)])})
+    content = path.read_bytes()
+    path.write_bytes(content[: left if isinstance(left, int) else int(left * len(content))])
+    with pytest.raises(InputError, match="is missing or damaged"):
+        tables.read(path)
+
+
+@pytest.mark.parametrize("name", ["ids", "probabilities"])
+def test_a_file_without_one_of_its_parts_is_named(path, name):
+    tables.write(path, {"validation": table()})
+    with h5py.File(path, "a") as file:
+        del file[f"validation/{name}"]
+    with pytest.raises(InputError, match="is missing or damaged"):
+        tables.read(path)
+
+
+def test_a_flipped_byte_gives_either_a_table_or_the_message(path):
+    tables.write(path, {"validation": table(), "test": table(seed=1)}, labels=[1, 2, 5])
+    content, messages = path.read_bytes(), 0
+    for place in range(0, len(content), 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
+        try:
+            assert all(isinstance(found, Table) for found in tables.read(path).values())
+        except InputError:
+            messages += 1
+    assert messages > 50

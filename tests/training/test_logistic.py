@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from mlob.metrics import highest_micro_f1
+from mlob.training import batches, logistic
+
+
+@pytest.fixture(scope="module")
+def rows():
+    generator = np.random.default_rng(0)
+    targets = (generator.random((300, 3)) < (0.5, 0.2, 0)).astype(np.uint8)
+    features = targets @ generator.normal(size=(3, 10)) + generator.normal(3, 1, (300, 10)) * np.arange(1, 11)
+    ids = np.array([str(number) for number in range(300)], object)
+    return batches.train_and_dev(batches.Rows(ids, features.astype(np.float16), targets))
+
+
+@pytest.fixture(scope="module")
+def fitted(rows):
+    return logistic.fit(*rows)
+
+
+def scikit_learns(train, features, label, regularisation):
+    exact = train.features.astype(np.float64)
+    mean, deviation = exact.mean(axis=0), exact.std(axis=0)
+    model = LogisticRegression(C=regularisation, tol=1e-8, max_iter=1000)
+    model.fit((exact - mean) / deviation, train.targets[:, label])
+    return model.predict_proba((features - mean) / deviation)[:, 1]
+
+
+def test_each_label_has_scikit_learns_regression_on_standardised_features(rows, fitted):
+    train, dev = rows
+    found = fitted.predict(dev.features)
+    assert found.dtype == np.float32 and found.shape == dev.targets.shape
+    for label in (0, 1):
+        expected = scikit_learns(train, dev.features, label, fitted.regularisation)
+        assert found[:, label] == pytest.approx(expected, abs=2e-3)
+
+
+def test_the_regularisation_is_the_best_of_the_grid_on_dev(rows, fitted):
+    train, dev = rows
+    scores = []
+    for regularisation in logistic.GRID:
+        columns = [scikit_learns(train, dev.features, label, regularisation) for label in (0, 1)]
+        scores.append(highest_micro_f1(dev.targets, np.stack([*columns, np.zeros(len(dev.ids))], axis=1)))
+    assert scores[logistic.GRID.index(fitted.regularisation)] == pytest.approx(max(scores), abs=0.01)
+
+
+def test_a_label_that_none_or_all_bear_is_predicted_for_none_or_all(rows):
+    train, dev = rows
+    marks = np.stack([np.zeros(len(train.ids)), train.targets[:, 0], np.ones(len(train.ids))], axis=1).astype(np.uint8)
+    found = logistic.fit(batches.Rows(train.ids, train.features, marks), dev).predict(dev.features)
+    assert (found[:, 0] < 1e-6).all() and (found[:, 2] > 1 - 1e-6).all()
+    assert 0.1 < found[:, 1].mean() < 0.9
+
+
+def test_parameters_are_counted(rows, fitted):
+    assert fitted.parameters == 3 * (10 + 1)
+
+
+def test_a_rerun_gives_the_same_bytes(rows, fitted):
+    features = rows[1].features
+    assert logistic.fit(*rows).predict(features).tobytes() == fitted.predict(features).tobytes()
+
+
+@pytest.mark.parametrize("wanted", logistic.GRID)
+def test_another_dev_chooses_another_regularisation(wanted, rows, monkeypatch):
+    train, dev = rows
+    with monkeypatch.context() as alone:
+        alone.setattr(logistic, "GRID", (wanted,))
+        found = logistic.fit(train, dev).predict(train.features)
+    told = batches.Rows(train.ids, train.features, (found > np.median(found)).astype(np.uint8))
+    assert logistic.fit(train, told).regularisation == wanted
