@@ -31,8 +31,9 @@ class Work:
         """The suite's recipe."""
         folder = EXPERIMENTS / self.name
         if not EXPERIMENTS.is_dir():
-            raise InputError("There is no folder experiments/ here: run mlob in the folder that holds experiments/ and "
-                             "features/.")
+            raise InputError(
+                "There is no folder experiments/ here: run mlob in the folder that holds experiments/ and features/."
+            )
         if not (folder / "suite.py").is_file():
             known = [path.parent.name for path in EXPERIMENTS.glob("*/suite.py")]
             raise InputError(f"There is no suite {self.name!r}{recipes.nearest(self.name, known)}")
@@ -99,8 +100,9 @@ def make_features(work, models):
         if work.is_dry:
             say(f"features {name}: {extract.plan(features, work.dataset, folder, work.weights).text(features)}")
         else:
-            extract.extract(features, work.dataset, folder, given=work.weights,
-                            random_fallback=work.suite.generated, name=name)
+            extract.extract(
+                features, work.dataset, folder, given=work.weights, random_fallback=work.suite.generated, name=name
+            )
 
 
 def make_runs(work, models):
@@ -141,7 +143,11 @@ def make_ensemble(work):
 
     make_runs(work, work.suite.members)
     make_reference(work)
-    folders, folder, recipe = {name: work.run(name) for name in work.suite.members}, work.run("ensemble"), work.suite.ensemble
+    folders, folder, recipe = (
+        {name: work.run(name) for name in work.suite.members},
+        work.run("ensemble"),
+        work.suite.ensemble,
+    )
     if work.is_dry:
         say(f"ensemble: of {', '.join(folders)}, where one of them is made anew")
     elif not ensembles.is_done(folder, ensembles.identity(work.dataset, folders, recipe)):
@@ -163,7 +169,7 @@ def make_submission(work):
 
 
 def make_report(work, readme):
-    """Print the table, and write the report page where a result has changed; put the table into a README if asked to."""
+    """Print the table, write the report page where a result has changed, put the table into a README if asked to."""
     from mlob.reports import report, tables
 
     make_ensemble(work)
@@ -206,7 +212,9 @@ def options(verb):
         return verb(Work(suite, data, weights, recipes.parse(fields), dry_run), **others)
 
     for option in (
-        click.option("--dry-run", "dry_run", is_flag=True, help="Say what would be done, from what, and how long it takes."),
+        click.option(
+            "--dry-run", "dry_run", is_flag=True, help="Say what would be done, from what, and how long it takes."
+        ),
         click.option("--set", "fields", envvar="SET", metavar="FIELD=VALUE,…", help="Change fields of the recipes."),
         click.option("--weights", envvar="WEIGHTS", metavar="PATH", help="Weights file, or a folder of them."),
         click.option("--data", envvar="DATA", metavar="FOLDER", help="Data folder, instead of the suite's own."),
@@ -302,7 +310,9 @@ def submission(work):
 
 @cli.command()
 @options
-@click.option("--readme", type=click.Path(path_type=pathlib.Path), help="Put the table between this file's markers, too.")
+@click.option(
+    "--readme", type=click.Path(path_type=pathlib.Path), help="Put the table between this file's markers, too."
+)
 def report(work, readme):
     """Print the table of results and write the report page.
 

@@ -61,7 +61,9 @@ def workplace(tmp_path_factory):
     write(folder / "features/stages.py", FEATURES.format(more=', pool="blocks"'))
     write(folder / "experiments/tiny/suite.py", SUITE)
     write(folder / "experiments/tiny/wide.py", EXPERIMENT.format(stores=("average",), head="Head(units=(32,))"))
-    write(folder / "experiments/tiny/both.py", EXPERIMENT.format(stores=("average", "stages"), head="Head(units=(32,))"))
+    write(
+        folder / "experiments/tiny/both.py", EXPERIMENT.format(stores=("average", "stages"), head="Head(units=(32,))")
+    )
     write(folder / "experiments/tiny/linear.py", EXPERIMENT.format(stores=("average",), head="LINEAR"))
     mlob(folder, "submission")
     return folder
@@ -135,8 +137,15 @@ def test_a_table_of_photos_without_splits_gives_a_working_suite(workplace, tmp_p
     lines = [f"{names[one['imageId']]},{'|'.join(map(str, one['labelId']))}" for one in annotations]
     lines[-3:] = [f"{line.split(',')[0]}," for line in lines[-3:]]
     (data / "photos.csv").write_text("\n".join(["image,labels", *lines]))
-    mlob(workplace, "submission", "--data", data, RUNS=str(tmp_path / "runs"), FEATURES=str(tmp_path / "features"),
-         SET="members=[wide]")
+    mlob(
+        workplace,
+        "submission",
+        "--data",
+        data,
+        RUNS=str(tmp_path / "runs"),
+        FEATURES=str(tmp_path / "features"),
+        SET="members=[wide]",
+    )
 
 
 BAD = {
@@ -167,7 +176,9 @@ def test_a_damaged_shard_is_named_with_the_mend(workplace, tmp_path):
     content = bytearray(path.read_bytes())
     content[offset] ^= 1
     path.write_bytes(content)
-    told = mlob(workplace, "train", "--model", "wide", status=2, FEATURES=str(tmp_path / "features"), RUNS=str(tmp_path))
+    told = mlob(
+        workplace, "train", "--model", "wide", status=2, FEATURES=str(tmp_path / "features"), RUNS=str(tmp_path)
+    )
     assert str(path) in told and "remove the file" in told
 
 

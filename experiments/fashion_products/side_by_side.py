@@ -5,4 +5,11 @@ Command: make train SUITE=fashion_products MODEL=side_by_side DATA=folder WEIGHT
 
 from mlob.recipes import Experiment
 
-recipe = Experiment(stores=("densenet169", "xception_add_11", "resnet50_conv4", "efficientnet_lite0",))
+recipe = Experiment(
+    stores=(
+        "densenet169",
+        "xception_add_11",
+        "resnet50_conv4",
+        "efficientnet_lite0",
+    )
+)

@@ -153,11 +153,11 @@ def _belt(waist):
 
 
 def _buttons(waist):
-    return [_blob(0.014) + (0, y) for y in np.linspace(0.17, waist + 0.16, 6)]
+    return [_blob(0.014) + np.array((0, y)) for y in np.linspace(0.17, waist + 0.16, 6)]
 
 
 def _pockets(waist):
-    right = np.array([(0.045, 0.08), (0.12, 0.08), (0.12, 0.15), (0.0825, 0.175), (0.045, 0.15)]) + (0, waist)
+    right = np.array([(0.045, 0.08), (0.12, 0.08), (0.12, 0.15), (0.0825, 0.175), (0.045, 0.15)]) + np.array((0, waist))
     return [right, right * (-1, 1)]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from mlob import machine
 from mlob.ensemble import methods
 from mlob.evaluation import bootstrap, judge
-from mlob.evaluation.runs import JUDGED, data_digest, labelled_validation
+from mlob.evaluation.runs import JUDGED, data_digest, labelled_validation, total_costs
 from mlob.files import digest, read_json, write_json
 from mlob.metrics import micro_f1
 from mlob.predictions import table as tables
@@ -146,15 +146,16 @@ def _row(name, decision, held, figures, results):
         "members": [result["method"] for result in used],
         **figures,
         "thresholds": name[1],
-        "parameters": _sums(used, "parameters", ("own", "total")),
-        "seconds": _sums(used, "seconds", ("features", "training")),
+        **_costs(used),
         "weights": weights,
         **machine.facts(),
     }
 
 
-def _sums(results, field, keys):
-    return {key: sum(result[field][key] for result in results) for key in keys}
+def _costs(results):
+    stores = {name: store for result in results for name, store in result["stores"].items()}
+    own = [result["parameters"]["own"] for result in results]
+    return total_costs(own, [result["seconds"]["training"] for result in results], stores)
 
 
 def _to_json(decision, runs):

@@ -160,14 +160,33 @@ def _rows(split, stores):
 
 
 def _costs(head, stores, train):
-    logs = [extract.log(folder) for folder in stores.values()]
+    logs = {name: extract.log(folder) for name, folder in stores.items()}
+    costs = {name: {"parameters": log["parameters"], "seconds": round(log["seconds"], 1)} for name, log in logs.items()}
     epochs = len(head.history)
     return {
-        "parameters": {"own": head.parameters, "total": head.parameters + sum(log["parameters"] for log in logs)},
-        "seconds": {"features": round(sum(log["seconds"] for log in logs), 1), "training": round(head.seconds, 1)},
+        **total_costs([head.parameters], [round(head.seconds, 1)], costs),
+        "stores": costs,
         "rows_per_second": round(len(train.ids) * max(epochs, 1) / head.seconds, 1),
         "epochs": epochs,
-        "weights": ", ".join(sorted({log["weights"] for log in logs})),
+        "weights": ", ".join(sorted({log["weights"] for log in logs.values()})),
+    }
+
+
+def total_costs(parameters, seconds, stores):
+    """Add up what heads and their stores cost, as result.json holds it.
+
+    Args:
+        parameters, seconds: one of each a head.
+        stores: {name: {"parameters": of its backbone, "seconds": of its extraction}}; a store that several heads read
+            counts once.
+    """
+    own = sum(parameters)
+    return {
+        "parameters": {"own": own, "total": own + sum(store["parameters"] for store in stores.values())},
+        "seconds": {
+            "features": round(sum(store["seconds"] for store in stores.values()), 1),
+            "training": round(sum(seconds), 1),
+        },
     }
 
 

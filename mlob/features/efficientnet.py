@@ -22,16 +22,25 @@ TABLE = (  # one row a stage: kernel, stride of its first block, expansion, filt
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
-STAGES = ("block1a_project_bn", "block2b_add", "block3b_add", "block4c_add", "block5c_add", "block6d_add",
-          "block7a_project_bn", "top_activation")
 
 # Our names of layers and PyTorch's, then of variables; ours are those of EfficientNet in keras.applications.
-ENDS = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "top_conv": "_conv_head", "top_bn": "_bn1",
-        "classifier": "_fc"}
-PARTS = {"expand_conv": "_expand_conv", "expand_bn": "_bn0", "depthwise_conv": "_depthwise_conv",
-         "depthwise_bn": "_bn1", "project_conv": "_project_conv", "project_bn": "_bn2"}
-VARIABLES = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias",
-             "moving_mean": "running_mean", "moving_variance": "running_var"}
+ENDS = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "top_conv": "_conv_head", "top_bn": "_bn1", "classifier": "_fc"}
+PARTS = {
+    "expand_conv": "_expand_conv",
+    "expand_bn": "_bn0",
+    "depthwise_conv": "_depthwise_conv",
+    "depthwise_bn": "_bn1",
+    "project_conv": "_project_conv",
+    "project_bn": "_bn2",
+}
+VARIABLES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 AXES = {"Conv2D": (2, 3, 1, 0), "DepthwiseConv2D": (2, 3, 0, 1), "Dense": (1, 0)}  # of PyTorch's kernels
 
 
@@ -91,8 +100,7 @@ def _block(inputs, name, kernel, stride, expansion, filters):
     x = inputs
     if expansion > 1:
         x = _activated(_pointwise(x, expansion * x.shape[-1], f"{name}_expand"), f"{name}_expand")
-    x = keras.layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False,
-                                     name=f"{name}_depthwise_conv")(x)
+    x = keras.layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise_conv")(x)
     x = _activated(x, f"{name}_depthwise")
     x = _normalised(_pointwise(x, filters, f"{name}_project"), f"{name}_project")
     return keras.layers.Add(name=f"{name}_add")([x, inputs]) if x.shape == inputs.shape else x
@@ -115,9 +123,15 @@ def _sources(model):
     prefixes = dict(ENDS)
     for number, (block, *_) in enumerate(_blocks()):
         prefixes |= {f"{block}_{part}": f"_blocks.{number}.{source}" for part, source in PARTS.items()}
-    return [(variable, f"{prefixes[layer.name]}.{VARIABLES[variable.name]}",
-             AXES[type(layer).__name__] if variable.name == "kernel" else (0,))
-            for layer in model.layers for variable in layer.weights]
+    return [
+        (
+            variable,
+            f"{prefixes[layer.name]}.{VARIABLES[variable.name]}",
+            AXES[type(layer).__name__] if variable.name == "kernel" else (0,),
+        )
+        for layer in model.layers
+        for variable in layer.weights
+    ]
 
 
 def _check_names(sources, arrays, *, has_classifier):
@@ -128,13 +142,16 @@ def _check_names(sources, arrays, *, has_classifier):
     missing, unknown = expected - arrays.keys(), arrays.keys() - expected - leftover
     for fault, names in (("lack", missing), ("hold the unknown", unknown)):
         if names:
-            raise InputError(f"These are not the weights of EfficientNet-Lite0: they {fault} {min(names)} "
-                             f"({len(names)} such names).")
+            raise InputError(
+                f"These are not the weights of EfficientNet-Lite0: they {fault} {min(names)} ({len(names)} such names)."
+            )
 
 
 def _check_shapes(sources, arrays):
     for variable, name, axes in sources:
         expected = tuple(variable.shape[axes.index(axis)] for axis in range(len(axes)))
         if arrays[name].shape != expected:
-            raise InputError(f"These are not the weights of EfficientNet-Lite0: {name} has the shape "
-                             f"{arrays[name].shape}, expected {expected}.")
+            raise InputError(
+                f"These are not the weights of EfficientNet-Lite0: {name} has the shape "
+                f"{arrays[name].shape}, expected {expected}."
+            )

@@ -31,10 +31,15 @@ DTYPES = {  # all little-endian, as the system pickle is checked to say
 ORDERED_DICT = "collections OrderedDict"
 TENSOR = "torch._utils _rebuild_tensor_v2"
 GLOBALS = {ORDERED_DICT, TENSOR, *DTYPES}
-OPERANDS = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 1, "SETITEM": 2, "BINPERSID": 1, "REDUCE": 2,
-            "BUILD": 1}
-CONSTANTS = {"NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
-             "EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict}
+OPERANDS = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 1, "SETITEM": 2, "BINPERSID": 1, "REDUCE": 2, "BUILD": 1}
+CONSTANTS = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+}
 
 
 class _Storage(NamedTuple):
@@ -68,13 +73,16 @@ def read(path):
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     if content.startswith(b"PK"):
-        raise InputError(f"{path} has PyTorch's zip layout, the old one is read here: load it with PyTorch "
-                         "and write it by torch.save(state, path, _use_new_zipfile_serialization=False).")
+        raise InputError(
+            f"{path} has PyTorch's zip layout, the old one is read here: load it with PyTorch "
+            "and write it by torch.save(state, path, _use_new_zipfile_serialization=False)."
+        )
     try:
         return _state(io.BytesIO(content))
     except (ValueError, LookupError, OverflowError) as error:
-        raise InputError(f"{path} is not a whole state dict in PyTorch's old layout ({error}): "
-                         "copy or download it again.") from error
+        raise InputError(
+            f"{path} is not a whole state dict in PyTorch's old layout ({error}): copy or download it again."
+        ) from error
 
 
 def _state(file):
@@ -113,8 +121,9 @@ def _read_storage(file, storage):
 def _view(storage, tensor):
     """The tensor as a view, allocating nothing; NumPy refuses one that reaches outside of the storage."""
     size = storage.itemsize
-    view = np.ndarray(tensor.shape, storage.dtype, storage, tensor.offset * size,
-                      tuple(step * size for step in tensor.steps))
+    view = np.ndarray(
+        tensor.shape, storage.dtype, storage, tensor.offset * size, tuple(step * size for step in tensor.steps)
+    )
     _require(view.size <= storage.size, "a tensor is larger than its storage")
     return view
 
@@ -185,8 +194,9 @@ def _reduced(function, arguments):
     match arguments:
         case () if function == ORDERED_DICT:
             return {}
-        case (_Storage() as storage, int(offset), tuple(shape), tuple(steps), bool(), dict()) \
-                if function == TENSOR and all(isinstance(number, int) for number in shape + steps):
+        case (_Storage() as storage, int(offset), tuple(shape), tuple(steps), bool(), dict()) if (
+            function == TENSOR and all(isinstance(number, int) for number in shape + steps)
+        ):
             return _Tensor(storage, offset, shape, steps)
     raise ValueError("its pickle calls in an unknown way")
 

@@ -109,7 +109,8 @@ def _decided(kept, models, rows, folder, labels):
     return {
         number: tuple(
             (labels.ids[column], labels.names[column], labels.groups[column], round(float(row[column]), 4))
-            for column in np.argsort(-row, kind="stable") if mark[column]
+            for column in np.argsort(-row, kind="stable")
+            if mark[column]
         )
         for number, row, mark in zip(kept, probabilities, marks, strict=True)
     }

@@ -29,7 +29,9 @@ def make(path, suite, dataset, stores):
     photos = {split: store.read_photos(root / split, dataset[split].ids) for split in dataset.splits}
     decided = table.read(folder / "ensemble" / "predictions.h5")["validation"].decided
     described = facts.describe(dataset, photos)
-    page.write(path, suite=suite, folder=folder, labels=dataset.labels, facts=described, gallery=gallery(dataset, decided))
+    page.write(
+        path, suite=suite, folder=folder, labels=dataset.labels, facts=described, gallery=gallery(dataset, decided)
+    )
     write_json(kept, inputs)
 
 
@@ -55,4 +57,6 @@ def _thumbnail(path):
 
 def _inputs(folder):
     """The files that a page is made from."""
-    return sorted([*folder.glob("*/result.json"), *folder.glob("*/history.csv"), *folder.glob("ensemble/ensemble.json")])
+    return sorted(
+        [*folder.glob("*/result.json"), *folder.glob("*/history.csv"), *folder.glob("ensemble/ensemble.json")]
+    )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -58,12 +59,18 @@ def fit(train, dev):
 
 
 def _regressions(rows, targets, regularisation, advance):
-    """Coefficients (d, labels) and intercepts (labels,)."""
+    """Coefficients (d, labels) and intercepts (labels,).
+
+    A fit that stops at scikit-learn's 100 iterations is taken as it is: on rare labels at weak regularisation the last
+    digits of the loss are all that further ones bring.
+    """
     from joblib import Parallel, delayed
+    from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
     found = []
-    with threadpool_limits(1):  # one thread a label: a pool of BLAS threads inside each made it 17 times slower
+    # One thread a label: a pool of BLAS threads inside each made it 17 times slower.
+    with threadpool_limits(1), warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         for column in Parallel(n_jobs=-1, backend="threading", return_as="generator")(
             delayed(_regression)(rows, column, regularisation) for column in targets.T
         ):

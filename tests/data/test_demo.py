@@ -183,7 +183,7 @@ def test_a_made_folder_is_left_alone(tmp_path):
 
 def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="holds files but no train.json"):
+    with pytest.raises(InputError, match=r"holds files but no train\.json"):
         demo.make(tmp_path, photos=60)
     assert files(tmp_path) == {"notes.txt": b"mine"}
 

@@ -176,7 +176,7 @@ def _in_fresh_process(code, *arguments, cwd):
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(swarm.__file__))))
     environment = {**os.environ, "PYTHONPATH": root}
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_the_root_logger_is_left_alone_here():

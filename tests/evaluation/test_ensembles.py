@@ -25,7 +25,8 @@ def write_member(folder, dataset, noise, seed):
         probabilities = (targets + noise * generator.random(targets.shape)) / (1 + noise)
         found[split] = tables.Table(dataset[split].ids, probabilities.astype(np.float32))
     tables.write(folder / "predictions.h5", found)
-    cost = {"parameters": {"own": 10, "total": 100 + seed}, "seconds": {"features": 1, "training": 2}}
+    stores = {f"store {seed // 2}": {"parameters": 90, "seconds": 1}}  # good and fair read one store
+    cost = {"parameters": {"own": 10, "total": 100}, "seconds": {"features": 1, "training": 2}, "stores": stores}
     (folder / "result.json").write_text(json.dumps({"method": folder.name, **cost}))
     return folder
 
@@ -98,14 +99,14 @@ def test_a_decision_read_back_decides_alike(name, made, members, tmp_path, monke
     assert np.array_equal(decision(probabilities), written.decided)
 
 
-def test_costs_are_those_of_the_members_in_use(ensemble):
+def test_costs_are_those_of_the_members_in_use_and_a_store_counts_once(ensemble):
     _, content = ensemble
     rows = {row["method"]: row for row in content["methods"]}
     assert rows["constant"]["parameters"] == {"own": 0, "total": 0} and rows["constant"]["members"] == []
     assert rows["best single"]["members"] == ["good"]
     assert rows["best single"]["parameters"] == {"own": 10, "total": 100}
-    assert rows["mean"]["parameters"] == {"own": 30, "total": 303}
-    assert rows["mean"]["seconds"] == {"features": 3, "training": 6}
+    assert rows["mean"]["parameters"] == {"own": 30, "total": 210}
+    assert rows["mean"]["seconds"] == {"features": 2, "training": 6}
 
 
 def test_an_ensemble_is_done_until_a_member_the_photos_or_the_recipe_change(ensemble, made, members):

@@ -133,16 +133,19 @@ def test_a_view_is_read_exactly_where_it_stays_inside_its_storage(folder, offset
         refused(folder, content, "weights.pth is not a whole state dict")
 
 
-@pytest.mark.parametrize(("offset", "shape", "steps"), [
-    (0, (10**12,), (0,)),
-    (0, (2**70,), (1,)),
-    (0, (1, 1), (2**70, 1)),
-    (2**70, (1,), (1,)),
-    (0, (1,) * 70, (1,) * 70),
-    (0, (2, 3), (1,)),
-    (0, ("6",), (1,)),
-    (0, (-6,), (1,)),
-])
+@pytest.mark.parametrize(
+    ("offset", "shape", "steps"),
+    [
+        (0, (10**12,), (0,)),
+        (0, (2**70,), (1,)),
+        (0, (1, 1), (2**70, 1)),
+        (2**70, (1,), (1,)),
+        (0, (1,) * 70, (1,) * 70),
+        (0, (2, 3), (1,)),
+        (0, ("6",), (1,)),
+        (0, (-6,), (1,)),
+    ],
+)
 def test_an_absurd_view_is_refused(folder, offset, shape, steps):
     content = framed(pickled({"view": Tensor(FLAT, offset, shape, steps)}), FLAT)
     refused(folder, content, "weights.pth is not a whole state dict")
@@ -193,11 +196,18 @@ def test_a_call_in_the_file_is_refused_and_not_run(folder):
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("name", [
-    b"numpy\nndarray", b"numpy.core.multiarray\n_reconstruct", b"collections\nOrderedDict.fromkeys",
-    b"collections\nCounter", b"torch._utils\n_rebuild_parameter_with_state", b"torch\nBFloat16Storage",
-    b"builtins\ngetattr",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"numpy\nndarray",
+        b"numpy.core.multiarray\n_reconstruct",
+        b"collections\nOrderedDict.fromkeys",
+        b"collections\nCounter",
+        b"torch._utils\n_rebuild_parameter_with_state",
+        b"torch\nBFloat16Storage",
+        b"builtins\ngetattr",
+    ],
+)
 def test_other_names_are_refused(folder, name):
     refused(folder, framed(b"\x80\x02c" + name + b"\n."), "which is not run")
 
@@ -243,11 +253,14 @@ def claiming(count):
     return content.replace(described, b"\x8a\x08" + claim + b"N").replace(stored, claim)
 
 
-@pytest.mark.parametrize("content", [
-    framed(b"\x80\x02}r\xff\xff\xff\x7f."),  # a memo number of 2 ** 31 - 1
-    framed(b"\x80\x02X\xff\xff\xff\x7fabc."),  # a text of 2 GB
-    claiming(2**29),  # a storage of 2 GB
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        framed(b"\x80\x02}r\xff\xff\xff\x7f."),  # a memo number of 2 ** 31 - 1
+        framed(b"\x80\x02X\xff\xff\xff\x7fabc."),  # a text of 2 GB
+        claiming(2**29),  # a storage of 2 GB
+    ],
+)
 def test_what_a_file_claims_takes_no_memory(folder, content):
     tracemalloc.start()
     with contextlib.suppress(InputError):
@@ -304,7 +317,7 @@ def test_a_storage_described_in_two_ways_is_refused(folder):
     content = framed(pickled(state), FLAT)
     first, second = content.index(b"K\x06N"), content.rindex(b"K\x06N")
     assert first != second
-    refused(folder, content[:first + 1] + b"\x05" + content[first + 2:], "described in two ways")
+    refused(folder, content[: first + 1] + b"\x05" + content[first + 2 :], "described in two ways")
 
 
 def test_the_zip_layout_is_named_with_its_mend(folder):
