@@ -106,7 +106,7 @@ def make_features(work, models):
 
 
 def make_runs(work, models):
-    """Train the models whose runs are not there; the reference `logistic` beside them where train is small."""
+    """Train the models whose runs are not there."""
     from mlob.evaluation import runs
 
     make_features(work, models)
@@ -143,11 +143,8 @@ def make_ensemble(work):
 
     make_runs(work, work.suite.members)
     make_reference(work)
-    folders, folder, recipe = (
-        {name: work.run(name) for name in work.suite.members},
-        work.run("ensemble"),
-        work.suite.ensemble,
-    )
+    folders = {name: work.run(name) for name in work.suite.members}
+    folder, recipe = work.run("ensemble"), work.suite.ensemble
     if work.is_dry:
         say(f"ensemble: of {', '.join(folders)}, where one of them is made anew")
     elif not ensembles.is_done(folder, ensembles.identity(work.dataset, folders, recipe)):

@@ -284,6 +284,8 @@ def _checked(recipe):
     """Refuse what a type alone lets through: numbers that are not finite, or outside of what a field can mean."""
     for name in fields(recipe):
         value = operator.attrgetter(name)(recipe)
+        if name in ("members", "stores") and not value:
+            raise InputError(f"SET: {name} is empty; expected at least one name.")
         low, high = BOUNDS.get(name, (0, math.inf))
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, int | float) and not (math.isfinite(number) and low <= number <= high):

@@ -8,7 +8,7 @@ from mlob.recipes import Experiment
 recipe = Experiment(
     stores=(
         "densenet169",
-        "xception_add_11",
+        "xception_add_11_small",
         "resnet50_conv4",
         "efficientnet_lite0",
     )

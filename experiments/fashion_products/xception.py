@@ -5,4 +5,4 @@ Command: make train SUITE=fashion_products MODEL=xception DATA=folder WEIGHTS=fo
 
 from mlob.recipes import Experiment
 
-recipe = Experiment(stores=("xception_add_11",))
+recipe = Experiment(stores=("xception_add_11_small",))

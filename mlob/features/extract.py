@@ -60,7 +60,7 @@ class Plan:
         time_left = (
             f"about {self.photos / self.rate:,.0f} s at the measured {self.rate:.1f} photos/s"
             if self.rate
-            else ("no rate measured yet")
+            else "no rate measured yet"
         )
         return f"{self.photos:,} photos through {features.backbone} (weights: {origin}), {time_left}"
 
@@ -225,10 +225,10 @@ def log(folder):
 
     Returns:
         {"weights": kind, "parameters": of the backbone, "processor": its name, "photos": extracted here, "seconds": for
-        them}.
+        them}; zeros and "unknown" where shards were copied in without their extraction.json.
     """
-    found = _log(folder)
-    return {**found, "photos": sum(found.get("photos", {}).values()), "seconds": sum(found.get("seconds", {}).values())}
+    found = {"weights": "unknown", "parameters": 0, "processor": "unknown", "photos": {}, "seconds": {}, **_log(folder)}
+    return {**found, "photos": sum(found["photos"].values()), "seconds": sum(found["seconds"].values())}
 
 
 def _missing(dataset, split, folder):
