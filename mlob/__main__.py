@@ -171,6 +171,7 @@ def make_report(work, readme):
 
     make_ensemble(work)
     make_runs(work, work.suite.rows)
+    make_reference(work)
     page = work.run("report") / "index.html"
     if not work.is_dry:
         report.make(page, work.name, work.dataset, work.stores(work.suite.members[0]))
