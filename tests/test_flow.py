@@ -1,6 +1,7 @@
 """The whole job as a user runs it: commands in, files and exit statuses out."""
 
 import csv
+import functools
 import json
 import os
 import pathlib
@@ -185,7 +186,16 @@ def test_a_damaged_shard_is_named_with_the_mend(workplace, tmp_path):
 def test_an_interrupted_extraction_ends_with_130_and_goes_on(workplace, tmp_path):
     environment = {**bare_environment(), "FEATURES": str(tmp_path)}
     command = [sys.executable, "-m", "mlob", "features", "--model", "wide"]
-    with subprocess.Popen(command, cwd=workplace, env=environment, stderr=subprocess.PIPE, text=True) as job:
+    # A background shell hands an ignored Ctrl-C down to its children; a user's terminal does not.
+    heeded = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(
+        command,
+        cwd=workplace,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeded,  # noqa: PLW1509
+    ) as job:
         for line in job.stderr:
             if "photos through" in line:
                 break
