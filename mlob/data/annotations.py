@@ -7,7 +7,9 @@ Two layouts are read, told apart by the files in the folder:
 """
 
 import dataclasses
+import functools
 import itertools
+import json
 import pathlib
 import warnings
 
@@ -15,7 +17,7 @@ import numpy as np
 
 from mlob.data import images, splits
 from mlob.errors import InputError
-from mlob.files import read_json, write_text
+from mlob.files import digest, read_json, write_text
 from mlob.labels import Labels
 
 SPLITS = ("train", "validation", "test")
@@ -53,6 +55,15 @@ class DataSet:
                 "or rows of that split to photos.csv."
             )
         return self.splits[split]
+
+    @functools.cached_property
+    def digest(self):
+        """The digest of ids and targets of all splits; every run and ensemble is compared by it, so it is kept."""
+        parts = []
+        for split in self.splits.values():
+            parts += [split.name, json.dumps(split.ids)]
+            parts += [] if split.targets is None else [split.targets]
+        return digest(*parts)
 
     def photos(self, split):
         """Find the files of a split's photos: a list of paths, None where there is none."""

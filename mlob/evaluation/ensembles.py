@@ -7,7 +7,7 @@ import numpy as np
 from mlob import machine
 from mlob.ensemble import methods
 from mlob.evaluation import bootstrap, judge
-from mlob.evaluation.runs import JUDGED, data_digest, labelled_validation, total_costs
+from mlob.evaluation.runs import JUDGED, labelled_validation, total_costs
 from mlob.files import digest, read_json, write_json
 from mlob.metrics import micro_f1
 from mlob.predictions import table as tables
@@ -26,7 +26,7 @@ def identity(dataset, runs, recipe):
         recipe: the suite's `Ensemble`.
     """
     found = {name: digest((folder / "predictions.h5").read_bytes()) for name, folder in runs.items()}
-    return {"predictions": found, "data": data_digest(dataset), "recipe": dataclasses.asdict(recipe)}
+    return {"predictions": found, "data": dataset.digest, "recipe": dataclasses.asdict(recipe)}
 
 
 def is_done(folder, wanted):

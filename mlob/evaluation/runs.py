@@ -11,7 +11,7 @@ from mlob.ensemble.methods import ONE_GLOBAL
 from mlob.errors import InputError
 from mlob.evaluation import judge
 from mlob.features import extract, store
-from mlob.files import atomic, digest, read_json, write_json, write_text
+from mlob.files import atomic, read_json, write_json, write_text
 from mlob.predictions import predict
 from mlob.predictions import table as tables
 from mlob.training import batches
@@ -25,16 +25,7 @@ FEWEST_ROWS = 20_000  # from here on a head has rows enough, and one regression 
 def identity(experiment, dataset, stores):
     """Give all that shapes a run, as it stands in recipe.json: recipe, labelled photos, fingerprints of the stores."""
     found = {name: store.any_fingerprint(folder) for name, folder in stores.items()}
-    return _plain({"recipe": dataclasses.asdict(experiment), "data": data_digest(dataset), "fingerprint": found})
-
-
-def data_digest(dataset):
-    """Digest the ids and targets of all splits."""
-    parts = []
-    for split in dataset.splits.values():
-        parts += [split.name, json.dumps(split.ids)]
-        parts += [] if split.targets is None else [split.targets]
-    return digest(*parts)
+    return _plain({"recipe": dataclasses.asdict(experiment), "data": dataset.digest, "fingerprint": found})
 
 
 def is_done(folder, wanted):
