@@ -4,11 +4,13 @@ import dataclasses
 import functools
 import os
 import pathlib
+import re
 import sys
 
 import click
 
 from mlob import recipes
+from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.progress import say
 
@@ -42,14 +44,14 @@ class Work:
     @functools.cached_property
     def dataset(self):
         """The annotated photos; the demo set is drawn where it is not there."""
-        from mlob.data import annotations
+        from mlob.data import annotations, places
 
-        folder = pathlib.Path(self.data or self.suite.data)
+        folder = places.data_folder(self.data or self.suite.data)
         if self.suite.generated and not self.data:
             from mlob.data import demo
 
             demo.make(folder)
-        return annotations.read(folder, digests=self.features / f"{folder.resolve().name}-digests.csv")
+        return annotations.read(folder, digests=self.features / f"{places.data_name(folder)}-digests.csv")
 
     @property
     def features(self):
@@ -91,18 +93,16 @@ class Work:
 # Steps: each makes what it needs first, and redoes nothing that is there
 
 
-def make_features(work, models):
+def make_features(work, models, **where):
     """Extract what the stores of these models lack."""
     from mlob.features import extract
 
-    for name in dict.fromkeys(store for model in models for store in work.experiment(model).stores):
-        features, folder = work.feature_set(name), work.store(name)
-        if work.is_dry:
-            say(f"features {name}: {extract.plan(features, work.dataset, folder, work.weights).text(features)}")
-        else:
-            extract.extract(
-                features, work.dataset, folder, given=work.weights, random_fallback=work.suite.generated, name=name
-            )
+    names = dict.fromkeys(store for model in models for store in work.experiment(model).stores)
+    sets = {name: (work.feature_set(name), work.store(name)) for name in names}
+    if not work.is_dry:
+        return extract.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
+    for name, (features, folder) in sets.items():
+        say(f"features {name}: {extract.plan(name, features, work.dataset, folder, work.weights).text(features)}")
 
 
 def make_runs(work, models):
@@ -253,17 +253,36 @@ def facts(work):
     click.echo(described.text(described.describe(work.dataset, {})))
 
 
+class Part(click.ParamType):
+    """i/n: the i-th of n parts."""
+
+    name = "i/n"
+
+    def convert(self, value, param, ctx):
+        """Give (i, n)."""
+        found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", value)
+        if not found or int(found[1]) > int(found[2]):
+            self.fail(f"{value!r}: expected i/n with i from 1 to n, for example 2/3.")
+        return int(found[1]), int(found[2])
+
+
 @cli.command()
 @options
 @model_option
-def features(work, model):
+@click.option("--shard", "part", type=Part(), default="1/1", help="Only the i-th of n parts; others make the rest.")
+@click.option("--engine", "name", type=click.Choice(ENGINES), default="here", show_default=True, help="Where it runs.")
+def features(work, model, part, name):
     """Extract features: each photo once through a frozen backbone, to HDF5.
+
+    Ray runs on the cluster that RAY_ADDRESS names; every machine has to see the same folders.
 
     \b
     Example:
       mlob features --suite photos --data data/mine --dry-run
+      mlob features --suite photos --data data/mine --shard 2/3
+      mlob features --suite photos --data data/mine --engine ray
     """
-    make_features(work, work.models(model))
+    make_features(work, work.models(model), part=part, run=ENGINES[name])
 
 
 @cli.command()

@@ -23,13 +23,38 @@ def atomic(path):
         InputError: the disk is full, or the folder cannot be written.
     """
     path = pathlib.Path(path)
-    part = path.with_name(f".{path.stem}.{socket.gethostname()}.{os.getpid()}.part{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with _part(path) as part:
         yield part
         _flush(part)
         os.replace(part, path)
         _flush(path.parent)
+
+
+def write_once(path, text):
+    """Write `text` as UTF-8 unless the file is there, atomically: of several writers the first is heard.
+
+    Returns:
+        The text that the file holds.
+
+    Raises:
+        InputError: as `atomic`.
+    """
+    if not path.exists():
+        with _part(path) as part:
+            part.write_text(text, encoding="utf-8")
+            _flush(part)
+            _link(part, path)
+            _flush(path.parent)
+    return path.read_text(encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _part(path):
+    """Give a part path beside `path` that is removed at the end; what the system refuses is told in one sentence."""
+    part = path.with_name(f".{path.stem}.{socket.gethostname()}.{os.getpid()}.part{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(
@@ -46,6 +71,17 @@ def atomic(path):
         _remove(part)
 
 
+def _link(part, path):
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK):
+            raise
+        os.replace(part, path)  # a file system without hard links: of two writers at once the last is heard
+
+
 def write_text(path, text):
     """Write `text` as UTF-8, atomically."""
     with atomic(path) as part:
@@ -58,12 +94,11 @@ def write_json(path, value):
 
 
 def read_json(path):
-    """Read a JSON file.
+    """Read a JSON file, whose path may be one into a bucket.
 
     Raises:
         InputError: the file is missing or not JSON.
     """
-    path = pathlib.Path(path)
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:

@@ -44,6 +44,24 @@ def load_keras():
         import keras  # noqa: F401
 
 
+def has_gpu():
+    """Say whether Keras's backend has a GPU."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.is_available()
+    if backend == "jax":
+        import jax
+
+        return jax.default_backend() == "gpu"
+    import tensorflow
+
+    return bool(tensorflow.config.list_physical_devices("GPU"))
+
+
 @contextlib.contextmanager
 def silent_stderr():
     """Keep what C++ libraries write to file descriptor 2 off the terminal."""

@@ -23,18 +23,23 @@ class FeatureSet:
         backbone: a name in `mlob.features.backbones.BACKBONES`.
         size: side of the input, "small" (224 pixels) or "large" (299, where the network allows it).
         layer: the last, or the name of an earlier layer, where the network is cut.
-        pool: "avg", the average of the last map; "blocks", the averages of the main stages side by side.
+        pool: "avg" or "max" of the last map; "blocks", the averages of the main stages side by side; "grid", the last
+            map as it is, h x w x c.
+        view: "whole", "flip" (left and right change places), or a crop of seven eighths of each side.
         weights: "imagenet", "random" (seeded; tests and speed only), or the path of a weights file.
-        runtime, precision: "auto" is OpenVINO on an x86 processor, bfloat16 where it is proved harmless.
+        runtime: "auto" is OpenVINO on an x86 processor without a GPU, Keras elsewhere.
+        precision: "auto" is half precision where it is proved harmless and faster; "int8" (OpenVINO alone) is
+            calibrated on train photos.
     """
 
     backbone: str
     size: Literal["small", "large"] = "small"
     layer: str = "last"
-    pool: Literal["avg", "blocks"] = "avg"
+    pool: Literal["avg", "max", "blocks", "grid"] = "avg"
+    view: Literal["whole", "flip", "centre", "top_left", "top_right", "bottom_left", "bottom_right"] = "whole"
     weights: str = "imagenet"
     runtime: Literal["auto", "keras", "openvino"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
 
 
 @dataclasses.dataclass(frozen=True)

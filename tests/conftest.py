@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from mlob.data import annotations
-from mlob.features import store
+from mlob.features import log, store
 from mlob.labels import Labels
 
 LABELS = (1, 2, 5, 8)
@@ -77,8 +77,9 @@ def write_store():
                 {photo: "empty file" for photo in split.ids if photo in failed},
             )
             store.write(store.shard_path(folder / name, 0), shard, FINGERPRINT)
-        log = {"weights": "random", "parameters": 1000, "photos": {"train/00000": 240}, "seconds": {"train/00000": 2.5}}
-        (folder / "extraction.json").write_text(json.dumps(log))
+        facts = {"weights": "random", "parameters": 1000, "processor": "made up"}
+        seconds = {"read": 0.5, "forward": 1.75, "write": 0.25}
+        log.write(store.shard_path(folder / "train", 0), photos=240, seconds=seconds, **facts)
         return folder
 
     return write

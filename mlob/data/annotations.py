@@ -7,15 +7,18 @@ Two layouts are read, told apart by the files in the folder:
 """
 
 import dataclasses
+import fnmatch
 import functools
+import io
 import itertools
 import json
+import os
 import pathlib
 import warnings
 
 import numpy as np
 
-from mlob.data import images, splits
+from mlob.data import images, places, splits
 from mlob.errors import InputError
 from mlob.files import digest, read_json, write_text
 from mlob.labels import Labels
@@ -41,12 +44,23 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """A folder of photos with their labels. `name` is the folder's own name; stores lie under it."""
+    """A folder of photos with their labels.
+
+    Attributes:
+        name: the folder's own name; stores lie under it.
+        folder: a `pathlib.Path`, or a `UPath` into a bucket.
+        tree: what lies in the folder, as it was when it was first looked for.
+    """
 
     name: str
     folder: pathlib.Path
     labels: Labels
     splits: dict[str, Split]
+    tree: places.Tree = dataclasses.field(default=None, repr=False, compare=False)
+
+    def __post_init__(self):
+        if self.tree is None:
+            object.__setattr__(self, "tree", places.Tree(self.folder))
 
     def __getitem__(self, split):
         if split not in self.splits:
@@ -65,44 +79,52 @@ class DataSet:
             parts += [] if split.targets is None else [split.targets]
         return digest(*parts)
 
+    @property
+    def is_remote(self):
+        """Whether the photos lie in a bucket, where `places.READS` of them are read at once."""
+        return places.is_remote(self.folder)
+
     def photos(self, split):
-        """Find the files of a split's photos: a list of paths, None where there is none."""
+        """Find a split's photos: a list of places (`places`), None where there is none."""
         wanted = self[split]
-        return images.locate(self.folder, split, wanted.ids, [_local(urls) for urls in wanted.urls])
+        return places.locate(self.tree, split, wanted.ids, [_local(urls) for urls in wanted.urls])
 
 
 def read(folder, *, digests=None):
     """Read the data set in `folder`, whichever of the two layouts it has.
 
     Args:
-        folder: the data folder.
+        folder: the data folder, as a path or as DATA= names it.
         digests: path of a CSV in which the digests of photos are kept between runs, for photos.csv without a split
             column; None computes them anew.
 
     Raises:
-        InputError: files missing, truncated or of another layout; ids or labels that cannot be right.
+        InputError: files missing, truncated or of another layout; ids or labels that cannot be right; a bucket that
+            cannot be read.
     """
-    folder = pathlib.Path(folder)
-    if not folder.is_dir():
+    tree = places.Tree(places.data_folder(folder))
+    folder, names = tree.root, places.names(tree.root)
+    if not names and not folder.is_dir():
         raise InputError(f"The data folder {folder} does not exist: name it with DATA= (--data).")
-    if (folder / "photos.csv").is_file():
-        labels, found = _read_table(folder, digests)
-    elif any((folder / f"{split}.json").is_file() for split in SPLITS):
-        labels, found = _read_imaterialist(folder)
+    if "photos.csv" in names:
+        labels, found = _read_table(tree, digests)
+    elif any(f"{split}.json" in names for split in SPLITS):
+        labels, found = _read_imaterialist(folder, names)
     else:
         raise InputError(
             f"{folder} holds neither photos.csv nor train.json: the README's section on your own photos "
             "shows both layouts."
         )
-    return DataSet(folder.resolve().name, folder, labels, found)
+    return DataSet(places.data_name(folder), folder, labels, found, tree)
 
 
 # iMaterialist 2018
 
 
-def _read_imaterialist(folder):
-    raw = {split: _read_split(folder / f"{split}.json") for split in SPLITS if (folder / f"{split}.json").is_file()}
-    labels = _label_map(folder) or _labels_in(raw.values())
+def _read_imaterialist(folder, names):
+    raw = {split: _read_split(folder / f"{split}.json") for split in SPLITS if f"{split}.json" in names}
+    maps = sorted(fnmatch.filter(names, "*label_map*.csv"))
+    labels = _label_map(folder / maps[0]) if maps else _labels_in(raw.values())
     found = {}
     for split, (ids, urls, label_sets) in raw.items():
         _check_labels(label_sets, labels, folder / f"{split}.json")
@@ -113,7 +135,8 @@ def _read_imaterialist(folder):
 
 def _read_split(path):
     """Read one JSON file: ids, urls and one set of label ids a photo (None without annotations)."""
-    content = read_json(path)
+    with places.reached(path):
+        content = read_json(path)
     known = content if isinstance(content, dict) else {}
     records, annotations = known.get("images"), known.get("annotations")
     if not isinstance(records, list) or not isinstance(annotations, list | None):
@@ -181,21 +204,18 @@ def _whole(label):
     return int(label)
 
 
-def _label_map(folder):
-    """Read the label map, the one CSV file whose name holds `label_map`; None where there is none."""
-    paths = sorted(folder.glob("*label_map*.csv"))
-    if not paths:
-        return None
-    table = _csv(paths[0], ("labelId", "labelName"), ("taskId", "taskName"))
+def _label_map(path):
+    """Read a label map: the first CSV file whose name holds `label_map`."""
+    table = _csv(path, ("labelId", "labelName"), ("taskId", "taskName"))
     try:
         rows = sorted(
             (int(row.labelId), row.labelName, getattr(row, "taskName", "label")) for row in table.itertuples()
         )
     except ValueError as error:
-        raise InputError(f"{paths[0]}: expected whole numbers as labelId ({error}).") from error
+        raise InputError(f"{path}: expected whole numbers as labelId ({error}).") from error
     for (label, *_), (following, *_) in itertools.pairwise(rows):
         if label == following:
-            raise InputError(f"{paths[0]}: the label {label} stands there twice: remove one of the two.")
+            raise InputError(f"{path}: the label {label} stands there twice: remove one of the two.")
     return _labels(rows)
 
 
@@ -216,15 +236,15 @@ def _shape(content):
 # One table
 
 
-def _read_table(folder, digests):
-    path = folder / "photos.csv"
+def _read_table(tree, digests):
+    path = tree.root / "photos.csv"
     table = _csv(path, ("image", "labels"), ("split",))
     _check_ids(tuple(table.image), path, nested=True)
     _check_inside(table.image, [(image,) for image in table.image], path)
     names = [[name for part in text.split("|") if (name := part.strip())] for text in table.labels]
     known = sorted({name for row in names for name in row})
     labels = _labels((number, name, "label") for number, name in enumerate(known, 1))
-    where = list(table.split) if "split" in table else _drawn_splits(folder, table.image, names, digests)
+    where = list(table.split) if "split" in table else _drawn_splits(tree, table.image, names, digests)
     return labels, _split_rows(path, table.image, names, where, labels)
 
 
@@ -243,34 +263,43 @@ def _split_rows(path, ids, names, where, labels):
     return found
 
 
-def _drawn_splits(folder, ids, names, kept):
+def _drawn_splits(tree, ids, names, kept):
     """Draw splits by the photos' bytes; a photo without labels is one to predict, so it goes to test."""
-    digests = _photo_digests(folder, ids, kept)
+    digests = _photo_digests(tree, ids, kept)
     return [split if row else "test" for split, row in zip(splits.draw(digests), names, strict=True)]
 
 
-def _photo_digests(folder, ids, kept):
+def _photo_digests(tree, ids, kept):
     """Digest each photo's bytes (its name, where it cannot be read), once: `kept` remembers them by size and time."""
     import pandas as pd
 
     known = pd.read_csv(kept, dtype=str, index_col="key").digest.to_dict() if kept and kept.is_file() else {}
-    photos = images.locate(folder, "", ids, ids)
-    keys = [_key(name, path) for name, path in zip(ids, photos, strict=True)]
-    digests = [known.get(key) or _photo_digest(name, path) for key, name, path in zip(keys, ids, photos, strict=True)]
-    if kept and not known.keys() >= set(keys):
+    photos = places.locate(tree, "", ids, ids)
+    keys = [_key(name, place) for name, place in zip(ids, photos, strict=True)]
+    new = {key: (name, place) for key, name, place in zip(keys, ids, photos, strict=True) if key not in known}
+    known |= zip(new, _digested(new.values(), places.is_remote(tree.root)), strict=True)
+    digests = [known[key] for key in keys]
+    if kept and new:
         table = pd.DataFrame({"key": keys, "digest": digests})
         write_text(kept, table.to_csv(index=False))
     return digests
 
 
-def _key(name, path):
-    status = path.stat() if path else None
-    return f"{name}:{status.st_size}:{status.st_mtime_ns}" if status else f"{name}:none"
+def _key(name, place):
+    return f"{name}:{places.version(place)}"
 
 
-def _photo_digest(name, path):
+def _digested(photos, is_remote):
+    """Digest photos, given by name and place, in threads."""
+    from joblib import Parallel, delayed
+
+    threads = Parallel(places.READS if is_remote else os.cpu_count(), "threading", return_as="generator")
+    return threads(delayed(_photo_digest)(*photo) for photo in photos)
+
+
+def _photo_digest(name, place):
     try:
-        return str(images.content_digest(images.content(path)))
+        return str(images.content_digest(images.content(place)))
     except images.Unreadable:
         return f"unreadable {name}"
 
@@ -279,10 +308,12 @@ def _csv(path, needed, optional):
     """Read a CSV file as text, with the columns that it must have and those that it may have."""
     import pandas as pd
 
+    with places.reached(path):
+        data = path.read_bytes()
     wrong = (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError)
     try:
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):  # more values than columns
-            table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+            table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, index_col=False)
     except wrong as error:
         raise InputError(
             f"{path} is no CSV table in UTF-8 ({str(error).strip()}): save it as one; a comma inside a value "

@@ -1,8 +1,8 @@
-"""Photos: where they lie, and their pixels. The only door to Pillow beside the demo set's drawing."""
+"""Photos: their bytes and their pixels. The only door to Pillow beside the demo set's drawing."""
 
+import contextlib
 import hashlib
 import io
-import pathlib
 import warnings
 
 import numpy as np
@@ -10,6 +10,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 DECODER = "pillow draft"  # part of a store's fingerprint: scaled JPEG decoding moves pixels by half a grey level
 BLANK_RANGE = 3  # grey levels; JPEG leaves about this much noise on one uniform colour
+CROP = 7 / 8  # of each side: what a crop keeps (224 of 256 pixels, Krizhevsky, Sutskever and Hinton 2012)
+VIEWS = {  # where a crop lies between the left and the right edge, and between the top and the bottom one
+    "whole": None,
+    "flip": None,
+    "centre": (0.5, 0.5),
+    "top_left": (0, 0),
+    "top_right": (1, 0),
+    "bottom_left": (0, 1),
+    "bottom_right": (1, 1),
+}
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 # What such files hold in truth. EPS, which Pillow would hand to Ghostscript, is not among it.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
@@ -23,43 +33,18 @@ class Unreadable(Exception):
     """A photo that cannot become pixels; the message is the reason that its failure row keeps."""
 
 
-def locate(folder, split, ids, urls):
-    """Find each photo's file: `images/<split>/<id>.<ext>`, else `images/<id>.<ext>`, else a relative url.
-
-    Args:
-        folder: the data folder.
-        split: name of the split.
-        ids, urls: texts, one a photo; a url that names a scheme is no file.
-
-    Returns:
-        A list of paths, None where there is no file.
-    """
-    folder = pathlib.Path(folder)
-    by_split, by_id = _by_stem(folder / "images" / split), _by_stem(folder / "images")
-    return [
-        by_split.get(name) or by_id.get(name) or _from_url(folder, url) for name, url in zip(ids, urls, strict=True)
-    ]
-
-
-def below(paths):
-    """List the photos among files and folders, folders searched through, each once, sorted within a folder."""
-    found = {}
-    for path in paths:
-        inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        found |= dict.fromkeys(inside)
-    return list(found)
-
-
-def content(path):
-    """Read a photo's bytes.
+def content(place):
+    """Read the bytes of a photo that lies at a place (`places`), or nowhere: None.
 
     Raises:
         Unreadable: no such file, or no bytes in it.
     """
-    if path is None:
+    if place is None:
         raise Unreadable("no file")
     try:
-        data = pathlib.Path(path).read_bytes()
+        data = place.read_bytes()
+    except FileNotFoundError as error:
+        raise Unreadable("no file") from error
     except OSError as error:
         raise Unreadable(f"not read: {error.strerror}") from error
     if not data:
@@ -86,6 +71,43 @@ def decode(data, size):
         Unreadable: truncated, not an image, too large, or one uniform colour.
     """
     return np.asarray(_letterboxed(_upright(data, size), size))
+
+
+def prepared(data, size, pixels):
+    """Give a photo as `decode` shows it, as a JPEG of quality 85 (bytes).
+
+    Args:
+        data, size: as `decode` takes them.
+        pixels: of the original at most; the header tells before anything is decoded.
+
+    Raises:
+        Unreadable: as `decode`.
+    """
+    with contextlib.suppress(Exception), Image.open(io.BytesIO(data), formats=FORMATS) as image:  # told below
+        pixels -= image.width * image.height
+    if pixels < 0:
+        raise Unreadable("too many pixels")
+    buffer = io.BytesIO()
+    _letterboxed(_upright(data, size), size).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def view(pixels, name):
+    """Give a view of a decoded photo: a uint8 array of the same shape (side, side, 3).
+
+    Args:
+        pixels: from `decode`.
+        name: a name in `VIEWS`.
+    """
+    if name == "whole":
+        return pixels
+    if name == "flip":
+        return pixels[:, ::-1]
+    side = len(pixels)
+    crop = round(CROP * side)
+    left, top = (round(share * (side - crop)) for share in VIEWS[name])
+    box = (left, top, left + crop, top + crop)
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR, box))
 
 
 def thumbnail(data, size):
@@ -115,20 +137,6 @@ def _upright(data, size):
         raise
     except Exception as error:  # what a reader raises on a broken file differs by format, and by release of Pillow
         raise Unreadable(f"not decoded: {error}".splitlines()[0][:120]) from error
-
-
-def _by_stem(folder):
-    """Give {file name without its suffix: path} of a folder's photos; of two files of one name, the first sorted."""
-    if not folder.is_dir():
-        return {}
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    return {path.stem: path for path in reversed(files)}
-
-
-def _from_url(folder, url):
-    if not url or "://" in url:
-        return None
-    return next((path for path in (folder / url, folder / "images" / url) if path.is_file()), None)
 
 
 def _rgb(image):

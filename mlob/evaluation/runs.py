@@ -10,7 +10,7 @@ from mlob import machine
 from mlob.ensemble.methods import ONE_GLOBAL
 from mlob.errors import InputError
 from mlob.evaluation import judge
-from mlob.features import extract, store
+from mlob.features import log, store
 from mlob.files import atomic, read_json, write_json, write_text
 from mlob.predictions import predict
 from mlob.predictions import table as tables
@@ -24,7 +24,7 @@ FEWEST_ROWS = 20_000  # from here on a head has rows enough, and one regression 
 
 def identity(experiment, dataset, stores):
     """Give all that shapes a run, as it stands in recipe.json: recipe, labelled photos, fingerprints of the stores."""
-    found = {name: store.any_fingerprint(folder) for name, folder in stores.items()}
+    found = {name: store.fingerprint(folder) for name, folder in stores.items()}
     return _plain({"recipe": dataclasses.asdict(experiment), "data": dataset.digest, "fingerprint": found})
 
 
@@ -151,15 +151,15 @@ def _rows(split, stores):
 
 
 def _costs(head, stores, train):
-    logs = {name: extract.log(folder) for name, folder in stores.items()}
-    costs = {name: {"parameters": log["parameters"], "seconds": round(log["seconds"], 1)} for name, log in logs.items()}
+    logs = {name: log.read(folder) for name, folder in stores.items()}
+    costs = {name: {"parameters": one["parameters"], "seconds": round(one["seconds"], 1)} for name, one in logs.items()}
     epochs = len(head.history)
     return {
         **total_costs([head.parameters], [round(head.seconds, 1)], costs),
         "stores": costs,
         "rows_per_second": round(len(train.ids) * max(epochs, 1) / head.seconds, 1),
         "epochs": epochs,
-        "weights": ", ".join(sorted({log["weights"] for log in logs.values()})),
+        "weights": ", ".join(sorted({one["weights"] for one in logs.values()})),
     }
 
 

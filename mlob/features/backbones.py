@@ -127,7 +127,8 @@ def extractor(network, features):
     """Wrap a network (with its weights, cut where the feature set says) from photos to features.
 
     Returns:
-        A Keras model from uint8 photos (n, size, size, 3), decoded and letterboxed, to float32 features (n, d).
+        A Keras model from uint8 photos (n, size, size, 3), decoded and letterboxed, to float32 features: (n, d), or
+        (n, h, w, c) of pool "grid".
     """
     import keras
 
@@ -138,10 +139,19 @@ def extractor(network, features):
     if features.pool == "blocks":
         maps = [_output(network, stage, backbone) for stage in _stages_within(network, backbone)] + maps
     tapped = keras.Model(network.input, maps)(preprocess(keras.ops.cast(photos, "float32")))
-    averages = [
-        keras.layers.GlobalAveragePooling2D()(one) for one in (tapped if isinstance(tapped, list) else [tapped])
-    ]
-    return keras.Model(photos, averages[0] if len(averages) == 1 else keras.layers.Concatenate()(averages))
+    pooled = [_pooled(one, features.pool) for one in (tapped if isinstance(tapped, list) else [tapped])]
+    joined = pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
+    return keras.Model(photos, keras.layers.Activation("linear", dtype="float32")(joined))  # whatever the policy
+
+
+def _pooled(one, pool):
+    """Pool one map; in float32, since half precision loses digits in a sum over the map."""
+    import keras
+
+    if pool == "grid":
+        return one
+    layer = keras.layers.GlobalMaxPooling2D if pool == "max" else keras.layers.GlobalAveragePooling2D
+    return layer(dtype="float32")(one)
 
 
 def _output(network, layer, backbone):

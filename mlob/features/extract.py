@@ -1,257 +1,197 @@
-"""Extraction: what is missing from a feature store is decoded, run through the backbone and written, shard by shard."""
+"""Extraction: what is missing from feature stores is decoded, run through the backbones and written, shard by shard."""
 
 import collections
 import concurrent.futures
 import dataclasses
+import functools
+import itertools
 import json
-import os
 import pathlib
 import time
 
 import numpy as np
 
-from mlob.data import images
+from mlob import engine, recipes
+from mlob.data import splits
 from mlob.errors import InputError
-from mlob.features import backbones, runtimes, store, weights
-from mlob.files import digest, read_json, remove_stale_parts, write_json
+from mlob.features import backbones, log, pipeline, runtimes, store, weights
+from mlob.features.plan import asked_for, fingerprint, plan
+from mlob.files import digest
 from mlob.machine import load_keras, processor
 from mlob.progress import bar, say
 
 SAMPLE = 32  # train photos on which a precision is proved
-AHEAD = 64  # decoded photos that wait at most: bounds the memory, whatever the number of photos
-NO_FILE = "no file"
+CALIBRATION = 64  # train photos that int8 is calibrated on
+QUANTISED = "int8.xml"
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """One shard to be made: the photos of a slice and where the shard goes."""
-
-    path: pathlib.Path
-    ids: tuple[str, ...]
-    photos: tuple[pathlib.Path | None, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What a feature store lacks.
+class Made:
+    """A store that is being made: all that a worker needs, wherever it runs.
 
     Attributes:
-        jobs: the missing shards.
-        source: the weights, None where they must be downloaded first.
-        found: fingerprint of the shards that are there, None where there are none.
-        rate: photos a second of all that was ever extracted with this feature set; None where nothing was.
+        features: the recipe.
+        source: the weights.
+        folder: features/<set>/<data set>.
+        mark: the fingerprint, JSON.
+        parameters: of the backbone.
     """
 
-    jobs: tuple[Job, ...]
-    source: weights.Source | None
-    found: dict | None
-    rate: float | None
+    features: recipes.FeatureSet
+    source: weights.Source
+    folder: pathlib.Path
+    mark: str
+    parameters: int = 0
 
     @property
-    def photos(self):
-        """The number of photos still to be extracted."""
-        return sum(len(job.ids) for job in self.jobs)
+    def choice(self):
+        """The runtime and the precision that the fingerprint names."""
+        found = json.loads(self.mark)
+        return runtimes.Choice(found["runtime"], found["precision"])
 
-    def text(self, features):
-        """Tell what would be done, from what, and how long it takes at the measured rate."""
-        if not self.jobs:
-            return "complete"
-        origin = self.source.kind if self.source else "imagenet, to be downloaded"
-        time_left = (
-            f"about {self.photos / self.rate:,.0f} s at the measured {self.rate:.1f} photos/s"
-            if self.rate
-            else "no rate measured yet"
+    def extractor(self):
+        """Give the `pipeline.Extractor`."""
+        build = functools.partial(_network, self.features, self.source)
+        return pipeline.Extractor(
+            self.features.view, runtimes.run(self.choice, build, quantised=self.folder / QUANTISED)
         )
-        return f"{self.photos:,} photos through {features.backbone} (weights: {origin}), {time_left}"
 
 
-def plan(features, dataset, folder, given=None):
-    """Compare a store with its recipe, weights and annotations, without loading a network.
+def extract(sets, dataset, *, given=None, random_fallback=False, part=(1, 1), run=engine.here):
+    """Make what feature stores lack; stores of one size share the decoding.
 
     Args:
-        features: the feature set.
+        sets: {name: (feature set, folder of its store: features/<set>/<data set>)}.
         dataset: the `DataSet`.
-        folder: features/<set>/<data set>.
         given: WEIGHTS=, a file or a folder.
-
-    Raises:
-        InputError: a shard of another fingerprint or of other photos; weights that are not there.
-    """
-    remove_stale_parts(folder)
-    found = store.any_fingerprint(folder)
-    source = weights.at_hand(features, given)
-    if source is None and found and found["weights"] == weights.random().digest:
-        source = weights.random()
-    jobs = [job for split in dataset.splits for job in _missing(dataset, split, folder / split)]
-    if found:
-        declared = fingerprint(features, source, runtimes.Choice(features.runtime, features.precision))
-        known = {name: value for name, value in declared.items() if value not in ("auto", None)}
-        for path in sorted(folder.glob("*/[0-9]*.h5")):
-            store.check(path, known, store.header(path)[0])
-    return Plan(tuple(jobs), source, found, _rate(folder.parent))
-
-
-def fingerprint(features, source, choice):
-    """Give all that shapes a feature: two stores of equal fingerprint hold equal features of equal photos."""
-    return {
-        "backbone": features.backbone,
-        "size": backbones.SIZES[features.size],
-        "layer": features.layer,
-        "pool": features.pool,
-        "view": "whole",
-        "preprocessing": backbones.PREPROCESSING_VERSION,
-        "decoder": images.DECODER,
-        "weights": source.digest if source else None,
-        "runtime": choice.runtime,
-        "precision": choice.precision,
-    }
-
-
-def extract(features, dataset, folder, *, given=None, random_fallback=False, name=""):
-    """Make what a feature store lacks.
-
-    Args:
-        features, dataset, folder, given: as `plan` takes them.
         random_fallback: take random weights where the ImageNet ones cannot be had.
-        name: of the feature set, for the terminal.
+        part: (i, n) makes the i-th of n parts of the missing slices, i from 1; other parts are made elsewhere.
+        run: an engine.
 
     Raises:
         InputError: as `plan`; no readable photo in a split; a full disk.
     """
-    missing = plan(features, dataset, folder, given)
-    if missing.jobs:
-        load_keras()
-        source = missing.source or _downloaded(features, random_fallback)
-        if missing.found:
-            store.check(next(folder.glob("*/[0-9]*.h5")), {"weights": source.digest}, missing.found)
-        model = backbones.extractor(weights.network(features, source), features)
-        choice = _choice(features, model, missing, dataset)
-        say(
-            f"{name}: {missing.photos:,} photos through {features.backbone} on {source.kind} weights, "
-            f"{choice.runtime} {choice.precision}."
-        )
-        _write_log(folder, source, model)
-        run = runtimes.run(choice, model)
-        mark = fingerprint(features, source, choice)
-        with bar(name, missing.photos) as advance:
-            for job in missing.jobs:
-                _make_shard(job, run, mark, backbones.SIZES[features.size], advance)
-    for split in dataset.splits:
-        if missing.jobs or not (folder / f"{split}.h5").is_file():
-            _check_some_read(folder / split)
-            store.write_virtual(folder / split)
+    plans = {name: plan(name, features, dataset, folder, given) for name, (features, folder) in sets.items()}
+    lacking = {name: one for name, one in plans.items() if one.slices}
+    for size in dict.fromkeys(sets[name][0].size for name in lacking):
+        alike = [name for name in lacking if sets[name][0].size == size]
+        slices = _part([one for name in alike for one in lacking[name].slices], dataset, *part)
+        if slices:
+            load_keras()
+            made = {name: _declared(name, *sets[name], lacking[name], dataset, random_fallback) for name in alike}
+            _run(made, slices, dataset.is_remote, run)
+    for name, (_, folder) in sets.items():
+        _finish(name, folder, dataset, anew=name in lacking)
 
 
-def extract_new(features, found, photos, folder, given=None, name=""):
+def extract_new(features, made, photos, folder, given=None, name=""):
     """Give the features of photos outside of any data set, extracting those that were never seen before.
 
     Photos go by the digest of their bytes, so that one that was renamed or moved is known again.
 
     Args:
         features: the feature set.
-        found: fingerprint of the store that the models were trained on; these photos are extracted alike.
+        made: folder of the store that the models were trained on; these photos are extracted alike.
         photos: {digest text: path}.
         folder: where the features of such photos are kept, a folder of this feature set.
         given: WEIGHTS=.
         name: of the feature set, for the terminal.
 
     Returns:
-        ({digest text: float16 (d,)}, {digest text: why it cannot be read}).
+        ({digest text: float16 features}, {digest text: why it cannot be read}).
 
     Raises:
         InputError: the weights are not at hand, or are others than the store's.
     """
-    folder = folder / digest(json.dumps(found, sort_keys=True))[:16]
+    mark = store.fingerprint(made)
+    folder = folder / digest(json.dumps(mark, sort_keys=True))[:16]
     shards = [store.read(path) for path in sorted(folder.glob("[0-9]*.h5"))]
     known = {photo for shard in shards for photo in (*shard.ids, *shard.failures)}
     new = {photo: path for photo, path in photos.items() if photo not in known}
     if new:
         load_keras()
-        run = _extractor_like(features, found, given)
+        extractor = Made(features, _source_of(features, mark, given), made, json.dumps(mark)).extractor()
+        slices = [
+            pipeline.Slice("", number, ids, tuple(new[photo] for photo in ids), (name,))
+            for number, ids in enumerate(store.slices(list(new)), len(shards))
+        ]
         with bar(name, len(new)) as advance:
-            for ids in store.slices(list(new)):
-                shard = slice_features(ids, [new[photo] for photo in ids], run, found["size"], advance)
-                store.write(store.shard_path(folder, len(shards)), shard, found)
-                shards.append(shard)
+            for one, new_shards, _ in pipeline.shards(slices, {name: extractor}, mark["size"], advance=advance):
+                store.write(store.shard_path(folder, one.number), new_shards[name], mark)
+                shards.append(new_shards[name])
     rows = {photo: row for shard in shards for photo, row in zip(shard.ids, shard.features, strict=True)}
     return rows, {photo: reason for shard in shards for photo, reason in shard.failures.items()}
 
 
-def _extractor_like(features, found, given):
-    """Build again the extractor that made a store."""
-    is_random = found["weights"] == weights.random().digest
+# Which slices, and with what
+
+
+def _part(slices, dataset, part, parts):
+    """Merge the slices that several stores lack, and take every n-th of the data set's, whichever are lacking."""
+    wanted = collections.defaultdict(tuple)
+    for one in slices:
+        wanted[dataclasses.replace(one, wanted=())] += one.wanted
+    counts = [len(store.slices(split.ids)) for split in dataset.splits.values()]
+    first = dict(zip(dataset.splits, itertools.accumulate(counts, initial=0), strict=False))
+    return [
+        dataclasses.replace(one, wanted=names)
+        for one, names in wanted.items()
+        if (first[one.split] + one.number) % parts == part - 1
+    ]
+
+
+def _declared(name, features, folder, lacking, dataset, random_fallback):
+    """Settle weights, runtime and precision of a store, and say them: `Made`."""
+    source = lacking.source or _downloaded(features, random_fallback)
+    if lacking.found:
+        store.check(folder, {"weights": source.digest}, lacking.found)
+    mark = lacking.found or store.declare(folder, _mark(features, source, folder, dataset))
+    store.check(folder, asked_for(features, source), mark)
+    parameters = _network(features, source, "float32").count_params()
+    made = Made(features, source, folder, json.dumps(mark, sort_keys=True), parameters)
+    say(
+        f"{name}: {lacking.photos:,} photos through {features.backbone} on {source.kind} weights, "
+        f"{made.choice.runtime} {made.choice.precision}."
+    )
+    return made
+
+
+def _mark(features, source, folder, dataset):
+    """Choose runtime and precision on train photos, and give the fingerprint that they make."""
+    sample = _sample(features, dataset, CALIBRATION if features.precision == "int8" else SAMPLE)
+    build = functools.partial(_network, features, source)
+    choice = runtimes.choose(features, build, sample)
+    if choice.precision != "int8":
+        return fingerprint(features, source, choice)
+    runtimes.quantise(build("float32"), sample, folder / QUANTISED)
+    return fingerprint(features, source, choice, digest(sample))
+
+
+def _sample(features, dataset, count):
+    """Decode some photos of train, chosen by a hash of the id, so that every machine takes the same."""
+    split = "train" if "train" in dataset.splits else next(iter(dataset.splits))
+    places = np.array(dataset.photos(split), object)
+    first = splits.limit_rows(dataset[split].ids, 4 * count)
+    candidates = (
+        pipeline.photo(place, backbones.SIZES[features.size], {features.view})
+        for place in [*places[first], *places[~first]]
+    )
+    found = [one.views[features.view] for one in itertools.islice((one for one in candidates if not one.reason), count)]
+    if not found:
+        raise InputError(f"No photo of {dataset.folder} can be read: see that the files are whole images.")
+    return np.stack(found)
+
+
+def _source_of(features, mark, given):
+    """Find again the weights that a store was made with."""
+    is_random = mark["weights"] == weights.random().digest
     source = weights.random() if is_random else weights.at_hand(features, given) or weights.download(features)
-    choice = runtimes.Choice(found["runtime"], found["precision"])
-    if source.digest != found["weights"]:
+    if source.digest != mark["weights"]:
         raise InputError(
             f"The models were trained on features of other weights of {features.backbone} than {source.kind}: "
             "name theirs with WEIGHTS=."
         )
-    return runtimes.run(choice, backbones.extractor(weights.network(features, source), features))
-
-
-def slice_features(ids, photos, run, size, advance=lambda count: None):
-    """Decode photos and run them through an extractor, decoding ahead in threads.
-
-    Args:
-        ids, photos: one id and one path (or None) a photo.
-        run: from `runtimes.run`.
-        size: side of the input, pixels.
-
-    Returns:
-        A `store.Shard`.
-    """
-    kept, digests, failures = [], [], {}
-
-    def readable():
-        for name, (number, pixels) in zip(ids, _ahead(lambda path: _photo(path, size), photos), strict=True):
-            advance(1)
-            if isinstance(pixels, str):
-                failures[name] = pixels
-            else:
-                kept.append(name)
-                digests.append(number)
-                yield pixels
-
-    features = run(readable())
-    limit = np.finfo(np.float16).max
-    return store.Shard(
-        tuple(kept), features.clip(-limit, limit).astype(np.float16), np.array(digests, np.uint64), failures
-    )
-
-
-def log(folder):
-    """Tell how a store was made.
-
-    Returns:
-        {"weights": kind, "parameters": of the backbone, "processor": its name, "photos": extracted here, "seconds": for
-        them}; zeros and "unknown" where shards were copied in without their extraction.json.
-    """
-    found = {"weights": "unknown", "parameters": 0, "processor": "unknown", "photos": {}, "seconds": {}, **_log(folder)}
-    return {**found, "photos": sum(found["photos"].values()), "seconds": sum(found["seconds"].values())}
-
-
-def _missing(dataset, split, folder):
-    """List the shards that are not there, or hold a photo as missing whose file has come since."""
-    remove_stale_parts(folder)
-    ids, photos = dataset[split].ids, dataset.photos(split)
-    if not any(photos):
-        raise InputError(
-            f"None of the {len(ids):,} {split} photos lies in {dataset.folder} (looked for "
-            f"images/{split}/{ids[0]}.jpg, images/{ids[0]}.jpg and the relative url): put them there."
-        )
-    start = 0
-    for number, slice_ids in enumerate(store.slices(ids)):
-        path, there = store.shard_path(folder, number), photos[start : start + len(slice_ids)]
-        start += len(slice_ids)
-        if not path.is_file() or _has_come(path, slice_ids, there):
-            yield Job(path, slice_ids, tuple(there))
-
-
-def _has_come(path, ids, photos):
-    store.check_ids(path, ids, store.header(path)[1])
-    missing = {name for name, reason in store.failures(path).items() if reason == NO_FILE}
-    return any(photo and name in missing for name, photo in zip(ids, photos, strict=True))
+    return source
 
 
 def _downloaded(features, random_fallback):
@@ -264,88 +204,96 @@ def _downloaded(features, random_fallback):
         return weights.random()
 
 
-def _choice(features, model, missing, dataset):
-    """The runtime and precision of the shards that are there, or those that the machine at hand is best at."""
-    if missing.found:
-        return runtimes.Choice(missing.found["runtime"], missing.found["precision"])
-    sample = []
-    photos = [photo for job in missing.jobs if job.path.parent.name == "train" for photo in job.photos]
-    for path in photos or dataset.photos(next(iter(dataset.splits))):
-        _, pixels = _photo(path, backbones.SIZES[features.size])
-        if not isinstance(pixels, str):
-            sample.append(pixels)
-        if len(sample) == SAMPLE:
-            break
-    if not sample:
-        raise InputError(f"No photo of {dataset.folder} can be read: see that the files are whole images.")
-    return runtimes.choose(features, model, np.stack(sample))
+@functools.lru_cache
+def _network(features, source, precision):
+    """Build the Keras extractor of a feature set, its layers computing in a precision."""
+    import keras
 
-
-def _make_shard(job, run, mark, size, advance):
-    started = time.monotonic()
-    shard = slice_features(job.ids, job.photos, run, size, advance)
-    store.write(job.path, shard, mark)
-    _write_seconds(job, time.monotonic() - started)
-
-
-def _photo(path, size):
-    """Give a photo's digest and its pixels, or the reason why it has none."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(runtimes.POLICIES[precision])
     try:
-        data = images.content(path)
-        return images.content_digest(data), images.decode(data, size)
-    except images.Unreadable as reason:
-        return None, str(reason)
+        return backbones.extractor(weights.network(features, source), features)
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
-def _ahead(function, items):
-    """Map in threads, in order, at most `AHEAD` results waiting (Pillow decodes without Python's lock)."""
-    waiting = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) == AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+# The work
+
+
+def _run(made, slices, is_remote, run):
+    """Run the work on an engine; tell the three times at the end."""
+    before = {name: log.read(one.folder)["stages"] for name, one in made.items()}
+    with bar(" + ".join(made), sum(len(one.ids) for one in slices)) as advance:
+        run(functools.partial(make_slices, made, is_remote), slices, advance)
+    _extractors.cache_clear()
+    for name, one in made.items():
+        after = log.read(one.folder)["stages"]
+        say(f"{name}: " + log.text({stage: after[stage] - before[name][stage] for stage in log.STAGES}))
+
+
+def make_slices(made, is_remote, slices, advance):
+    """Make the shards of slices: what every worker does, wherever it runs.
+
+    The shards of one slice are written while the next one is computed.
+
+    Args:
+        made: {name: `Made`}, stores of one size.
+        is_remote: the photos lie in a bucket.
+        slices: `pipeline.Slice`s.
+        advance: called with the number of photos just done.
+    """
+    extractors = _extractors(tuple(made.items()))
+    size = backbones.SIZES[next(iter(made.values())).features.size]
+    with concurrent.futures.ThreadPoolExecutor(1) as disk:
+        writing = []
+        for one, shards, seconds in pipeline.shards(slices, extractors, size, is_remote=is_remote, advance=advance):
+            started = time.monotonic()
+            concurrent.futures.wait(writing)
+            waited = (time.monotonic() - started) / len(shards)
+            for name in shards:
+                seconds[name]["write"] += waited
+            writing = [disk.submit(_write, made[name], one, shards[name], seconds[name]) for name in shards]
+        [one.result() for one in writing]
+
+
+@functools.lru_cache(maxsize=1)
+def _extractors(made):
+    """Load the extractors of stores, given as (name, `Made`) pairs; a worker keeps them for its next slice."""
+    load_keras()
+    loaded = {name: one.extractor() for name, one in made}
+    _network.cache_clear()
+    runtimes.converted.cache_clear()
+    return loaded
+
+
+def _write(made, one, shard, seconds):
+    path = store.shard_path(made.folder / one.split, one.number)
+    store.write(path, shard, json.loads(made.mark))
+    facts = {"weights": made.source.kind, "parameters": made.parameters, "processor": processor()}
+    log.write(path, photos=len(one.ids), seconds=seconds, **facts)
+
+
+def _finish(name, folder, dataset, anew):
+    """Lay the virtual data sets over splits that are whole; say what other workers still have to make."""
+    for split in dataset.splits:
+        count = len(store.slices(dataset[split].ids))
+        there = sum(store.shard_path(folder / split, number).is_file() for number in range(count))
+        if there < count:
+            say(f"{name}: {there} of {count} {split} shards are there; the same command makes the rest.")
+        elif anew or not (folder / f"{split}.h5").is_file():
+            _check_some_read(folder / split)
+            store.write_virtual(folder / split)
 
 
 def _check_some_read(folder):
     paths = sorted(folder.glob("[0-9]*.h5"))
-    if any(store.readable(path) for path in paths):
+    headers = [store.header(path) for path in paths]
+    if any(len(header.failures) < len(header.ids) for header in headers):
         return
-    reasons = collections.Counter(reason for path in paths for reason in store.failures(path).values())
+    reasons = collections.Counter(reason for header in headers for reason in header.failures.values())
     for path in paths:  # so that the next run tries these photos again
         path.unlink()
     raise InputError(
         f"No photo of the {folder.name} split can be read ({reasons.most_common(1)[0][0]}): see that the "
         "files are whole images."
     )
-
-
-# How fast it went: beside the shards, never in them, so that a rerun writes the same bytes
-
-
-def _log(folder):
-    path = folder / "extraction.json"
-    return read_json(path) if path.is_file() else {}
-
-
-def _rate(folder):
-    logs = [log(path.parent) for path in folder.glob("*/extraction.json")]
-    seconds = sum(one["seconds"] for one in logs)
-    return sum(one["photos"] for one in logs) / seconds if seconds else None
-
-
-def _write_seconds(job, seconds):
-    folder, shard = job.path.parent.parent, f"{job.path.parent.name}/{job.path.stem}"
-    log = _log(folder)
-    measured = {
-        "photos": {**log.get("photos", {}), shard: len(job.ids)},
-        "seconds": {**log.get("seconds", {}), shard: round(seconds, 2)},
-    }
-    write_json(folder / "extraction.json", {**log, **measured})
-
-
-def _write_log(folder, source, model):
-    log = {"weights": source.kind, "parameters": model.count_params(), "processor": processor()}
-    write_json(folder / "extraction.json", {**_log(folder), **log})

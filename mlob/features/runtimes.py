@@ -1,12 +1,13 @@
-"""Runtimes: what executes an extractor. OpenVINO on x86 processors, Keras elsewhere.
+"""Runtimes: what executes an extractor. OpenVINO on x86 processors, Keras (TensorFlow, JAX, PyTorch) elsewhere.
 
-Each runtime is a function from an iterable of uint8 photos (size, size, 3) to float32 features (n, d).
+A `Runner` holds a function from uint8 photos (n, size, size, 3) to float32 features, one row a photo.
 """
 
 import collections
 import dataclasses
 import functools
 import importlib.util
+import os
 import pathlib
 import platform
 import sys
@@ -16,13 +17,16 @@ import time
 import numpy as np
 
 from mlob.errors import InputError
-from mlob.machine import silent_stderr
+from mlob.machine import has_gpu, silent_stderr
 from mlob.progress import say
 
-KERAS_BATCH = 32
 LEAST_COSINE = 0.999
 TIMED = 8  # photos of the sample that the two precisions are timed on
 LEAST_SPEEDUP = 1.2  # below it the gain is not worth the digits, and noise could turn the choice
+SMALLEST_BATCH = 32
+LEAST_GAIN = 1.05  # a batch twice as large has to be this much faster
+LARGEST_BATCH = 1024
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,76 +37,162 @@ class Choice:
     precision: str
 
 
-def choose(features, model, sample):
+@dataclasses.dataclass(frozen=True)
+class Runner:
+    """An extractor that is ready to run: `forward` takes uint8 photos (n, size, size, 3), best many batches of them."""
+
+    forward: object
+    batch: int = 1
+
+    def __call__(self, photos):
+        """Give float32 features, one row a photo."""
+        return self.forward(photos)
+
+
+def choose(features, build, sample):
     """Choose runtime and precision for an extractor.
 
-    "auto" takes OpenVINO on an x86 processor without a GPU, and bfloat16 where the features of the sample keep a cosine
-    of at least 0.999 to their float32 selves and come clearly faster: processors that name bfloat16 among their
+    "auto" takes OpenVINO on an x86 processor without a GPU, and half precision where the features of the sample keep a
+    cosine of at least 0.999 to their float32 selves and come clearly faster: processors that name bfloat16 among their
     abilities may still be slower at it (Sapphire Rapids without AMX: 0.56 of float32's rate on Xception; Zen 5: 1.9).
     A precision that the recipe names is taken as it is.
 
     Args:
         features: the feature set.
-        model: the Keras extractor.
+        build: function of a precision that gives the Keras extractor.
         sample: uint8 photos (n, size, size, 3), up to 32 of train.
     """
     runtime = _runtime(features)
-    if runtime == "keras" and features.precision == "bfloat16":
-        raise InputError("The Keras runtime computes in float32: leave out features.precision, or take OpenVINO.")
-    if runtime == "keras" or features.precision != "auto":
-        return Choice(runtime, "float32" if features.precision == "auto" else features.precision)
-    if not _has_bfloat16():
+    if runtime == "keras" and features.precision == "int8":
+        raise InputError("int8 runs on OpenVINO alone: leave out features.precision, or features.runtime.")
+    if features.precision != "auto":
+        return Choice(runtime, features.precision)
+    fast = _half_precision(runtime)
+    if fast is None:
         return Choice(runtime, "float32")
-    exact, fast = open_vino(model, "float32"), open_vino(model, "bfloat16")
+    return _harmless(Choice(runtime, "float32"), Choice(runtime, fast), build, sample)
+
+
+def _harmless(exact, fast, build, sample):
+    """Give the fast choice where it is clearly faster and as good as the exact one, and say why."""
+    run_exact, run_fast = (run(choice, build) for choice in (exact, fast))
     few = sample[:TIMED]
-    speedup = _seconds(exact, few) / _seconds(fast, few)
+    speedup = _seconds(run_exact, few) / _seconds(run_fast, few)
     if speedup < LEAST_SPEEDUP:
-        say(f"  float32: bfloat16 has {speedup:.2f} of its rate on this processor (at least {LEAST_SPEEDUP} wanted)")
-        return Choice(runtime, "float32")
-    cosine = least_cosine(exact(sample), fast(sample))
-    precision = "bfloat16" if cosine >= LEAST_COSINE else "float32"
+        say(
+            f"  {exact.precision}: {fast.precision} has {speedup:.2f} of its rate on this machine (at least "
+            f"{LEAST_SPEEDUP} wanted)"
+        )
+        return exact
+    cosine = least_cosine(run_exact(sample), run_fast(sample))
+    chosen = fast if cosine >= LEAST_COSINE else exact
     say(
-        f"  {precision}: bfloat16 has {speedup:.2f} of float32's rate, and a smallest cosine to its features of "
-        f"{cosine:.5f} on {len(sample)} photos (at least {LEAST_COSINE} wanted)"
+        f"  {chosen.precision}: {fast.precision} has {speedup:.2f} of {exact.precision}'s rate, and a smallest cosine "
+        f"to its features of {cosine:.5f} on {len(sample)} photos (at least {LEAST_COSINE} wanted)"
     )
-    return Choice(runtime, precision)
+    return chosen
 
 
-def run(choice, model):
-    """Give the function that runs an extractor under a choice of runtime and precision."""
-    return keras(model) if choice.runtime == "keras" else open_vino(model, choice.precision)
+def run(choice, build, quantised=None):
+    """Make a `Runner` of an extractor.
+
+    Args:
+        choice: runtime and precision.
+        build: function of a precision that gives the Keras extractor.
+        quantised: path of the OpenVINO model that stands for it in int8.
+    """
+    if choice.runtime == "keras":
+        return keras(build(choice.precision))
+    if choice.precision == "int8":
+        return open_vino(_core().read_model(quantised), "float32")
+    return open_vino(converted(build("float32")), choice.precision)
 
 
 def least_cosine(expected, found):
-    """Give the smallest cosine between the rows of two feature matrices."""
+    """Give the smallest cosine between the rows of two feature arrays."""
+    expected, found = (rows.reshape(len(rows), -1).astype(np.float64) for rows in (expected, found))
     products = (expected * found).sum(axis=1)
     norms = np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
-    return float(np.min(products / np.maximum(norms, 1e-30)))
+    return float(np.min(products / np.maximum(norms, 1e-300)))
+
+
+# Keras
 
 
 def keras(model):
-    """Run in batches of one static size with `predict_on_batch`; the last batch is filled up with zeros."""
+    """Run a Keras model in batches of one static size; the last batch is filled up with zeros.
+
+    On a GPU the network is jitted (PyTorch excepted, where compiling takes minutes) and the batch is found by
+    measurement.
+    """
+    import keras as library
+
+    if not has_gpu():
+        return _in_batches(model, SMALLEST_BATCH)
+    model.jit_compile = library.backend.backend() != "torch"
+    batch = best_batch(functools.partial(_photos_per_second, model))
+    say(f"  batches of {batch} photos")
+    return _in_batches(model, batch)
+
+
+def best_batch(rate):
+    """Double the batch until the rate stops rising or memory ends.
+
+    Args:
+        rate: function of a batch that gives photos a second; whatever it raises beyond the first batch means that the
+            device has no room for it (each backend has an error of its own for that).
+    """
+    batch, best = SMALLEST_BATCH, rate(SMALLEST_BATCH)
+    while batch < LARGEST_BATCH:
+        try:
+            found = rate(2 * batch)
+        except Exception:
+            return batch
+        if found < LEAST_GAIN * best:
+            return batch
+        batch, best = 2 * batch, found
+    return batch
+
+
+def _photos_per_second(model, batch):
+    photos = np.zeros((batch, *model.input_shape[1:]), np.uint8)
+    model.predict_on_batch(photos)  # compiles
+    return batch / _seconds(model.predict_on_batch, photos)
+
+
+def _in_batches(model, batch):
+    def predict(photos):
+        return np.asarray(model.predict_on_batch(_filled(photos, batch)), np.float32)[: len(photos)]
 
     def forward(photos):
-        rows = []
-        for batch in _batches(photos, KERAS_BATCH):
-            filled = np.zeros((KERAS_BATCH, *batch[0].shape), np.uint8)
-            filled[: len(batch)] = batch
-            rows.append(np.asarray(model.predict_on_batch(filled), np.float32)[: len(batch)])
-        return np.concatenate(rows) if rows else np.zeros((0, model.output_shape[1]), np.float32)
+        rows = [predict(photos[start : start + batch]) for start in range(0, len(photos), batch)]
+        return np.concatenate(rows) if rows else np.zeros((0, *model.output_shape[1:]), np.float32)
 
-    return forward
+    return Runner(forward, batch)
 
 
-@functools.lru_cache(maxsize=2)  # both precisions of one extractor: what was compiled to be proved is then used
+def _filled(photos, batch):
+    if len(photos) == batch:
+        return photos
+    return np.concatenate([photos, np.zeros((batch - len(photos), *photos.shape[1:]), np.uint8)])
+
+
+# OpenVINO
+
+
 def open_vino(model, precision):
-    """Compile for OpenVINO: batch 1, throughput hint, requests under way at once, the precision named and read back."""
-    openvino = _openvino()
-    kind = {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16}[precision]
+    """Compile for OpenVINO: batch 1, throughput hint, requests under way at once, the precision named and read back.
+
+    OMP_NUM_THREADS, where it is set, bounds the threads.
+    """
+    core, kind = _core(), _openvino_type(precision)
     hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": kind}
-    compiled = openvino.Core().compile_model(_converted(model), "CPU", hints)
+    if threads := os.environ.get("OMP_NUM_THREADS"):
+        hints["INFERENCE_NUM_THREADS"] = int(threads)
+    compiled = core.compile_model(model, "CPU", hints)
     if compiled.get_property("INFERENCE_PRECISION_HINT") != kind:
         raise InputError(f"This processor does not run {precision}: leave out features.precision.")
+    shape = tuple(compiled.output(0).shape)[1:]
 
     # Twice the requests that run at once, so that one is always ready to start. OpenVINO's own queue with a callback
     # stood still for ever when it was destroyed with Python's lock held (2026.4).
@@ -110,35 +200,47 @@ def open_vino(model, precision):
 
     def forward(photos):
         idle, busy = collections.deque(compiled.create_infer_request() for _ in range(count)), collections.deque()
-        rows = []
+        rows = np.empty((len(photos), *shape), np.float32)
 
         def collect():
-            request = busy.popleft()
+            row, request = busy.popleft()
             request.wait()
-            rows.append(request.get_output_tensor(0).data[0].copy())
+            rows[row] = request.get_output_tensor(0).data[0]
             idle.append(request)
 
-        for photo in photos:
+        for row in range(len(photos)):
             if not idle:
                 collect()
-            busy.append(idle.popleft())
-            busy[-1].start_async({0: photo[None]})
+            busy.append((row, idle.popleft()))
+            busy[-1][1].start_async({0: photos[row : row + 1]})
         while busy:
             collect()
-        return np.stack(rows) if rows else np.zeros((0, model.output_shape[1]), np.float32)
+        return rows
 
-    return forward
+    return Runner(forward)
 
 
-@functools.lru_cache(maxsize=1)
-def _converted(model):
+@functools.lru_cache
+def converted(model):
     """Export a Keras model to OpenVINO's own form, with a batch of 1."""
     with tempfile.TemporaryDirectory() as folder, silent_stderr():
         path = pathlib.Path(folder) / "extractor.xml"
         model.export(str(path), format="openvino", verbose=False)
-        converted = _openvino().Core().read_model(path)
-    converted.reshape([1, *model.input_shape[1:]])
-    return converted
+        found = _core().read_model(path)
+    found.reshape([1, *model.input_shape[1:]])
+    return found
+
+
+def quantise(model, photos, path):
+    """Write the int8 form of a Keras extractor, calibrated on photos, as an OpenVINO model: `path` and its .bin."""
+    from mlob.features import quantise as door
+
+    openvino = _openvino()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".int8-") as folder:
+        openvino.save_model(door.int8(converted(model), photos), pathlib.Path(folder) / path.name, False)
+        for suffix in (".bin", ".xml"):  # the .xml comes last: where it is, all is
+            os.replace(pathlib.Path(folder) / path.with_suffix(suffix).name, path.with_suffix(suffix))
 
 
 def _seconds(forward, sample):
@@ -146,7 +248,7 @@ def _seconds(forward, sample):
     times = []
     for _ in range(2):
         started = time.perf_counter()
-        forward(sample)
+        np.asarray(forward(sample))
         times.append(time.perf_counter() - started)
     return min(times)
 
@@ -157,17 +259,23 @@ def _runtime(features):
             raise InputError("The feature set asks for OpenVINO, which is not installed: `pip install openvino`.")
         return features.runtime
     is_x86 = platform.machine().lower() in ("x86_64", "amd64")
-    return "openvino" if is_x86 and importlib.util.find_spec("openvino") and not _has_gpu() else "keras"
+    return "openvino" if is_x86 and importlib.util.find_spec("openvino") and not has_gpu() else "keras"
 
 
-def _has_gpu():
-    import tensorflow
+def _half_precision(runtime):
+    """Name the half precision that the machine at hand may be faster in; None where it has none."""
+    if runtime == "keras":
+        return "float16" if has_gpu() else None
+    return "bfloat16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else None
 
-    return bool(tensorflow.config.list_physical_devices("GPU"))
+
+def _openvino_type(precision):
+    openvino = _openvino()
+    return {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "float16": openvino.Type.f16}[precision]
 
 
-def _has_bfloat16():
-    return "BF16" in _openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def _core():
+    return _openvino().Core()
 
 
 def _openvino():
@@ -176,14 +284,3 @@ def _openvino():
     import openvino
 
     return openvino
-
-
-def _batches(photos, size):
-    batch = []
-    for photo in photos:
-        batch.append(photo)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

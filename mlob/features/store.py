@@ -10,15 +10,18 @@ import contextlib
 import dataclasses
 import errno
 import json
+import math
 import os
+import pathlib
 
 import h5py
 import numpy as np
 
 from mlob.errors import InputError
-from mlob.files import atomic, digest
+from mlob.files import atomic, digest, read_json, write_once
 
 SLICE = 4096
+DECLARED = "fingerprint.json"
 UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py makes of bytes that it cannot read
 MADE_ANEW = "remove the file and run the same command again, which makes it anew."
 
@@ -37,6 +40,21 @@ class Shard:
     ids: tuple[str, ...]
     features: np.ndarray
     digests: np.ndarray
+    failures: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What a shard tells of itself.
+
+    Attributes:
+        fingerprint: all that shaped its features.
+        ids: of its slice, with features or without.
+        failures: {id: reason} of those without.
+    """
+
+    fingerprint: dict
+    ids: set[str]
     failures: dict[str, str]
 
 
@@ -77,53 +95,86 @@ def read(path):
 
 
 def header(path):
-    """Read the fingerprint of a shard, and the ids of its slice: those with features and those that failed."""
+    """Read what a shard tells of itself: a `Header`."""
     with _reading(path) as file:
-        fingerprint = json.loads(_attribute(file, "fingerprint"))
-        return fingerprint, {*_texts(file["ids"]), *_texts(file["failed_ids"])}
+        failures = _failures(file)
+        return Header(json.loads(_attribute(file, "fingerprint")), {*_texts(file["ids"]), *failures}, failures)
 
 
-def any_fingerprint(folder):
-    """Give the fingerprint of a store, from any of its shards; None where there are none."""
+def fingerprint(folder):
+    """Give the fingerprint of a store: what was declared before its first shard, or any shard's; None without both."""
+    if (folder / DECLARED).is_file():
+        return read_json(folder / DECLARED)
     first = next(iter(sorted(folder.glob("*/[0-9]*.h5"))), None)
-    return header(first)[0] if first else None
+    return header(first).fingerprint if first else None
 
 
-def failures(path):
-    """Read the failures of a shard: {id: reason}."""
-    with _reading(path) as file:
-        return dict(zip(_texts(file["failed_ids"]), _texts(file["failed_reasons"]), strict=True))
+def declare(folder, wanted):
+    """Declare the fingerprint of a store, once: of several processes that begin one the first is heard.
+
+    Returns:
+        The fingerprint that holds, `wanted` or what was declared before.
+    """
+    text = json.dumps(wanted, indent=2, sort_keys=True)
+    return json.loads(write_once(folder / DECLARED, text + "\n"))
 
 
-def readable(path):
-    """Count the photos of a shard that have features."""
-    with _reading(path) as file:
-        return len(file["ids"])
+def read_split(folder, ids):
+    """Read all shards of a split, joined in the order of `ids`: a `Shard` over the whole split.
+
+    Raises:
+        InputError: as of `read_shards`.
+    """
+    return _joined([shard for _, shard in read_shards(folder, ids)])
 
 
-def read_split(folder, ids, fingerprint=None):
-    """Read all shards of a split, joined in the order of `ids`.
+def read_shards(folder, ids):
+    """Read the shards of a split one after another, each checked: its path and its `Shard`.
 
     Args:
         folder: of the split.
         ids: the split's ids, in annotation order.
-        fingerprint: what each shard's must be; None accepts any, if they agree.
-
-    Returns:
-        A `Shard` over the whole split.
 
     Raises:
         InputError: a shard is missing or damaged, of another fingerprint, or of other ids.
     """
-    shards = []
+    expected = None
     for number, slice_ids in enumerate(slices(ids)):
         path = shard_path(folder, number)
-        found, known = header(path)
-        fingerprint = fingerprint or found
-        check(path, fingerprint, found)
-        check_ids(path, slice_ids, known)
-        shards.append(read(path))
-    return _joined(shards)
+        found = header(path)
+        expected = expected or found.fingerprint
+        check(folder.parent, expected, found.fingerprint)
+        check_ids(path, slice_ids, found.ids)
+        yield path, read(path)
+
+
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """Where in a shard's file its features lie, one row after another: read past HDF5, in a fifth of its time."""
+
+    path: pathlib.Path
+    offset: int | None  # bytes; HDF5 has none where there are no rows
+    shape: tuple[int, ...]
+
+    def read(self, start, stop):
+        """Read rows start to stop: float16 (stop - start, ...).
+
+        Raises:
+            InputError: the file is gone, or shorter than it was.
+        """
+        size = math.prod(self.shape[1:])
+        try:
+            flat = np.fromfile(self.path, "<f2", (stop - start) * size, offset=self.offset + 2 * start * size)
+            return flat.reshape(stop - start, *self.shape[1:])
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path} changed while it was read: run `make features`, then go on.") from error
+
+
+def extent(path):
+    """Find the features of a shard in its file: an `Extent`."""
+    with _reading(path) as file:
+        features = file["features"]
+        return Extent(path, features.id.get_offset(), features.shape)
 
 
 def read_photos(folder, ids):
@@ -135,8 +186,8 @@ def read_photos(folder, ids):
     return _joined(shards)
 
 
-def check(path, expected, found):
-    """Compare fingerprints.
+def check(folder, expected, found):
+    """Compare the fingerprint that a store is asked for with the one that is found there.
 
     Raises:
         InputError: they differ; the message names the first field that does, and the command that mends it.
@@ -144,8 +195,8 @@ def check(path, expected, found):
     for field in expected:
         if expected[field] != found.get(field):
             raise InputError(
-                f"{path} was made with {field} {found.get(field)!r}, but {expected[field]!r} is asked for. Remove "
-                f"{path.parent.parent} and run `make features` again, or give the changed feature set its own name."
+                f"{folder} was made with {field} {found.get(field)!r}, but {expected[field]!r} is asked for. Remove "
+                f"{folder} and run `make features` again, or give the changed feature set its own name."
             )
 
 
@@ -241,8 +292,11 @@ def _damaged(path, what, mend=MADE_ANEW):
 
 
 def _shard(file, columns=None):
-    failed = dict(zip(_texts(file["failed_ids"]), _texts(file["failed_reasons"]), strict=True))
-    return Shard(_texts(file["ids"]), file["features"][:, :columns], file["digests"][()], failed)
+    return Shard(_texts(file["ids"]), file["features"][:, :columns], file["digests"][()], _failures(file))
+
+
+def _failures(file):
+    return dict(zip(_texts(file["failed_ids"]), _texts(file["failed_reasons"]), strict=True))
 
 
 def _attribute(file, name):

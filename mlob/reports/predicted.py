@@ -5,10 +5,10 @@ import pathlib
 
 import numpy as np
 
-from mlob.data import images
+from mlob.data import images, places
 from mlob.errors import InputError
 from mlob.evaluation import ensembles
-from mlob.features import extract, store
+from mlob.features import extract
 from mlob.files import read_json, write_text
 from mlob.predictions import predict
 
@@ -39,7 +39,7 @@ def find(paths):
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise InputError(f"There is no {missing[0]}.")
-    found = images.below(paths)
+    found = places.below(paths)
     if not found:
         raise InputError("No photo to predict: name files, or a folder of them with PHOTOS= (--photos).")
     return found
@@ -64,8 +64,7 @@ def label(paths, models, sets, folder, labels, *, given=None):
     rows, failures = {}, {}
     for name, (features, made) in sets.items():
         seen = made.parent / SEEN_FOLDER
-        found = store.any_fingerprint(made)
-        rows[name], failed = extract.extract_new(features, found, readable, seen, given, name)
+        rows[name], failed = extract.extract_new(features, made, readable, seen, given, name)
         failures |= failed
     kept = [number for number in readable if number not in failures]
     decided = _decided(kept, models, rows, folder, labels) if kept else {}

@@ -1,6 +1,8 @@
+import functools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -13,14 +15,16 @@ import pytest
 from PIL import Image
 
 from mlob.errors import InputError
-from mlob.features import backbones, extract, runtimes, store, weights
+from mlob.features import extract, log, pipeline, runtimes, store, weights
 from mlob.recipes import FeatureSet
 
 RECIPE = FeatureSet("mobilenet", weights="random")
 
 
 class Network:
-    """Stands for a backbone: the features of a photo are the mean colours of its two halves."""
+    """Stands for a backbone and its runner: the features of a photo are the mean colours of its two halves."""
+
+    batch = 1
 
     def __init__(self):
         self.seen = 0
@@ -28,11 +32,9 @@ class Network:
     def count_params(self):
         return 7
 
-    def run(self, photos):
-        rows = []
-        for photo in photos:
-            self.seen += 1
-            rows.append(np.concatenate([half.mean(axis=(0, 1)) for half in np.split(photo / 255, 2)]))
+    def __call__(self, photos):
+        self.seen += len(photos)
+        rows = [np.concatenate([half.mean(axis=(0, 1)) for half in np.split(photo / 255, 2)]) for photo in photos]
         return np.array(rows, np.float32).reshape(-1, 6)
 
 
@@ -41,12 +43,18 @@ def network(monkeypatch):
     """Puts `Network` in place of every backbone, and makes shards of three photos."""
     made = Network()
     monkeypatch.setattr(store, "SLICE", 3)
+    monkeypatch.setattr(pipeline, "CHUNK", 2)
     monkeypatch.setattr(extract, "load_keras", lambda: None)
-    monkeypatch.setattr(weights, "network", lambda features, source: made)
-    monkeypatch.setattr(backbones, "extractor", lambda network, features: network)
+    monkeypatch.setattr(extract, "_network", functools.lru_cache(lambda *_: made))
     monkeypatch.setattr(runtimes, "choose", lambda *_: runtimes.Choice("keras", "float32"))
-    monkeypatch.setattr(runtimes, "run", lambda choice, model: model.run)
+    monkeypatch.setattr(runtimes, "run", lambda *_, **__: made)
+    extract._extractors.cache_clear()
     return made
+
+
+def run(recipe, photos, folder, **others):
+    """Extract one feature set."""
+    return extract.extract({"set": (recipe, folder)}, photos, **others)
 
 
 def shards(folder):
@@ -69,7 +77,7 @@ def spoil(photos):
 
 def test_rows_are_the_readable_photos_in_annotation_order_and_the_rest_have_a_reason(photos, network, tmp_path):
     broken = spoil(photos)
-    extract.extract(RECIPE, photos, tmp_path / "store")
+    run(RECIPE, photos, tmp_path / "store")
     assert network.seen == 24 - 4
     for split, reasons in broken.items():
         found = store.read_split(tmp_path / "store" / split, photos[split].ids)
@@ -80,7 +88,7 @@ def test_rows_are_the_readable_photos_in_annotation_order_and_the_rest_have_a_re
 
 
 def test_features_are_those_of_the_photo_of_that_id(photos, network, tmp_path):
-    extract.extract(RECIPE, photos, tmp_path / "store")
+    run(RECIPE, photos, tmp_path / "store")
     found = store.read_split(tmp_path / "store" / "test", photos["test"].ids)
     for row, name in enumerate(found.ids):
         pixels = np.asarray(Image.open(file_of(photos, "test", name)))[:, :, 0] / 255
@@ -91,12 +99,12 @@ def test_features_are_those_of_the_photo_of_that_id(photos, network, tmp_path):
 
 def test_a_rerun_computes_nothing_and_a_second_store_has_the_same_bytes(photos, network, tmp_path):
     spoil(photos)
-    extract.extract(RECIPE, photos, tmp_path / "one")
+    run(RECIPE, photos, tmp_path / "one")
     before, seen = shards(tmp_path / "one"), network.seen
-    extract.extract(RECIPE, photos, tmp_path / "one")
+    run(RECIPE, photos, tmp_path / "one")
     assert network.seen == seen and shards(tmp_path / "one") == before
-    assert extract.plan(RECIPE, photos, tmp_path / "one").text(RECIPE) == "complete"
-    extract.extract(RECIPE, photos, tmp_path / "two")
+    assert extract.plan("set", RECIPE, photos, tmp_path / "one").text(RECIPE) == "complete"
+    run(RECIPE, photos, tmp_path / "two")
     assert shards(tmp_path / "two") == before
     assert set(before) >= {"train/00003.h5", "validation/00002.h5", "test/00001.h5", "train.h5", "test.h5"}
 
@@ -104,20 +112,20 @@ def test_a_rerun_computes_nothing_and_a_second_store_has_the_same_bytes(photos, 
 def test_a_photo_that_has_come_since_is_extracted_and_no_other_shard_is_touched(photos, network, tmp_path):
     missing = file_of(photos, "train", "5")
     kept = missing.read_bytes()
-    extract.extract(RECIPE, photos, tmp_path / "whole")
+    run(RECIPE, photos, tmp_path / "whole")
     missing.unlink()
-    extract.extract(RECIPE, photos, tmp_path / "late")
-    assert store.failures(tmp_path / "late" / "train" / "00001.h5") == {"5": "no file"}
+    run(RECIPE, photos, tmp_path / "late")
+    assert store.header(tmp_path / "late" / "train" / "00001.h5").failures == {"5": "no file"}
     missing.write_bytes(kept)
     network.seen = 0
-    extract.extract(RECIPE, photos, tmp_path / "late")
+    run(RECIPE, photos, tmp_path / "late")
     assert network.seen == 3 and shards(tmp_path / "late") == shards(tmp_path / "whole")
 
 
 def test_a_split_without_photos_is_refused_before_anything_is_written(photos, network, tmp_path):
     shutil.rmtree(photos.folder / "images" / "test")
     with pytest.raises(InputError, match=r"None of the 5 test photos .* images/test/1.jpg"):
-        extract.extract(RECIPE, photos, tmp_path / "store")
+        run(RECIPE, photos, tmp_path / "store")
     assert network.seen == 0 and not (tmp_path / "store").exists()
 
 
@@ -126,11 +134,11 @@ def test_a_split_of_unreadable_photos_is_refused_and_tried_again_when_mended(pho
     for name in kept:
         file_of(photos, "test", name).write_bytes(b"GIF89a")
     with pytest.raises(InputError, match="No photo of the test split can be read"):
-        extract.extract(RECIPE, photos, tmp_path / "store")
+        run(RECIPE, photos, tmp_path / "store")
     assert not [name for name in shards(tmp_path / "store") if name.startswith("test")]
     for name, data in kept.items():
         file_of(photos, "test", name).write_bytes(data)
-    extract.extract(RECIPE, photos, tmp_path / "store")
+    run(RECIPE, photos, tmp_path / "store")
     assert store.read_split(tmp_path / "store" / "test", photos["test"].ids).ids == photos["test"].ids
 
 
@@ -138,65 +146,61 @@ def test_a_train_split_of_unreadable_photos_is_refused_before_anything_is_writte
     for name in photos["train"].ids:
         file_of(photos, "train", name).write_bytes(b"")
     with pytest.raises(InputError, match=r"No photo of .* can be read"):
-        extract.extract(RECIPE, photos, tmp_path / "store")
+        run(RECIPE, photos, tmp_path / "store")
     assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize("broken_at", [1, 5, 13, 23])
 def test_an_interrupted_job_goes_on_where_it_stopped(broken_at, photos, network, tmp_path, monkeypatch):
     spoil(photos)
-    extract.extract(RECIPE, photos, tmp_path / "whole")
+    run(RECIPE, photos, tmp_path / "whole")
 
-    def interrupted(path, size, decode=extract._photo):
+    def interrupted(place, size, views, decode=pipeline.photo):
         nonlocal broken_at
         broken_at -= 1
         if not broken_at:
             raise KeyboardInterrupt
-        return decode(path, size)
+        return decode(place, size, views)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(extract, "_photo", interrupted)
-        patched.setattr(extract, "_choice", lambda *_: runtimes.Choice("keras", "float32"))
-        extract.extract(RECIPE, photos, tmp_path / "store")
+        patched.setattr(extract, "_sample", lambda *_: None)
+        patched.setattr(pipeline, "photo", interrupted)
+        run(RECIPE, photos, tmp_path / "store")
     finished = shards(tmp_path / "store")
     network.seen = 0
-    extract.extract(RECIPE, photos, tmp_path / "store")
+    run(RECIPE, photos, tmp_path / "store")
     assert shards(tmp_path / "store") == shards(tmp_path / "whole")
-    assert network.seen == 20 - sum(store.readable(tmp_path / "whole" / name) for name in finished)
+    assert network.seen == 20 - sum(len(store.read(tmp_path / "whole" / name).ids) for name in finished)
 
 
 DRIVER = """
-import pathlib, sys, time
+import functools, pathlib, sys, time
 from mlob.data import annotations
-from mlob.features import backbones, extract, runtimes, store, weights
+from mlob.features import extract, log, pipeline, runtimes, store, weights
 from mlob.recipes import FeatureSet
 
 class Network:
+    batch = 1
     count_params = lambda self: 7
 
-def run(photos):
-    rows = []
-    for photo in photos:
-        time.sleep(0.01)
-        rows.append(photo.mean(axis=(0, 1)))
-    import numpy as np
-    return np.array(rows, np.float32).reshape(-1, 3)
+    def __call__(self, photos):
+        time.sleep(0.01 * len(photos))
+        return photos.mean(axis=(1, 2)).astype("float32").reshape(-1, 3)
 
 store.SLICE = 2
 extract.load_keras = lambda: None
-weights.network = lambda features, source: Network()
-backbones.extractor = lambda network, features: network
+extract._network = functools.lru_cache(lambda *_: Network())
 runtimes.choose = lambda *_: runtimes.Choice("keras", "float32")
-runtimes.run = lambda choice, model: run
+runtimes.run = lambda *_, **__: Network()
 
-def make(job, *others, make=extract._make_shard):
-    print("again" if job.path.exists() else "new", job.path.name, flush=True)
-    make(job, *others)
+def write(path, *others, write=store.write):
+    print("again" if path.exists() else "new", path.name, flush=True)
+    write(path, *others)
 
-extract._make_shard = make
+store.write = write
 dataset = annotations.read(pathlib.Path(sys.argv[1]))
 print("ready", flush=True)
-extract.extract(FeatureSet("mobilenet", weights="random"), dataset, pathlib.Path(sys.argv[2]))
+extract.extract({"set": (FeatureSet("mobilenet", weights="random"), pathlib.Path(sys.argv[2]))}, dataset)
 """
 
 
@@ -228,23 +232,23 @@ def test_kill_9_at_any_moment_costs_no_finished_shard_and_no_byte(drawn, tmp_pat
 
 
 def test_what_killed_jobs_left_half_written_is_removed(photos, network, tmp_path):
-    extract.extract(RECIPE, photos, tmp_path / "store")
+    run(RECIPE, photos, tmp_path / "store")
     with subprocess.Popen(["true"]) as dead:
         dead.wait()
-    for path in (tmp_path / "store" / "extraction.json", tmp_path / "store" / "train" / "00000.h5"):
+    for path in (tmp_path / "store" / "fingerprint.json", tmp_path / "store" / "train" / "00000.h5"):
         part = path.with_name(f".{path.stem}.{socket.gethostname()}.{dead.pid}.part{path.suffix}")
         part.write_text("half")
-    extract.plan(RECIPE, photos, tmp_path / "store")
+    extract.plan("set", RECIPE, photos, tmp_path / "store")
     assert not [path for path in (tmp_path / "store").rglob(".*")]
 
 
 def test_what_is_there_decides_on_runtime_and_precision(photos, network, tmp_path, monkeypatch):
     monkeypatch.setattr(runtimes, "choose", lambda *_: runtimes.Choice("openvino", "bfloat16"))
-    extract.extract(RECIPE, photos, tmp_path / "store")
+    run(RECIPE, photos, tmp_path / "store")
     whole = shards(tmp_path / "store")
     (tmp_path / "store" / "train" / "00002.h5").unlink()
     monkeypatch.setattr(runtimes, "choose", lambda *_: pytest.fail("chose again"))
-    extract.extract(RECIPE, photos, tmp_path / "store")
+    run(RECIPE, photos, tmp_path / "store")
     assert shards(tmp_path / "store") == whole
 
 
@@ -259,32 +263,32 @@ OTHERS = {
 
 @pytest.mark.parametrize("field", OTHERS)
 def test_a_store_of_another_recipe_is_refused_by_field(field, photos, network, tmp_path):
-    extract.extract(RECIPE, photos, tmp_path / "store")
+    run(RECIPE, photos, tmp_path / "store")
     with pytest.raises(InputError, match=f"was made with {field} .*Remove {tmp_path / 'store'} and run"):
-        extract.extract(OTHERS[field], photos, tmp_path / "store")
+        run(OTHERS[field], photos, tmp_path / "store")
 
 
 def test_a_store_of_another_size_or_of_other_weights_is_refused(photos, network, tmp_path, monkeypatch):
     small, large = (FeatureSet("resnet50", size, weights="random") for size in ("small", "large"))
-    extract.extract(small, photos, tmp_path / "store")
+    run(small, photos, tmp_path / "store")
     with pytest.raises(InputError, match="size 224, but 299"):
-        extract.extract(large, photos, tmp_path / "store")
+        run(large, photos, tmp_path / "store")
     monkeypatch.setattr(weights, "random", lambda: weights.Source("random", None, "another digest"))
     with pytest.raises(InputError, match=r"weights .* but 'another digest'"):
-        extract.extract(small, photos, tmp_path / "store")
+        run(small, photos, tmp_path / "store")
 
 
 def test_downloaded_weights_other_than_those_of_the_shards_there_are_refused(photos, network, tmp_path, monkeypatch):
     """A store begun with WEIGHTS= and gone on with without: the digest is known only after the download."""
     imagenet = FeatureSet("mobilenet")
     monkeypatch.setattr(weights, "at_hand", lambda *_: weights.Source("mine.weights.h5", None, "mine"))
-    extract.extract(imagenet, photos, tmp_path / "store")
+    run(imagenet, photos, tmp_path / "store")
     (tmp_path / "store" / "test" / "00000.h5").unlink()
     before = shards(tmp_path / "store")
     monkeypatch.setattr(weights, "at_hand", lambda *_: None)
     monkeypatch.setattr(weights, "download", lambda *_: weights.Source("imagenet", None, "Keras's"))
     with pytest.raises(InputError, match="weights 'mine', but \"Keras's\""):
-        extract.extract(imagenet, photos, tmp_path / "store")
+        run(imagenet, photos, tmp_path / "store")
     assert shards(tmp_path / "store") == before
 
 
@@ -295,50 +299,28 @@ def test_random_weights_stand_in_where_they_may_and_are_known_again(photos, netw
     monkeypatch.setattr(weights, "at_hand", lambda *_: None)
     monkeypatch.setattr(weights, "download", unreachable)
     with pytest.raises(InputError, match="does not answer"):
-        extract.extract(FeatureSet("mobilenet"), photos, tmp_path / "store")
-    extract.extract(FeatureSet("mobilenet"), photos, tmp_path / "store", random_fallback=True)
+        run(FeatureSet("mobilenet"), photos, tmp_path / "store")
+    run(FeatureSet("mobilenet"), photos, tmp_path / "store", random_fallback=True)
     assert "RANDOM weights for mobilenet" in capsys.readouterr().err
-    assert extract.log(tmp_path / "store")["weights"] == "random"
-    assert not extract.plan(FeatureSet("mobilenet"), photos, tmp_path / "store").jobs
+    assert log.read(tmp_path / "store")["weights"] == "random"
+    assert not extract.plan("set", FeatureSet("mobilenet"), photos, tmp_path / "store").slices
 
 
 def test_a_dry_run_tells_photos_weights_and_the_time_at_the_measured_rate(photos, network, tmp_path):
-    told = extract.plan(RECIPE, photos, tmp_path / "store").text(RECIPE)
+    told = extract.plan("set", RECIPE, photos, tmp_path / "store").text(RECIPE)
     assert told == "24 photos through mobilenet (weights: random), no rate measured yet"
-    extract.extract(RECIPE, photos, tmp_path / "store")
-    log = json.loads((tmp_path / "store" / "extraction.json").read_text())
-    log["seconds"] = dict.fromkeys(log["seconds"], 1.0)  # 24 photos in 9 shards
-    (tmp_path / "store" / "extraction.json").write_text(json.dumps(log))
+    run(RECIPE, photos, tmp_path / "store")
+    for path in (tmp_path / "store").glob("*/*.json"):  # 24 photos in 9 shards
+        note = json.loads(path.read_text())
+        path.write_text(json.dumps(note | {"seconds": {"read": 0.25, "forward": 0.5, "write": 0.25}}))
     (tmp_path / "store" / "train" / "00000.h5").unlink()
-    told = extract.plan(RECIPE, photos, tmp_path / "store").text(RECIPE)
+    told = extract.plan("set", RECIPE, photos, tmp_path / "store").text(RECIPE)
     assert told.startswith("3 photos") and told.endswith("about 1 s at the measured 2.7 photos/s")
 
 
-def test_features_beyond_float16_are_its_largest_numbers(photos):
-    paths = photos.photos("test")
-    shard = extract.slice_features(
-        photos["test"].ids, paths, lambda images: np.array([[1e9, -1e9] for _ in images], np.float32), 224
-    )
-    assert np.isfinite(shard.features).all() and abs(shard.features).min() == np.finfo(np.float16).max
-
-
-def test_at_most_ahead_results_wait_and_all_come_in_order(monkeypatch):
-    monkeypatch.setattr(extract, "AHEAD", 4)
-    started = []
-
-    def slow(item):
-        started.append(item)
-        time.sleep(0.001 * (item % 3))
-        return item
-
-    for taken, item in enumerate(extract._ahead(slow, range(40))):
-        assert item == taken and len(started) <= taken + 4
-        time.sleep(0.002)
-    assert len(started) == 40
-
-
 def test_new_photos_are_extracted_once_under_whatever_name(photos, network, tmp_path, monkeypatch):
-    found = extract.fingerprint(RECIPE, weights.random(), runtimes.Choice("keras", "float32"))
+    found, mark = tmp_path / "store", extract.fingerprint(RECIPE, weights.random(), runtimes.Choice("keras", "float32"))
+    store.declare(found, mark)
     paths = {f"digest {number}": path for number, path in enumerate(photos.photos("test"))}
     rows, failures = extract.extract_new(RECIPE, found, paths, tmp_path / "new")
     assert set(rows) == set(paths) and network.seen == 5 and not failures
@@ -350,5 +332,73 @@ def test_new_photos_are_extracted_once_under_whatever_name(photos, network, tmp_
     extract.extract_new(RECIPE, found, more, tmp_path / "new")
     assert shards(tmp_path / "new") == before
     assert all(again[name].tobytes() == rows[name].tobytes() for name in paths)
+    store.declare(tmp_path / "others", mark | {"weights": "others"})
     with pytest.raises(InputError, match="other weights of mobilenet"):
-        extract.extract_new(RECIPE, found | {"weights": "others"}, paths, tmp_path / "new")
+        extract.extract_new(RECIPE, tmp_path / "others", paths, tmp_path / "new")
+
+
+@pytest.mark.parametrize("parts", [2, 3, 20])
+def test_parts_made_apart_give_the_store_of_one_process(parts, photos, network, tmp_path, capsys):
+    spoil(photos)
+    run(RECIPE, photos, tmp_path / "whole")
+    seen = network.seen
+    for number in range(parts, 0, -1):
+        run(RECIPE, photos, tmp_path / "parts", part=(number, parts))
+    assert shards(tmp_path / "parts") == shards(tmp_path / "whole")
+    assert network.seen == 2 * seen  # no photo twice
+    assert "the same command makes the rest" in capsys.readouterr().err
+
+
+def test_a_part_takes_the_same_slices_whatever_others_have_made_meanwhile(photos, network, tmp_path):
+    run(RECIPE, photos, tmp_path / "store", part=(1, 2))
+    first = set(shards(tmp_path / "store"))
+    run(RECIPE, photos, tmp_path / "store", part=(1, 2))
+    assert set(shards(tmp_path / "store")) == first
+
+
+def test_two_workers_on_the_same_slices_do_no_harm(photos, network, tmp_path):
+    run(RECIPE, photos, tmp_path / "whole")
+
+    def twice(work, slices, advance):
+        work(slices, lambda count: None)
+        work(slices, advance)
+
+    run(RECIPE, photos, tmp_path / "twice", run=twice)
+    assert shards(tmp_path / "twice") == shards(tmp_path / "whole")
+
+
+def test_of_two_processes_that_begin_a_store_the_first_settles_precision(photos, network, tmp_path, monkeypatch):
+    """Each measures for itself, and two measurements may disagree."""
+    first = extract.fingerprint(RECIPE, weights.random(), runtimes.Choice("openvino", "bfloat16"))
+
+    def choose(*_):
+        store.declare(tmp_path / "store", first)  # the other one was faster
+        return runtimes.Choice("openvino", "float32")
+
+    monkeypatch.setattr(runtimes, "choose", choose)
+    run(RECIPE, photos, tmp_path / "store")
+    assert store.header(tmp_path / "store" / "train" / "00000.h5").fingerprint == first
+
+
+def test_clocks_hours_apart_change_nothing(photos, network, tmp_path):
+    run(RECIPE, photos, tmp_path / "store")
+    before, seen = shards(tmp_path / "store"), network.seen
+    for hours, path in enumerate(sorted((tmp_path / "store").rglob("*.*"))):
+        os.utime(path, (3600 * hours, 3600 * hours))
+    run(RECIPE, photos, tmp_path / "store")
+    assert shards(tmp_path / "store") == before and network.seen == seen
+
+
+def test_several_feature_sets_are_made_at_once_and_each_is_as_if_made_alone(photos, network, tmp_path):
+    recipes = {"plain": RECIPE, "flip": FeatureSet("mobilenet", weights="random", view="flip")}
+    for name, recipe in recipes.items():
+        run(recipe, photos, tmp_path / "alone" / name)
+    extract.extract({name: (recipe, tmp_path / name) for name, recipe in recipes.items()}, photos)
+    for name in recipes:
+        assert shards(tmp_path / name) == shards(tmp_path / "alone" / name)
+    assert shards(tmp_path / "plain") != shards(tmp_path / "flip")
+
+
+def test_the_three_times_are_told(photos, network, tmp_path, capsys):
+    run(RECIPE, photos, tmp_path / "store")
+    assert re.search(r"set: .* s waiting for photos, .* s in the network, .* s writing", capsys.readouterr().err)

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -26,33 +30,21 @@ def drawn(count):
 
 
 def run(runtime, extractor):
-    return runtimes.run(runtimes.Choice(runtime, "float32"), extractor)
+    return runtimes.run(runtimes.Choice(runtime, "float32"), lambda precision: extractor)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("count", [1, 7, 32, 40])
 def test_each_runtime_gives_the_networks_features_in_the_order_of_the_photos(runtime, count, extractor):
     photos = drawn(count)
-    found = run(runtime, extractor)(iter(photos))
+    found = run(runtime, extractor)(photos)
     assert found.dtype == np.float32
     assert found == pytest.approx(extractor(photos).numpy(), abs=1e-5)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_no_photos_give_no_rows(runtime, extractor):
-    assert run(runtime, extractor)([]).shape == (0, 8)
-
-
-@pytest.mark.parametrize("runtime", RUNTIMES)
-def test_a_run_that_was_interrupted_leaves_nothing_to_the_next_one(runtime, extractor):
-    def broken():
-        yield from drawn(5)
-        raise KeyboardInterrupt
-
-    forward = run(runtime, extractor)
-    with pytest.raises(KeyboardInterrupt):
-        forward(broken())
-    assert forward(drawn(3)) == pytest.approx(extractor(drawn(3)).numpy(), abs=1e-5)
+    assert run(runtime, extractor)(drawn(0)).shape == (0, 8)
 
 
 def test_keras_runs_every_batch_at_one_size(extractor, monkeypatch):
@@ -64,7 +56,7 @@ def test_keras_runs_every_batch_at_one_size(extractor, monkeypatch):
 
     monkeypatch.setattr(extractor, "predict_on_batch", predict_on_batch)
     assert len(run("keras", extractor)(drawn(40))) == 40
-    assert sizes == [runtimes.KERAS_BATCH] * 2
+    assert sizes == [runtimes.SMALLEST_BATCH] * 2
 
 
 @given(arrays.arrays(np.float32, (4, 5), elements=st.floats(0.125, 8, width=32)), st.floats(0.5, 2))
@@ -80,61 +72,126 @@ def test_the_worst_row_decides_on_the_cosine():
 
 
 @pytest.fixture
-def compiled(monkeypatch):
-    """An OpenVINO whose bfloat16 has the error and the speed that a test sets; it notes what was compiled."""
-    machine = {"error": 0.0, "speedup": 2.0, "compiled": []}
+def machine(monkeypatch):
+    """A machine whose half precision has the error and the speed that a test sets; it notes what was tried."""
+    made = {"error": 0.0, "speedup": 2.0, "half": "bfloat16", "gpu": False, "tried": []}
 
-    def open_vino(model, precision):
-        machine["compiled"].append(precision)
-        return lambda photos: np.float32([[1, machine["error"] * (precision == "bfloat16")]])
+    def run(choice, build):
+        made["tried"].append(choice.precision)
+        return runtimes.Runner(lambda photos: np.float32([[1, made["error"] * (choice.precision != "float32")]]))
 
     def seconds(forward, sample):
-        return 1.0 if forward(sample)[0, 1] == 0 and machine["error"] else 1 / machine["speedup"]
+        return 1.0 if forward(sample)[0, 1] == 0 and made["error"] else 1 / made["speedup"]
 
-    monkeypatch.setattr(runtimes, "open_vino", open_vino)
+    monkeypatch.setattr(runtimes, "run", run)
     monkeypatch.setattr(runtimes, "_seconds", seconds)
-    monkeypatch.setattr(runtimes, "_has_bfloat16", lambda: True)
+    monkeypatch.setattr(runtimes, "_half_precision", lambda runtime: made["half"])
+    monkeypatch.setattr(runtimes, "has_gpu", lambda: made["gpu"])
     monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: name)
-    return machine
+    monkeypatch.setattr(runtimes.platform, "machine", lambda: "x86_64")
+    return made
 
 
 def chosen(**fields):
     return runtimes.choose(FeatureSet("mobilenet", **fields), None, drawn(2))
 
 
-def test_bfloat16_is_taken_where_it_is_exact_enough_and_faster(compiled, capsys):
-    compiled["error"] = 0.01
-    assert chosen(runtime="openvino") == runtimes.Choice("openvino", "bfloat16")
+@pytest.mark.parametrize("half", ["bfloat16", "float16"])
+def test_half_precision_is_taken_where_it_is_exact_enough_and_faster(half, machine, capsys):
+    machine.update(error=0.01, half=half)
+    assert chosen(runtime="openvino") == runtimes.Choice("openvino", half)
     assert "0.99995" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("machine", [{"error": 0.1}, {"error": 0.01, "speedup": 1.1}, {"error": np.nan}])
-def test_else_auto_takes_float32_and_says_why(machine, compiled, capsys):
-    compiled.update(machine)
+@pytest.mark.parametrize("other", [{"error": 0.1}, {"error": 0.01, "speedup": 1.1}, {"error": np.nan}])
+def test_else_auto_takes_float32_and_says_why(other, machine, capsys):
+    machine.update(other)
     assert chosen(runtime="openvino") == runtimes.Choice("openvino", "float32")
     assert "float32" in capsys.readouterr().err
 
 
-def test_a_precision_that_is_named_is_taken_without_a_trial(compiled):
-    for precision in ("float32", "bfloat16"):
+def test_a_machine_without_half_precision_takes_float32_without_a_trial(machine):
+    machine["half"] = None
+    assert chosen() == runtimes.Choice("openvino", "float32") and not machine["tried"]
+
+
+def test_a_precision_that_is_named_is_taken_without_a_trial(machine):
+    for precision in ("float32", "bfloat16", "float16", "int8"):
         assert chosen(runtime="openvino", precision=precision) == runtimes.Choice("openvino", precision)
-    assert not compiled["compiled"]
+    assert not machine["tried"]
 
 
-def test_auto_takes_keras_on_a_gpu_and_openvino_on_other_x86_machines(compiled, monkeypatch):
-    monkeypatch.setattr(runtimes.platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(runtimes, "_has_gpu", lambda: False)
+def test_auto_takes_keras_on_a_gpu_and_openvino_on_other_x86_machines(machine, monkeypatch):
     assert chosen(precision="float32").runtime == "openvino"
-    monkeypatch.setattr(runtimes, "_has_gpu", lambda: True)
-    assert chosen() == runtimes.Choice("keras", "float32")
-    monkeypatch.setattr(runtimes, "_has_gpu", lambda: False)
+    machine["gpu"] = True
+    assert chosen(precision="float32").runtime == "keras"
+    machine["gpu"] = False
     monkeypatch.setattr(runtimes.platform, "machine", lambda: "aarch64")
-    assert chosen().runtime == "keras"
+    assert chosen(precision="float32").runtime == "keras"
 
 
-def test_what_cannot_be_had_is_told(compiled, monkeypatch):
-    with pytest.raises(InputError, match="Keras runtime computes in float32"):
-        chosen(runtime="keras", precision="bfloat16")
+def test_what_cannot_be_had_is_told(machine, monkeypatch):
+    with pytest.raises(InputError, match="int8 runs on OpenVINO alone"):
+        chosen(runtime="keras", precision="int8")
     monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install openvino"):
         chosen(runtime="openvino")
+
+
+@given(st.integers(0, 6), st.booleans())
+def test_the_batch_is_doubled_while_the_rate_rises_and_there_is_memory(doublings, is_full):
+    """The rate stops rising, or memory ends, after a number of doublings."""
+    best = runtimes.SMALLEST_BATCH * 2**doublings
+
+    def rate(batch):
+        if is_full and batch > best:
+            raise MemoryError
+        return min(batch, best)
+
+    assert runtimes.best_batch(rate) == min(best, runtimes.LARGEST_BATCH)
+
+
+def test_a_network_too_large_for_the_smallest_batch_is_no_silent_choice():
+    def rate(batch):
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        runtimes.best_batch(rate)
+
+
+def test_on_a_gpu_the_network_is_jitted_and_runs_in_the_measured_batch(extractor, monkeypatch):
+    monkeypatch.setattr(runtimes, "has_gpu", lambda: True)
+    monkeypatch.setattr(runtimes, "_photos_per_second", lambda model, batch: min(batch, 64))
+    runner = run("keras", extractor)
+    assert runner.batch == 64 and extractor.jit_compile
+    assert runner(drawn(70)) == pytest.approx(extractor(drawn(70)).numpy(), abs=1e-5)
+
+
+BACKENDS = """
+import numpy as np, keras
+from mlob.features import extract, runtimes, weights
+from mlob.recipes import FeatureSet
+
+photos = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
+for precision in ("float32", "float16"):
+    features = FeatureSet("efficientnet_lite0")
+    model = extract._network(features, weights.at_hand(features), precision)
+    runtimes.SMALLEST_BATCH = 2
+    rows = runtimes.keras(model)(photos)
+    assert rows.dtype == np.float32 and rows.shape == (3, 1280)
+    exact = rows if precision == "float32" else exact
+    print(keras.backend.backend(), runtimes.least_cosine(exact, rows))
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_give_features_too(backend):
+    if not runtimes.importlib.util.find_spec(backend):
+        pytest.skip(f"{backend} is an extra")
+    environment = os.environ | {"KERAS_BACKEND": backend}
+    command = [sys.executable, "-c", BACKENDS]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    found = [line.split() for line in done.stdout.splitlines()]
+    assert [line[0] for line in found] == [backend] * 2
+    assert all(float(line[1]) > 0.99 for line in found)

@@ -1,0 +1,430 @@
+"""Where photos lie: in folders, in zip and tar archives (never unpacked), in buckets. What they hold is images.py's.
+
+A place is whatever has `read_bytes()`, `name`, `stem`, `suffix` and a text that names it, and can be pickled, for
+workers elsewhere: a `pathlib.Path`, or one of the classes here.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import os
+import pathlib
+import posixpath
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+
+from mlob.data import images
+from mlob.data.splits import SHARES
+from mlob.errors import InputError
+from mlob.progress import say
+
+READS = 64  # under way at once in a bucket, where each waits tens of milliseconds for its first byte
+MOST_BYTES = 256 * 2**20  # of one photo; a few kilobytes of a zip can claim to be gigabytes
+ARCHIVES = (".zip", ".tar")
+COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # in all zips but exotic ones
+LOCAL_HEADER = 30  # bytes, of a zip's member; the last four are the lengths of what follows before the content
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError, struct.error)
+OPTIONS = {"s3": {"config_kwargs": {"max_pool_connections": READS}}, "gs": {}}  # s3fs opens 10 unless told
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Inside:
+    """A file inside of something that is no folder.
+
+    Attributes:
+        home: the archive, or the address of a bucket's folder.
+        inside: the path from there, with slashes.
+        size: bytes.
+        mark: what another version of equal size would differ in: a time, a checksum, a tag.
+    """
+
+    home: pathlib.Path
+    inside: str
+    size: int
+    mark: str | float
+
+    def __str__(self):
+        return posixpath.join(str(self.home), self.inside)
+
+    @property
+    def name(self):
+        """The file's own name."""
+        return posixpath.basename(self.inside)
+
+    @property
+    def stem(self):
+        """The name without its suffix."""
+        return posixpath.splitext(self.name)[0]
+
+    @property
+    def suffix(self):
+        """The end of the name, from its last dot on."""
+        return posixpath.splitext(self.name)[1]
+
+    def read_bytes(self):
+        """Read the file.
+
+        Raises:
+            images.Unreadable: gone, damaged, cut short, of too many bytes.
+        """
+        if not 0 <= self.size <= MOST_BYTES:
+            raise images.Unreadable("too many bytes")
+        return self._read()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InTar(Inside):
+    """A file in a tar: `start` is where its bytes begin."""
+
+    start: int
+
+    def _read(self):
+        with open(self.home, "rb") as archive:
+            return _exactly(archive, self.start, self.size)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InZip(Inside):
+    """A file in a zip: `start` is where its local header begins, `method` None where it is encrypted.
+
+    It is read without `zipfile`, which would lock its threads out of one another's reads, and have every worker read
+    the index of the whole archive.
+    """
+
+    start: int
+    packed_size: int
+    method: int | None
+
+    def _read(self):
+        if self.method not in PACKED:
+            raise images.Unreadable("encrypted, or compressed in an unusual way")
+        if self.packed_size > MOST_BYTES:
+            raise images.Unreadable("too many bytes")
+        data = self._packed()
+        try:
+            if self.method == zipfile.ZIP_DEFLATED:
+                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
+        except zlib.error as error:
+            raise images.Unreadable("damaged in the archive") from error
+        if zlib.crc32(data) != self.mark:
+            raise images.Unreadable("damaged in the archive")
+        return data
+
+    def _packed(self):
+        with open(self.home, "rb") as archive:
+            name, extra = struct.unpack("<HH", _exactly(archive, self.start, LOCAL_HEADER)[-4:])
+            return _exactly(archive, self.start + LOCAL_HEADER + name + extra, self.packed_size)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InBucket(Inside):
+    """An object in a bucket."""
+
+    def _read(self):
+        if not self.size:  # of nothing, no range can be asked for
+            return b""
+        with reached(self):
+            try:
+                path = posixpath.join(self.home.path, self.inside)
+                return self.home.fs.cat_file(path, start=0, end=self.size)  # the range spares a question for the size
+            except FileNotFoundError as error:
+                raise images.Unreadable("no file") from error
+            except PermissionError as error:
+                if "expired" in str(error):  # which no photo is to blame for
+                    raise
+                raise images.Unreadable("access denied") from error
+
+
+def version(place):
+    """Give a text that changes when a photo's bytes do, without reading them; "none" for no place."""
+    if place is None:
+        return "none"
+    if isinstance(place, pathlib.Path):
+        status = place.stat()
+        return f"{status.st_size}:{status.st_mtime_ns}"
+    return f"{place.size}:{place.mark}"
+
+
+def _exactly(archive, start, size):
+    if start + size > os.fstat(archive.fileno()).st_size:
+        raise images.Unreadable("cut short in the archive")
+    archive.seek(start)
+    return archive.read(size)
+
+
+# The data folder
+
+
+def data_folder(data):
+    """Give the folder that DATA= names: a `pathlib.Path`, or a `UPath` of an address such as s3://bucket/prefix.
+
+    Raises:
+        InputError: an address of another kind, or of one whose extra is not installed.
+    """
+    if "://" not in str(data):
+        return pathlib.Path(data)
+    scheme, _, rest = str(data).partition("://")
+    if scheme not in OPTIONS or not rest.split("/")[0]:
+        raise InputError(f"{data} is no address that photos are read from: expected a folder, s3://… or gs://….")
+    try:
+        from upath import UPath
+
+        found = UPath(str(data).rstrip("/"), use_listings_cache=False, **OPTIONS[scheme])
+        found.fs  # noqa: B018, imports the package that reads such addresses
+    except ImportError as error:
+        raise InputError(f'{data} needs packages that are not installed: pip install "mlob[{scheme}]".') from error
+    return found
+
+
+def is_remote(place):
+    """Tell whether something lies in a bucket, where many reads are kept under way."""
+    return "://" in str(place)
+
+
+def data_name(folder):
+    """The last part of a data folder's path; of a whole bucket, the bucket."""
+    return folder.resolve().name or folder.drive
+
+
+def names(folder):
+    """List the names of the files right in a data folder, none where there is no such folder.
+
+    Raises:
+        InputError: it lies in a bucket that cannot be read.
+    """
+    if not is_remote(folder):
+        return _scanned(folder)
+    with reached(folder):
+        try:
+            found = folder.fs.ls(folder.path, detail=True)
+        except FileNotFoundError:
+            return []
+    return [posixpath.basename(info["name"]) for info in found if info["type"] == "file"]
+
+
+@contextlib.contextmanager
+def reached(place):
+    """Say in one sentence that a bucket cannot be read: a run then stops and can go on, rather than fail every photo.
+
+    Raises:
+        InputError: whatever went wrong with a place that lies in a bucket; elsewhere nothing changes.
+    """
+    try:
+        yield
+    except (InputError, images.Unreadable, AttributeError, TypeError):  # the latter two are faults of ours
+        raise
+    except Exception as error:  # each store, and each library below it, has its own kinds
+        if not is_remote(place):
+            raise
+        raise InputError(
+            f"{place} cannot be read ({' '.join(str(error).split()) or type(error).__name__}): see that the address is "
+            "right, the store within reach and your credentials good for it, and run the same command again."
+        ) from error
+
+
+def _scanned(folder):
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+# Listings: {folder, relative to the data folder: {file name: place, or None for a plain file}}
+
+
+@dataclasses.dataclass(frozen=True)
+class Tree:
+    """A data folder's files; whatever is listed is listed once."""
+
+    root: pathlib.Path
+
+    @functools.cached_property
+    def files(self):
+        """The files on disk, each folder scanned when it is first asked for; of a bucket, all objects."""
+        return _objects(self.root) if is_remote(self.root) else _Scanned(self.root)
+
+    @functools.cached_property
+    def members(self):
+        """What archives in the data folder or in its images/ hold, as if they had been unpacked where they lie."""
+        found = collections.defaultdict(dict)
+        for folder, file in _archives(self):
+            for inside, place in contents(self.root / folder / file).items():
+                parent, base = posixpath.split(inside)
+                for home in _unpacked(folder, posixpath.splitext(file)[0], parent):
+                    found[home].setdefault(base, place)
+        return found
+
+
+class _Scanned(dict):
+    def __init__(self, root):
+        super().__init__()
+        self.root = root
+
+    def __missing__(self, folder):
+        self[folder] = dict.fromkeys(_scanned(self.root / folder))
+        return self[folder]
+
+
+def _objects(root):
+    with reached(root):
+        listed = root.fs.find(root.path, detail=True)
+    found, start = collections.defaultdict(dict), posixpath.join(root.path, "")
+    for key, info in listed.items():
+        inside = key.removeprefix(start)
+        parent, base = posixpath.split(inside)
+        found[parent][base] = InBucket(root, inside, info["size"], info.get("ETag") or info.get("etag") or "")
+    return found
+
+
+def _archives(tree):
+    """Give (folder, file name) of each archive, and tell of those that are not read."""
+    for folder in ("", "images"):
+        for file in sorted(tree.files[folder]):
+            path, kind = tree.root / folder / file, file.lower()
+            if kind.endswith(COMPRESSED):
+                say(f"{path} is not read: a compressed tar has no random access. Unpack it, or make it a zip.")
+            elif kind.endswith(ARCHIVES) and is_remote(tree.root):
+                say(f"{path} is not read: in a bucket photos lie one by one, archives on a disk.")
+            elif kind.endswith(ARCHIVES):
+                yield folder, file
+
+
+def _unpacked(folder, stem, parent):
+    """The folders where what lies in an archive's folder `parent` may be looked for.
+
+    That is right where the archive lies, or in a folder of the archive's name. The photos of train.zip are those of
+    train alone, whatever its folders are called: ids start anew in each split.
+    """
+    if stem in SHARES:
+        within = f"{parent}/".removeprefix("/").removeprefix("images/").removeprefix(f"{stem}/")
+        return [posixpath.join("images", stem, within).rstrip("/")]
+    return [posixpath.join(folder, parent).rstrip("/"), posixpath.join(folder, stem, parent).rstrip("/")]
+
+
+# Archives
+
+
+def contents(archive):
+    """List the files in a zip or tar, without what would leave the folder that it was unpacked into.
+
+    Returns:
+        {path inside: place}; of two files of one path the last, as unpacking leaves it.
+
+    Raises:
+        InputError: no archive, or not a whole one.
+    """
+    found, left = {}, []
+    try:
+        for inside, place in (_zip_entries if archive.suffix.lower() == ".zip" else _tar_entries)(archive):
+            path = pathlib.PureWindowsPath(inside)  # knows both slashes, and drives
+            if place is None or path.anchor or ".." in path.parts:
+                left.append(inside)
+            elif not _is_apple_double(path):
+                found[path.as_posix()] = place
+    except BROKEN as error:
+        kind = archive.suffix[1:].lower()
+        raise InputError(
+            f"{archive} is no whole {kind} archive ({error}): copy it again, or move it out of the data folder."
+        ) from error
+    if left:
+        count = f"{len(left):,} {'entry is' if len(left) == 1 else 'entries are'}"
+        say(f"{archive}: {count} not read, leading out of its folder or no plain file: {left[0]!r} first.")
+    return found
+
+
+def _is_apple_double(path):
+    """Tell whether a file is the Finder's note on another one, which bears a photo's suffix."""
+    return "__MACOSX" in path.parts or path.name.startswith("._")
+
+
+def _zip_entries(archive):
+    """Yield (path, place) of each file in a zip, None in place of a link."""
+    with zipfile.ZipFile(archive) as index:
+        for info in index.infolist():
+            if not info.is_dir():
+                method = None if info.flag_bits & 1 else info.compress_type
+                about = info.filename, info.file_size, info.CRC, info.header_offset, info.compress_size
+                yield info.filename, None if stat.S_ISLNK(info.external_attr >> 16) else InZip(archive, *about, method)
+
+
+def _tar_entries(archive):
+    """Yield (path, place) of each entry of a tar but folders, None in place of links, devices and files with holes."""
+    with tarfile.open(archive, "r:") as index:
+        while info := index.next():
+            is_plain = info.isreg() and not info.issparse()
+            if not info.isdir():
+                place = InTar(archive, info.name, info.size, info.mtime, info.offset_data)
+                yield info.name, place if is_plain else None
+            index.members.clear()  # which keeps what it has read, kilobytes an entry
+
+
+# Photos
+
+
+def locate(tree, split, ids, urls):
+    """Find each photo: `images/<split>/<id>.<ext>`, else `images/<id>.<ext>`, else a relative url.
+
+    What no file is found for is looked for in archives.
+
+    Args:
+        tree: the `Tree` of the data folder.
+        split: name of the split; empty where there is none yet.
+        ids, urls: texts, one a photo; a url that names a scheme is no file.
+
+    Returns:
+        A list of places, None where there is no file.
+    """
+    found = _located(tree.root, tree.files, split, ids, urls)
+    if all(found):
+        return found
+    packed = _located(tree.root, tree.members, split, ids, urls)
+    return [one or other for one, other in zip(found, packed, strict=True)]
+
+
+def _located(root, listing, split, ids, urls):
+    stems = [(home, _by_stem(listing[home])) for home in dict.fromkeys((f"images/{split}".rstrip("/"), "images"))]
+    found = (_by_id(stems, name) or _by_url(listing, url) for name, url in zip(ids, urls, strict=True))
+    return [at and (listing[at[0]][at[1]] or root.joinpath(*at)) for at in found]
+
+
+def _by_stem(files):
+    """Give {file name without its suffix: file name} of photos; of two files of one stem, the first sorted."""
+    split = ((*posixpath.splitext(file), file) for file in sorted(files, reverse=True))
+    return {stem: file for stem, suffix, file in split if suffix.lower() in images.SUFFIXES}
+
+
+def _by_id(stems, name):
+    return next(((home, files[name]) for home, files in stems if name in files), None)
+
+
+def _by_url(listing, url):
+    if not url or "://" in url:
+        return None
+    paths = (posixpath.split(posixpath.normpath(posixpath.join(home, url))) for home in ("", "images"))
+    return next(((home, file) for home, file in paths if file in listing[home]), None)
+
+
+def below(paths):
+    """List the photos among files, folders and archives, each once, sorted within a folder; folders are searched."""
+    found = {}
+    for path in paths:
+        inside = _inside(path)
+        found |= dict.fromkeys([path] if inside is None else filter(_is_photo, inside))
+    return list(found)
+
+
+def _inside(path):
+    """List what a folder or an archive holds, sorted; None of a file."""
+    if path.is_dir():
+        return sorted(path.rglob("*"))
+    return sorted(contents(path).values(), key=str) if path.suffix.lower() in ARCHIVES else None
+
+
+def _is_photo(place):
+    return place.suffix.lower() in images.SUFFIXES

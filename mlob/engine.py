@@ -1,0 +1,64 @@
+"""Where work runs: in this process, or on a Ray cluster. The only door to Ray.
+
+The contract is one: `work(slices, advance)` makes some slices and calls `advance` with numbers of photos as it gets
+them done. It may be called for any part of the slices, in any order, more than once, and somewhere else: what it makes
+is whole or absent, and equal whoever makes it.
+"""
+
+import importlib.util
+import os
+
+from mlob.errors import InputError
+
+RETRIES = 3  # of a slice whose worker died
+WORKER_CPUS = 4  # at most; more slices at once scale better than more threads on one
+
+
+def here(work, slices, advance):
+    """Run in this process."""
+    work(slices, advance)
+
+
+def ray(work, slices, advance):
+    """Run each slice as a task of the Ray cluster that RAY_ADDRESS names, or of one on this machine.
+
+    A task whose worker dies is run again by another. A worker never takes all processors of a machine, and takes a
+    whole GPU where there are any; all machines have to see the same folders.
+
+    Raises:
+        InputError: Ray is not installed, or does not answer at RAY_ADDRESS.
+    """
+    library = _ray()
+    context = library.init(address=os.environ.get("RAY_ADDRESS") or None, log_to_driver=False, logging_level="error")
+    with context:
+        task = library.remote(_counted).options(max_retries=RETRIES, **_resources(library.nodes()))
+        waiting = [task.remote(work, [one]) for one in slices]
+        while waiting:
+            done, waiting = library.wait(waiting)
+            advance(library.get(done[0]))
+
+
+ENGINES = {"here": here, "ray": ray}
+
+
+def _counted(work, slices):
+    counts = []
+    work(slices, counts.append)
+    return sum(counts)
+
+
+def _resources(nodes):
+    """Give a worker at most half of the smallest machine's processors, and a GPU where the cluster has any."""
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    smallest = min(int(node.get("CPU", 1)) for node in alive)
+    gpus = {"num_gpus": 1} if any(node.get("GPU") for node in alive) else {}
+    return {"num_cpus": min(WORKER_CPUS, max(1, smallest // 2)), **gpus}
+
+
+def _ray():
+    if not importlib.util.find_spec("ray"):
+        raise InputError('--engine ray needs Ray, which is not installed: pip install "mlob[ray]"')
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it sends usage statistics unless told not to
+    import ray as library
+
+    return library

@@ -1,0 +1,125 @@
+import concurrent.futures
+import threading
+
+import numpy as np
+import pytest
+
+from mlob.features import pipeline
+
+
+class Mean:
+    """Stands for a network: a photo's features are its mean colour; it notes how many photos came at a time."""
+
+    def __init__(self, batch=1):
+        self.batch, self.counts = batch, []
+
+    def __call__(self, photos):
+        self.counts.append(len(photos))
+        return photos.mean(axis=(1, 2), dtype=np.float32).reshape(-1, 3)
+
+
+def slices(photos, count=5, wanted=("one",)):
+    """The train photos in slices of `count`."""
+    ids, places = photos["train"].ids, photos.photos("train")
+    return [
+        pipeline.Slice("train", number, ids[start : start + count], tuple(places[start : start + count]), wanted)
+        for number, start in enumerate(range(0, len(ids), count))
+    ]
+
+
+def made(photos, extractors, **options):
+    """All shards of the train photos: {name: [shard of each slice]}."""
+    found = {name: [] for name in extractors}
+    for _, shards, _ in pipeline.shards(slices(photos, wanted=tuple(extractors)), extractors, 32, **options):
+        for name, shard in shards.items():
+            found[name].append(shard)
+    return found
+
+
+def test_slices_cover_the_photos_in_order_and_the_chunk_changes_nothing(photos, monkeypatch):
+    whole = made(photos, {"one": pipeline.Extractor("whole", Mean())})["one"]
+    assert [name for shard in whole for name in shard.ids] == list(photos["train"].ids)
+    monkeypatch.setattr(pipeline, "CHUNK", 2)
+    parts = made(photos, {"one": pipeline.Extractor("whole", Mean())})["one"]
+    for one, other in zip(whole, parts, strict=True):
+        assert one.features.tobytes() == other.features.tobytes() and one.ids == other.ids
+
+
+def test_feature_sets_of_one_size_share_the_decoding(photos, monkeypatch):
+    read = []
+
+    def photo(place, size, views, decode=pipeline.photo):
+        read.append(place)
+        return decode(place, size, views)
+
+    monkeypatch.setattr(pipeline, "photo", photo)
+    both = made(photos, {name: pipeline.Extractor("whole", Mean()) for name in ("one", "two")})
+    assert sorted(read) == sorted(photos.photos("train"))
+    for one, two in zip(both["one"], both["two"], strict=True):
+        assert one.features.tobytes() == two.features.tobytes()
+
+
+def test_a_slice_goes_only_to_the_feature_sets_that_lack_it(photos):
+    one, two = slices(photos, 6)
+    two = pipeline.Slice(two.split, two.number, two.ids, two.places, ("b",))
+    extractors = {"a": pipeline.Extractor("whole", Mean()), "b": pipeline.Extractor("whole", Mean())}
+    one = pipeline.Slice(one.split, one.number, one.ids, one.places, ("a", "b"))
+    found = [tuple(shards) for _, shards, _ in pipeline.shards([one, two], extractors, 32)]
+    assert found == [("a", "b"), ("b",)]
+
+
+def test_each_feature_set_sees_its_own_view_of_the_photo(photos):
+    class Corner(Mean):
+        def __call__(self, photos):
+            return photos[:, 16, 0].astype(np.float32).reshape(-1, 3)
+
+    class OtherCorner(Mean):
+        def __call__(self, photos):
+            return photos[:, 16, -1].astype(np.float32).reshape(-1, 3)
+
+    flipped = pipeline.Extractor("flip", Corner()), pipeline.Extractor("whole", OtherCorner())
+    found = made(photos, dict(zip(("flip", "whole"), flipped, strict=True)))
+    assert found["flip"][0].features.tolist() == found["whole"][0].features.tolist()
+
+
+def test_a_chunk_holds_several_of_the_largest_batch(photos, monkeypatch):
+    monkeypatch.setattr(pipeline, "CHUNK", 1)
+    network = Mean(batch=1)
+    made(photos, {"one": pipeline.Extractor("whole", network)})
+    assert max(network.counts) == pipeline.BATCHES
+
+
+def test_photos_that_cannot_be_read_leave_a_reason_and_a_slice_without_photos_has_no_rows(photos):
+    for place in photos.photos("train")[:5]:
+        place.write_bytes(b"")
+    first = made(photos, {"one": pipeline.Extractor("whole", Mean())})["one"][0]
+    assert first.ids == () and first.features.shape == (0, 3) and set(first.failures.values()) == {"empty file"}
+
+
+def test_features_beyond_float16_are_its_largest_numbers(photos):
+    class Huge(Mean):
+        def __call__(self, photos):
+            return np.tile(np.float32([1e9, -1e9]), (len(photos), 1))
+
+    features = made(photos, {"one": pipeline.Extractor("whole", Huge())})["one"][0].features
+    assert np.isfinite(features).all() and abs(features).min() == np.finfo(np.float16).max
+
+
+def test_the_seconds_are_those_of_the_stages(photos):
+    _, _, seconds = next(pipeline.shards(slices(photos), {"one": pipeline.Extractor("whole", Mean())}, 32))
+    assert set(seconds["one"]) == {"read", "forward"} and min(seconds["one"].values()) >= 0
+
+
+@pytest.mark.parametrize("ahead", [1, 4, 100])
+def test_at_most_ahead_results_wait_and_all_come_in_order(ahead):
+    started, lock = [], threading.Lock()
+
+    def note(item):
+        with lock:
+            started.append(item)
+        return item
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for taken, item in enumerate(pipeline._ahead(pool, note, range(40), ahead)):
+            assert item == taken and len(started) <= taken + ahead
+    assert sorted(started) == list(range(40))
