@@ -14,7 +14,7 @@ MLOB := .venv/bin/mlob
 RUNS_FOLDER := $(or $(RUNS),runs)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo facts features train ensemble submission report predict test lint clean
+.PHONY: help demo images facts features train ensemble submission report predict test lint clean
 
 help: ## Print these targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,9 @@ help: ## Print these targets
 demo: .venv/installed ## The whole job on a drawn set: features, heads, ensemble, submission, report
 	@$(MLOB) submission --suite demo
 	@$(MLOB) report --suite demo
+
+images: .venv/installed ## Download the photos that the annotations name
+	@$(MLOB) images
 
 facts: .venv/installed ## Photos, labels, splits of a data set, and what is odd about them
 	@$(MLOB) facts

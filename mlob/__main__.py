@@ -93,6 +93,16 @@ class Work:
 # Steps: each makes what it needs first, and redoes nothing that is there
 
 
+def make_images(work, side, allow_private):
+    """Download the photos that are missing, prepared for the networks."""
+    from mlob.data import download
+
+    if work.is_dry:
+        missing = sum(place is None for split in work.dataset.splits for place in work.dataset.photos(split))
+        return say(f"images: {missing:,} photos are not there")
+    click.echo(download.text(download.make(work.dataset, size=side, allow_private=allow_private)))
+
+
 def make_features(work, models, **where):
     """Extract what the stores of these models lack."""
     from mlob.features import extract
@@ -251,6 +261,22 @@ def facts(work):
     from mlob.data import facts as described
 
     click.echo(described.text(described.describe(work.dataset, {})))
+
+
+@cli.command()
+@options
+@click.option("--size", type=click.Choice(("299", "224")), default="299", show_default=True, help="Side, pixels.")
+@click.option("--allow-private", is_flag=True, help="Ask private and loopback addresses, too.")
+def images(work, size, allow_private):
+    """Download the photos that the annotations name, letterboxed to one size.
+
+    What failed stands in images/<split>.csv with its reason; the same command asks again for what may have passed.
+
+    \b
+    Example:
+      mlob images --suite imaterialist2018 --data data/imaterialist2018
+    """
+    make_images(work, int(size), allow_private)
 
 
 class Part(click.ParamType):

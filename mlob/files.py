@@ -59,12 +59,12 @@ def _part(path):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise InputError(
                 f"The disk is full: {path} was not written and nothing half-written stays. Free some space, "
-                "or move the folder with FEATURES= or RUNS=, and run the same command again."
+                "or move the folder with DATA=, FEATURES= or RUNS=, and run the same command again."
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise InputError(
                 f"{path} cannot be written ({error.strerror}): give write permission, or name another "
-                "folder with FEATURES= or RUNS=."
+                "folder with DATA=, FEATURES= or RUNS=."
             ) from error
         raise
     finally:

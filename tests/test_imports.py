@@ -21,6 +21,7 @@ ROWS = (
 )
 DOORS = {
     "PIL": {"data.images", "data.demo"},
+    "aiohttp": {"data.download"},
     "h5py": {"features.store", "predictions.table"},
     "iterstrat": {"evaluation.crossfit"},
     "matplotlib": {"reports.figures"},
@@ -29,7 +30,7 @@ DOORS = {
     "ray": {"engine"},
 }
 HEAVY = {
-    "numpy", "pandas", "tensorflow", "keras", "h5py", "PIL", "sklearn", "scipy", "matplotlib", "openvino", "pyswarms",
+    "aiohttp", "numpy", "pandas", "tensorflow", "keras", "h5py", "PIL", "sklearn", "scipy", "matplotlib", "openvino", "pyswarms",
 }  # fmt: skip
 
 

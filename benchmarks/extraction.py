@@ -1,0 +1,226 @@
+"""Xception's features at 299 pixels from JPEG files, photos a second: as MLoB extracted them, and as mlob does.
+
+    python -m benchmarks.extraction
+
+draws its own photos (600 x 800, noisy) and measures, each in a process of its own: the baseline, MLoB's loop read
+generously (Pillow in the main thread, batches of 32, float32 TensorFlow); mlob with each runtime and precision, from
+files to shards; and the runtime alone on ready arrays. Medians of three; loading and compiling are left out.
+"""
+
+import json
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import click
+import numpy as np
+
+from mlob import machine
+from mlob.data import images
+from mlob.features import backbones, extract, pipeline, plan, runtimes, weights
+from mlob.recipes import FeatureSet
+
+PHOTOS, WIDTH, HEIGHT, RUNS, MLOBS_BATCH = 256, 600, 800, 3, 32
+GFLOP = 16.8  # of whole Xception at 299, a photo
+OURS = {
+    "cpu": (("keras", "float32"), *(("openvino", kind) for kind in ("float32", "bfloat16", "float16", "int8"))),
+    "gpu": tuple(("keras", kind) for kind in ("float32", "bfloat16", "float16")),
+}
+
+
+def draw(folder, count):
+    """Draw photos: smooth colours under the noise of a camera, about 130 KB a photo."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        drawn = np.random.default_rng(number)
+        coarse = Image.fromarray(drawn.integers(0, 256, (12, 9, 3), np.uint8)).resize((WIDTH, HEIGHT), Image.BICUBIC)
+        noisy = np.asarray(coarse, np.float32) + drawn.normal(0, 8, (HEIGHT, WIDTH, 3))
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{number:05d}.jpg", quality=85)
+
+
+# The measurements: each gives a dict, in a process of its own
+
+
+def baseline(photos, features, source, call):
+    """MLoB's loop; `call` names the method of the Keras model that it calls on a batch."""
+    from PIL import Image
+
+    model = extract._network(features, source, "float32")
+    size = backbones.SIZES[features.size]
+    options = {"verbose": 0} if call == "predict" else {}
+
+    def run():
+        rows = []
+        for start in range(0, len(photos), MLOBS_BATCH):
+            batch = []
+            for path in photos[start : start + MLOBS_BATCH]:
+                with Image.open(path) as image:
+                    batch.append(np.asarray(images._letterboxed(image.convert("RGB"), size)))
+            rows.extend(getattr(model, call)(np.stack(batch), **options))
+        return np.stack(rows)
+
+    run_once = getattr(model, call)(np.zeros((MLOBS_BATCH, size, size, 3), np.uint8), **options)  # compiles
+    assert len(run_once) == MLOBS_BATCH
+    seconds, rows = _timed(run)
+    return {"images_per_second": len(photos) / seconds, "rows": rows}
+
+
+def ours(photos, features, source, choice, folder):
+    """Extract from files to shards, then run the runtime alone on ready arrays."""
+    mark = plan.fingerprint(features, source, choice)
+    one = extract.Made(features, source, folder, json.dumps(mark))
+    ids = tuple(path.stem for path in photos)
+    slices = [pipeline.Slice("train", 0, ids, tuple(photos), ("set",))]
+    extract.make_slices({"set": one}, False, slices, lambda count: None)  # compiles
+    seconds, _ = _timed(lambda: extract.make_slices({"set": one}, False, slices, lambda count: None))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    run = extract._extractors((("set", one),))["set"].run
+    ready = np.stack([images.decode(path.read_bytes(), backbones.SIZES[features.size]) for path in photos])
+    alone, rows = _timed(lambda: run(ready))
+    rates = {"images_per_second": len(photos) / seconds, "model_only_images_per_second": len(photos) / alone}
+    return {**rates, "peak_rss_mb": peak, "rows": rows}
+
+
+def quantise(photos, features, source, folder):
+    """Write the int8 form, calibrated on the last of the photos."""
+    size = backbones.SIZES[features.size]
+    sample = [images.decode(path.read_bytes(), size) for path in photos[-extract.CALIBRATION :]]
+    runtimes.quantise(extract._network(features, source, "float32"), np.stack(sample), folder / extract.QUANTISED)
+    return {"rows": np.zeros((0, 1))}
+
+
+def matmul_flops():
+    """Measure the device's matrix product in half precision: the fastest of ten, FLOP a second."""
+    import keras
+
+    side = 8192
+    one = keras.ops.cast(keras.random.normal((side, side)), "bfloat16")
+    times = []
+    for _ in range(10):
+        started = time.perf_counter()
+        keras.ops.convert_to_numpy(keras.ops.matmul(one, one)[:1, :1])
+        times.append(time.perf_counter() - started)
+    return {"flops": 2 * side**3 / min(times), "rows": np.zeros((0, 1))}
+
+
+def _timed(run):
+    """Give the median of three times and the last result."""
+    seconds = []
+    for _ in range(RUNS):
+        started = time.monotonic()
+        result = run()
+        seconds.append(time.monotonic() - started)
+    return statistics.median(seconds), result
+
+
+def measure(kind, photos, features, given, folder):
+    """Measure one thing in this process; features go to a file beside."""
+    machine.load_keras()
+    source = weights.at_hand(features, given)
+    if kind == "matmul":
+        found = matmul_flops()
+    elif kind == "quantise":
+        found = quantise(photos, features, source, folder)
+    elif "-" in kind:
+        found = ours(photos, features, source, runtimes.Choice(*kind.split("-")), folder)
+    else:
+        found = baseline(photos, features, source, kind)
+    np.save(folder / f"{kind}.npy", found.pop("rows"))
+    return found
+
+
+# The comparison
+
+
+def summary(found, folder):
+    """Give the figures that the last line holds, for the fastest runtime that keeps the features."""
+    exact = np.load(folder / "predict_on_batch.npy")
+    cosines = {kind: runtimes.least_cosine(exact, np.load(folder / f"{kind}.npy")) for kind in found if "-" in kind}
+    faithful = [kind for kind, cosine in cosines.items() if cosine >= runtimes.LEAST_COSINE]
+    best = max(faithful, key=lambda kind: found[kind]["images_per_second"])
+    return _figures(best, found, cosines[best]), {kind: _figures(kind, found, cosines[kind]) for kind in cosines}
+
+
+def _figures(kind, found, cosine):
+    one, base = found[kind], found["predict_on_batch"]["images_per_second"]
+    return {
+        "runtime": kind,
+        "images_per_second": round(one["images_per_second"], 2),
+        "baseline_images_per_second": round(base, 2),
+        "predict_images_per_second": round(found["predict"]["images_per_second"], 2),
+        "ratio": round(one["images_per_second"] / base, 2),
+        "model_only_images_per_second": round(one["model_only_images_per_second"], 2),
+        "of_model_only": round(one["images_per_second"] / one["model_only_images_per_second"], 3),
+        "peak_rss_mb": round(one["peak_rss_mb"]),
+        "cosine": round(cosine, 6),
+    }
+
+
+def table(rows):
+    """Lay the figures out as text."""
+    first = next(iter(rows.values()))
+    lines = [
+        machine.processor(),
+        f"baseline, predict_on_batch: {first['baseline_images_per_second']:.1f} photos/s; "
+        f"predict, as MLoB had it: {first['predict_images_per_second']:.1f}",
+        f"{'':18}{'photos/s':>10}{'ratio':>8}{'alone':>8}{'of it':>8}{'peak MB':>9}{'cosine':>10}",
+    ]
+    for kind, one in rows.items():
+        lines.append(
+            f"{kind:18}{one['images_per_second']:10.1f}{one['ratio']:8.2f}{one['model_only_images_per_second']:8.1f}"
+            f"{one['of_model_only']:8.2f}{one['peak_rss_mb']:9,}{one['cosine']:10.6f}"
+        )
+    return "\n".join(lines)
+
+
+@click.command()
+@click.option("--gpu", is_flag=True, help="On a GPU, with the backend that KERAS_BACKEND names.")
+@click.option("--count", default=PHOTOS, show_default=True, help="Photos.")
+@click.option("--photos", type=click.Path(path_type=pathlib.Path), help="A folder of JPEGs, instead of drawn ones.")
+@click.option("--weights", "given", help="As WEIGHTS=; random weights without it.")
+@click.option("--backbone", default="xception", show_default=True)
+@click.option("--size", default="large", show_default=True)
+@click.option("--layer", default="last", show_default=True, help="Where the network is cut.")
+@click.option("--only", hidden=True, help="Measure this in this process.")
+@click.option("--folder", type=click.Path(path_type=pathlib.Path), hidden=True)
+def main(gpu, count, photos, given, backbone, size, layer, only, folder):
+    """Extract Xception's features: MLoB's way, and ours with each runtime and precision."""
+    features = FeatureSet(backbone, size, layer=layer, weights="imagenet" if given else "random")
+    if only:
+        paths = sorted(photos.glob("*.jpg"))[:count]
+        print(json.dumps(measure(only, paths, features, given, folder)))
+        return
+    with tempfile.TemporaryDirectory() as made:
+        folder = pathlib.Path(made)
+        if not photos:
+            photos = folder / "photos"
+            draw(photos, count)
+        asked = {"count": count, "photos": photos, "weights": given, "backbone": backbone, "size": size, "layer": layer}
+        _compare("gpu" if gpu else "cpu", {**asked, "folder": folder})
+
+
+def _compare(device, asked):
+    options = [part for name, value in asked.items() if value for part in (f"--{name}", str(value))]
+    found = {}
+    for kind in ("predict_on_batch", "predict", "quantise", "matmul", *("-".join(one) for one in OURS[device])):
+        if kind in {"cpu": ["matmul"], "gpu": ["quantise"]}[device]:
+            continue
+        command = [sys.executable, "-m", "benchmarks.extraction", *options, "--only", kind]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        found[kind] = json.loads(done.stdout.splitlines()[-1])
+    best, rows = summary(found, asked["folder"])
+    print(table(rows))
+    if device == "gpu":
+        best["of_matmul"] = round(1e9 * GFLOP * best["images_per_second"] / found["matmul"]["flops"], 3)
+        best["hours_for_1014544"] = round(1_014_544 / best["images_per_second"] / 3600, 2)
+    print(json.dumps(best))
+
+
+if __name__ == "__main__":
+    main()
