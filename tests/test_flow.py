@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import http.server
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 
 import h5py
 import pytest
@@ -156,7 +158,11 @@ BAD = {
     "a value that does not fit": (["train", "--set", "training.epochs=many"], "training.epochs='many'"),
     "no such data folder": (["features", "--data", "nowhere"], "nowhere does not exist"),
     "no such weights": (["features", "--weights", "nowhere.h5", "--set", "features.backbone=mobilenet"], "nowhere.h5"),
-    "a store of another pool": (["features", "--set", "features.pool=max"], "pool='max'"),
+    "no such pool": (["features", "--set", "features.pool=min"], "pool='min'"),
+    "a store of another pool": (["features", "--set", "features.pool=max"], "made with pool 'avg', but 'max'"),
+    "no such part": (["features", "--shard", "4/3"], "expected i/n with i from 1 to n"),
+    "no such engine": (["features", "--engine", "rya"], "'rya'"),
+    "a bucket without a name": (["features", "--data", "s3://"], "s3://"),
     "a store of another layer": (["features", "--set", "features.layer=block2b_add"], "made with layer 'last'"),
     "a verb that does not exist": (["trian"], "train"),
     "no photo to predict": (["predict", "photos/nowhere.jpg"], "no photos/nowhere.jpg"),
@@ -209,6 +215,23 @@ def test_an_interrupted_extraction_ends_with_130_and_goes_on(workplace, tmp_path
     assert made == [path.read_bytes() for path in sorted((workplace / "features").glob(shards))]
 
 
+def test_photos_are_downloaded_prepared_and_the_missing_one_has_its_reason(workplace, tmp_path):
+    kept = sorted((workplace / "photos" / "images" / "test").iterdir())[:3]
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=kept[0].parent)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        urls = {"1": f"{address}/{kept[0].name}", "2": f"{address}/nowhere.jpg", "3": f"{address}/{kept[1].name}"}
+        content = {"images": [{"imageId": name, "url": url} for name, url in urls.items()]}
+        write(tmp_path / "web" / "test.json", json.dumps(content))
+        refused = mlob(workplace, "images", "--data", tmp_path / "web")
+        assert "a private address 3" in refused
+        told = mlob(workplace, "images", "--data", tmp_path / "web", "--allow-private")
+        server.shutdown()
+    assert "2 of 3 photos are there" in told and "404 1" in told
+    assert {path.name for path in (tmp_path / "web" / "images" / "test").iterdir()} == {"1.jpg", "3.jpg"}
+
+
 def test_every_verb_has_an_example(workplace):
-    for verb in ("facts", "features", "train", "ensemble", "submission", "report", "predict"):
+    for verb in ("images", "facts", "features", "train", "ensemble", "submission", "report", "predict"):
         assert f"mlob {verb}" in mlob(workplace, verb, "--help")

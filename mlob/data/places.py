@@ -5,6 +5,7 @@ workers elsewhere: a `pathlib.Path`, or one of the classes here.
 """
 
 import collections
+import collections.abc
 import contextlib
 import dataclasses
 import functools
@@ -378,19 +379,36 @@ def locate(tree, split, ids, urls):
         ids, urls: texts, one a photo; a url that names a scheme is no file.
 
     Returns:
-        A list of places, None where there is no file.
+        `Places`, None where there is no file.
     """
-    found = _located(tree.root, tree.files, split, ids, urls)
-    if all(found):
-        return found
-    packed = _located(tree.root, tree.members, split, ids, urls)
-    return [one or other for one, other in zip(found, packed, strict=True)]
+    found = _located(tree.files, split, ids, urls)
+    if not all(found):
+        packed = _located(tree.members, split, ids, urls)
+        found = [one or other for one, other in zip(found, packed, strict=True)]
+    return Places(tree.root, found)
 
 
-def _located(root, listing, split, ids, urls):
+class Places(collections.abc.Sequence):
+    """Places one after another, each plain file's path built when it is asked for: a million paths are 200 MB."""
+
+    def __init__(self, root, found):
+        self.root, self.found = root, found
+
+    def __len__(self):
+        return len(self.found)
+
+    def __getitem__(self, at):
+        if isinstance(at, slice):
+            return Places(self.root, self.found[at])
+        one = self.found[at]
+        return self.root.joinpath(*one) if isinstance(one, tuple) else one
+
+
+def _located(listing, split, ids, urls):
+    """Give a place in an archive or a bucket, (folder, file) of a plain file, or None, for each photo."""
     stems = [(home, _by_stem(listing[home])) for home in dict.fromkeys((f"images/{split}".rstrip("/"), "images"))]
     found = (_by_id(stems, name) or _by_url(listing, url) for name, url in zip(ids, urls, strict=True))
-    return [at and (listing[at[0]][at[1]] or root.joinpath(*at)) for at in found]
+    return [at and (listing[at[0]][at[1]] or at) for at in found]
 
 
 def _by_stem(files):

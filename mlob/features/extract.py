@@ -128,16 +128,13 @@ def extract_new(features, made, photos, folder, given=None, name=""):
 
 def _part(slices, dataset, part, parts):
     """Merge the slices that several stores lack, and take every n-th of the data set's, whichever are lacking."""
-    wanted = collections.defaultdict(tuple)
+    merged = {}
     for one in slices:
-        wanted[dataclasses.replace(one, wanted=())] += one.wanted
+        other = merged.get((one.split, one.number))
+        merged[one.split, one.number] = dataclasses.replace(one, wanted=other.wanted + one.wanted) if other else one
     counts = [len(store.slices(split.ids)) for split in dataset.splits.values()]
     first = dict(zip(dataset.splits, itertools.accumulate(counts, initial=0), strict=False))
-    return [
-        dataclasses.replace(one, wanted=names)
-        for one, names in wanted.items()
-        if (first[one.split] + one.number) % parts == part - 1
-    ]
+    return [one for one in merged.values() if (first[one.split] + one.number) % parts == part - 1]
 
 
 def _declared(name, features, folder, lacking, dataset, random_fallback):
@@ -170,13 +167,10 @@ def _mark(features, source, folder, dataset):
 def _sample(features, dataset, count):
     """Decode some photos of train, chosen by a hash of the id, so that every machine takes the same."""
     split = "train" if "train" in dataset.splits else next(iter(dataset.splits))
-    places = np.array(dataset.photos(split), object)
-    first = splits.limit_rows(dataset[split].ids, 4 * count)
-    candidates = (
-        pipeline.photo(place, backbones.SIZES[features.size], {features.view})
-        for place in [*places[first], *places[~first]]
-    )
-    found = [one.views[features.view] for one in itertools.islice((one for one in candidates if not one.reason), count)]
+    places, size, view = dataset.photos(split), backbones.SIZES[features.size], features.view
+    order = np.argsort(~splits.limit_rows(dataset[split].ids, 4 * count), kind="stable")
+    candidates = (pipeline.photo(places[row], size, {view}) for row in order)
+    found = [one.views[view] for one in itertools.islice((one for one in candidates if not one.reason), count)]
     if not found:
         raise InputError(f"No photo of {dataset.folder} can be read: see that the files are whole images.")
     return np.stack(found)

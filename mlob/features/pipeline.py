@@ -5,6 +5,7 @@ one is decoded; photos travel as uint8, and are normalised where the network run
 """
 
 import collections
+import collections.abc
 import concurrent.futures
 import dataclasses
 import functools
@@ -28,14 +29,14 @@ class Slice:
     Attributes:
         split, number: which slice of which split.
         ids: texts.
-        places: where each photo lies; None for a photo that is missing.
+        places: where each photo lies, a sequence; None for a photo that is missing.
         wanted: names of the feature sets whose shard of this slice is to be made.
     """
 
     split: str
     number: int
     ids: tuple[str, ...]
-    places: tuple
+    places: collections.abc.Sequence
     wanted: tuple[str, ...]
 
 

@@ -107,7 +107,7 @@ def _missing(name, dataset, split, folder, found):
         path, there = store.shard_path(folder, number), places[start : start + len(slice_ids)]
         start += len(slice_ids)
         if not path.is_file() or _has_come(path, slice_ids, there, found):
-            yield Slice(split, number, slice_ids, tuple(there), (name,))
+            yield Slice(split, number, slice_ids, there, (name,))
 
 
 def _has_come(path, ids, places, found):

@@ -76,7 +76,7 @@ def test_a_url_is_relative_to_the_folder_or_to_images_and_no_web_address(tmp_pat
 def test_photos_come_in_the_order_of_their_ids(tmp_path):
     touch(tmp_path, "images/1.jpg", "images/3.jpg")
     found = places.locate(places.Tree(tmp_path), "train", ["3", "2", "1"], ["", "", ""])
-    assert found == [tmp_path / "images/3.jpg", None, tmp_path / "images/1.jpg"]
+    assert list(found) == [tmp_path / "images/3.jpg", None, tmp_path / "images/1.jpg"]
 
 
 def test_photos_are_listed_among_files_folders_and_archives_each_once(tmp_path):
