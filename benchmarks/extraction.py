@@ -27,7 +27,7 @@ from mlob.recipes import FeatureSet
 PHOTOS, WIDTH, HEIGHT, RUNS, MLOBS_BATCH = 256, 600, 800, 3, 32
 GFLOP = 16.8  # of whole Xception at 299, a photo
 OURS = {
-    "cpu": (("keras", "float32"), *(("openvino", kind) for kind in ("float32", "bfloat16", "float16", "int8"))),
+    "cpu": (("keras", "float32"), *(("openvino", kind) for kind in ("float32", "bfloat16", "int8"))),
     "gpu": tuple(("keras", kind) for kind in ("float32", "bfloat16", "float16")),
 }
 

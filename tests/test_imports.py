@@ -25,7 +25,8 @@ DOORS = {
     "h5py": {"features.store", "predictions.table"},
     "iterstrat": {"evaluation.crossfit"},
     "matplotlib": {"reports.figures"},
-    "openvino": {"features.runtimes"},
+    "nncf": {"features.quantise"},
+    "openvino": {"features.runtimes", "features.quantise"},
     "pyswarms": {"ensemble.swarm"},
     "ray": {"engine"},
 }

@@ -1,0 +1,1 @@
+"""Benchmarks, one module each: python -m benchmarks.<name>; the last line that each prints is JSON."""
