@@ -158,7 +158,8 @@ def make_ensemble(work):
     if work.is_dry:
         say(f"ensemble: of {', '.join(folders)}, where one of them is made anew")
     elif not ensembles.is_done(folder, ensembles.identity(work.dataset, folders, recipe)):
-        say(ensembles.text(ensembles.make(work.name, work.dataset, folders, folder, recipe)))
+        features = next(iter(work.stores(work.suite.members[0]).values()))
+        say(ensembles.text(ensembles.make(work.name, work.dataset, folders, folder, recipe, features)))
 
 
 def make_submission(work):

@@ -31,7 +31,8 @@ DOORS = {
     "ray": {"engine"},
 }
 HEAVY = {
-    "aiohttp", "numpy", "pandas", "tensorflow", "keras", "h5py", "PIL", "sklearn", "scipy", "matplotlib", "openvino", "pyswarms",
+    "aiohttp", "numpy", "pandas", "tensorflow", "keras", "h5py", "PIL", "sklearn", "scipy", "matplotlib", "nncf",
+    "openvino", "pyswarms",
 }  # fmt: skip
 
 

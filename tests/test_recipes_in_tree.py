@@ -68,7 +68,8 @@ def test_the_head_of_an_experiment_builds(path):
     from mlob.models import heads
 
     rng = np.random.default_rng(0)
-    model = heads.build(head, rng.random((20, 8)).astype(np.float16), rng.integers(0, 2, (20, 3)).astype(np.uint8))
+    features, targets = rng.random((20, 8)).astype(np.float16), rng.integers(0, 2, (20, 3)).astype(np.uint8)
+    model = heads.build(head, features, targets, groups=("one", "one", "two"))
     assert model.output_shape == (None, 3)
 
 

@@ -7,16 +7,23 @@ import dataclasses
 
 import numpy as np
 
-from mlob.ensemble import blend, swarm, thresholds
+from mlob.ensemble import blend, greedy, grouped, simplex, stacking, swarm, thresholds
+from mlob.errors import InputError
 from mlob.metrics import micro_f1
 
-HALF, ONE_GLOBAL, PER_LABEL = "0.5", "one global", "per label"
-HALF_WAY = np.float32(0.5)
-CONSTANT, BEST_SINGLE, MEAN, HARMONIC, PSO = "constant", "best single", "mean", "harmonic mean", "PSO"
+HALF, ONE_GLOBAL, PER_LABEL, CALIBRATED = "0.5", "one global", "per label", "calibrated"
 RULES = {
     HALF: lambda targets, probabilities: 0.5,
     ONE_GLOBAL: thresholds.best_global,
     PER_LABEL: thresholds.best_per_label,
+    CALIBRATED: thresholds.calibrated,
+}
+CONSTANT, BEST_SINGLE, MEAN, HARMONIC = "constant", "best single", "mean", "harmonic mean"
+PSO, GREEDY, CLIMBING, LOG_LOSS, BY_GROUP = "PSO", "greedy", "hill climbing", "log-loss", "log-loss by group"
+SECOND_LEVELS = {
+    "linear": stacking.linear,
+    "convolution": lambda members, targets, seed, groups: stacking.convolution(members, targets, seed=seed),
+    "boosting": lambda members, targets, seed, groups: stacking.boosting(members, targets, seed=seed),
 }
 
 
@@ -25,20 +32,28 @@ class Decision:
     """A fitted method.
 
     Attributes:
-        weights: of the members, sum 1.
+        weights: of the members, sum 1: (members,), or (members, labels) where each group of labels has its own.
         thresholds: float32 (labels,).
         is_harmonic: blend by the harmonic mean; the weights then only say that all members count alike.
         history: best fitness after each iteration, where a swarm searched for the weights.
+        second_level: what `stacking` fitted, where it stands in for the weights, which then only say that all members
+            count.
     """
 
     weights: np.ndarray
-    thresholds: np.ndarray
+    thresholds: np.ndarray = None
     is_harmonic: bool = False
     history: tuple[float, ...] = ()
+    second_level: object = None
 
     def probabilities(self, members):
         """Blend members float32 (members, n, labels) to (n, labels)."""
-        return blend.harmonic(members) if self.is_harmonic else blend.arithmetic(members, self.weights)
+        if self.second_level:
+            return self.second_level.predict(members)
+        if self.is_harmonic:
+            return blend.harmonic(members)
+        mean = grouped.arithmetic if self.weights.ndim == 2 else blend.arithmetic
+        return mean(members, self.weights)
 
     def __call__(self, members):
         """Decide: uint8 (n, labels)."""
@@ -53,35 +68,35 @@ def constant(members, targets):
 
 def one_global(members, targets):
     """Fit the plain mean of the members (one member: itself) at one global threshold."""
-    return _with_thresholds(Decision(_equal(members), HALF_WAY), members, targets, RULES[ONE_GLOBAL])
+    mean = Decision(_equal(members))
+    return _with_thresholds(mean, targets, mean.probabilities(members), RULES[ONE_GLOBAL])
 
 
-def fit(recipe):
-    """Give the function that fits every method at once, so that rules share the weights that were searched for.
+def fit(recipe, groups=()):
+    """Give the function that fits every method at once, so that rules share what was searched for.
 
     Args:
         recipe: the `Ensemble`.
+        groups: the group of each label (labels,), as in `Labels.groups`; without several, no method weights by group.
 
     Returns:
         A function of members (members, n, labels) and targets (n, labels) that gives {(method, rule): Decision}.
+
+    Raises:
+        InputError: a second level that there is not.
     """
+    if unknown := [name for name in recipe.second_level if name not in SECOND_LEVELS]:
+        raise InputError(
+            f"SET: ensemble.second_level: there is no {unknown[0]!r}; expected some of {', '.join(SECOND_LEVELS)}."
+        )
 
     def fit_all(members, targets):
-        effort = {"iterations": recipe.iterations, "patience": recipe.patience, "seed": recipe.seed}
-        found = swarm.search(members, targets, particles=max(recipe.particles, len(members) + 1), **effort)
-        equal = _equal(members)
-        blends = {
-            BEST_SINGLE: Decision(best_single(members, targets), HALF_WAY),
-            MEAN: Decision(equal, HALF_WAY),
-            HARMONIC: Decision(equal, HALF_WAY, is_harmonic=True),
-            PSO: Decision(found.weights, HALF_WAY, history=tuple(found.history)),
-        }
-        fitted = {
-            (method, rule): _with_thresholds(blended, members, targets, choose)
-            for method, blended in blends.items()
-            for rule, choose in RULES.items()
-        }
-        return {(CONSTANT, "k commonest"): constant(members, targets), **fitted}
+        fitted = {(CONSTANT, "k commonest"): constant(members, targets)}
+        for method, decision in _blends(members, targets, recipe, groups).items():
+            probabilities = of_the_fit(decision, members)
+            for rule, choose in RULES.items():
+                fitted[method, rule] = _with_thresholds(decision, targets, probabilities, choose)
+        return fitted
 
     return fit_all
 
@@ -92,10 +107,42 @@ def best_single(members, targets):
     return np.eye(len(members))[int(np.argmax(scores))]
 
 
+def _blends(members, targets, recipe, groups):
+    """Fit all but thresholds: {method: Decision}."""
+    pair, seed, equal = (members, targets), recipe.seed, _equal(members)
+    swarmed = _swarm(*pair, recipe)
+    found = {
+        BEST_SINGLE: Decision(best_single(*pair)),
+        MEAN: Decision(equal),
+        HARMONIC: Decision(equal, is_harmonic=True),
+        PSO: Decision(swarmed.weights, history=tuple(swarmed.history)),
+        GREEDY: Decision(greedy.select(*pair).weights),
+        CLIMBING: Decision(greedy.climb(*pair).weights),
+        LOG_LOSS: Decision(simplex.search(*pair).weights),
+    }
+    if len(set(groups)) > 1:
+        found[BY_GROUP] = Decision(grouped.search(simplex.search, *pair, groups))
+    for name in recipe.second_level:
+        second_level = SECOND_LEVELS[name](*pair, seed=seed, groups=groups or None)
+        found[f"stacked {name}"] = Decision(equal, second_level=second_level)
+    return found
+
+
+def _swarm(members, targets, recipe):
+    effort = {"iterations": recipe.iterations, "patience": recipe.patience, "seed": recipe.seed}
+    pulls = {"inertia": recipe.inertia, "cognitive": recipe.cognitive, "social": recipe.social}
+    return swarm.search(members, targets, particles=max(recipe.particles, len(members) + 1), **effort, **pulls)
+
+
 def _equal(members):
     return np.full(len(members), 1 / len(members))
 
 
-def _with_thresholds(decision, members, targets, choose):
-    chosen = choose(targets, decision.probabilities(members))
+def of_the_fit(decision, members):
+    """Probabilities for the photos fitted on; a second level's are those of its inner folds, which flatter less."""
+    return decision.second_level.held if decision.second_level else decision.probabilities(members)
+
+
+def _with_thresholds(decision, targets, probabilities, choose):
+    chosen = choose(targets, probabilities)
     return dataclasses.replace(decision, thresholds=np.broadcast_to(np.float32(chosen), targets.shape[1:]))

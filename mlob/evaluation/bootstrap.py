@@ -17,7 +17,14 @@ BLOCK = 64  # draws in hand at once: 256 bytes a photo
 
 def micro_f1_interval(targets, predicted, *, draws=1000, seed=0, level=0.95):
     """Low and high end of micro-F1's interval."""
-    return _interval(_micro(targets, predicted, draws, seed), level)
+    return interval(micro_f1_draws(targets, predicted, draws=draws, seed=seed)[0], level=level)
+
+
+def image_f1_interval(targets, predicted, *, draws=1000, seed=0, level=0.95):
+    """Low and high end of the interval of the mean over photos of each photo's F1."""
+    photos = f1(*counts(targets, predicted, axis=1))
+    drawn = [times @ photos / len(photos) for times in resamples(len(photos), draws, seed)]
+    return interval(np.concatenate(drawn), level=level)
 
 
 def macro_f1_interval(targets, predicted, *, draws=1000, seed=0, level=0.95):
@@ -31,7 +38,7 @@ def macro_f1_interval(targets, predicted, *, draws=1000, seed=0, level=0.95):
     both, sums = (targets & predicted).astype(np.float32), targets.astype(np.float32) + predicted
     blocks = resamples(len(targets), draws, seed)
     drawn = np.concatenate([ratio(2 * (times @ both), times @ sums).mean(axis=1) for times in blocks])
-    return _interval(drawn + macro_f1(targets, predicted) - drawn.mean(), level)
+    return interval(drawn + macro_f1(targets, predicted) - drawn.mean(), level=level)
 
 
 def micro_f1_difference(targets, predicted, other, *, draws=1000, seed=0, level=0.95):
@@ -39,7 +46,24 @@ def micro_f1_difference(targets, predicted, other, *, draws=1000, seed=0, level=
 
     Much narrower than two intervals side by side, since an easy draw is easy for both.
     """
-    return _interval(_micro(targets, predicted, draws, seed) - _micro(targets, other, draws, seed), level)
+    return interval(np.subtract(*micro_f1_draws(targets, predicted, other, draws=draws, seed=seed)), level=level)
+
+
+def micro_f1_draws(targets, *decided, draws=1000, seed=0):
+    """Micro-F1 of each draw for each of several decisions, float64 (decisions, draws), all on the same draws.
+
+    A row less another is the draws of their difference.
+    """
+    photos = np.stack([counts(targets, one, axis=1) for one in decided]).astype(np.float32)  # (decisions, 3, n)
+    flat = photos.reshape(-1, len(targets)).T
+    drawn = np.concatenate([times @ flat for times in resamples(len(targets), draws, seed)])
+    return f1(*drawn.T.reshape(len(decided), 3, -1).swapaxes(0, 1))
+
+
+def interval(values, *, level=0.95):
+    """Low and high end between which the share `level` of the draws lies, as many of the rest below as above."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def resamples(n, draws, seed):
@@ -49,14 +73,3 @@ def resamples(n, draws, seed):
         rows = min(BLOCK, draws - start)
         cells = generator.integers(n, size=(rows, n)) + n * np.arange(rows)[:, np.newaxis]
         yield np.bincount(cells.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float32)
-
-
-def _micro(targets, predicted, draws, seed):
-    """Micro-F1 of each draw, float64 (draws,)."""
-    photos = np.stack(counts(targets, predicted, axis=1), axis=1).astype(np.float32)  # (n, 3)
-    return np.concatenate([f1(*(times @ photos).T) for times in resamples(len(photos), draws, seed)])
-
-
-def _interval(values, level):
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)

@@ -5,27 +5,23 @@ import numpy as np
 from mlob.errors import InputError
 
 
-def folds(targets, count, *, seed):
+def folds(targets, count, *, seed, keys=None):
     """Fold of each photo, integers (n,) from 0 to count - 1, every label spread evenly over the folds.
 
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011). Equal seeds give equal folds.
 
-    Raises:
-        InputError: fewer than two folds, or fewer photos than folds.
-    """
-    from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+    Args:
+        targets: 0/1 (n, labels).
+        keys: one a photo, equal for photos of equal content, which then share a fold; None takes all as different.
 
-    if not 2 <= count <= len(targets):
-        raise InputError(
-            f"Cross-fitting needs at least two folds and a photo in each; found {count} folds for "
-            f"{len(targets)} photos: change the number of folds, or label more photos."
-        )
-    padded = np.pad(targets, ((0, 0), (0, 1)))  # a single column is refused; one of zeros changes nothing
-    fold = np.empty(len(targets), np.int64)
-    splits = MultilabelStratifiedKFold(count, shuffle=True, random_state=seed).split(padded, padded)
-    for number, (_, held) in enumerate(splits):
-        fold[held] = number
-    return fold
+    Raises:
+        InputError: fewer than two folds, or fewer different photos than folds.
+    """
+    places = {}
+    place = np.array([places.setdefault(key, len(places)) for key in keys or range(len(targets))], np.int64)
+    different = np.zeros((len(places), np.shape(targets)[1]), np.uint8)
+    np.maximum.at(different, place, targets)
+    return _folds(different, count, seed)[place]
 
 
 def crossfit(fit, members, targets, fold):
@@ -47,3 +43,19 @@ def crossfit(fit, members, targets, fold):
         for method, decide in fit(members[:, ~held], targets[~held]).items():
             predicted.setdefault(method, np.zeros(targets.shape, np.uint8))[held] = decide(members[:, held])
     return predicted
+
+
+def _folds(targets, count, seed):
+    from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
+
+    if not 2 <= count <= len(targets):
+        raise InputError(
+            f"Cross-fitting needs at least two folds and a photo in each; found {count} folds for "
+            f"{len(targets)} photos: change the number of folds, or label more photos."
+        )
+    padded = np.pad(targets, ((0, 0), (0, 1)))  # a single column is refused; one of zeros changes nothing
+    fold = np.empty(len(targets), np.int64)
+    splits = MultilabelStratifiedKFold(count, shuffle=True, random_state=seed).split(padded, padded)
+    for number, (_, held) in enumerate(splits):
+        fold[held] = number
+    return fold

@@ -2,20 +2,24 @@
 
 import dataclasses
 
+import joblib
 import numpy as np
 
 from mlob import machine
 from mlob.ensemble import methods
-from mlob.evaluation import bootstrap, judge
+from mlob.errors import InputError
+from mlob.evaluation import judge, shift
+from mlob.evaluation.crossfit import folds
 from mlob.evaluation.runs import JUDGED, labelled_validation, total_costs
-from mlob.files import digest, read_json, write_json
-from mlob.metrics import micro_f1
+from mlob.features import store
+from mlob.files import atomic, digest, read_json, write_json
 from mlob.predictions import table as tables
 
 WHY = (
     "it has the highest cross-fitted micro-F1 of {} methods on validation; picking the highest flatters the figure by "
-    "a little"
+    "a little: where each photo is decided on by the method that is highest on the other folds, it is {:.3f}"
 )
+SECOND_LEVEL = "second_level.joblib"
 
 
 def identity(dataset, runs, recipe):
@@ -26,7 +30,8 @@ def identity(dataset, runs, recipe):
         recipe: the suite's `Ensemble`.
     """
     found = {name: digest((folder / "predictions.h5").read_bytes()) for name, folder in runs.items()}
-    return {"predictions": found, "data": dataset.digest, "recipe": dataclasses.asdict(recipe)}
+    fields = dataclasses.asdict(recipe) | {"second_level": list(recipe.second_level)}  # as JSON gives it back
+    return {"predictions": found, "data": dataset.digest, "recipe": fields}
 
 
 def is_done(folder, wanted):
@@ -35,7 +40,7 @@ def is_done(folder, wanted):
     return path.is_file() and read_json(path)["identity"] == wanted
 
 
-def make(suite, dataset, runs, folder, recipe):
+def make(suite, dataset, runs, folder, recipe, features=None):
     """Fit every method on all of validation, judge it cross-fitted, choose one, and decide with it.
 
     Args:
@@ -44,53 +49,53 @@ def make(suite, dataset, runs, folder, recipe):
         runs: {member: runs/<suite>/<member>}.
         folder: runs/<suite>/ensemble.
         recipe: the suite's `Ensemble`.
+        features: features/<set>/<data set> of a store, which knows what photos look like and which of them are equal;
+            without one, equal photos may come to different folds, and the splits' features are not compared.
 
     Returns:
         What ensemble.json holds.
     """
-    targets = labelled_validation(dataset).targets
-    stacks = _stacks(dataset, runs)
-    judged = judge.judge(methods.fit(recipe), stacks["validation"], targets, recipe)
-    chosen = choose(judged)
+    targets, stacks = labelled_validation(dataset).targets, _stacks(dataset, runs)
+    fold = folds(targets, recipe.folds, seed=recipe.seed, keys=features and _contents(dataset["validation"], features))
+    judged = judge.judge(methods.fit(recipe, dataset.labels.groups), stacks["validation"], targets, fold, recipe)
+    chosen = judge.choose(targets, {name: found.held for name, found in judged.items()})
     decision, held, _ = judged[chosen]
     decided = {split: held if split == "validation" else decision(stack) for split, stack in stacks.items()}
-    found = {
-        split: tables.Table(dataset[split].ids, decision.probabilities(stack), decided[split])
-        for split, stack in stacks.items()
-    }
-    (folder / "ensemble.json").unlink(missing_ok=True)  # it says that the predictions beside it are its own
-    tables.write(folder / "predictions.h5", found)
     content = {
         "suite": suite,
         "members": list(runs),
-        "chosen": {"method": ", ".join(chosen), "why": WHY.format(len(judged) - 1)},
+        **_figures(dataset, judged, chosen, fold, recipe),
         "decision": _to_json(decision, runs),
         "methods": _rows(judged, runs),
         **_on_test(dataset, decided, recipe),
         "folds": recipe.folds,
-        "swarm": {"history": list(judged[methods.PSO, methods.ONE_GLOBAL][0].history)},
-        "labels": judge.by_label(dataset.labels, dataset["train"].targets, targets, held),
+        "swarm": {"history": list(judged[methods.PSO, methods.ONE_GLOBAL].decision.history)},
+        "shift": shift.describe(dataset, decided, features, seed=recipe.seed),
         "identity": identity(dataset, runs, recipe),
     }
+    (folder / "ensemble.json").unlink(missing_ok=True)  # it says that all else in the folder is its own
+    blended = {split: decision.probabilities(stack) for split, stack in stacks.items()}
+    blended["validation"] = methods.of_the_fit(decision, stacks["validation"])
+    found = {split: tables.Table(dataset[split].ids, blended[split], decided[split]) for split in stacks}
+    tables.write(folder / "predictions.h5", found)
+    _write_second_level(folder / SECOND_LEVEL, decision)
     write_json(folder / "ensemble.json", content)
     return content
 
 
-def choose(judged):
-    """Name the method with the highest cross-fitted micro-F1; the constant answer does not stand for election."""
-    candidates = [name for name in judged if name[0] != methods.CONSTANT]
-    return max(candidates, key=lambda name: judged[name][2]["micro_f1"]["cross_fitted"])
-
-
 def text(content):
-    """Tell the chosen method, the best single member beside it, and test where it has labels, a line each."""
-    names = {"chosen": content["chosen"]["method"], "beside": f"{methods.BEST_SINGLE}, {methods.ONE_GLOBAL}"}
+    """Tell the chosen method, the best single member beside it, and how far both and the choice can be believed."""
+    chosen, fits = content["chosen"]["method"], content["optimism"]["fits"]
+    names = {"chosen": chosen, "beside": f"{methods.BEST_SINGLE}, {methods.ONE_GLOBAL}"}
     scores = {f"{row['method']}, {row['thresholds']}": row["micro_f1"] for row in content["methods"]}
     lines = [
         f"{role}: {name}: micro-F1 {scores[name]['cross_fitted']:.3f} {_interval(scores[name])} on validation, "
-        f"cross-fitted; in-sample {scores[name]['in_sample']:.3f}"
+        f"cross-fitted; in-sample {scores[name]['in_sample']:.3f}, optimistic by {fits[name]:.3f}"
         for role, name in names.items()
     ]
+    lines += [_paired_line(pair) for pair in content["paired"] if _is_told(pair, chosen)]
+    figure = content["chosen"]["micro_f1"]
+    lines.append(f"chosen anew on the other folds each time: micro-F1 {figure['value']:.3f} {_interval(figure)}")
     if test := content.get("test"):
         figure = test["micro_f1"]
         lines.append(
@@ -100,11 +105,30 @@ def text(content):
     return "\n".join(lines)
 
 
-def load_decision(content):
-    """Rebuild the chosen method's `Decision` from what ensemble.json holds."""
+def load_decision(folder):
+    """Rebuild the chosen method's `Decision` from runs/<suite>/ensemble.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    content = read_json(folder / "ensemble.json")
     found = content["decision"]
     weights = np.array([found["weights"][name] for name in content["members"]])
-    return methods.Decision(weights, np.array(found["thresholds"], np.float32), found["is_harmonic"])
+    second_level = _read_second_level(folder / SECOND_LEVEL) if found.get("second_level") else None
+    thresholds = np.array(found["thresholds"], np.float32)
+    return methods.Decision(weights, thresholds, found["is_harmonic"], second_level=second_level)
+
+
+def _is_told(pair, chosen):
+    """Whether a pair is the chosen method against the best single member, or the plain mean, at the same rule."""
+    rule = chosen.rpartition(", ")[2]
+    beside = [judge.full_name((method, rule)) for method in (methods.BEST_SINGLE, methods.MEAN)]
+    return pair["method"] == chosen and pair["against"] in beside
+
+
+def _paired_line(pair):
+    interval = f"{pair['low']:+.3f} to {pair['high']:+.3f}"
+    return f"{pair['method']} against {pair['against']}: {pair['gain']:+.3f}, 95% {interval}"
 
 
 def _interval(figure):
@@ -113,12 +137,29 @@ def _interval(figure):
 
 def _stacks(dataset, runs):
     """The members' probabilities float32 (members, n, labels) of each split."""
-    predicted = {name: tables.read(folder / "predictions.h5") for name, folder in runs.items()}
+    predicted = {name: _predictions(name, folder / "predictions.h5", dataset.labels) for name, folder in runs.items()}
     return {
         split: tables.align({name: found[split] for name, found in predicted.items()}, dataset[split].ids)
         for split in JUDGED
         if split in dataset.splits
     }
+
+
+def _predictions(name, path, labels):
+    found = tables.read(path)
+    if tables.read_labels(path) not in (None, list(labels.ids)):
+        raise InputError(
+            f"The predictions of {name} are of other labels than the annotations: remove {path.parent} and run "
+            f"`make train MODEL={name}`."
+        )
+    return found
+
+
+def _contents(split, folder):
+    """One key a photo of a split, equal for photos of equal bytes; one that cannot be read is like no other."""
+    shard = store.read_photos(folder / split.name, split.ids)
+    digests = dict(zip(shard.ids, shard.digests.tolist(), strict=True))
+    return [digests.get(name, name) for name in split.ids]
 
 
 def _on_test(dataset, decided, recipe):
@@ -127,24 +168,48 @@ def _on_test(dataset, decided, recipe):
     if targets is None or not targets.any():
         return {}
     labelled = targets.any(axis=1)
-    pair = targets[labelled], decided["test"][labelled]
-    low, high = bootstrap.micro_f1_interval(*pair, draws=recipe.draws, seed=recipe.seed)
-    return {"test": {"photos": len(pair[0]), "micro_f1": {"value": micro_f1(*pair), "low": low, "high": high}}}
+    figure = judge.figure("micro_f1", targets[labelled], decided["test"][labelled], recipe)
+    return {"test": {"photos": int(labelled.sum()), "micro_f1": figure}}
+
+
+def _figures(dataset, judged, chosen, fold, recipe):
+    """Say how good the chosen method is: beside the others, in each group and on each label; and how optimistic."""
+    labels, targets = dataset.labels, dataset["validation"].targets
+    held = {name: found.held for name, found in judged.items()}
+    elsewhere = judge.figure("micro_f1", targets, judge.chosen_elsewhere(targets, held, fold), recipe)
+    beside = held[methods.BEST_SINGLE, chosen[1]]
+    thresholds = judged[chosen].decision.thresholds
+    why = WHY.format(len(judged) - 1, elsewhere["value"])
+    return {
+        "chosen": {"method": judge.full_name(chosen), "why": why, "micro_f1": elsewhere},
+        "optimism": _optimism(judged, chosen, elsewhere["value"]),
+        "paired": judge.paired(targets, held, chosen, recipe),
+        "groups": judge.by_group(labels, targets, held[chosen], beside, recipe),
+        "labels": judge.by_label(labels, dataset["train"].targets, targets, held[chosen], thresholds),
+    }
+
+
+def _optimism(judged, chosen, elsewhere):
+    """By how much in-sample figures lie above cross-fitted ones, and the chosen figure above that of choosing anew."""
+    micro = {judge.full_name(name): found.figures["micro_f1"] for name, found in judged.items()}
+    fits = {name: figure["in_sample"] - figure["cross_fitted"] for name, figure in micro.items()}
+    return {"choice": micro[judge.full_name(chosen)]["cross_fitted"] - elsewhere, "fits": fits}
 
 
 def _rows(judged, runs):
-    """One row a method, as result.json has them, with each member's weight."""
+    """One row a method, as result.json has them, with each member's weight: the mean over labels, where they differ."""
     results = {name: read_json(folder / "result.json") for name, folder in runs.items()}
-    return [_row(name, *found, results) for name, found in judged.items()]
+    return [_row(name, found, results) for name, found in judged.items()]
 
 
-def _row(name, decision, held, figures, results):
-    weights = {} if name[0] == methods.CONSTANT else dict(zip(results, decision.weights.tolist(), strict=True))
+def _row(name, found, results):
+    mean = found.decision.weights.reshape(len(results), -1).mean(axis=1)
+    weights = {} if name[0] == methods.CONSTANT else dict(zip(results, mean.tolist(), strict=True))
     used = [results[member] for member, weight in weights.items() if weight > 0]
     return {
         "method": name[0],
         "members": [result["method"] for result in used],
-        **figures,
+        **found.figures,
         "thresholds": name[1],
         **_costs(used),
         "weights": weights,
@@ -163,4 +228,22 @@ def _to_json(decision, runs):
         "weights": dict(zip(runs, decision.weights.tolist(), strict=True)),
         "thresholds": decision.thresholds.tolist(),
         "is_harmonic": decision.is_harmonic,
+        "second_level": decision.second_level is not None,
     }
+
+
+def _write_second_level(path, decision):
+    """Write the second level, where the decision has one, without what it gave for the photos of its fit."""
+    path.unlink(missing_ok=True)
+    if decision.second_level:
+        with atomic(path) as part:
+            joblib.dump(dataclasses.replace(decision.second_level, held=None), part)
+
+
+def _read_second_level(path):
+    try:
+        return joblib.load(path)
+    except Exception as error:  # a pickle that is cut short or of another version fails in many ways
+        raise InputError(
+            f"{path} is missing or damaged ({error}): remove {path.parent} and run `make ensemble` again."
+        ) from error

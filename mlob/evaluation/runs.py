@@ -14,7 +14,7 @@ from mlob.features import log, store
 from mlob.files import atomic, read_json, write_json, write_text
 from mlob.predictions import predict
 from mlob.predictions import table as tables
-from mlob.training import batches
+from mlob.training import batches, checkpoint
 
 JUDGED = ("validation", "test")
 NEGLIGIBLE = 0.005  # micro-F1 by which a head may fall short of logistic regression unremarked
@@ -64,14 +64,14 @@ def make(name, experiment, dataset, *, stores, folder, recipe):
     rows = {split: _rows(dataset[split], stores) for split in ("train", *judged)}
     train, dev = batches.train_and_dev(rows["train"], experiment.training.limit)
     (folder / "result.json").unlink(missing_ok=True)  # it says that all else in the folder is there and fits
-    head = _trained(experiment, train, dev, name, folder)
+    wanted = identity(experiment, dataset, stores)
+    head = _trained(experiment, train, dev, dataset.labels.groups, name, folder, wanted)
     shares = train.targets.mean(axis=0)
     found = {
         split: predict.table(dataset[split], rows[split], head.predict(rows[split].features), shares)
         for split in judged
     }
     _, _, figures = judge.judge_model(found["validation"].probabilities, validation.targets, recipe)
-    wanted = identity(experiment, dataset, stores)
     failed = sum(len(dataset[split].ids) - len(rows[split].ids) for split in rows)
     result = {
         "method": name,
@@ -89,6 +89,7 @@ def make(name, experiment, dataset, *, stores, folder, recipe):
     write_text(folder / "history.csv", _csv(head.history))
     write_json(folder / "recipe.json", wanted)
     write_json(folder / "result.json", result)
+    checkpoint.Checkpoint(folder / "checkpoint", wanted).remove()
     return result
 
 
@@ -128,17 +129,18 @@ class _Trained:
     note: str = ""
 
 
-def _trained(experiment, train, dev, name, folder):
+def _trained(experiment, train, dev, groups, name, folder, wanted):
     if experiment.head.kind == LOGISTIC:
         from mlob.training import logistic
 
-        found = logistic.fit(train, dev)
+        found = logistic.fit(train.resident(), dev)
         note = f"C = {found.regularisation:g}, chosen on dev"
-        return _Trained(found.predict, [], found.parameters, found.seconds, note)
+        return _Trained(lambda rows: found.predict(rows[:]), [], found.parameters, found.seconds, note)
     machine.load_keras()
     from mlob.training import fit
 
-    fitted = fit.fit(experiment, train, dev, name=name)
+    kept = checkpoint.Checkpoint(folder / "checkpoint", wanted)
+    fitted = fit.fit(experiment, train, dev, name=name, groups=groups, checkpoint=kept)
     model = fitted.model
     with atomic(folder / "head.keras") as part:
         model.save(part)
@@ -147,7 +149,7 @@ def _trained(experiment, train, dev, name, folder):
 
 
 def _rows(split, stores):
-    return batches.join([store.read_split(folder / split.name, split.ids) for folder in stores.values()], split)
+    return batches.read([folder / split.name for folder in stores.values()], split)
 
 
 def _costs(head, stores, train):

@@ -208,13 +208,17 @@ def open_vino(model, precision):
             rows[row] = request.get_output_tensor(0).data[0]
             idle.append(request)
 
-        for row in range(len(photos)):
-            if not idle:
+        try:
+            for row in range(len(photos)):
+                if not idle:
+                    collect()
+                busy.append((row, idle.popleft()))
+                busy[-1][1].start_async({0: photos[row : row + 1]})
+            while busy:
                 collect()
-            busy.append((row, idle.popleft()))
-            busy[-1][1].start_async({0: photos[row : row + 1]})
-        while busy:
-            collect()
+        finally:
+            for _, request in busy:  # after Ctrl-C: a process that ends under a running request crashes
+                request.wait()
         return rows
 
     return Runner(forward)
@@ -274,7 +278,9 @@ def _openvino_type(precision):
     return {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "float16": openvino.Type.f16}[precision]
 
 
+@functools.lru_cache(maxsize=1)
 def _core():
+    """Give OpenVINO's one core: without any its CPU plugin is unloaded, and Ctrl-C jumps to a handler that is gone."""
     return _openvino().Core()
 
 

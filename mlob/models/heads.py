@@ -1,51 +1,174 @@
 """Heads: dense networks from bottleneck features to one probability a label."""
 
+import typing
+
 import keras
 import numpy as np
 
+from mlob.errors import InputError
+
 SMALLEST_SHARE = 1e-4  # a label that no training row bears starts at these odds, not at minus infinity
+SMALLEST_LOG = -1e-6  # of a softmax's probability: at 1 the odds are infinite
+BLOCK_NUMBERS = 2**24  # float16 numbers that moments are added up from at once: 8,192 rows of 2,048
 
 
-def build(head, features, targets):
+class Exclusive(typing.NamedTuple):
+    """Labels of which a photo bears one, or one at most.
+
+    Attributes:
+        columns: of its labels.
+        has_none: whether "none of them" is a class too.
+    """
+
+    columns: tuple[int, ...]
+    has_none: bool
+
+
+def exclusive_groups(groups, targets):
+    """Find the groups of labels of which no row bears two.
+
+    Where every row bears one, the group's probabilities sum to 1; where some bear none, "none" is one class more. A
+    single label with "none" beside it is what a sigmoid gives, so that groups of one are left out.
+
+    Args:
+        groups: the group of each label, texts (labels,).
+        targets: uint8 (n, labels) of the training rows.
+
+    Returns:
+        A list of `Exclusive`.
+    """
+    groups, found = np.asarray(groups), []
+    for group in dict.fromkeys(groups.tolist()):
+        columns = np.flatnonzero(groups == group)
+        borne = targets[:, columns].sum(axis=1)
+        if len(columns) > 1 and borne.max() <= 1:
+            found.append(Exclusive(tuple(columns.tolist()), bool(borne.min() == 0)))
+    return found
+
+
+def build(head, features, targets, precision="float32", groups=None, views=1):
     """Build an untrained head for a feature matrix.
 
     Args:
         head: the recipe's `Head`.
-        features: float16 (n, d), the training rows; their mean and variance standardise.
+        features: float16 (n, d) or (n, h, w, c), the training rows, an array or `batches.Stored`; their mean and
+            variance standardise.
         targets: uint8 (n, labels) of the same rows; their shares start the output's bias.
+        precision: "float32", or "bfloat16" in which the hidden layers compute; weights and probabilities are float32.
+        groups: the group of each label, texts (labels,), for a head with `groups`.
+        views: of the same photos, side by side on the last axis; the head takes one of them.
 
     Returns:
-        A Keras model from float16 features (n, d) to float32 probabilities (n, labels).
+        A Keras model from float16 features (n, d / views) to float32 probabilities (n, labels).
+
+    Raises:
+        InputError: stores that are no views of the same photos through the same network.
     """
-    inputs = keras.Input((features.shape[1],), dtype="float16", name="features")
-    x = keras.ops.cast(inputs, "float32")
-    if head.signed_sqrt:
-        x = keras.ops.sign(x) * keras.ops.sqrt(keras.ops.abs(x))
-    if head.standardise:
-        mean, variance = moments(features, signed_sqrt if head.signed_sqrt else as_float32)
-        x = keras.layers.Normalization(mean=mean, variance=variance, name="standardise")(x)
+    if features.shape[-1] % views:
+        raise InputError(
+            f"Views are of one length: expected {views} equal parts, found {features.shape[-1]} features in all. "
+            "Stores of several networks stand side by side with views=false."
+        )
+    inputs = keras.Input((*features.shape[1:-1], features.shape[-1] // views), dtype="float16", name="features")
+    exclusive = exclusive_groups(groups, targets) if head.groups else []
+    policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
+    x = _standardised(head, features, inputs)
+    if len(inputs.shape) == 4:
+        x = _attended(x, head.queries)
     if head.feature_dropout:
         x = keras.layers.Dropout(head.feature_dropout)(x)
-    for units in head.units:
-        x = keras.layers.Dense(units, activation="relu")(x)
-        if head.batch_norm:
-            x = keras.layers.BatchNormalization()(x)
-        if head.dropout:
-            x = keras.layers.Dropout(head.dropout)(x)
-    bias = keras.initializers.Constant(log_odds(targets)) if head.prior_bias else "zeros"
-    outputs = keras.layers.Dense(targets.shape[1], activation="sigmoid", bias_initializer=bias, name="labels")(x)
+    x = _hidden(head, x, policy)
+    bias = keras.initializers.Constant(prior(targets, exclusive)) if head.prior_bias else "zeros"
+    x = keras.layers.Dense(targets.shape[1], bias_initializer=bias, name="labels")(x)
+    outputs = keras.layers.Activation("sigmoid", name="probabilities")(_log_odds(x, exclusive))
     return keras.Model(inputs, outputs)
 
 
-def moments(features, transform, block=65536):
-    """Mean and variance float32 (d,) of transformed float16 rows, block by block (float16 sums overflow)."""
-    total, squares = (np.zeros(features.shape[1]) for _ in range(2))
+def with_logits(model):
+    """Give the same head, its variables shared, up to the log-odds of its probabilities, which losses take."""
+    return keras.Model(model.input, model.get_layer("probabilities").input)
+
+
+def spread(model, columns, labels):
+    """Give the same head with a column for each of `labels` labels: its own at `columns`, probability 0 elsewhere."""
+    places = np.full(labels, len(columns))
+    places[columns] = np.arange(len(columns))
+    padded = keras.ops.pad(model.output, ((0, 0), (0, 1)))
+    return keras.Model(model.input, keras.ops.take(padded, places.tolist(), axis=1))
+
+
+def _standardised(head, features, x):
+    """Cast to float32, and transform as the recipe says."""
+    x = keras.ops.cast(x, "float32")
+    if head.signed_sqrt:
+        x = keras.ops.sign(x) * keras.ops.sqrt(keras.ops.abs(x))
+    if head.standardise:
+        mean, variance = moments(features, signed_sqrt if head.signed_sqrt else as_float32, x.shape[-1])
+        x = keras.layers.Normalization(mean=mean, variance=variance, name="standardise")(x)
+    return x
+
+
+def _attended(x, queries):
+    """Pool a map (n, h, w, c) by attention: each query's weighted mean over the places, side by side (n, queries * c).
+
+    A query scores each place by a product with its features, and a softmax over the places turns scores into weights
+    (Girdhar and Ramanan 2017; several queries as in Lin et al. 2017). Queries start at zero: at the average.
+    """
+    x = keras.layers.Reshape((-1, x.shape[-1]))(x)
+    scores = keras.layers.Dense(queries, use_bias=False, kernel_initializer="zeros", name="queries")(x)
+    weights = keras.ops.softmax(scores, axis=1)
+    return keras.layers.Flatten()(keras.ops.einsum("npq,npc->nqc", weights, x))
+
+
+def _hidden(head, x, policy):
+    for units in head.units:
+        x = keras.layers.Dense(units, activation="relu", dtype=policy)(x)
+        if head.batch_norm:
+            x = keras.layers.BatchNormalization(dtype=policy)(x)
+        if head.dropout:
+            x = keras.layers.Dropout(head.dropout, dtype=policy)(x)
+    return x
+
+
+def _log_odds(x, exclusive):
+    """Turn outputs (n, labels) into log-odds: of a softmax over each exclusive group, as they are elsewhere.
+
+    The class "none" has output 0, which takes nothing from what a softmax can say.
+    """
+    if not exclusive:
+        return x
+    rest = sorted(set(range(x.shape[1])).difference(*(group.columns for group in exclusive)))
+    parts = [keras.ops.take(x, rest, axis=1)] if rest else []
+    for columns, has_none in exclusive:
+        outputs = keras.ops.take(x, list(columns), axis=1)
+        total = keras.ops.logsumexp(
+            keras.ops.pad(outputs, ((0, 0), (0, 1))) if has_none else outputs, axis=1, keepdims=True
+        )
+        log_share = keras.ops.minimum(outputs - total, SMALLEST_LOG)
+        parts.append(log_share - keras.ops.log(-keras.ops.expm1(log_share)))
+    order = np.argsort([*rest, *(column for group in exclusive for column in group.columns)])
+    return keras.ops.take(keras.ops.concatenate(parts, axis=1), order.tolist(), axis=1)
+
+
+def moments(features, transform, width=None, block=None):
+    """Mean and variance float32 (d,) of transformed float16 rows, block by block (float16 sums overflow).
+
+    Args:
+        features: (n, d), or (n, h, w, c) whose every place counts as a row.
+        transform: function from float16 rows to float32 ones.
+        width: of a row, where the last axis holds several side by side; all of it where it is None.
+        block: rows of `features` at once.
+    """
+    width = width or features.shape[-1]
+    block = block or max(1, BLOCK_NUMBERS // int(np.prod(features.shape[1:])))
+    count, total, squares = 0, np.zeros(width), np.zeros(width)
     for start in range(0, len(features), block):
-        rows = transform(features[start : start + block])
+        rows = transform(features[start : start + block]).reshape(-1, width)
+        count += len(rows)
         total += rows.sum(axis=0, dtype=np.float64)
         squares += np.einsum("nd,nd->d", rows, rows, dtype=np.float64)
-    mean = total / len(features)
-    return mean.astype(np.float32), np.maximum(squares / len(features) - mean**2, 1e-10).astype(np.float32)
+    mean = total / count
+    return mean.astype(np.float32), np.maximum(squares / count - mean**2, 1e-10).astype(np.float32)
 
 
 def as_float32(features):
@@ -59,7 +182,16 @@ def signed_sqrt(features):
     return np.sign(rows) * np.sqrt(np.abs(rows))
 
 
-def log_odds(targets):
-    """Log-odds float32 (labels,) of each label's share of the rows."""
-    share = np.clip(targets.mean(axis=0), SMALLEST_SHARE, 1 - SMALLEST_SHARE)
-    return np.log(share / (1 - share)).astype(np.float32)
+def prior(targets, exclusive=()):
+    """Give the outputs float32 (labels,) at which each label has its share of the rows as probability.
+
+    Args:
+        targets: uint8 (n, labels).
+        exclusive: the `Exclusive` groups that share a softmax.
+    """
+    shares = np.clip(targets.mean(axis=0), SMALLEST_SHARE, 1 - SMALLEST_SHARE)
+    others = 1 - shares
+    for columns, has_none in exclusive:
+        left = 1 - targets[:, list(columns)].mean(axis=0).sum()
+        others[list(columns)] = max(left, SMALLEST_SHARE) if has_none else 1
+    return np.log(shares / others).astype(np.float32)

@@ -62,6 +62,12 @@ def read(path):
     return tables
 
 
+def read_labels(path):
+    """Read the ids of the labels that predictions are of, a list in column order; None where they do not say."""
+    with h5py.File(path, "r") as file:
+        return json.loads(file.attrs["labels"]) if "labels" in file.attrs else None
+
+
 def align(tables, ids=None):
     """Stack several members' tables of one split, joined by id.
 

@@ -13,12 +13,21 @@ import warnings
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter, SymmetricalLogLocator
+from matplotlib.ticker import (
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    PercentFormatter,
+    StrMethodFormatter,
+    SymmetricalLogLocator,
+)
 
 BLUE, ORANGE, GREEN, PURPLE = "#1F83C4", "#D55E00", "#009E73", "#CC79A7"
+COLOURS, LINES = (BLUE, ORANGE, GREEN, PURPLE), ("-", "--", ":", "-.")
 INK = "#010203"  # stands for the text colour around, put in when all is drawn
 WIDTH = 6.6  # inches; the page scales a figure to its column
 COMMONEST = 30
+ABREAST = 3  # panels in a row
 STYLE = {
     "axes.edgecolor": INK,
     "axes.grid": True,
@@ -64,28 +73,48 @@ def label_shares(names, shares):
         return _svg(figure, "label-shares")
 
 
-def training_curves(histories):
-    """Draw losses (left) and micro-F1 on dev (right) by epoch, one row of panels a model.
+def f1_by_step(histories):
+    """Draw micro-F1 on dev by training step (a logarithmic axis), one line a model.
 
     Args:
-        histories: {model: {column of history.csv: (epochs,)}}.
+        histories: {model: {"step", "dev_micro_f1": (epochs,)}}.
     """
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 1.5 * len(histories) + 0.3), layout="constrained")
-        panels = figure.subplots(len(histories), 2, squeeze=False)
-        for (model, history), (losses, f1) in zip(histories.items(), panels, strict=True):
-            losses.plot(history["epoch"], history["loss"], color=BLUE, label="train")
-            losses.plot(history["epoch"], history["dev_loss"], color=ORANGE, linestyle="--", label="dev")
-            losses.set_title(f"{model}: loss")
-            f1.plot(history["epoch"], history["dev_micro_f1"], color=GREEN)
-            f1.set_title(f"{model}: micro-F1 on dev")
-            for axes in (losses, f1):
-                axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-                axes.yaxis.set_major_locator(MaxNLocator(4))
-        panels[0, 0].legend(loc="upper right")
-        for axes in panels[-1]:
-            axes.set_xlabel("epoch")
-        return _svg(figure, "training-curves")
+        figure, axes = _sheet(3.2)
+        for number, (model, history) in enumerate(histories.items()):
+            colour, line = COLOURS[number % len(COLOURS)], LINES[number // len(COLOURS) % len(LINES)]
+            axes.plot(
+                history["step"], history["dev_micro_f1"], color=colour, linestyle=line, linewidth=1.4, label=model
+            )
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set(xlabel="training step", ylabel="micro-F1 on dev")
+        figure.legend(loc="outside right upper")
+        return _svg(figure, "f1-by-step")
+
+
+def losses(histories):
+    """Draw the loss on train and on dev by epoch, one panel a model.
+
+    Args:
+        histories: {model: {"epoch", "loss", "dev_loss": (epochs,)}}.
+    """
+    with matplotlib.rc_context(STYLE):
+        rows = -(-len(histories) // ABREAST)
+        figure = Figure(figsize=(WIDTH, 1.5 * rows + 0.3), layout="constrained")
+        panels = figure.subplots(rows, ABREAST, squeeze=False).ravel()
+        for axes, (model, history) in zip(panels, histories.items(), strict=False):
+            axes.plot(history["epoch"], history["loss"], color=BLUE, label="train")
+            axes.plot(history["epoch"], history["dev_loss"], color=ORANGE, linestyle="--", label="dev")
+            axes.set(title=model, xlabel="epoch")
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            axes.yaxis.set_major_locator(MaxNLocator(4))
+        for axes in panels[len(histories) :]:
+            axes.remove()
+        panels[0].legend(loc="upper right")
+        return _svg(figure, "losses")
 
 
 def f1_by_frequency(counts, f1):
@@ -136,6 +165,25 @@ def convergence(history):
         axes.ticklabel_format(axis="y", useOffset=False)
         axes.set(xlabel="iteration", ylabel="best micro-F1 so far")
         return _svg(figure, "convergence")
+
+
+def reliability(bins):
+    """Draw what is true against what is said, with the diagonal of perfect calibration, and how many are said it of.
+
+    Args:
+        bins: [{count, said, true}], as `diagnosis.reliability` gives them.
+    """
+    said, true, count = ([held[key] for held in bins] for key in ("said", "true", "count"))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 3), layout="constrained")
+        axes, beside = figure.subplots(1, 2)
+        axes.plot([0, 1], [0, 1], color=INK, alpha=0.4, linestyle="--", linewidth=1)
+        axes.plot(said, true, "o-", color=BLUE, markersize=5, linewidth=1.4)
+        axes.set(xlabel="probability", ylabel="share that is true", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+        beside.bar(said, count, width=0.05, color=BLUE, alpha=0.6, log=True)
+        beside.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        beside.set(xlabel="probability", ylabel="decisions", xlim=(-0.05, 1.05))
+        return _svg(figure, "reliability")
 
 
 def _sheet(height):

@@ -1,53 +1,60 @@
 """The report of a suite: one HTML file that needs no network, made from the files in runs/<suite>."""
 
 import base64
-import collections
 import csv
+import math
 import pathlib
-from importlib import resources
 
 import jinja2
 import numpy as np
 from markupsafe import Markup
 
 from mlob.errors import InputError
-from mlob.files import write_text
-from mlob.reports import figures, tables
+from mlob.files import read_json, write_text
+from mlob.reports import figures, papers, tables
 
-ROOM = 3_500_000  # bytes of photos, as text; the whole page stays below about 4 MB
+ROOM = 3_500_000  # bytes of photos, as text; the whole page stays below about 5 MB
 CURVES = ("epoch", "loss", "dev_loss", "dev_micro_f1")
 
 
-def write(path, *, suite, folder, labels, facts, gallery=()):
+def write(path, *, suite, folder, labels, facts, gallery=(), diagnosis=None):
     """Write the report, atomically; equal inputs give equal bytes.
 
     Args:
         path: of the HTML file.
         suite: name of the suite.
-        folder: runs/<suite>, with <model>/result.json, <model>/history.csv and ensemble/ensemble.json; what
-            is missing is left out of the page.
+        folder: runs/<suite>, with <model>/result.json, recipe.json, history.csv and ensemble/ensemble.json; what is
+            missing is left out of the page.
         labels: a `Labels`.
         facts: what `facts.describe` gives.
         gallery: photos to show, the most telling first: {id, image (JPEG bytes or None), true, predicted
             (columns)}. They are taken until they fill 3.5 MB.
+        diagnosis: what `report.diagnose` gives; without it the page says nothing of single mistakes.
 
     Raises:
         InputError: no results, or a file among them that cannot be read.
     """
     folder = pathlib.Path(folder)
-    rows, ensemble, photos = tables.rows(folder), tables.ensemble(folder), _photos(gallery)
+    rows, ensemble, photos = tables.rows(folder), tables.ensemble(folder), _fitting(gallery)
+    models = [row for row in rows if row["kind"] == "model"]
     html = _template().render(
         suite=suite,
-        rows=rows,
+        rows=rows[::-1],
+        papers=papers.REPORTED,
         best=_chosen(rows, ensemble),
         constant=next((row for row in rows[::-1] if row["kind"] == "constant"), None),
-        random=sorted({name for row in rows if row["kind"] == "model" for name in row["random"]}),
+        random=sorted({name for row in models for name in row["random"]}),
+        alone={row["method"]: row["micro_f1"]["cross_fitted"] for row in models},
         processors=tables.processors(rows),
         ensemble=ensemble,
-        figures=_figures(folder, rows, ensemble, labels, facts),
+        labels=_labels(ensemble),
+        names=labels.names,
+        shift=ensemble.get("shift"),
+        figures=_figures(folder, rows, ensemble, labels, facts, diagnosis),
         facts=facts,
-        gallery={"names": labels.names, "photos": photos},
-        options=_options(photos, labels),
+        diagnosis=diagnosis,
+        photos=photos,
+        shown=_shown(photos, labels),
     )
     write_text(path, html)
 
@@ -81,14 +88,16 @@ def choose(targets, decided, *, per_label=3, most=150):
 
 def _template():
     environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__, "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"full_name": tables.full_name, "weights": tables.weights}
-    return environment.from_string(resources.files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
+    environment.globals["full_name"] = tables.full_name
+    environment.filters["data_uri"] = _data_uri
+    return environment.get_template("page.html")
 
 
 def _chosen(rows, ensemble):
@@ -98,50 +107,68 @@ def _chosen(rows, ensemble):
     return next((row for row in rows if row["kind"] != "model" and tables.full_name(row) == name), best)
 
 
+def _labels(ensemble):
+    """Give ensemble.json's figures of each label, with the threshold of the decision where they lack their own."""
+    found = ensemble.get("labels", [])
+    thresholds = ensemble.get("decision", {}).get("thresholds") or [None] * len(found)
+    return [{"threshold": threshold} | label for label, threshold in zip(found, thresholds, strict=True)]
+
+
 # Photos
 
 
-def _photos(gallery):
-    """Embed the photos of a gallery, each once, while there is room."""
+def _data_uri(image):
+    return f"data:image/jpeg;base64,{base64.b64encode(image).decode()}"
+
+
+def _fitting(gallery):
+    """Take photos of a gallery while there is room for their pictures."""
     photos, room = [], ROOM
-    for record in gallery:
-        image = record["image"]
-        source = f"data:image/jpeg;base64,{base64.b64encode(image).decode()}" if image else None
-        room -= len(source or "")
+    for photo in gallery:
+        room -= len(_data_uri(photo["image"] or b""))
         if room < 0:
             break
-        columns = {key: [int(column) for column in record[key]] for key in ("true", "predicted")}
-        photos.append({"id": record["id"], "source": source} | columns)
+        photos.append(photo)
     return photos
 
 
-def _options(photos, labels):
-    """List the labels that some photo has or was given: {group: [(name, column, photos)]}, names sorted."""
-    shown = collections.Counter(column for photo in photos for column in {*photo["true"], *photo["predicted"]})
-    options = collections.defaultdict(list)
-    for column in sorted(shown, key=lambda column: (labels.groups[column], labels.names[column])):
-        options[labels.groups[column]].append((labels.names[column], column, shown[column]))
-    return dict(options)
+def _shown(photos, labels):
+    """Name the labels that some photo has or was given, sorted."""
+    return sorted({labels.names[column] for photo in photos for column in {*photo["true"], *photo["predicted"]}})
 
 
 # Figures
 
 
-def _figures(folder, rows, ensemble, labels, facts):
-    """Draw every figure that the files at hand allow: [{title, caption, svg}]."""
-    drawn = [_methods(rows, ensemble), *_label_shares(labels, facts)]
-    drawn += [*_by_frequency(ensemble), *_training(folder), *_convergence(ensemble)]
-    return [{"title": title, "caption": caption, "svg": Markup(svg)} for title, caption, svg in drawn]
+def _figures(folder, rows, ensemble, labels, facts, diagnosis):
+    """Draw every figure that the files at hand allow: {name: {title, caption, svg}, or None}."""
+    histories = _histories(folder)
+    return {
+        "methods": _methods(rows, ensemble),
+        "f1_by_step": histories and _f1_by_step(histories),
+        "losses": histories and _losses(histories),
+        "convergence": _convergence(ensemble),
+        "by_frequency": _by_frequency(ensemble),
+        "reliability": diagnosis and _reliability(diagnosis["reliability"]),
+        "label_shares": _label_shares(labels, facts),
+    }
+
+
+def _figure(title, caption, svg):
+    return {"title": title, "caption": caption, "svg": Markup(svg)}
 
 
 def _methods(rows, ensemble):
-    names = [row["method"] if row["kind"] == "model" else tables.full_name(row) for row in rows]
-    chosen = rows.index(_chosen(rows, ensemble))
+    best = _chosen(rows, ensemble)
+    shown = [row for row in tables.best_rules(rows)[::-1] if row["kind"] != "constant" or row is best]
+    names = [row["method"] if row["kind"] == "model" else tables.full_name(row) for row in shown]
     caption = (
-        "Micro-F1 on validation: a filled mark is cross-fitted, with its 95% interval over photos; a "
-        "hollow one is what the same method reaches on the photos it was fitted on, which flatters it."
+        "Micro-F1 on validation, of each method with its best rule: a filled mark is cross-fitted, with its 95% "
+        "interval over photos; a hollow one is what the same method reaches on the photos it was fitted on, which "
+        "flatters it."
     )
-    return "Methods compared", caption, figures.methods(names, [row["micro_f1"] for row in rows], chosen)
+    svg = figures.methods(names, [row["micro_f1"] for row in shown], shown.index(best))
+    return _figure("Methods compared", caption, svg)
 
 
 def _label_shares(labels, facts):
@@ -150,25 +177,54 @@ def _label_shares(labels, facts):
         for split in ("train", "validation")
         if split in facts["counts"]
     }
-    if shares:
-        caption = "The share of photos that carry each of the 30 commonest labels; a long bar is a shift."
-        yield "Labels in train and validation", caption, figures.label_shares(labels.names, shares)
+    if not shares:
+        return None
+    caption = "The share of photos that carry each of the 30 commonest labels; a long bar is a shift."
+    return _figure("Labels in train and validation", caption, figures.label_shares(labels.names, shares))
 
 
 def _by_frequency(ensemble):
     found = ensemble.get("labels")
-    if found:
-        caption = "Each dot is a label: how often train shows it, and how well validation's photos of it are found."
-        svg = figures.f1_by_frequency([label["train"] for label in found], [label["f1"] for label in found])
-        yield "F1 of a label against its frequency", caption, svg
+    if not found:
+        return None
+    caption = "Each dot is a label: how often train shows it, and how well validation's photos of it are found."
+    svg = figures.f1_by_frequency([label["train"] for label in found], [label["f1"] for label in found])
+    return _figure("F1 of a label against its frequency", caption, svg)
 
 
-def _training(folder):
-    histories = {path.parent.name: _history(path) for path in sorted(folder.glob("*/history.csv"))}
-    histories = {model: history for model, history in histories.items() if history["epoch"]}
-    if histories:
-        caption = "Loss on train and dev, and micro-F1 on dev, after each epoch; validation is not looked at here."
-        yield "Training", caption, figures.training_curves(histories)
+def _f1_by_step(histories):
+    caption = "Micro-F1 on dev after each epoch, by the training steps done; validation is not looked at here."
+    return _figure("F1 by training step", caption, figures.f1_by_step(histories))
+
+
+def _losses(histories):
+    return _figure("Loss", "Loss on train and on dev after each epoch.", figures.losses(histories))
+
+
+def _reliability(found):
+    caption = (
+        "All decisions on validation in ten bins by their probability: what was said, and what is true. Below the "
+        "dashed line the ensemble is too sure. To the right, how many decisions each bin holds (a logarithmic axis)."
+    )
+    return _figure("Reliability", caption, figures.reliability(found["bins"]))
+
+
+def _convergence(ensemble):
+    history = ensemble.get("swarm", {}).get("history")
+    if not history:
+        return None
+    caption = "The best micro-F1 that any particle had found, on the photos that the weights are fitted on."
+    return _figure("The swarm's search for member weights", caption, figures.convergence(history))
+
+
+def _histories(folder):
+    """Read the history of every model that has epochs: {model: {column, and "step": (epochs,)}}."""
+    found = {path.parent.name: _history(path) for path in sorted(folder.glob("*/history.csv"))}
+    return {
+        model: history | {"step": [epoch * _steps(folder / model) for epoch in history["epoch"]]}
+        for model, history in found.items()
+        if history["epoch"]
+    }
 
 
 def _history(path):
@@ -182,8 +238,7 @@ def _history(path):
         ) from error
 
 
-def _convergence(ensemble):
-    history = ensemble.get("swarm", {}).get("history")
-    if history:
-        caption = "The best micro-F1 that any particle had found, on the photos that the weights are fitted on."
-        yield "The swarm's search for member weights", caption, figures.convergence(history)
+def _steps(folder):
+    """Count the steps of an epoch of a run."""
+    rows, recipe = read_json(folder / "result.json")["rows"]["train"], read_json(folder / "recipe.json")["recipe"]
+    return math.ceil(rows / recipe["training"]["batch"])

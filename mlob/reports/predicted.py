@@ -9,7 +9,7 @@ from mlob.data import images, places
 from mlob.errors import InputError
 from mlob.evaluation import ensembles
 from mlob.features import extract
-from mlob.files import read_json, write_text
+from mlob.files import write_text
 from mlob.predictions import predict
 
 SEEN_FOLDER = "predicted"  # beside the data sets of a feature set
@@ -101,7 +101,7 @@ def _digest(path):
 
 def _decided(kept, models, rows, folder, labels):
     """Give {photo: its labels} by the ensemble's chosen method."""
-    decision = ensembles.load_decision(read_json(folder / "ensemble.json"))
+    decision = ensembles.load_decision(folder)
     features = {name: np.stack([found[number] for number in kept]) for name, found in rows.items()}
     stack = predict.members(models, features)
     probabilities, marks = decision.probabilities(stack), decision(stack)

@@ -66,7 +66,7 @@ def text(rows):
 def markdown(rows):
     """Give the README's block: every model, and each ensemble method with its best rule."""
     dashes = ["---" if header in WORDS else "---:" for header in HEADERS]
-    cells = [[cell.replace("|", r"\|") for cell in _cells(row)] for row in _best_rules(rows)]
+    cells = [[cell.replace("|", r"\|") for cell in _cells(row)] for row in best_rules(rows)]
     table = "\n".join(f"| {' | '.join(line)} |" for line in (HEADERS, dashes, *cells))
     where = "; ".join(processors(rows)) or "not known"
     return f"{table}\n\nF1 is cross-fitted on validation. Processor: {where}.\n"
@@ -127,7 +127,8 @@ def _counting(weights):
     return {name: weight for name, weight in weights.items() if weight > 0}
 
 
-def _best_rules(rows):
+def best_rules(rows):
+    """Take every model, and of each ensemble method the rule with the highest cross-fitted F1."""
     best = {}
     for number, row in enumerate(rows):  # rows rise by F1, so that the last of a method is its best
         best[row["method"] if row["kind"] != "model" else number] = row

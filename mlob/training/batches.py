@@ -1,90 +1,278 @@
-"""Rows to train on: the features of several stores side by side, joined with their targets by id."""
+"""Rows to train on, resident in memory or streamed from their shards: features joined with targets by id, in batches.
 
+Both ways give each row once an epoch. Resident rows are drawn in any order. Streamed ones are cut into runs of 256
+neighbours (1 MB at 2,048 features, which a disk reads at full speed); the runs of an epoch come in random order, as
+many at once as the allowed memory holds, and rows are drawn in any order from what is there: each part holds runs from
+all over the set.
+"""
+
+import concurrent.futures
 import dataclasses
+import itertools
+import os
 
 import numpy as np
 
 from mlob.data import splits
 from mlob.errors import InputError
+from mlob.features import store
+
+RUN = 256  # neighbouring rows that are read together
+CHUNK = 8192  # rows that are handed on together, as many whole batches as go into them
+CHUNKS = 8  # that memory is set aside for
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A float16 matrix (n, ...) on disk: the features of several stores side by side, read where it is indexed.
+
+    Attributes:
+        stores: for each store its shards, as `store.Extent`s.
+        places: int32 (n, 1 + stores), each row's shard, and its place in that shard of each store.
+    """
+
+    stores: tuple[tuple[store.Extent, ...], ...]
+    places: np.ndarray
+
+    def __len__(self):
+        return len(self.places)
+
+    @property
+    def shape(self):
+        """As of the array that reading all of it would give."""
+        shapes = [_row_shape(shards) for shards in self.stores]
+        return len(self), *shapes[0][:-1], sum(shape[-1] for shape in shapes)
+
+    @property
+    def nbytes(self):
+        """As of the array that reading all of it would give."""
+        return 2 * int(np.prod(self.shape, dtype=np.int64))
+
+    def take(self, chosen):
+        """Give the rows that a bool mask chooses, unread."""
+        return Stored(self.stores, self.places[chosen])
+
+    def __getitem__(self, rows):
+        """Read rows, a slice or rising numbers."""
+        places = self.places[rows]
+        found = np.empty((len(places), *self.shape[1:]), np.float16)
+        column = 0
+        for number, shards in enumerate(self.stores, 1):
+            columns = slice(column, column := column + _row_shape(shards)[-1])
+            for start, stop in itertools.pairwise(_cuts(places[:, 0], places[:, number])):
+                rising = places[start:stop, number]
+                block = shards[places[start, 0]].read(int(rising[0]), int(rising[-1]) + 1)
+                found[start:stop, ..., columns] = block[rising - rising[0]]
+        return found
+
+
+def _row_shape(shards):
+    """Shape of a row; a shard whose photos all failed may not know it."""
+    return max(shard.shape[1:] for shard in shards)
+
+
+def _cuts(shards, places):
+    """Where a new read starts, and the end: in another shard, before the last place, or more than a run behind it."""
+    steps = np.diff(places)
+    new = (np.diff(shards) != 0) | (steps < 0) | (steps > RUN)
+    return np.unique([0, *(np.flatnonzero(new) + 1), len(places)])
 
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """Rows of one split, resident in memory.
+    """Rows of one split.
 
     Attributes:
         ids: texts (n,).
-        features: float16 (n, d).
+        features: float16 (n, d), an array where they are resident, `Stored` where they are streamed.
         targets: uint8 (n, labels), None where the split has none.
+        memory_bytes: what streaming may take.
     """
 
     ids: np.ndarray
-    features: np.ndarray
+    features: np.ndarray | Stored
     targets: np.ndarray | None
+    memory_bytes: int = 0
 
     def take(self, chosen):
-        """Give the rows that a bool mask chooses."""
-        return Rows(self.ids[chosen], self.features[chosen], None if self.targets is None else self.targets[chosen])
+        """Give the rows that a bool mask chooses; what is on disk stays there."""
+        features = self.features.take(chosen) if isinstance(self.features, Stored) else self.features[chosen]
+        targets = None if self.targets is None else self.targets[chosen]
+        return dataclasses.replace(self, ids=self.ids[chosen], features=features, targets=targets)
+
+    def resident(self):
+        """Give the same rows with their features in memory."""
+        return dataclasses.replace(self, features=self.features[:])
 
 
-def join(shards, split):
-    """Put the features of several stores side by side and join the targets, all by id.
+def allowed_bytes():
+    """Give the memory that the features of train may take: MEMORY gigabytes, or half of what the machine has.
 
-    Photos that failed in one of the stores are left out; `shards[k].failures` says why.
+    Raises:
+        InputError: MEMORY is no number above 0.
+    """
+    text = os.environ.get("MEMORY")
+    if not text:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    try:
+        gigabytes = float(text)
+    except ValueError:
+        gigabytes = 0
+    if not 0 < gigabytes < float("inf"):
+        raise InputError(f"MEMORY: expected gigabytes for the features, for example 2, found {text!r}.")
+    return int(gigabytes * 1e9)
+
+
+def read(folders, split):
+    """Find the rows of a split: features of several stores side by side, left on disk, targets joined by id.
+
+    Every byte is read and checked once, a shard at a time. Photos that failed in one of the stores are left out.
 
     Args:
-        shards: a `store.Shard` over the whole split for each store.
+        folders: of the split in each store.
         split: the `annotations.Split`.
 
     Raises:
-        InputError: a photo is neither among a store's features nor among its failures.
+        InputError: features are not finite, or as of `store.read_shards`.
     """
-    failed = {name for shard in shards for name in shard.failures}
-    kept = np.array([row for row, name in enumerate(split.ids) if name not in failed], np.int64)
-    ids = [split.ids[row] for row in kept]
-    features = [_in_order(shard, ids) for shard in shards]
-    joined = features[0] if len(features) == 1 else np.concatenate(features, axis=1)
-    if not np.isfinite(joined).all():
+    found = [_find(folder, split) for folder in folders]
+    places = np.stack([np.arange(len(split.ids)) // store.SLICE, *(places for _, places in found)], axis=1)
+    kept = (places >= 0).all(axis=1)
+    features = Stored(tuple(extents for extents, _ in found), places[kept].astype(np.int32))
+    targets = split.targets if split.targets is None or kept.all() else split.targets[kept]
+    return Rows(np.array(split.ids, object)[kept], features, targets)
+
+
+def _find(folder, split):
+    """Check a store's shards: their extents, and each photo's place in its shard (n,), -1 where it failed."""
+    extents, places, spoilt = [], [], 0
+    slices = store.slices(split.ids)
+    for (path, shard), ids in zip(store.read_shards(folder, split.ids), slices, strict=True):
+        axes = tuple(range(1, shard.features.ndim))
+        spoilt += int((~np.isfinite(shard.features)).any(axis=axes).sum())
+        extents.append(store.extent(path))
+        place = {name: row for row, name in enumerate(shard.ids)}
+        places += [place.get(name, -1) for name in ids]
+    if spoilt:
         raise InputError(
-            f"{int((~np.isfinite(joined)).any(axis=1).sum())} rows of the {split.name} features are not "
-            "finite: remove the store and run `make features` again."
+            f"{spoilt} rows of the {split.name} features in {folder.parent} are not finite: remove that folder and run "
+            "`make features` again."
         )
-    return Rows(np.array(ids, object), joined, None if split.targets is None else split.targets[kept])
+    return tuple(extents), np.array(places)
 
 
-def train_and_dev(rows, limit=0):
+def train_and_dev(rows, limit=0, memory_bytes=None):
     """Cut train into the rows that a head is fitted on and the `dev` rows that stopping looks at.
+
+    Dev is resident, and so are the rows to train on where the allowed memory holds them as well.
 
     Args:
         rows: of the train split.
         limit: use this many rows in all, chosen by a hash of the id (0: all).
+        memory_bytes: for the features; `allowed_bytes` where it is None.
 
     Raises:
-        InputError: no targets, too few rows to keep some for `dev`, or no label on any row that is trained on.
+        InputError: no targets, too few rows to keep some for `dev`, no label on any row that is trained on, or not
+            enough memory to stream.
     """
     if rows.targets is None:
         raise InputError("The train split has no labels: nothing to train on.")
     if limit:
         rows = rows.take(splits.limit_rows(rows.ids, limit))
-    dev = splits.dev_rows(rows.ids)
-    if not dev.any():
+    is_dev = splits.dev_rows(rows.ids)
+    if not is_dev.any():
         raise InputError(
             f"Expected at least 5 rows to train and stop on, found {len(rows.ids)}: add photos to train, or raise "
             "training.limit."
         )
-    train = rows.take(~dev)
+    train, dev = rows.take(~is_dev), rows.take(is_dev)
     if not train.targets.any():
         raise InputError(
             f"No label is left on the {len(train.ids):,} rows to train on: label more photos, or raise training.limit."
         )
-    return train, rows.take(dev)
+    left = (allowed_bytes() if memory_bytes is None else memory_bytes) - dev.features.nbytes
+    if train.features.nbytes <= left:
+        return train.resident(), dev.resident()
+    _window_rows(train, left, CHUNK)
+    return dataclasses.replace(train, memory_bytes=left), dev.resident()
 
 
-def _in_order(shard, ids):
-    if list(shard.ids) == ids:
-        return shard.features
-    place = {name: row for row, name in enumerate(shard.ids)}
-    missing = [name for name in ids if name not in place]
-    if missing:
-        raise InputError(f"{len(missing)} photos have no features, for example {missing[0]!r}: run `make features`.")
-    return shard.features[[place[name] for name in ids]]
+def epoch(rows, batch, generator, times=None):
+    """Give the rows of an epoch in batches, each row once (or as often as told), in an order that the generator draws.
+
+    Features and targets of the next chunk are gathered, and the next part is read from disk, while this one is used.
+
+    Args:
+        rows: to train on.
+        batch: rows a batch.
+        generator: NumPy's.
+        times: how often each row comes, int (n,), sum n; once where it is None.
+
+    Yields:
+        Features float16 (batches, batch, d) and targets uint8 (batches, batch, labels); rows that do not fill a last
+        batch come as a smaller one of their own.
+    """
+    chunk = max(CHUNK // batch, 1) * batch
+    count = len(rows.ids)
+    is_streamed = isinstance(rows.features, Stored)
+    window = _window_rows(rows, rows.memory_bytes, chunk) if is_streamed else count
+    order = _shuffled(count, window, generator, times)
+    parts = _ahead(_read_parts(rows, order, window)) if is_streamed else [(rows.features, rows.targets, order)]
+    return _ahead(_chunks(parts, batch, chunk))
+
+
+def _window_rows(rows, memory_bytes, chunk):
+    """Count the rows that are in memory at once, features and targets: a window that is used, one that is read.
+
+    Besides there are chunks: those in use and ahead, and the copies that TensorFlow makes of them and keeps.
+    """
+    row_bytes = (rows.features.nbytes + rows.targets.nbytes) // max(len(rows.ids), 1)
+    window = (memory_bytes // row_bytes - CHUNKS * chunk) // 2 // chunk * chunk
+    if window < chunk:
+        least = (2 + CHUNKS) * chunk * row_bytes
+        raise InputError(
+            f"Streaming needs {least / 1e9:.2f} GB of memory besides dev's features, found "
+            f"{max(memory_bytes, 0) / 1e9:.2f}: raise MEMORY by {(least - memory_bytes) / 1e9 + 0.01:.2f}."
+        )
+    return window
+
+
+def _shuffled(count, window, generator, times=None):
+    """Order `count` rows at random, so that each window of the order is made of whole runs but for two cut ones."""
+    times = np.ones(count, np.int64) if times is None else times
+    if window >= count:
+        return generator.permutation(np.repeat(np.arange(count), times))
+    runs = generator.permutation(np.arange(0, count, RUN))
+    order = np.concatenate([np.arange(start, min(start + RUN, count)) for start in runs])
+    order = np.repeat(order, times[order])
+    for start in range(0, count, window):
+        generator.shuffle(order[start : start + window])
+    return order
+
+
+def _read_parts(rows, order, window):
+    """Read the rows of each window of the order: features and targets as they lie, and in which order to use them."""
+    for start in range(0, len(order), window):
+        chosen, places = np.unique(order[start : start + window], return_inverse=True)
+        yield rows.features[chosen], rows.targets[chosen], places
+
+
+def _chunks(parts, batch, chunk):
+    for features, targets, order in parts:
+        for start in range(0, len(order), chunk):
+            part = order[start : start + chunk]
+            whole = len(part) // batch * batch
+            for rows, size in ((part[:whole], batch), (part[whole:], len(part) - whole)):
+                if len(rows):
+                    yield tuple(found[rows].reshape(-1, size, *found.shape[1:]) for found in (features, targets))
+
+
+def _ahead(items):
+    """Give what an iterator gives; the next item is made in a thread meanwhile."""
+    items = iter(items)
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
+            del item  # else two parts that were used would be kept

@@ -1,4 +1,4 @@
-"""Fit a head on resident features; stopping and schedules look at dev, never at validation."""
+"""Fit a head on features, resident or streamed; stopping and schedules look at dev, never at validation."""
 
 import dataclasses
 import math
@@ -9,11 +9,15 @@ import numpy as np
 
 from mlob.errors import InputError
 from mlob.metrics import highest_micro_f1
-from mlob.models import heads
-from mlob.progress import bar
+from mlob.models import heads, losses
+from mlob.progress import bar, say
 from mlob.recipes import epochs_for
+from mlob.training import batches, sampling, steps
 
 BLOCK = 8192  # rows a prediction step
+STEPS_WORTH_XLA = 1000  # fewer save less than the seconds that compiling takes; XLA draws other dropouts
+LEAST_SPEEDUP = 1.2  # below it bfloat16 is not worth the digits, and noise could turn the choice
+PLATEAU_EPOCHS, PLATEAU_FACTOR, PLATEAU_GAIN = 3, 0.2, 1e-4  # the last is what Keras's ReduceLROnPlateau takes for gain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,58 +26,186 @@ class Fitted:
 
     Attributes:
         model: the Keras model, at its best epoch where the recipe stops early.
-        history: one dict an epoch: epoch, loss, dev_loss, dev_micro_f1, learning_rate.
-        seconds: of training, compilation included.
+        history: one dict an epoch: epoch, loss (the recipe's), dev_loss (binary cross entropy), dev_micro_f1,
+            learning_rate.
+        seconds: of training, compilation included, and what a killed run took up to its checkpoint.
+        warm_up_seconds: of these, until the first chunk of rows was trained on: compilation and the first read.
+        steps_seconds: of these, the steps of the epochs after that, dev left out.
     """
 
     model: keras.Model
     history: list[dict]
     seconds: float
+    warm_up_seconds: float
+    steps_seconds: float
 
 
-def fit(experiment, train, dev, *, name):
+def fit(experiment, train, dev, *, name, groups=None, checkpoint=None):
     """Train the head of an experiment.
+
+    Killed and called again with the same checkpoint it goes on after the last whole epoch, and ends with the same bytes
+    as if it had not been: the order of rows hangs on seed and epoch, all other state is in the checkpoint.
 
     Args:
         experiment: the recipe.
-        train, dev: `batches.Rows`.
+        train, dev: `batches.Rows`, dev resident.
         name: of the model, for the progress bar.
+        groups: the group of each label, texts (labels,), for a head with `groups`.
+        checkpoint: a `checkpoint.Checkpoint`, written after every epoch and left for the caller to remove.
 
     Raises:
-        InputError: the loss is no longer finite.
+        InputError: no label's share is within the recipe's, or the loss is no longer finite; the checkpoint of the last
+            whole epoch stays.
     """
+    columns, labels = _own_columns(experiment, train.targets), train.targets.shape[1]
+    if len(columns) < labels:
+        train, dev = (dataclasses.replace(rows, targets=rows.targets[:, columns]) for rows in (train, dev))
+        groups = groups and [groups[column] for column in columns]
     started = time.monotonic()
-    keras.utils.set_random_seed(experiment.seed)
-    model = heads.build(experiment.head, train.features, train.targets)
-    training = experiment.training
-    epochs = training.epochs or epochs_for(len(train.ids))
-    with bar(name, training.nadam_epochs + epochs, unit="epochs") as advance:
-        watch = _Watch(dev, advance)
-        if training.nadam_epochs:
-            nadam = keras.optimizers.Nadam(2e-3)
-            _run(model, nadam, train, training.nadam_epochs, batch=training.batch, callbacks=[watch])
-        steps = epochs * math.ceil(len(train.ids) / training.batch)
-        callbacks = [watch, *_stopping(training)]
-        _run(model, _optimizer(training, steps), train, epochs, batch=training.batch, callbacks=callbacks)
-    return Fitted(model, watch.rows, time.monotonic() - started)
+    facts, arrays = (checkpoint and checkpoint.read()) or ({"history": [], "precision": None, "seconds": 0.0}, {})
+    started -= facts["seconds"]
+    learner = _Learner(experiment, train, dev, groups, facts, arrays)
+    with bar(name, learner.epochs, unit="epochs") as advance:
+        if learner.history:
+            advance(len(learner.history), "done before")
+        while not learner.is_done():
+            learner.run_epoch()
+            if checkpoint:
+                facts = {"history": learner.history, "precision": learner.precision}
+                checkpoint.write({**facts, "seconds": time.monotonic() - started}, **learner.arrays())
+            last = learner.history[-1]
+            advance(1, f"loss {last['loss']:.4f}, dev micro-F1 {last['dev_micro_f1']:.4f}")
+    if learner.best:
+        learner.model.set_weights(learner.best)
+    model = learner.model if len(columns) == labels else heads.spread(learner.model, columns, labels)
+    warm_up = (learner.warm or started) - started
+    return Fitted(model, learner.history, time.monotonic() - started, warm_up, learner.steps_seconds)
 
 
 def predict(model, features):
-    """Give probabilities float32 (n, labels) for float16 features (n, d), block by block."""
-    blocks = [model.predict_on_batch(features[start : start + BLOCK]) for start in range(0, len(features), BLOCK)]
-    return np.concatenate(blocks) if blocks else np.zeros((0, model.output_shape[1]), np.float32)
+    """Give probabilities float32 (n, labels) for float16 features (n, d), block by block.
+
+    Of features that hold several views (n, views * d), the means over the views.
+    """
+    views = features.shape[-1] // model.input_shape[-1]
+    found = np.zeros((len(features), model.output_shape[1]), np.float32)
+    for start in range(0, len(features), BLOCK):
+        seen = np.split(features[start : start + BLOCK], views, axis=-1)
+        probabilities = [keras.ops.convert_to_numpy(model(view, training=False)) for view in seen]
+        found[start : start + BLOCK] = np.mean(probabilities, axis=0)
+    return found
 
 
-def _run(model, optimizer, rows, epochs, *, batch, callbacks):
-    model.compile(optimizer, loss="binary_crossentropy", jit_compile=False)
-    options = {"batch_size": batch, "epochs": epochs, "callbacks": callbacks}
-    model.fit(rows.features, rows.targets, shuffle=True, verbose=0, **options)
+def _own_columns(experiment, targets):
+    """Find the labels that the recipe's head learns."""
+    least, most = experiment.least_share, experiment.most_share
+    columns = sampling.own_columns(targets, least, most)
+    if len(columns):
+        return columns
+    raise InputError(f"No label is on {least:g} to {most:g} of the training rows: change least_share or most_share.")
 
 
-def _optimizer(training, steps):
+class _Learner:
+    """A head in training: what a checkpoint has to hold, and an epoch more of it."""
+
+    def __init__(self, experiment, train, dev, groups, facts, arrays):
+        self.training, self.seed, self.train, self.dev = experiment.training, experiment.seed, train, dev
+        self.precision = facts["precision"] or _precision(experiment, train)
+        self.history, self.best = facts["history"], arrays.get("best")
+        self.epochs = self.training.nadam_epochs + (self.training.epochs or epochs_for(len(train.ids)))
+        self.warm, self.steps_seconds = None, 0.0
+        keras.utils.set_random_seed(self.seed)
+        self.views = len(experiment.stores) if experiment.views else 1
+        self.model = heads.build(experiment.head, train.features, train.targets, self.precision, groups, self.views)
+        self.loss = losses.of(self.training, train.targets)
+        self.chances = sampling.chances(train.targets, self.training.balance) if self.training.balance else None
+        self._take_optimizer()
+        if arrays:
+            _assign(self.model.variables, arrays["model"])
+            _assign(self.optimizer.variables, arrays["optimizer"])
+
+    def is_done(self):
+        """Say whether all epochs are over, or the dev loss has stood still for too long."""
+        losses, patience = self._dev_losses(), self.training.patience
+        stands_still = bool(losses and patience) and len(losses) - 1 - int(np.argmin(losses)) >= patience
+        return stands_still or len(self.history) >= self.epochs
+
+    def run_epoch(self):
+        """Train on each row once, and judge dev."""
+        if self.training.schedule == "plateau" and len(self.history) >= self.training.nadam_epochs:
+            share = min(1, (len(self._dev_losses()) + 1) / (self.training.warmup_epochs + 1))
+            self.optimizer.learning_rate = share * plateau_rate(self.training.learning_rate, self._dev_losses())
+        found = {"epoch": len(self.history) + 1, "loss": self._run_steps(), **_judged(self.model, self.dev)}
+        self.history.append({**found, "learning_rate": float(self.optimizer.learning_rate)})
+        losses = self._dev_losses()
+        if self.training.patience and losses and losses[-1] < min(losses[:-1], default=math.inf):
+            self.best = self.model.get_weights()
+        if len(self.history) == self.training.nadam_epochs:
+            self._take_optimizer()
+
+    def arrays(self):
+        """Give all state that is not in the history, as groups of arrays."""
+        groups = {"model": self.model.variables, "optimizer": self.optimizer.variables}
+        found = {name: [keras.ops.convert_to_numpy(one) for one in group] for name, group in groups.items()}
+        return {**found, "best": self.best} if self.best else found
+
+    def _take_optimizer(self):
+        """Take the optimizer of the epochs that come, new, and compile steps for it."""
+        steps_an_epoch = math.ceil(len(self.train.ids) / self.training.batch)
+        if len(self.history) < self.training.nadam_epochs:
+            self.optimizer = keras.optimizers.Nadam(2e-3)
+        else:
+            steps_left = (self.epochs - self.training.nadam_epochs) * steps_an_epoch
+            self.optimizer = _optimizer(self.training, steps_left, self.training.warmup_epochs * steps_an_epoch)
+        jit = self.epochs * steps_an_epoch >= STEPS_WORTH_XLA
+        self.run = steps.compiled(heads.with_logits(self.model), self.optimizer, self.loss, jit=jit)
+
+    def _run_steps(self):
+        """Run an epoch's steps: the mean loss of its rows."""
+        epoch, total, step, started = len(self.history), 0.0, 0, time.monotonic()
+        for features, targets in self._batches(np.random.default_rng((self.seed, epoch))):
+            losses = self.run(features, targets)
+            if self.warm is None:
+                self.warm = started = time.monotonic()
+            if not np.isfinite(losses).all():
+                first = int(np.argmin(np.isfinite(losses)))
+                raise InputError(
+                    f"The loss is {losses[first]} at step {step + first + 1} of epoch {epoch + 1}: lower "
+                    "training.learning_rate, or take another loss."
+                )
+            total, step = total + float(losses.sum()) * features.shape[1], step + len(losses)
+        self.steps_seconds += time.monotonic() - started
+        return total / len(self.train.ids)
+
+    def _batches(self, generator):
+        """Give the batches of an epoch, drawn, seen and mixed as the recipe says."""
+        times = None if self.chances is None else sampling.times(self.chances, generator)
+        for features, targets in batches.epoch(self.train, self.training.batch, generator, times):
+            seen = sampling.one_view(features, self.views, generator) if self.views > 1 else features
+            alpha = self.training.mixup
+            yield sampling.mixed(seen, targets, alpha, generator) if alpha else (seen, targets)
+
+    def _dev_losses(self):
+        """List the dev losses since the recipe's own optimizer took over."""
+        return [row["dev_loss"] for row in self.history[self.training.nadam_epochs :]]
+
+
+def plateau_rate(rate, dev_losses):
+    """Give the learning rate after these dev losses: a fifth of it whenever three epochs in a row brought no gain."""
+    best, waited = math.inf, 0
+    for value in dev_losses:
+        best, waited = (value, 0) if value < best - PLATEAU_GAIN else (best, waited + 1)
+        if waited == PLATEAU_EPOCHS:
+            rate, waited = rate * PLATEAU_FACTOR, 0
+    return rate
+
+
+def _optimizer(training, count, warmup):
+    """Build the recipe's optimizer for `count` steps, the first `warmup` of which raise the rate from zero."""
     rate = training.learning_rate
     if training.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
+        first, target = (0.0, rate) if warmup else (rate, None)
+        rate = keras.optimizers.schedules.CosineDecay(first, count - warmup, warmup_target=target, warmup_steps=warmup)
     if training.optimizer == "sgd":
         return keras.optimizers.SGD(rate, momentum=training.momentum, nesterov=training.nesterov)
     optimizer = keras.optimizers.AdamW(rate, weight_decay=training.weight_decay)
@@ -81,31 +213,43 @@ def _optimizer(training, steps):
     return optimizer
 
 
-def _stopping(training):
-    callbacks = []
-    if training.schedule == "plateau":
-        callbacks.append(keras.callbacks.ReduceLROnPlateau("dev_loss", mode="min", factor=0.2, patience=3))
-    if training.patience:
-        callbacks.append(
-            keras.callbacks.EarlyStopping("dev_loss", mode="min", patience=training.patience, restore_best_weights=True)
-        )
-    return callbacks
+def _precision(experiment, train):
+    """Take the recipe's precision; "auto" takes bfloat16 where its steps are clearly faster than float32's."""
+    if experiment.training.precision != "auto":
+        return experiment.training.precision
+    trials = [_trial(experiment, train, precision) for precision in ("float32", "bfloat16")]
+    rounds = [[trial() for trial in trials] for _ in range(4)]  # by turns, since other work may come and go
+    exact, fast = np.min(rounds[1:], axis=0)  # the first round compiles
+    chosen = "bfloat16" if exact / fast >= LEAST_SPEEDUP else "float32"
+    say(f"  {chosen}: bfloat16 steps have {exact / fast:.2f} of float32's rate (at least {LEAST_SPEEDUP} wanted)")
+    return chosen
 
 
-class _Watch(keras.callbacks.Callback):
-    """Judge dev after every epoch, for the callbacks that come after it, the history and the progress bar."""
+def _trial(experiment, train, precision):
+    """Give a function that runs steps on the first rows, and tells their seconds."""
+    rows = train.take(np.arange(len(train.ids)) < BLOCK).resident()
+    model = heads.build(dataclasses.replace(experiment.head, groups=False), rows.features, rows.targets, precision)
+    loss = losses.of(experiment.training, rows.targets)
+    optimizer = _optimizer(experiment.training, STEPS_WORTH_XLA, 0)
+    run = steps.compiled(heads.with_logits(model), optimizer, loss, jit=True)
+    features, targets = next(batches.epoch(rows, experiment.training.batch, np.random.default_rng(0)))
 
-    def __init__(self, dev, advance):
-        super().__init__()
-        self.dev, self.advance, self.rows = dev, advance, []
+    def seconds():
+        started = time.perf_counter()
+        run(features, targets)
+        return time.perf_counter() - started
 
-    def on_epoch_end(self, epoch, logs):
-        probabilities = predict(self.model, self.dev.features)
-        logs["dev_loss"] = float(np.mean(keras.losses.binary_crossentropy(self.dev.targets, probabilities)))
-        for loss in (logs["loss"], logs["dev_loss"]):  # what an epoch's last step spoils shows on dev alone
-            if not np.isfinite(loss):
-                raise InputError(f"The loss is {loss} in epoch {len(self.rows) + 1}: lower training.learning_rate.")
-        logs["dev_micro_f1"] = highest_micro_f1(self.dev.targets, probabilities)
-        rate = float(self.model.optimizer.learning_rate)
-        self.rows.append({"epoch": len(self.rows) + 1, **logs, "learning_rate": rate})
-        self.advance(1, f"loss {logs['loss']:.4f}, dev micro-F1 {logs['dev_micro_f1']:.4f}")
+    return seconds
+
+
+def _judged(model, dev):
+    probabilities = predict(model, dev.features)
+    dev_loss = float(np.mean(keras.losses.binary_crossentropy(dev.targets, probabilities)))
+    if not np.isfinite(dev_loss):  # what an epoch's last step spoils shows on dev alone
+        raise InputError(f"The loss is {dev_loss} on dev after the epoch's last step: lower training.learning_rate.")
+    return {"dev_loss": dev_loss, "dev_micro_f1": highest_micro_f1(dev.targets, probabilities)}
+
+
+def _assign(variables, arrays):
+    for variable, array in zip(variables, arrays, strict=True):
+        variable.assign(array)

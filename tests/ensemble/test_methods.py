@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -6,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mlob.ensemble import methods
+from mlob.ensemble import methods, stacking, thresholds
 from mlob.ensemble.blend import arithmetic, best_constant, harmonic
+from mlob.errors import InputError
 from mlob.metrics import micro_f1
 from mlob.recipes import Ensemble
 
-RECIPE = Ensemble(particles=6, iterations=5)
+RECIPE = Ensemble(particles=6, iterations=5, second_level=())
+GROUPS = ("colour", "colour", "length", "length")
 POWERS = st.integers(-5, 0).map(lambda power: np.float32(2.0**power))  # sums of 2 or 4 are exact, and of their inverses
 
 
@@ -31,11 +34,11 @@ def made(members=3, photos=80, labels=4, seed=0):
 
 
 @given(cases(), st.randoms())
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=8)
 def test_permuting_members_changes_mean_and_harmonic_not_at_all(case, random):
     members, targets = case
     order = random.sample(range(len(members)), len(members))
-    fits = [methods.fit(Ensemble(iterations=1))(some, targets) for some in (members, members[order])]
+    fits = [methods.fit(Ensemble(iterations=1, second_level=()))(some, targets) for some in (members, members[order])]
     for method in (methods.MEAN, methods.HARMONIC):
         for rule in methods.RULES:
             here, there = (fitted[method, rule] for fitted in fits)
@@ -53,15 +56,13 @@ def test_the_constant_answer_is_the_best_constant_for_every_photo(case):
 
 
 def test_every_method_meets_every_rule_and_constant_stands_beside_them():
-    fitted = methods.fit(RECIPE)(*made())
-    names = {
-        (method, rule)
-        for method in (methods.BEST_SINGLE, methods.MEAN, methods.HARMONIC, methods.PSO)
-        for rule in (methods.HALF, methods.ONE_GLOBAL, methods.PER_LABEL)
-    }
+    fitted = methods.fit(RECIPE, GROUPS)(*made())
+    blends = ("best single", "mean", "harmonic mean", "PSO", "greedy", "hill climbing", "log-loss", "log-loss by group")
+    names = {(blend, rule) for blend in blends for rule in ("0.5", "one global", "per label", "calibrated")}
     assert set(fitted) == names | {(methods.CONSTANT, "k commonest")}
-    for decision in fitted.values():
-        assert decision.weights.shape == (3,) and decision.weights.sum() == pytest.approx(1)
+    for (method, _), decision in fitted.items():
+        assert decision.weights.shape == ((3, 4) if method == methods.BY_GROUP else (3,))
+        assert decision.weights.sum(axis=0) == pytest.approx(1)
         assert decision.thresholds.dtype == np.float32 and decision.thresholds.shape == (4,)
     for method in (methods.MEAN, methods.HARMONIC):
         assert fitted[method, methods.HALF].weights == pytest.approx(1 / 3)
@@ -91,14 +92,15 @@ def test_no_rule_is_worse_than_a_narrower_one_where_it_was_fitted(seed):
     fitted = methods.fit(RECIPE)(members, targets)
     scores = {name: micro_f1(targets, decision(members)) for name, decision in fitted.items()}
     for method in (methods.BEST_SINGLE, methods.MEAN, methods.HARMONIC, methods.PSO):
-        half, shared, own = (scores[method, rule] for rule in methods.RULES)
-        assert half <= shared <= own
-    swarm = scores[methods.PSO, methods.ONE_GLOBAL]
-    assert swarm >= max(scores[name, methods.ONE_GLOBAL] for name in (methods.BEST_SINGLE, methods.MEAN))
+        half, shared, own, calibrated = (scores[method, rule] for rule in methods.RULES)
+        assert half <= shared <= own and calibrated <= own
+    plain = max(scores[name, methods.ONE_GLOBAL] for name in (methods.BEST_SINGLE, methods.MEAN))
+    for method in (methods.PSO, methods.GREEDY, methods.CLIMBING):
+        assert scores[method, methods.ONE_GLOBAL] >= plain
 
 
 def test_only_the_swarm_has_a_history_and_more_members_than_particles_get_enough_of_them():
-    fitted = methods.fit(Ensemble(particles=2, iterations=3))(*made(members=4))
+    fitted = methods.fit(Ensemble(particles=2, iterations=3, second_level=()))(*made(members=4))
     for (method, _), decision in fitted.items():
         assert bool(decision.history) == (method == methods.PSO)
 
@@ -118,3 +120,61 @@ def test_thresholds_and_weights_survive_json():
         weights, thresholds, is_harmonic = json.loads(text)
         again = methods.Decision(np.array(weights), np.array(thresholds, np.float32), is_harmonic)
         assert np.array_equal(again(members), decision(members))
+
+
+def test_a_group_weights_the_members_that_know_it():
+    members, targets = made(members=2)
+    members[0][:, 2:], members[1][:, :2] = 0.3, 0.3  # each knows nothing of the other's group
+    weights = methods.fit(RECIPE, GROUPS)(members, targets)[methods.BY_GROUP, methods.HALF].weights
+    assert (weights[0, :2] > 0.5).all() and (weights[1, 2:] > 0.5).all()
+
+
+@pytest.mark.parametrize("groups", [(), ("all",) * 4])
+def test_without_several_groups_nothing_is_weighted_by_group(groups):
+    assert not any(method == methods.BY_GROUP for method, _ in methods.fit(RECIPE, groups)(*made()))
+
+
+@pytest.fixture
+def _small(monkeypatch):
+    for name, value in {"FOLDS": 2, "EPOCHS": 1, "UNITS": 4, "TREES": (0, 2), "RARE": 5}.items():
+        monkeypatch.setattr(stacking, name, value)
+
+
+@pytest.mark.usefixtures("_small")
+def test_second_levels_decide_by_thresholds_of_their_inner_folds():
+    members, targets = made()
+    recipe = dataclasses.replace(RECIPE, second_level=tuple(methods.SECOND_LEVELS))
+    fitted = methods.fit(recipe, GROUPS)(members, targets)
+    for name in methods.SECOND_LEVELS:
+        decision = fitted[f"stacked {name}", methods.ONE_GLOBAL]
+        assert np.array_equal(decision.probabilities(members), decision.second_level.predict(members))
+        shared = thresholds.best_global(targets, decision.second_level.held)
+        assert decision.thresholds.tolist() == [np.float32(shared)] * 4
+        assert (decision.weights > 0).all()  # every member is asked, and counts in what it costs
+
+
+def test_an_unknown_second_level_is_refused():
+    with pytest.raises(InputError, match="there is no 'forest'; expected some of linear, convolution, boosting"):
+        methods.fit(Ensemble(second_level=("forest",)))
+
+
+@pytest.mark.parametrize("broken", ["constant", "no positives", "one member"])
+def test_what_teaches_nothing_is_survived(broken):
+    members, targets = made()
+    if broken == "constant":
+        members[0] = 0.5
+    if broken == "no positives":
+        targets[:, 1] = 0
+    if broken == "one member":
+        members = members[:1]
+    for decision in methods.fit(dataclasses.replace(RECIPE, second_level=("linear",)), GROUPS)(
+        members, targets
+    ).values():
+        assert set(np.unique(decision(members))) <= {0, 1}
+
+
+def test_a_member_that_is_not_a_number_is_refused():
+    members, targets = made()
+    members[1, 3, 2] = np.nan
+    with pytest.raises(InputError, match="found nan to nan in member 1"):
+        methods.fit(RECIPE)(members, targets)

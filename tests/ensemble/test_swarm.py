@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from mlob.ensemble import swarm
+from mlob.ensemble import fitness, swarm
 from mlob.ensemble.blend import arithmetic
 from mlob.ensemble.thresholds import best_global, decide
 from mlob.errors import InputError
@@ -40,7 +40,7 @@ def test_it_is_never_worse_than_the_mean_and_the_members_on_its_photos(seed):
 
 
 def test_nor_is_it_where_the_histogram_misleads_the_swarm(monkeypatch):
-    monkeypatch.setattr(swarm, "BINS", 1)  # one threshold, at 1: every blend looks alike
+    monkeypatch.setattr(fitness, "BINS", 1)  # one threshold, at 1: every blend looks alike
     members, targets = made([0, 6, 0])
     assert swarm.search(members, targets, **SETTINGS).weights.tolist() == [0, 1, 0]
 
@@ -90,31 +90,6 @@ def test_the_best_so_far_never_falls_and_patience_ends_the_search():
     assert 5 < len(history) < 300 and len(set(history[-6:])) == 1  # five iterations without a gain
 
 
-@pytest.mark.parametrize("block", [7, swarm.BLOCK])
-def test_the_fitness_is_micro_f1_at_the_best_of_the_bins_thresholds(monkeypatch, block):
-    monkeypatch.setattr(swarm, "BLOCK", block)
-    members, targets = made([2, 1, 0.5], n=40)
-    members = np.floor(64 * members) / np.float32(64)  # blends with these weights are exact
-    weights = np.array([[0.25, 0.25, 0.5], [0.5, 0.5, 0], [0, 0, 1]])
-    thresholds = np.arange(1, swarm.BINS + 1, dtype=np.float32) / swarm.BINS
-    blends = [arithmetic(members, row) for row in weights]
-    brute = [max(micro_f1(targets, decide(blend, cut)) for cut in thresholds) for blend in blends]
-    assert swarm._fitness(members, targets)(weights).tolist() == brute
-
-
-def test_the_lowest_threshold_counts():
-    members = np.zeros((2, 3, 2), np.float32)
-    members[:, 1] = 1 / swarm.BINS
-    assert swarm._fitness(members, members[0] > 0)(np.array([[0.5, 0.5]])).tolist() == [1]
-
-
-def test_histograms_hold_every_cell():
-    cells = np.random.default_rng(0).random((2, 50_000), dtype=np.float32)
-    reaching = swarm._at_least(np.array([[0.5, 0.5], [1.0, 0.0]]), cells)
-    assert reaching.shape == (2, swarm.BINS)
-    assert reaching[1].tolist() == [(cells[0] >= cut / swarm.BINS).sum() for cut in range(1, swarm.BINS + 1)]
-
-
 def test_labels_without_positives_and_members_of_zeros_are_no_trouble():
     members = np.zeros((2, 5, 3), np.float32)
     found = swarm.search(members, np.zeros((5, 3), np.uint8), **SETTINGS)
@@ -138,6 +113,16 @@ def test_a_swarm_too_small_for_its_start_is_refused():
         swarm.search(*made([1, 1]), **{**SETTINGS, "particles": 2})
 
 
+def test_the_coefficients_move_the_swarm():
+    members, targets = made([2, 1, 0.5])
+    first = swarm.search(members, targets, **SETTINGS)
+    same = swarm.search(members, targets, **SETTINGS, inertia=0.7298, cognitive=1.49618, social=1.49618)
+    assert first.history == same.history
+    for name in ("inertia", "cognitive", "social"):
+        other = swarm.search(members, targets, **SETTINGS, **{name: 0.1})
+        assert (other.history, other.weights.tolist()) != (first.history, first.weights.tolist())
+
+
 QUIET = """
 import logging, os, sys
 import numpy as np
@@ -145,7 +130,7 @@ kept = logging.FileHandler(sys.argv[1])
 kept.setLevel(logging.ERROR)
 logging.getLogger().addHandler(kept)
 environment = dict(os.environ)
-from mlob.ensemble import swarm
+from mlob.ensemble import fitness, swarm
 members = np.random.default_rng(0).random((2, 20, 3), dtype=np.float32)
 swarm.search(members, (members[0] > 0.5).astype(np.uint8), particles=5, iterations=3, patience=5, seed=0)
 assert "pyswarms" in sys.modules

@@ -1,8 +1,15 @@
 import numpy as np
 import pytest
 
-from mlob.evaluation.bootstrap import macro_f1_interval, micro_f1_difference, micro_f1_interval, resamples
-from mlob.metrics import macro_f1, micro_f1
+from mlob.evaluation.bootstrap import (
+    image_f1_interval,
+    macro_f1_interval,
+    micro_f1_difference,
+    micro_f1_draws,
+    micro_f1_interval,
+    resamples,
+)
+from mlob.metrics import image_f1, macro_f1, micro_f1
 
 
 def made(n=200, labels=6, wrong=0.1, seed=0):
@@ -34,11 +41,19 @@ def test_each_photo_is_drawn_alike():
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95])
-def test_the_micro_interval_is_that_of_resampling_photos_directly(level):
+@pytest.mark.parametrize("figure, interval", [(micro_f1, micro_f1_interval), (image_f1, image_f1_interval)])
+def test_the_interval_is_that_of_resampling_photos_directly(figure, interval, level):
     targets, predicted = made(n=40)
-    direct = resampled(micro_f1, targets, predicted, draws=150, seed=5)
+    direct = resampled(figure, targets, predicted, draws=150, seed=5)
     expected = np.quantile(direct, [(1 - level) / 2, (1 + level) / 2])
-    assert micro_f1_interval(targets, predicted, draws=150, seed=5, level=level) == pytest.approx(expected)
+    assert interval(targets, predicted, draws=150, seed=5, level=level) == pytest.approx(expected)
+
+
+def test_several_decisions_are_drawn_together_as_each_alone():
+    targets, decided = made()[0], [made(wrong=wrong)[1] for wrong in (0.1, 0.2, 0.3)]
+    together = micro_f1_draws(targets, *decided, draws=100, seed=3)
+    assert together.shape == (3, 100)
+    assert np.array_equal(together, [micro_f1_draws(targets, one, draws=100, seed=3)[0] for one in decided])
 
 
 def test_the_macro_interval_is_that_of_resampling_photos_directly_around_the_figure():
@@ -59,7 +74,10 @@ def test_the_difference_is_that_of_both_on_the_same_draws():
     assert found == pytest.approx(np.quantile(direct, [0.025, 0.975]))
 
 
-@pytest.mark.parametrize("figure, interval", [(micro_f1, micro_f1_interval), (macro_f1, macro_f1_interval)])
+@pytest.mark.parametrize(
+    "figure, interval",
+    [(micro_f1, micro_f1_interval), (macro_f1, macro_f1_interval), (image_f1, image_f1_interval)],
+)
 def test_an_interval_holds_its_figure_and_narrows_with_more_photos(figure, interval):
     widths = []
     for n in (50, 200, 800):
@@ -76,7 +94,7 @@ def test_the_macro_interval_holds_its_figure_where_most_labels_are_on_one_photo(
     assert low < macro_f1(targets, targets) < high
 
 
-@pytest.mark.parametrize("interval", [micro_f1_interval, macro_f1_interval])
+@pytest.mark.parametrize("interval", [micro_f1_interval, macro_f1_interval, image_f1_interval])
 def test_equal_seeds_give_equal_intervals(interval):
     assert interval(*made(), seed=1) == interval(*made(), seed=1) != interval(*made(), seed=2)
 

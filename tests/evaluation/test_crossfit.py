@@ -45,6 +45,17 @@ def test_a_photo_without_any_label_gets_a_fold_too():
     assert set(folds(np.zeros((6, 3), np.uint8), 3, seed=0)) == {0, 1, 2}
 
 
+def test_equal_photos_share_a_fold_and_different_ones_are_spread_as_without_keys():
+    targets = made(n=200)
+    keys = [f"{number // 2}" if number < 100 else number for number in range(200)]
+    fold = folds(targets, 5, seed=0, keys=keys)
+    assert np.array_equal(fold[:100:2], fold[1:100:2]) and len(set(fold[100:])) == 5
+    assert np.abs(np.bincount(fold) - 40).max() <= 8
+    assert np.array_equal(folds(targets, 5, seed=0, keys=range(200)), folds(targets, 5, seed=0))
+    with pytest.raises(InputError, match="5 folds for 1 photos"):
+        folds(targets, 5, seed=0, keys=["one"] * 200)
+
+
 def test_the_folds_own_photos_never_reach_its_fit():
     targets = made()
     fold = folds(targets, 5, seed=0)

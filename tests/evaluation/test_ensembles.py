@@ -1,19 +1,18 @@
 import dataclasses
-import itertools
 import json
 
 import h5py
 import numpy as np
 import pytest
 
-from mlob.ensemble import methods
+from mlob.ensemble import methods, stacking
 from mlob.errors import InputError
-from mlob.evaluation import ensembles
+from mlob.evaluation import ensembles, judge
 from mlob.metrics import micro_f1
 from mlob.predictions import table as tables
 from mlob.recipes import Ensemble
 
-RECIPE = Ensemble(folds=3, draws=50, particles=6, iterations=4)
+RECIPE = Ensemble(folds=3, draws=50, particles=6, iterations=4, second_level=())
 
 
 def write_member(folder, dataset, noise, seed):
@@ -51,9 +50,13 @@ def stack(made, members, split):
 def test_the_content_is_on_disk_with_the_keys_that_scripts_read(ensemble):
     folder, content = ensemble
     assert json.loads((folder / "ensemble.json").read_text()) == content
-    assert {"members", "chosen", "methods", "folds"} <= content.keys()
+    keys = {"members", "chosen", "methods", "folds", "swarm", "optimism", "paired", "groups", "labels", "shift"}
+    assert keys <= content.keys()
     assert content["members"] == ["good", "fair", "poor"] and content["folds"] == 3
-    assert {row["method"] for row in content["methods"]} == {"constant", "best single", "mean", "harmonic mean", "PSO"}
+    blends = {"best single", "mean", "harmonic mean", "PSO", "greedy", "hill climbing", "log-loss", "log-loss by group"}
+    assert {row["method"] for row in content["methods"]} == {"constant", *blends}
+    assert [group["group"] for group in content["groups"]] == ["colour", "length"]
+    assert [label["id"] for label in content["labels"]] == [1, 2, 5, 8]
     for row in content["methods"]:
         assert {"micro_f1", "macro_f1", "thresholds", "parameters", "seconds", "versions", "commit"} <= row.keys()
         assert set(row["weights"]) == (set() if row["method"] == "constant" else set(content["members"]))
@@ -64,21 +67,25 @@ def test_the_chosen_method_has_the_highest_cross_fitted_figure_of_all_but_consta
     scores = {f"{row['method']}, {row['thresholds']}": row["micro_f1"]["cross_fitted"] for row in content["methods"]}
     constant = scores.pop("constant, k commonest")
     assert scores[content["chosen"]["method"]] == max(scores.values()) > constant
-    assert "12 methods" in content["chosen"]["why"]
+    assert "32 methods" in content["chosen"]["why"]
+    figure = content["chosen"]["micro_f1"]
+    assert f"it is {figure['value']:.3f}" in content["chosen"]["why"]
+    assert figure["low"] <= figure["value"] <= figure["high"] and figure["value"] <= max(scores.values())
 
 
-def test_constant_does_not_stand_for_election_even_where_it_wins():
-    def figures(value):
-        return None, None, {"micro_f1": {"cross_fitted": value}}
-
-    judged = {(methods.CONSTANT, "k commonest"): figures(0.9), ("a", "r"): figures(0.2), ("b", "r"): figures(0.3)}
-    assert ensembles.choose(judged) == ("b", "r")
+def test_optimism_is_what_in_sample_figures_and_the_choice_gain(ensemble):
+    _, content = ensemble
+    for row in content["methods"]:
+        gap = row["micro_f1"]["in_sample"] - row["micro_f1"]["cross_fitted"]
+        assert content["optimism"]["fits"][f"{row['method']}, {row['thresholds']}"] == gap
+    highest = max(row["micro_f1"]["cross_fitted"] for row in content["methods"])
+    assert content["optimism"]["choice"] == highest - content["chosen"]["micro_f1"]["value"]
 
 
 def test_test_is_decided_by_the_fit_on_all_and_validation_by_fits_that_did_not_see_it(ensemble, made, members):
     folder, content = ensemble
     found = tables.read(folder / "predictions.h5")
-    decision = ensembles.load_decision(content)
+    decision = ensembles.load_decision(folder)
     test, validation = (stack(made, members, split) for split in ("test", "validation"))
     assert np.array_equal(found["test"].decided, decision(test))
     assert np.array_equal(found["test"].probabilities, decision.probabilities(test))
@@ -88,15 +95,36 @@ def test_test_is_decided_by_the_fit_on_all_and_validation_by_fits_that_did_not_s
     assert micro_f1(targets, decision(validation)) == chosen["in_sample"]
 
 
-@pytest.mark.parametrize("name", list(itertools.product([methods.HARMONIC, methods.PSO], methods.RULES)))
-def test_a_decision_read_back_decides_alike(name, made, members, tmp_path, monkeypatch):
-    monkeypatch.setattr(ensembles, "choose", lambda judged: name)
-    ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)
-    decision = ensembles.load_decision(json.loads((tmp_path / "ensemble" / "ensemble.json").read_text()))
-    written = tables.read(tmp_path / "ensemble" / "predictions.h5")["test"]
+STACKED = [f"stacked {name}" for name in methods.SECOND_LEVELS]
+
+
+@pytest.mark.parametrize("method", [methods.HARMONIC, methods.PSO, methods.BY_GROUP, *STACKED])
+def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, monkeypatch):
+    monkeypatch.setattr(judge, "choose", lambda targets, held: (method, methods.CALIBRATED))
+    for name, value in {"FOLDS": 2, "EPOCHS": 1, "UNITS": 4, "TREES": (0, 2), "RARE": 5}.items():
+        monkeypatch.setattr(stacking, name, value)
+    second_level = tuple(name for name in methods.SECOND_LEVELS if name in method)
+    recipe = dataclasses.replace(RECIPE, folds=2, second_level=second_level)
+    folder = tmp_path / "ensemble"
+    ensembles.make("made", made, members, folder, recipe)
+    decision, written = ensembles.load_decision(folder), tables.read(folder / "predictions.h5")["test"]
     probabilities = stack(made, members, "test")
     assert np.array_equal(decision.probabilities(probabilities), written.probabilities)
     assert np.array_equal(decision(probabilities), written.decided)
+    assert (folder / "second_level.joblib").exists() == bool(second_level)
+
+
+def test_a_second_level_goes_where_it_is_not_chosen_and_is_missed_where_it_is(made, members, tmp_path, monkeypatch):
+    folder, chosen = tmp_path / "ensemble", ["stacked linear", methods.MEAN]
+    monkeypatch.setattr(judge, "choose", lambda targets, held: (chosen[0], methods.ONE_GLOBAL))
+    recipe = dataclasses.replace(RECIPE, second_level=("linear",))
+    ensembles.make("made", made, members, folder, recipe)
+    (folder / "second_level.joblib").write_bytes(b"no pickle")
+    with pytest.raises(InputError, match=r"second_level\.joblib is missing or damaged .* run `make ensemble`"):
+        ensembles.load_decision(folder)
+    chosen.pop(0)
+    ensembles.make("made", made, members, folder, recipe)
+    assert not (folder / "second_level.joblib").exists()
 
 
 def test_costs_are_those_of_the_members_in_use_and_a_store_counts_once(ensemble):
@@ -120,7 +148,7 @@ def test_an_ensemble_is_done_until_a_member_the_photos_or_the_recipe_change(ense
 
 def test_a_rerun_writes_the_same_bytes(ensemble, made, members):
     folder, _ = ensemble
-    names = ("predictions.h5", "ensemble.json")
+    names = [path.name for path in folder.iterdir()]
     before = [(folder / name).read_bytes() for name in names]
     ensembles.make("made", made, members, folder, RECIPE)
     assert [(folder / name).read_bytes() for name in names] == before
@@ -162,8 +190,12 @@ def test_a_validation_split_without_labels_is_refused(made, members, tmp_path):
 
 
 def test_the_outcome_is_told_beside_the_best_single_member(ensemble):
-    chosen, beside, _ = ensembles.text(ensemble[1]).splitlines()
+    content = ensemble[1]
+    chosen, beside, *paired, anew, _ = ensembles.text(content).splitlines()
     assert chosen.startswith("chosen: ") and beside.startswith("beside: best single, one global: micro-F1 0.")
+    assert f"optimistic by {content['optimism']['fits'][content['chosen']['method']]:.3f}" in chosen
+    assert len(paired) == 2 and all(" against " in line and ", 95% " in line for line in paired)
+    assert anew.startswith("chosen anew on the other folds each time: micro-F1 0.")
 
 
 def with_test_targets(dataset, targets):
@@ -182,7 +214,7 @@ def test_the_labelled_test_photos_judge_what_was_chosen_without_them(ensemble, m
     assert figure["value"] == micro_f1(targets[labelled], decided[labelled])
     assert figure["low"] <= figure["value"] <= figure["high"]
     assert content["methods"] == ensemble[1]["methods"] and content["decision"] == ensemble[1]["decision"]
-    assert ensembles.text(content).splitlines()[2] == (
+    assert ensembles.text(content).splitlines()[-1] == (
         f"test: micro-F1 {figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f}) on {labelled.sum()} "
         "labelled test photos, which chose nothing"
     )
@@ -196,7 +228,7 @@ def test_without_labelled_test_photos_there_is_no_figure_on_them(dataset, made, 
     else:
         found = with_test_targets(made, None if dataset == "no targets" else 0 * made["test"].targets)
     content = ensembles.make("made", found, members, tmp_path / "other", RECIPE)
-    assert "test" not in content and len(ensembles.text(content).splitlines()) == 2
+    assert "test" not in content and "labelled test photos" not in ensembles.text(content)
 
 
 def test_one_member_alone_is_an_ensemble(made, members, tmp_path):
@@ -210,3 +242,22 @@ def test_fewer_photos_than_folds_are_refused(made, members, tmp_path):
     recipe = dataclasses.replace(RECIPE, folds=91)
     with pytest.raises(InputError, match="91 folds for 90 photos"):
         ensembles.make("made", made, members, tmp_path / "ensemble", recipe)
+
+
+def test_equal_photos_are_decided_on_by_one_fold_where_a_store_tells_of_them(
+    made, members, tmp_path, write_store, monkeypatch
+):
+    seen = []
+    monkeypatch.setattr(ensembles, "folds", lambda *_, keys, **__: seen.append(keys) or np.arange(90) % 3)
+    root = write_store(tmp_path / "store", made, failed=("validation 7",))
+    content = ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE, root)
+    assert seen == [[number if number != 7 else "validation 7" for number in range(90)]]
+    assert content["shift"]["features"][0]["splits"] == ["train", "validation"]
+    assert ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)["shift"]["features"] == []
+
+
+def test_members_of_other_labels_are_refused(made, members, tmp_path):
+    path = members["fair"] / "predictions.h5"
+    tables.write(path, tables.read(path), labels=[1, 2, 5, 9])
+    with pytest.raises(InputError, match=r"predictions of fair are of other labels .*make train MODEL=fair"):
+        ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)

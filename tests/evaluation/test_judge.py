@@ -6,11 +6,17 @@ import pytest
 from mlob.ensemble import methods
 from mlob.errors import InputError
 from mlob.evaluation import judge
+from mlob.evaluation.crossfit import folds
 from mlob.labels import Labels
-from mlob.metrics import macro_f1, micro_f1
+from mlob.metrics import accuracy, image_f1, macro_f1, micro_f1, precision, recall
 from mlob.recipes import Ensemble
 
-RECIPE = Ensemble(folds=4, draws=200, particles=5, iterations=4)
+RECIPE = Ensemble(folds=4, draws=200, particles=5, iterations=4, second_level=())
+LABELS = Labels((3, 7), ("red", "long"), ("colour", "length"))
+
+
+def judged(fit, members, targets):
+    return judge.judge(fit, members, targets, folds(targets, RECIPE.folds, seed=0), RECIPE)
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +29,16 @@ def case():
 
 def test_figures_are_of_the_held_out_decisions_and_of_the_fit_on_all(case):
     members, targets = case
-    for decision, held, figures in judge.judge(methods.fit(RECIPE), members, targets, RECIPE).values():
+    for decision, held, figures in judged(methods.fit(RECIPE), members, targets).values():
         assert held.dtype == np.uint8 and held.shape == targets.shape
-        for name, metric in {"micro_f1": micro_f1, "macro_f1": macro_f1}.items():
+        for name, metric in {"micro_f1": micro_f1, "macro_f1": macro_f1, "image_f1": image_f1}.items():
             found = figures[name]
             assert found["cross_fitted"] == metric(targets, held)
             assert found["in_sample"] == metric(targets, decision(members))
             assert found["low"] <= found["cross_fitted"] <= found["high"]
             assert list(found) == ["cross_fitted", "low", "high", "in_sample"]
+        pooled = {"accuracy": accuracy, "precision": precision, "recall": recall}
+        assert {name: figures[name] for name in pooled} == {name: of(targets, held) for name, of in pooled.items()}
 
 
 def test_no_photo_is_decided_on_by_a_fit_that_saw_it(case):
@@ -42,7 +50,7 @@ def test_no_photo_is_decided_on_by_a_fit_that_saw_it(case):
         known = {member.tobytes() for member in some[0]}
         return {"spy": lambda others: np.array([[one.tobytes() in known] * 3 for one in others[0]], np.uint8)}
 
-    decision, held, _ = judge.judge(fit, members, targets, RECIPE)["spy"]
+    decision, held, _ = judged(fit, members, targets)["spy"]
     assert decision(members).all() and not held.any()
     assert len(seen) == 1 + RECIPE.folds and len(seen[0]) == 80
 
@@ -55,14 +63,14 @@ def test_a_method_that_knows_the_targets_by_heart_has_nothing_to_gain(case):
         known = {member.tobytes(): row for member, row in zip(some[0], rows, strict=True)}
         return {"heart": lambda others: np.array([known.get(one.tobytes(), [0, 0, 0]) for one in others[0]], np.uint8)}
 
-    _, _, figures = judge.judge(fit, members, targets, RECIPE)["heart"]
+    _, _, figures = judged(fit, members, targets)["heart"]
     assert (figures["micro_f1"]["in_sample"], figures["micro_f1"]["cross_fitted"]) == (1, 0)
 
 
 def test_a_model_is_judged_as_its_own_ensemble_at_one_threshold(case):
     members, targets = case
     decision, held, figures = judge.judge_model(members[0], targets, RECIPE)
-    alone = judge.judge(methods.fit(RECIPE), members[:1], targets, RECIPE)[methods.MEAN, methods.ONE_GLOBAL]
+    alone = judged(methods.fit(RECIPE), members[:1], targets)[methods.MEAN, methods.ONE_GLOBAL]
     assert np.array_equal(held, alone[1]) and figures == alone[2]
     assert decision.weights.tolist() == [1] and len(set(decision.thresholds.tolist())) == 1
 
@@ -79,16 +87,87 @@ def test_fewer_photos_than_folds_are_refused(case):
         judge.judge_model(members[0][:3], targets[:3], RECIPE)
 
 
-def test_each_label_has_its_counts_and_its_own_f1():
-    labels = Labels((3, 7), ("red", "long"), ("colour", "length"))
+def test_each_label_has_its_counts_and_its_own_figures():
     targets = np.array([[1, 0], [1, 0], [0, 0], [1, 0]], np.uint8)
     predicted = np.array([[1, 0], [0, 1], [1, 0], [0, 0]], np.uint8)
-    red, long = judge.by_label(labels, np.ones((9, 2), np.uint8), targets, predicted)
+    thresholds = np.array([0.25, 0.5], np.float32)
+    red, long = judge.by_label(LABELS, np.ones((9, 2), np.uint8), targets, predicted, thresholds)
     assert red == {
-        "id": 3, "name": "red", "group": "colour", "train": 9, "validation": 3,
-        "f1": pytest.approx(2 / 5), "precision": 1 / 2, "recall": pytest.approx(1 / 3),
+        "id": 3, "name": "red", "group": "colour", "train": 9, "validation": 3, "accuracy": 1 / 4,
+        "f1": pytest.approx(2 / 5), "precision": 1 / 2, "recall": pytest.approx(1 / 3), "threshold": 0.25,
     }  # fmt: skip
     assert (long["validation"], long["f1"], long["precision"], long["recall"]) == (0, 0, 0, 0)
+
+
+def test_each_group_has_the_figures_of_its_own_labels_and_its_gain():
+    targets = np.array([[1, 0], [1, 0], [0, 1], [1, 1]] * 10, np.uint8)
+    predicted, other = targets.copy(), targets.copy()
+    other[::2, 0] = 0
+    predicted[::3, 1] = 1
+    colour, length = judge.by_group(LABELS, targets, predicted, other, RECIPE)
+    assert (colour["group"], colour["labels"], colour["validation"]) == ("colour", 1, 30)
+    assert colour["micro_f1"]["value"] == 1 and colour["gain"]["value"] == 1 - micro_f1(targets[:, :1], other[:, :1])
+    assert 0 < colour["gain"]["low"] <= colour["gain"]["value"] <= colour["gain"]["high"]
+    assert length["micro_f1"]["value"] == micro_f1(targets[:, 1:], predicted[:, 1:]) and length["gain"]["high"] < 0
+
+
+def held_by_chance(count, n=60, seed=0):
+    """Targets, and decisions of methods that all guess: which is best is luck."""
+    generator = np.random.default_rng(seed)
+    targets = (generator.random((n, 4)) < 0.4).astype(np.uint8)
+    return targets, {(f"{one}", "r"): (generator.random((n, 4)) < 0.4).astype(np.uint8) for one in range(count)}
+
+
+def test_the_choice_is_the_highest_and_constant_does_not_stand_for_election():
+    targets, held = held_by_chance(5)
+    held[methods.CONSTANT, "k commonest"] = targets
+    scores = {name: micro_f1(targets, decided) for name, decided in held.items() if name[0] != methods.CONSTANT}
+    assert scores[judge.choose(targets, held)] == max(scores.values())
+
+
+def test_a_fold_has_no_say_in_the_choice_for_it():
+    targets, held = held_by_chance(6)
+    fold = folds(targets, 3, seed=0)
+    first = judge.chosen_elsewhere(targets, held, fold)
+    changed = targets.copy()
+    changed[fold == 1] = held["3", "r"][fold == 1]  # on this fold one method is now perfect
+    assert np.array_equal(judge.chosen_elsewhere(changed, held, fold)[fold == 1], first[fold == 1])
+
+
+def test_choosing_elsewhere_undoes_the_luck_of_the_highest():
+    """Among methods that guess, the highest figure lies above the mean; that of choosing elsewhere does not."""
+    gaps = []
+    for seed in range(20):
+        targets, held = held_by_chance(30, seed=seed)
+        scores = [micro_f1(targets, decided) for decided in held.values()]
+        elsewhere = micro_f1(targets, judge.chosen_elsewhere(targets, held, folds(targets, 4, seed=0)))
+        gaps.append((max(scores) - np.mean(scores), elsewhere - np.mean(scores)))
+    highest, honest = np.mean(gaps, axis=0)
+    assert highest > 0.05 and abs(honest) < highest / 3
+
+
+def test_where_one_method_is_far_ahead_choosing_elsewhere_takes_it_always():
+    targets, held = held_by_chance(4)
+    held["good", "r"] = targets
+    assert np.array_equal(judge.chosen_elsewhere(targets, held, folds(targets, 4, seed=0)), targets)
+
+
+def test_pairs_are_those_with_the_references_at_the_same_rule_and_those_of_the_choice(case):
+    members, targets = case
+    held = {name: found.held for name, found in judged(methods.fit(RECIPE), members, targets).items()}
+    chosen = (methods.PSO, methods.CALIBRATED)
+    pairs = judge.paired(targets, held, chosen, RECIPE)
+    names = {(pair["method"], pair["against"]) for pair in pairs}
+    assert len(names) == len(pairs)
+    assert ("greedy, one global", "mean, one global") in names and ("mean, 0.5", "best single, 0.5") in names
+    assert {against for method, against in names if method == "PSO, calibrated"} == {
+        judge.full_name(name) for name in held if name != chosen
+    }
+    assert all(method.split(", ")[1] == against.split(", ")[1] for method, against in names if "PSO, c" not in method)
+    for pair in pairs:
+        one, other = (tuple(pair[key].split(", ")) for key in ("method", "against"))
+        assert pair["gain"] == micro_f1(targets, held[one]) - micro_f1(targets, held[other])
+        assert pair["low"] <= pair["gain"] <= pair["high"]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -96,7 +175,7 @@ def test_noise_that_thresholds_were_fitted_on_flatters_itself_and_not_where_it_i
     generator = np.random.default_rng(seed)
     targets = (generator.random((60, 8)) < 0.2).astype(np.uint8)
     noise = generator.random((2, 60, 8), np.float32)
-    judged = judge.judge(methods.fit(RECIPE), noise, targets, RECIPE)
+    found = judged(methods.fit(RECIPE), noise, targets)
     for method in (methods.BEST_SINGLE, methods.MEAN, methods.HARMONIC, methods.PSO):
-        figures = judged[method, methods.PER_LABEL][2]["micro_f1"]
+        figures = found[method, methods.PER_LABEL].figures["micro_f1"]
         assert figures["cross_fitted"] < figures["in_sample"]

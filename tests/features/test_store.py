@@ -168,7 +168,7 @@ def test_shards_of_other_photos_are_refused(tmp_path, monkeypatch):
 def test_another_fingerprint_is_refused_by_the_field_and_the_mend(tmp_path, monkeypatch):
     write_split(tmp_path / "data" / "train", IDS, monkeypatch)
     with pytest.raises(InputError) as error:
-        store.check(store.shard_path(tmp_path / "data" / "train", 0), FINGERPRINT | {"size": 299}, FINGERPRINT)
+        store.check(tmp_path / "data", FINGERPRINT | {"size": 299}, FINGERPRINT)
     for part in ("size 224", "299", f"Remove {tmp_path / 'data'} ", "make features", "its own name"):
         assert part in str(error.value)
 

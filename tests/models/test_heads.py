@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from mlob.errors import InputError
 from mlob.models import heads
 from mlob.recipes import LINEAR, MLP, Head
 
@@ -28,7 +29,7 @@ def test_without_its_last_weights_a_head_predicts_the_labels_shares(head, rows):
 
 
 def test_a_label_on_all_rows_or_on_none_starts_at_finite_odds():
-    odds = heads.log_odds(np.array([[1, 0], [1, 0]], np.uint8))
+    odds = heads.prior(np.array([[1, 0], [1, 0]], np.uint8))
     assert np.isfinite(odds).all() and odds[0] == pytest.approx(-odds[1]) and odds[0] > 5
 
 
@@ -95,3 +96,138 @@ def test_a_head_that_was_saved_and_loaded_predicts_the_same(head, rows, tmp_path
     model.save(tmp_path / "head.keras")
     loaded = keras.saving.load_model(tmp_path / "head.keras")
     assert np.array_equal(loaded.predict_on_batch(rows[0]), model.predict_on_batch(rows[0]))
+
+
+# Groups
+
+
+GROUPS = ("size", "colour", "colour", "size", "colour", "extra", "kind", "kind", "size")
+
+
+@pytest.fixture
+def grouped():
+    """Features and targets: one size always, one colour or none, kinds at will."""
+    generator = np.random.default_rng(0)
+    targets = np.zeros((300, len(GROUPS)), np.uint8)
+    for row in targets:
+        row[generator.choice([0, 3, 8])] = 1
+        row[generator.choice([1, 2, 4, 5])] = 1
+        row[[6, 7]] = generator.random(2) < 0.7
+    return generator.lognormal(0, 2, (300, 8)).astype(np.float16), targets
+
+
+def test_a_group_shares_a_softmax_where_no_row_bears_two_of_its_labels(grouped):
+    assert heads.exclusive_groups(GROUPS, grouped[1]) == [((0, 3, 8), False), ((1, 2, 4), True)]
+    grouped[1][7, [0, 3]] = 1
+    assert heads.exclusive_groups(GROUPS, grouped[1]) == [((1, 2, 4), True)]
+
+
+def softmax(outputs):
+    return np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
+
+
+def test_probabilities_are_a_softmax_in_each_exclusive_group_and_sigmoids_elsewhere(grouped):
+    model = heads.build(Head(units=(), groups=True, dropout=0.0), *grouped, groups=GROUPS)
+    found = model.predict_on_batch(grouped[0])
+    z = keras.Model(model.input, model.get_layer("labels").output).predict_on_batch(grouped[0]).astype(np.float64)
+    assert found[:, [0, 3, 8]] == pytest.approx(softmax(z[:, [0, 3, 8]]), abs=1e-5)
+    with_none = softmax(np.pad(z[:, [1, 2, 4]], ((0, 0), (0, 1))))
+    assert found[:, [1, 2, 4]] == pytest.approx(with_none[:, :3], abs=1e-5)
+    assert found[:, [5, 6, 7]] == pytest.approx(1 / (1 + np.exp(-z[:, [5, 6, 7]])), abs=1e-5)
+    assert found[:, [0, 3, 8]].sum(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_of_one_label_a_softmax_with_none_is_the_sigmoid():
+    x = np.float32([[-30], [-1], [0], [5]])
+    odds = heads._log_odds(keras.ops.array(x), [heads.Exclusive((0,), True)])
+    assert keras.ops.convert_to_numpy(odds) == pytest.approx(x, abs=1e-3)
+
+
+def test_odds_stay_finite_however_sure_a_softmax_is(grouped):
+    model = heads.build(Head(units=(), groups=True), *grouped, groups=GROUPS)
+    model.get_layer("labels").kernel.assign(1e4 * model.get_layer("labels").kernel)
+    assert np.isfinite(heads.with_logits(model).predict_on_batch(grouped[0])).all()
+
+
+def test_without_its_last_weights_a_head_of_groups_predicts_the_labels_shares_too(grouped):
+    model = heads.build(Head(groups=True), *grouped, groups=GROUPS)
+    model.get_layer("labels").kernel.assign(0 * model.get_layer("labels").kernel)
+    expected = grouped[1].mean(axis=0)
+    assert model.predict_on_batch(grouped[0][:3]) == pytest.approx(np.tile(expected, (3, 1)), rel=1e-3)
+
+
+@pytest.mark.parametrize("head", [Head(), LINEAR, MLP, Head(groups=True)])
+def test_the_sigmoid_of_the_logits_are_the_probabilities_before_and_after_training(head, grouped):
+    model = heads.build(head, *grouped, groups=GROUPS)
+    logits = heads.with_logits(model)
+    for _ in range(2):
+        found = 1 / (1 + np.exp(-logits.predict_on_batch(grouped[0])))
+        assert found == pytest.approx(model.predict_on_batch(grouped[0]), abs=1e-6)
+        logits.get_layer("labels").bias.assign_add(np.ones(len(GROUPS)))
+
+
+# Specialists, views, maps
+
+
+def test_a_specialist_predicts_its_own_columns_and_nothing_elsewhere(rows):
+    model = heads.build(Head(), *rows)
+    wide = heads.spread(model, [6, 1, 2, 0, 4], 8)
+    found = wide.predict_on_batch(rows[0])
+    assert found[:, [6, 1, 2, 0, 4]] == pytest.approx(model.predict_on_batch(rows[0]))
+    assert found.shape == (200, 8) and not found[:, [3, 5, 7]].any()
+
+
+def test_a_head_of_views_takes_one_and_standardises_by_all(rows):
+    views = np.stack([rows[0], 2 * rows[0]], axis=1)
+    model = heads.build(Head(), views.reshape(200, 16), rows[1], views=2)
+    assert model.input_shape == (None, 8)
+    mean, variance = heads.moments(views.reshape(400, 8), heads.signed_sqrt)
+    layer = model.get_layer("standardise")
+    assert np.ravel(layer.mean) == pytest.approx(mean) and np.ravel(layer.variance) == pytest.approx(variance)
+
+
+def test_stores_of_different_lengths_are_no_views(rows):
+    with pytest.raises(InputError, match=r"expected 2 equal parts, found 15 features"):
+        heads.build(Head(), np.zeros((4, 15), np.float16), rows[1][:4], views=2)
+
+
+@pytest.fixture
+def maps(rows):
+    generator = np.random.default_rng(1)
+    return generator.lognormal(0, 1, (200, 3, 2, 8)).astype(np.float16), rows[1]
+
+
+def test_attention_starts_as_the_average_over_the_places(maps):
+    model = heads.build(dataclasses.replace(LINEAR, queries=3), *maps)
+    pooled = keras.Model(model.input, model.get_layer("labels").input).predict_on_batch(maps[0])
+    places = heads.signed_sqrt(maps[0]).reshape(200, 6, 8)
+    mean, variance = heads.moments(maps[0], heads.signed_sqrt)
+    expected = ((places - mean) / np.sqrt(variance)).mean(axis=1)
+    assert pooled == pytest.approx(np.tile(expected, (1, 3)), abs=1e-4)
+
+
+def test_a_query_that_matches_a_place_alone_pools_just_that_place(maps):
+    features = np.zeros_like(maps[0])
+    features[..., 1] = maps[0][..., 1]
+    features[np.arange(200), np.arange(200) % 3, np.arange(200) % 2, 0] = 100
+    model = heads.build(dataclasses.replace(LINEAR, queries=1, signed_sqrt=False), features, maps[1])
+    model.get_layer("queries").kernel.assign(1e3 * np.eye(8, 1))
+    pooled = keras.Model(model.input, model.get_layer("labels").input).predict_on_batch(features)
+    mean, variance = heads.moments(features, heads.as_float32)
+    there = features[np.arange(200), np.arange(200) % 3, np.arange(200) % 2]
+    assert pooled == pytest.approx((there - mean) / np.sqrt(variance), abs=1e-3)
+
+
+def test_moments_of_maps_count_every_place_as_a_row(maps):
+    flat = maps[0].reshape(-1, 8)
+    for found, expected in zip(heads.moments(maps[0], heads.as_float32, block=7), heads.moments(flat, heads.as_float32),
+                               strict=True):  # fmt: skip
+        assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_heads_of_groups_specialists_and_maps_are_loaded_without_code_of_ours(grouped, maps, tmp_path):
+    groups = heads.spread(heads.build(Head(groups=True), *grouped, groups=GROUPS), list(range(9)), 12)
+    for model, features in ((groups, grouped[0]), (heads.build(Head(), *maps), maps[0])):
+        model.save(tmp_path / "head.keras")
+        loaded = keras.saving.load_model(tmp_path / "head.keras")
+        assert np.array_equal(loaded.predict_on_batch(features), model.predict_on_batch(features))

@@ -7,12 +7,22 @@ import pytest
 from mlob.reports import figures
 
 SCORE = {"cross_fitted": 0.6, "low": 0.58, "high": 0.62, "in_sample": 0.61}
-HISTORY = {"epoch": [1, 2], "loss": [0.9, 0.5], "dev_loss": [1.0, 0.7], "dev_micro_f1": [0.3, float("nan")]}
+HISTORY = {
+    "epoch": [1, 2],
+    "step": [4, 8],
+    "loss": [0.9, 0.5],
+    "dev_loss": [1.0, 0.7],
+    "dev_micro_f1": [0.3, float("nan")],
+}
 DRAW = {
     "label_shares": lambda: figures.label_shares(
         ["a < b", "$5 to $10"], {"train": [0.5, 0.1], "validation": [0.4, 0.0]}
     ),
-    "training_curves": lambda: figures.training_curves({"xception": HISTORY, "lite": HISTORY}),
+    "f1_by_step": lambda: figures.f1_by_step({"xception": HISTORY, "lite": HISTORY}),
+    "losses": lambda: figures.losses({"xception": HISTORY, "lite": HISTORY}),
+    "reliability": lambda: figures.reliability(
+        [{"count": 900, "said": 0.02, "true": 0.0}, {"count": 30, "said": 0.95, "true": 1.0}]
+    ),
     "f1_by_frequency": lambda: figures.f1_by_frequency([0, 3, 1000], [0.0, 0.5, 0.9]),
     "methods": lambda: figures.methods(["constant", "PSO, per label"], [SCORE, SCORE], 1),
     "convergence": lambda: figures.convergence([0.6]),
@@ -69,3 +79,10 @@ def test_the_thirty_commonest_of_the_last_split_are_drawn():
 def test_the_chosen_method_is_marked_in_words_and_shape():
     svg = DRAW["methods"]()
     assert "PSO, per label (chosen)" in svg and "constant (chosen)" not in svg
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+def test_every_model_has_a_panel_of_losses_and_there_is_no_empty_one(count):
+    svg = figures.losses({f"model-{number}": HISTORY for number in range(count)})
+    assert re.findall(r">(model-\d)<", svg) == [f"model-{number}" for number in range(count)]
+    assert len(re.findall(r'id="losses-axes_\d+"', svg)) == count

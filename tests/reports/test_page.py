@@ -1,5 +1,5 @@
 import html.parser
-import io
+import itertools
 import json
 import re
 
@@ -7,62 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from mlob.errors import InputError
-from mlob.labels import Labels
 from mlob.reports import page
-
-LABELS = Labels((1, 2, 3), ("Dress", "<b>Tom & Co</b>", "Unseen"), ("category", "brand", "brand"))
-SPLIT = {
-    "photos": 4,
-    "labelled": 4,
-    "unlabelled": 0,
-    "labels_used": 2,
-    "labels_a_photo": {"mean": 1.5, "min": 1, "max": 2},
-    "failed": {"photos": 1, "reasons": [{"reason": "blank", "photos": 1, "ids": ["f1"]}]},
-}
-TOM = {"id": 2, "name": "<b>Tom & Co</b>", "group": "brand", "counts": {"train": 0, "validation": 2}}
-FACTS = {
-    "photos": 8,
-    "labels": 3,
-    "labels_used": 2,
-    "splits": {"train": SPLIT, "validation": SPLIT | {"failed": None}},
-    "counts": {"train": [4, 0, 0], "validation": [3, 2, 0]},
-    "commonest": [TOM],
-    "rarest": [TOM],
-    "unseen": [TOM],
-    "equal_between": [{"split": "validation", "other": "train", "by": "content", "photos": 12, "ids": ["v1"]}],
-    "equal_within": [{"split": "train", "photos": 1, "ids": [["t1", "t2"]]}],
-    "shifted": {
-        "significance": 0.01,
-        "tested": 3,
-        "labels": 1,
-        "strongest": [TOM | {"train": 0.0, "validation": 0.5, "ratio": None, "z": 4.0}],
-    },
-}
-
-
-def photo(colour="red", size=8):
-    buffer = io.BytesIO()
-    Image.new("RGB", (size, size), colour).save(buffer, "JPEG")
-    return buffer.getvalue()
-
-
-GALLERY = [
-    {"id": "v</script>", "image": photo(), "true": [0, 1], "predicted": np.array([0])},
-    {"id": "v2", "image": None, "true": [], "predicted": [1]},
-]
-
-
-@pytest.fixture
-def written(suite, tmp_path):
-    def write(gallery=GALLERY, facts=FACTS):
-        path = tmp_path / "report" / "index.html"
-        page.write(path, suite="demo", folder=suite, labels=LABELS, facts=facts, gallery=gallery)
-        return path.read_text(encoding="utf-8")
-
-    return write
 
 
 class Elements(html.parser.HTMLParser):
@@ -88,10 +35,6 @@ class Elements(html.parser.HTMLParser):
         self.found.append((tag, dict(attributes)))
 
 
-def gallery_of(text):
-    return json.loads(re.search(r'<script type="application/json" id="gallery">(.*?)</script>', text, re.S).group(1))
-
-
 def test_equal_inputs_give_equal_bytes(written):
     assert written() == written()
 
@@ -103,7 +46,7 @@ def test_nothing_is_fetched(written):
         for key, value in attributes.items()
         if key in ("src", "href", "data", "action")
     ]
-    assert links and all(value.startswith("#") for value in links)
+    assert links and all(value.startswith(("#", "data:image/jpeg;base64,")) for value in links)
     assert not re.search(r"@import|url\((?!#)|fetch\(", written())
 
 
@@ -114,7 +57,7 @@ def test_tags_nest_and_ids_are_unique(written):
 
 def test_the_headline_gives_the_choice_its_figure_its_interval_and_how_it_was_judged(written):
     words = " ".join(written().split())
-    assert "PSO, per label reaches a micro-F1 of 0.650 (95% interval 0.630 to 0.670) on validation." in words
+    assert "Micro-F1 0.650 on validation (95% interval 0.630 to 0.670), by PSO, per label." in words
     assert "cross-fitting in 5 folds" in words and "highest cross-fitted micro-F1 of all" in words
 
 
@@ -125,14 +68,15 @@ def test_the_headline_tells_how_labelled_test_photos_were_met_where_there_are_so
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test": test}))
     words = " ".join(re.search(r'<p class="lede">(.*?)</p>', written(), re.S).group(1).split())
     assert words.endswith(
-        "on validation. Test: micro-F1 0.890 (0.880 to 0.900) on 1,265 labelled test photos, which chose nothing."
+        "by PSO, per label. Test: micro-F1 0.890 (0.880 to 0.900) on 1,265 labelled test photos, which chose nothing."
     )
 
 
-def test_sections_stand_in_reading_order(written):
+def test_sections_stand_in_reading_order_and_the_navigation_leads_to_each(written):
     text = written()
-    places = [text.index(f'<h2 id="{name}">') for name in ("results", "figures", "facts", "labels", "photos", "looked")]
-    assert places == sorted(places)
+    sections = ["results", "members", "training", "labels", "reliability", "confusions", "mistakes", "doubts"]
+    sections += ["photos", "data"]
+    assert re.findall(r'<h2 id="(\w+)">', text) == re.findall(r'<a href="#(\w+)">', text) == sections
 
 
 def test_random_weights_are_warned_of_and_others_are_not(written, suite):
@@ -145,69 +89,114 @@ def test_random_weights_are_warned_of_and_others_are_not(written, suite):
 def test_names_are_escaped_everywhere(written):
     text = written()
     assert "<b>Tom" not in text and "&lt;b&gt;Tom &amp; Co&lt;/b&gt;" in text
-    assert gallery_of(text)["names"] == list(LABELS.names)
-    assert gallery_of(text)["photos"][0]["id"] == "v</script>"
+    assert text.count("</script>") == 1 and "v&lt;/script&gt;" in text
 
 
 def test_every_sortable_header_is_a_button_and_tells_its_order(written):
     tables = re.findall(r'<table class="sortable".*?</thead>', written(), re.S)
-    assert len(tables) == 3
+    assert len(tables) == 7
     for table in tables:
         heads = re.findall(r"<th .*?</th>", table, re.S)
         assert all('aria-sort="none"' in head and '<button type="button">' in head for head in heads)
 
 
-def test_each_photo_is_embedded_once_for_both_sections(written):
-    text = written()
-    assert text.count("data:image/jpeg;base64,") == 1
-    assert [(shown["true"], shown["predicted"]) for shown in gallery_of(text)["photos"]] == [
-        ([0, 1], [0]),
-        ([], [1]),
+def test_all_methods_stand_in_one_table_best_first_and_the_papers_below(written):
+    table = re.search(r'<tbody id="methods">(.*?)</tbody>', written(), re.S).group(1)
+    names = re.findall(r'<th scope="row">([^<]*?)\s*<', table)
+    assert names[:7] == [
+        "PSO, per label",
+        "PSO, one global",
+        "mean, one global",
+        "best single, one global",
+        "xception",
+        "lite",
+        "constant, 0.5",
     ]
-    assert gallery_of(text)["photos"][1]["source"] is None
+    assert "MLoB: Xception_large_precompute" in names[7:] and len(names) - 7 == table.count(">paper<")
 
 
-def test_a_label_can_be_chosen_exactly_where_a_photo_carries_it_or_was_given_it(written):
-    assert re.findall(r'<option value="(\d)">[^<]*\((\d)\)', written()) == [("1", "2"), ("0", "1")]
+def test_every_field_that_narrows_has_a_label_and_what_it_narrows(written):
+    found = Elements(written()).found
+    ids = {attributes.get("id") for _, attributes in found}
+    fields = [attributes for _, attributes in found if "data-narrows" in attributes]
+    labelled = {attributes["for"] for tag, attributes in found if tag == "label"}
+    assert len(fields) == 5
+    assert all(field["data-narrows"] in ids and field["id"] in labelled for field in fields)
+    assert {field["list"] for field in fields if "list" in field} <= ids
+
+
+def test_labels_have_their_threshold_of_their_own_or_of_the_decision(written, suite):
+    cell = r'<td class="number" data-value="0.25">0.250</td>'
+    assert written().count(cell) == 1
+    path = suite / "ensemble" / "ensemble.json"
+    content = json.loads(path.read_text())
+    content["labels"][1]["threshold"] = 0.125
+    path.write_text(json.dumps(content))
+    assert cell not in written() and 'data-value="0.125">0.125<' in written()
+
+
+def test_an_ensemble_of_an_older_version_has_a_page(written, suite):
+    path = suite / "ensemble" / "ensemble.json"
+    content = json.loads(path.read_text())
+    for key in ("paired", "groups", "shift", "decision", "swarm"):
+        del content[key]
+    path.write_text(json.dumps(content))
+    assert Elements(written())
+
+
+def test_steps_of_an_epoch_are_batches_of_the_training_rows(suite):
+    assert page._histories(suite)["xception"]["step"] == [4, 8]  # 100 rows in batches of 32
+
+
+def test_mistakes_and_doubts_are_shown_with_their_photos(written):
+    text = written()
+    shown = {
+        name: re.search(rf'<h2 id="{name}">(.*?)</section>', text, re.S).group(1) for name in ("mistakes", "doubts")
+    }
+    words = {name: " ".join(re.sub(r"<[^>]*>", " ", part).split()) for name, part in shown.items()}
+    assert "✕ wrong: Dress 0.950" in words["mistakes"] and "○ missed: Dress 0.010" in words["mistakes"]
+    assert "+ add: Dress 0.950" in words["doubts"] and "remove: Dress 0.010" in words["doubts"]
+    assert all(part.count("data:image/jpeg;base64,") == part.count("<li>") for part in shown.values())
+
+
+def test_photos_show_what_was_right_missed_and_wrong(written):
+    cards = re.search(r'<ul id="cards"(.*?)</ul>', written(), re.S).group(1)
+    first, second, *_ = re.findall(r"<li>(.*?)</li>", cards, re.S)
+    assert re.findall(r'class="verdict (\w+)"', first) == ["correct", "missed"]
+    assert re.findall(r'class="verdict (\w+)"', second) == ["wrong"] and "v2: no picture" in second
+    assert cards.count("data:image/jpeg;base64,") == 15
 
 
 def test_photos_stop_where_the_page_would_grow_too_large(written):
-    taken = []
-
-    def endless():
-        while True:
-            taken.append(photo())
-            yield {"id": str(len(taken)), "image": b"x" * 300_000, "true": [0], "predicted": []}
-
-    text = written(endless())
+    endless = (
+        {"id": str(number), "image": b"x" * 300_000, "true": [0], "predicted": []} for number in itertools.count()
+    )
+    text = written(gallery=endless)
     assert len(text) < 4_000_000
-    assert len(gallery_of(text)["photos"]) == len(taken) - 1 == 8
+    assert re.search(r'<ul id="cards"(.*?)</ul>', text, re.S).group(1).count("<li>") == 8
+    assert next(endless)["id"] == "9"
 
 
-def test_without_photos_the_page_has_no_empty_sections(written):
-    text = written(())
-    assert 'id="photos"' not in text and 'href="#looked"' not in text
+def test_without_photos_and_diagnosis_the_page_has_no_empty_sections(written):
+    text = written(gallery=(), diagnosis=None)
+    assert Elements(text) and "<img" not in text
+    assert re.findall(r'<h2 id="(\w+)">', text) == ["results", "members", "training", "labels", "data"]
 
 
-def test_models_alone_make_a_page_and_the_best_is_its_headline(tmp_path, write_result):
+def test_models_alone_make_a_page_and_the_best_is_its_headline(tmp_path, write_result, facts, dataset):
     write_result(tmp_path / "runs", "weak", 0.5)
     write_result(tmp_path / "runs", "strong", 0.6)
-    page.write(tmp_path / "index.html", suite="demo", folder=tmp_path / "runs", labels=LABELS, facts=FACTS)
+    page.write(tmp_path / "index.html", suite="demo", folder=tmp_path / "runs", labels=dataset.labels, facts=facts)
     text = (tmp_path / "index.html").read_text()
-    assert "strong, one global reaches a micro-F1 of 0.600" in text
+    assert "by strong, one global" in text
     assert Elements(text) and text.count("<figure>") == 2
 
 
-def test_a_set_without_train_has_a_page(written):
-    facts = FACTS | {
-        "splits": {"validation": SPLIT},
-        "counts": {"validation": [3, 2, 0]},
-        "shifted": None,
-        "unseen": [],
-        "equal_between": [],
-        "equal_within": [],
-    }
-    assert "None found" in written(facts=facts)
+def test_a_set_without_train_has_a_page(written, facts):
+    split = facts["splits"]["validation"]
+    alone = {"splits": {"validation": split}, "counts": {"validation": [3, 2, 0]}, "shifted": None}
+    alone |= {key: [] for key in ("unseen", "equal_between", "equal_within")}
+    assert "None found" in written(facts=facts | alone)
 
 
 @pytest.mark.parametrize("history", ["epoch,loss\n1,0.5\n", "epoch,loss,dev_loss,dev_micro_f1\n1,0.5,high,0.3\n"])

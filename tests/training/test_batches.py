@@ -1,61 +1,225 @@
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlob.data.annotations import Split
 from mlob.data.splits import dev_rows, limit_rows
 from mlob.errors import InputError
-from mlob.features.store import Shard
+from mlob.features import store
 from mlob.training import batches
 
-IDS = tuple(f"photo {number}" for number in range(8))
+IDS = tuple(f"photo {number}" for number in range(23))
+SHARD = 5  # photos a shard in these tests
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """Let shards, runs and chunks be so small that a few rows make many of them."""
+    monkeypatch.setattr(store, "SLICE", SHARD)
+    monkeypatch.setattr(batches, "RUN", 4)
+    monkeypatch.setattr(batches, "CHUNK", 6)
 
 
 def split_of(ids=IDS, targets=True):
-    marks = np.array([[number % 2, number % 3 == 0] for number in range(len(ids))], np.uint8)
+    numbers = np.array([int(name.split()[1]) for name in ids])
+    marks = np.stack([numbers % 2, numbers % 3 == 0], axis=1).astype(np.uint8)
     return Split("train", ids, ((),) * len(ids), marks if targets else None)
 
 
-def shard_of(ids, base=0, failed=()):
-    """Features that tell whose they are: the photo's number, and `base`."""
-    kept = [name for name in ids if name not in failed]
-    features = np.array([[int(name.split()[1]), base] for name in kept], np.float16).reshape(-1, 2)
-    return Shard(tuple(kept), features, np.zeros(len(kept), np.uint64), dict.fromkeys(failed, "why"))
+def write(folder, ids=IDS, base=0, failed=(), seed=None):
+    """A store whose features tell whose they are: the photo's number, and `base`; shuffled in a shard by a seed."""
+    for number, names in enumerate(store.slices(ids)):
+        kept = [name for name in names if name not in failed]
+        if seed is not None:
+            np.random.default_rng(seed).shuffle(kept)
+        features = np.array([[int(name.split()[1]), base] for name in kept], np.float16).reshape(-1, 2)
+        failures = {name: "why" for name in names if name in failed}
+        shard = store.Shard(tuple(kept), features, np.zeros(len(kept), np.uint64), failures)
+        store.write(store.shard_path(folder, number), shard, {"backbone": "any"})
+    return folder
 
 
-@given(st.permutations(IDS), st.permutations(IDS), st.sets(st.sampled_from(IDS)), st.sets(st.sampled_from(IDS)))
-@settings(deadline=None)
-def test_stores_and_targets_meet_by_id_and_a_photo_that_failed_in_one_is_left_out(one, other, failed, others):
-    rows = batches.join([shard_of(one, 1, failed), shard_of(other, 2, others)], split_of())
+def read(tmp_path, *bases, ids=IDS, targets=True, **others):
+    folders = [write(tmp_path / str(base) / "train", ids, base, **others) for base in bases]
+    return batches.read(folders, split_of(ids, targets))
+
+
+@given(st.sets(st.sampled_from(IDS)), st.sets(st.sampled_from(IDS)), st.integers(0, 9))
+@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_stores_and_targets_meet_by_id_and_a_photo_that_failed_in_one_is_left_out(tmp_path, failed, others, seed):
+    one = write(tmp_path / "one" / "train", base=1, failed=failed, seed=seed)
+    other = write(tmp_path / "other" / "train", base=2, failed=others, seed=seed + 1)
+    rows = batches.read([one, other], split_of())
     expected = [number for number, name in enumerate(IDS) if name not in failed | others]
     assert rows.ids.tolist() == [IDS[number] for number in expected]
-    assert rows.features.tolist() == [[number, 1, number, 2] for number in expected]
     assert rows.targets.tolist() == [[number % 2, number % 3 == 0] for number in expected]
-    assert rows.features.dtype == np.float16
+    found = rows.features[:]
+    assert found.dtype == np.float16 and found.shape == rows.features.shape and found.nbytes == rows.features.nbytes
+    assert found.tolist() == [[number, 1, number, 2] for number in expected]
 
 
-def test_a_store_alone_in_the_order_of_the_split_is_not_copied():
-    shard = shard_of(IDS)
-    assert batches.join([shard], split_of()).features is shard.features
+@given(st.lists(st.integers(0, len(IDS) - 1)), st.sets(st.integers(0, len(IDS) - 1)))
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_features_on_disk_are_indexed_like_the_array_that_they_are(tmp_path, rows, chosen):
+    stored = read(tmp_path, 0, seed=1).features
+    whole = stored[:]
+    rising = np.array(sorted(rows), int)
+    assert np.array_equal(stored[rising], whole[rising])
+    mask = np.isin(np.arange(len(IDS)), list(chosen))
+    assert np.array_equal(stored.take(mask)[:], whole[mask])
+    assert np.array_equal(stored[3:17], whole[3:17])
 
 
-def test_a_split_without_labels_joins_to_rows_without():
-    rows = batches.join([shard_of(IDS)], split_of(targets=False))
-    assert rows.targets is None and rows.take(np.arange(8) < 2).targets is None
+def test_maps_stand_side_by_side_on_their_last_axis(tmp_path):
+    maps = np.arange(2 * 3 * 3 * 4).reshape(2, 3, 3, 4).astype(np.float16)
+    for name, part in {"one": maps[..., :3], "other": maps[..., 3:]}.items():
+        shard = store.Shard(IDS[:2], part, np.zeros(2, np.uint64), {})
+        store.write(store.shard_path(tmp_path / name / "train", 0), shard, {})
+    rows = batches.read([tmp_path / "one" / "train", tmp_path / "other" / "train"], split_of(IDS[:2]))
+    assert rows.features.shape == maps.shape and np.array_equal(rows.features[:], maps)
 
 
-def test_photos_without_features_are_counted_not_dropped():
-    with pytest.raises(InputError, match="3 photos have no features, for example 'photo 5': run `make features`"):
-        batches.join([shard_of(IDS), shard_of(IDS[:5])], split_of())
+def test_a_split_without_labels_joins_to_rows_without(tmp_path):
+    rows = read(tmp_path, 0, targets=False)
+    assert rows.targets is None and rows.take(np.arange(len(IDS)) < 2).targets is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_features_that_are_not_finite_are_refused(value):
-    shard = shard_of(IDS)
-    shard.features[2, 1] = value
-    with pytest.raises(InputError, match="1 rows of the train features are not finite"):
-        batches.join([shard], split_of())
+def test_features_that_are_not_finite_are_refused(value, tmp_path):
+    features = np.array([[1, 2], [value, 3], [4, value], [value, value]], np.float16)
+    shard = store.Shard(IDS[:4], features, np.zeros(4, np.uint64), {})
+    store.write(store.shard_path(tmp_path / "set" / "train", 0), shard, {})
+    with pytest.raises(InputError, match=r"3 rows of the train features in .*set are not finite"):
+        batches.read([tmp_path / "set" / "train"], split_of(IDS[:4]))
+
+
+def test_a_shard_that_vanishes_while_it_is_used_is_told(tmp_path):
+    rows = read(tmp_path, 0)
+    store.shard_path(tmp_path / "0" / "train", 2).unlink()
+    with pytest.raises(InputError, match=r"00002.h5 changed while it was read: run `make features`"):
+        rows.resident()
+
+
+# An epoch
+
+
+def streamed(rows, window):
+    """Allow as much memory as holds `window` rows at a time."""
+    row_bytes = (rows.features.nbytes + rows.targets.nbytes) // len(rows.ids)
+    return dataclasses.replace(rows, memory_bytes=row_bytes * (2 * window + batches.CHUNKS * batches.CHUNK))
+
+
+def epoch(rows, batch, seed=0):
+    """The numbers of the photos of each batch, whose targets are found to be theirs."""
+    found = []
+    for features, targets in batches.epoch(rows, batch, np.random.default_rng(seed)):
+        assert features.dtype == np.float16 and targets.dtype == np.uint8
+        numbers = features[..., 0].astype(int)
+        assert np.array_equal(targets, np.stack([numbers % 2, numbers % 3 == 0], axis=-1))
+        found += numbers.tolist()
+    return found
+
+
+@pytest.mark.parametrize("window", [None, 6, 12, 24])
+@pytest.mark.parametrize("batch", [1, 2, 3, 6])
+def test_each_row_comes_once_an_epoch_in_whole_batches_but_for_the_last(window, batch, tmp_path):
+    rows = read(tmp_path, 0, seed=3)
+    rows = streamed(rows, window) if window else rows.resident()
+    found = epoch(rows, batch)
+    assert sorted(itertools.chain(*found)) == list(range(len(IDS)))
+    assert [len(one) for one in found] == [batch] * (len(IDS) // batch) + [len(IDS) % batch] * (len(IDS) % batch > 0)
+    assert found == epoch(rows, batch) != epoch(rows, batch, seed=1)
+
+
+def test_a_batch_may_be_larger_than_all_rows(tmp_path):
+    assert sorted(epoch(read(tmp_path, 0).resident(), 100)[0]) == list(range(len(IDS)))
+
+
+def test_memory_for_all_rows_shuffles_them_as_if_they_were_resident(tmp_path):
+    rows = read(tmp_path, 0)
+    assert epoch(streamed(rows, 24), 3) == epoch(rows.resident(), 3)
+
+
+@given(st.integers(1, 400), st.integers(1, 100), st.integers(0, 99))
+@settings(deadline=None)
+def test_a_window_mixes_runs_from_all_over_the_set(count, window, seed):
+    order = batches._shuffled(count, window, np.random.default_rng(seed))
+    assert sorted(order) == list(range(count))
+    for start in range(0, count, window):
+        runs = {row // batches.RUN for row in order[start : start + window]}
+        assert len(runs) <= window // batches.RUN + 3  # a run is cut at each end, and the set's last may be short
+
+
+def test_streamed_rows_are_mixed_across_shards():
+    order = batches._shuffled(4000, 400, np.random.default_rng(0))
+    means = order.reshape(10, 400).mean(axis=1)
+    assert np.abs(means - 1999.5).max() < 4 * 4000 / np.sqrt(12 * 400 / batches.RUN)  # four standard errors of 100 runs
+    steps = np.abs(np.diff(order))
+    assert (steps < batches.RUN).mean() < 0.05 and np.median(steps) > 500
+
+
+def test_what_is_streamed_is_read_a_window_at_a_time(tmp_path, monkeypatch):
+    asked = []
+
+    def spied(stored, rows, getitem=batches.Stored.__getitem__):
+        asked.append(len(rows))
+        return getitem(stored, rows)
+
+    rows = streamed(read(tmp_path, 0), 6)
+    monkeypatch.setattr(batches.Stored, "__getitem__", spied)
+    epoch(rows, 3)
+    assert asked == [6, 6, 6, 5]
+
+
+def test_an_error_while_reading_ahead_is_raised_where_the_rows_are_used(tmp_path):
+    rows = streamed(read(tmp_path, 0), 6)
+    store.shard_path(tmp_path / "0" / "train", 2).unlink()
+    with pytest.raises(InputError, match="changed while it was read"):
+        epoch(rows, 3)
+
+
+# Memory
+
+
+def test_memory_decides_what_is_resident_and_dev_always_is(tmp_path):
+    rows = read(tmp_path, 0)
+    train, dev = batches.train_and_dev(rows, memory_bytes=rows.features.nbytes)
+    assert isinstance(train.features, np.ndarray) and isinstance(dev.features, np.ndarray)
+    ids = tuple(f"photo {number}" for number in range(200))
+    rows = read(tmp_path / "more", 0, ids=ids)
+    train, dev = batches.train_and_dev(rows, memory_bytes=rows.features.nbytes - 1)
+    assert isinstance(train.features, batches.Stored) and isinstance(dev.features, np.ndarray)
+    assert train.memory_bytes == rows.features.nbytes - 1 - dev.features.nbytes
+    assert sorted(itertools.chain(*epoch(train, 3))) == [int(name.split()[1]) for name in train.ids]
+
+
+def test_too_little_memory_for_a_block_names_what_would_do(tmp_path):
+    rows = read(tmp_path, 0)
+    with pytest.raises(
+        InputError, match=r"Streaming needs .* GB of memory besides dev's features, found 0\.00: raise MEMORY by"
+    ):
+        batches.train_and_dev(rows, memory_bytes=30)
+
+
+def test_the_environment_allows_memory_in_gigabytes(monkeypatch):
+    monkeypatch.setenv("MEMORY", "1.5")
+    assert batches.allowed_bytes() == 1_500_000_000
+    monkeypatch.delenv("MEMORY")
+    assert batches.allowed_bytes() > 1e8
+
+
+@pytest.mark.parametrize("text", ["much", "-1", "0", "nan", "inf"])
+def test_memory_that_is_no_number_above_zero_is_refused(text, monkeypatch):
+    monkeypatch.setenv("MEMORY", text)
+    with pytest.raises(InputError, match=f"MEMORY: expected gigabytes .* found '{text}'"):
+        batches.allowed_bytes()
+
+
+# Train and dev
 
 
 def rows_of(count, labelled=True):

@@ -1,13 +1,17 @@
 import dataclasses
+import os
+import subprocess
+import sys
 
-import keras
 import numpy as np
 import pytest
 
+from mlob.data.annotations import Split
 from mlob.errors import InputError
+from mlob.features import store
 from mlob.metrics import highest_micro_f1
 from mlob.recipes import LINEAR, MLP, MLP_TRAINING, Experiment, Head, Training
-from mlob.training import batches, fit
+from mlob.training import batches, checkpoint, fit, steps
 
 SMALL = Experiment(("any",), Head(units=(16,)), Training(epochs=4, batch=64))
 MLOB = Experiment(("any",), dataclasses.replace(MLP, units=(16,)), dataclasses.replace(MLP_TRAINING, epochs=3))
@@ -67,15 +71,21 @@ def test_the_cosine_runs_down_to_zero_over_just_the_epochs(rows):
 def test_mlobs_recipe_starts_with_an_epoch_of_nadam(rows, monkeypatch):
     seen = []
 
-    def run(model, optimizer, rows, epochs, run=fit._run, **others):
-        seen.append((type(optimizer).__name__, float(optimizer.learning_rate), epochs))
-        run(model, optimizer, rows, epochs, **others)
+    def spied(model, optimizer, loss, jit, compiled=steps.compiled):
+        run = compiled(model, optimizer, loss, jit=jit)
 
-    monkeypatch.setattr(fit, "_run", run)
+        def counted(features, targets):
+            seen.extend([(type(optimizer).__name__, float(optimizer.learning_rate))] * len(features))
+            return run(features, targets)
+
+        return counted
+
+    monkeypatch.setattr(steps, "compiled", spied)
     found = fitted(MLOB, rows)
-    assert seen == [("Nadam", pytest.approx(2e-3), 1), ("SGD", pytest.approx(1e-2), 3)]
-    assert len(found.history) == 4 and found.history[0]["learning_rate"] == pytest.approx(2e-3)
-    assert seen[1][1] == found.history[1]["learning_rate"]
+    an_epoch = -(-len(rows[0].ids) // MLOB.training.batch)
+    assert [name for name, _ in seen] == ["Nadam"] * an_epoch + ["SGD"] * 3 * an_epoch
+    assert [rate for _, rate in seen[:: 3 * an_epoch]] == pytest.approx([2e-3, 1e-2])
+    assert [row["learning_rate"] for row in found.history] == pytest.approx([2e-3, 1e-2, 1e-2, 1e-2])
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +97,11 @@ def third_epoch(rows):
 def with_dev_losses(monkeypatch, losses):
     """Let the dev loss run as given, whatever is learned."""
     given = iter(losses)
-    monkeypatch.setattr(fit.keras.losses, "binary_crossentropy", lambda *_: np.float64(next(given)))
+
+    def judged(model, dev, judged=fit._judged):
+        return {**judged(model, dev), "dev_loss": next(given)}
+
+    monkeypatch.setattr(fit, "_judged", judged)
 
 
 def test_stopping_early_gives_back_the_best_weights(rows, third_epoch, monkeypatch):
@@ -112,14 +126,15 @@ def test_a_plateau_lowers_the_rate_to_a_fifth_after_three_epochs(rows, monkeypat
 def test_rows_of_dev_are_never_fitted_on(rows, monkeypatch):
     seen = []
 
-    def spied(model, features, *others, fit=keras.Model.fit, **named):
-        seen.append(features)
-        return fit(model, features, *others, **named)
+    def spied(given, *others, epoch=batches.epoch):
+        for features, targets in epoch(given, *others):
+            seen.extend(row.tobytes() for batch in features for row in batch)
+            yield features, targets
 
-    monkeypatch.setattr(keras.Model, "fit", spied)
+    monkeypatch.setattr(batches, "epoch", spied)
     fitted(MLOB, rows, epochs=1)
-    dev = {row.tobytes() for row in rows[1].features}
-    assert len(seen) == 2 and not any(row.tobytes() in dev for features in seen for row in features)
+    assert sorted(seen) == sorted(2 * [row.tobytes() for row in rows[0].features])
+    assert not {row.tobytes() for row in rows[1].features} & set(seen)
 
 
 def test_dev_has_no_part_in_what_is_learned_without_stopping(rows):
@@ -129,14 +144,165 @@ def test_dev_has_no_part_in_what_is_learned_without_stopping(rows):
     assert found[0].tobytes() == found[1].tobytes()
 
 
-def test_a_loss_that_is_not_finite_names_the_field_to_lower(rows):
-    with pytest.raises(InputError, match=r"The loss is nan.* in epoch \d+: lower training.learning_rate"):
-        fitted(dataclasses.replace(SMALL, head=Head(units=(16,), dropout=0)), rows, learning_rate=1e30)
+def test_a_loss_that_is_not_finite_names_the_step_and_the_field_to_lower(rows):
+    with pytest.raises(InputError, match=r"The loss is nan at step 2 of epoch 1: lower training\.learning_rate"):
+        fitted(dataclasses.replace(SMALL, head=Head(units=(16,), dropout=0)), rows, learning_rate=np.inf)
 
 
 def test_nor_may_the_last_step_end_in_one(rows):
-    with pytest.raises(InputError, match=r"The loss is nan in epoch 1: lower training\.learning_rate"):
+    with pytest.raises(InputError, match=r"The loss is nan on dev after .* last step: lower training\.learning_rate"):
         fitted(SMALL, rows, epochs=1, batch=len(rows[0].ids), learning_rate=np.inf)
+
+
+# Streamed
+
+
+def test_streamed_rows_train_as_well_as_resident_ones(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "SLICE", 50)
+    monkeypatch.setattr(batches, "RUN", 8)
+    monkeypatch.setattr(batches, "CHUNK", 32)
+    train, dev = rows
+    ids = tuple(train.ids)
+    for number, names in enumerate(store.slices(ids)):
+        part = train.features[number * 50 :][: len(names)]
+        store.write(store.shard_path(tmp_path, number), store.Shard(names, part, np.zeros(len(names), "u8"), {}), {})
+    stored = batches.read([tmp_path], Split("train", ids, ((),) * len(ids), train.targets))
+    row_bytes = (train.features.nbytes + train.targets.nbytes) // len(ids)
+    losses = {}
+    for name, part in {
+        "resident": train,
+        "all in memory": dataclasses.replace(stored, memory_bytes=10**9),
+        "streamed": dataclasses.replace(stored, memory_bytes=row_bytes * (2 * 64 + batches.CHUNKS * 32)),
+    }.items():
+        history = fitted(SMALL, (part, dev), epochs=10, batch=16, learning_rate=0.03).history
+        losses[name] = history[-1]["dev_loss"] / history[0]["dev_loss"]
+    assert losses["all in memory"] == losses["resident"] != losses["streamed"]
+    assert losses["resident"] < 0.5 and losses["streamed"] < 0.5
+
+
+# Killed and gone on
+
+
+class Killed(Exception):
+    """Stands for a process that ends."""
+
+
+def killed_after(count, monkeypatch):
+    """Let the training end within the step that comes after `count` chunks."""
+    left = iter(range(count))
+
+    def spied(*others, epoch=batches.epoch):
+        for chunk in epoch(*others):
+            if next(left, None) is None:
+                raise Killed
+            yield chunk
+
+    monkeypatch.setattr(batches, "epoch", spied)
+
+
+EARLY = dataclasses.replace(MLOB, training=dataclasses.replace(MLOB.training, epochs=6, patience=2))
+
+
+@pytest.mark.parametrize("experiment", [SMALL, MLOB, EARLY], ids=["adamw, dropout", "nadam, sgd", "early"])
+@pytest.mark.parametrize("chunks", [1, 2, 5])
+def test_a_training_that_was_killed_ends_with_the_bytes_of_one_that_was_not(
+    experiment, chunks, rows, tmp_path, monkeypatch
+):
+    experiment = dataclasses.replace(experiment, training=dataclasses.replace(experiment.training, batch=52))
+    monkeypatch.setattr(batches, "CHUNK", 104)  # two chunks an epoch
+    whole = fit.fit(experiment, *rows, name="head")
+    kept = checkpoint.Checkpoint(tmp_path / "checkpoint", {"recipe": "this"})
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        killed_after(chunks, patched)
+        fit.fit(experiment, *rows, name="head", checkpoint=kept)
+    found = fit.fit(experiment, *rows, name="head", checkpoint=kept)
+    assert found.history == whole.history
+    assert fit.predict(found.model, rows[1].features).tobytes() == fit.predict(whole.model, rows[1].features).tobytes()
+
+
+def test_no_finished_epoch_is_repeated(rows, tmp_path, monkeypatch):
+    kept, epochs = checkpoint.Checkpoint(tmp_path, {}), []
+
+    def spied(*arguments, epoch=batches.epoch):
+        epochs.append(arguments[2].bit_generator.state["state"]["state"])
+        if len(epochs) == 3:
+            raise Killed
+        return epoch(*arguments)
+
+    monkeypatch.setattr(batches, "epoch", spied)
+    with pytest.raises(Killed):
+        fit.fit(SMALL, *rows, name="head", checkpoint=kept)
+    fit.fit(SMALL, *rows, name="head", checkpoint=kept)
+    assert len(epochs) == 5 and epochs[2] == epochs[3] and len(set(epochs)) == 4
+    fit.fit(SMALL, *rows, name="head", checkpoint=kept)
+    assert len(epochs) == 5
+
+
+def test_a_loss_that_spoils_leaves_the_last_good_checkpoint(rows, tmp_path, monkeypatch):
+    kept = checkpoint.Checkpoint(tmp_path, {})
+    with_dev_losses(monkeypatch, [0.5, 0.4])
+
+    def spied(*arguments, epoch=batches.epoch, seen=[]):  # noqa: B006
+        seen.append(1)
+        for features, targets in epoch(*arguments):
+            yield features * np.float16(np.nan if len(seen) == 3 else 1), targets
+
+    monkeypatch.setattr(batches, "epoch", spied)
+    with pytest.raises(InputError, match="The loss is nan"):
+        fit.fit(SMALL, *rows, name="head", checkpoint=kept)
+    facts, arrays = kept.read()
+    assert [row["dev_loss"] for row in facts["history"]] == [0.5, 0.4]
+    assert all(np.isfinite(array).all() for array in arrays["model"])
+
+
+# Speed that changes nothing, or what the recipe allows
+
+
+def test_xla_trains_the_same(rows, monkeypatch):
+    found, plain = [], dataclasses.replace(SMALL, head=Head(units=(16,), dropout=0))  # XLA draws other dropouts
+    for least in (10**9, 1):
+        monkeypatch.setattr(fit, "STEPS_WORTH_XLA", least)
+        found.append([row["dev_loss"] for row in fitted(plain, rows, epochs=2).history])
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+def test_bfloat16_learns_too_and_gives_float32(rows):
+    found = fitted(SMALL, rows, epochs=10, batch=16, learning_rate=0.03, precision="bfloat16")
+    assert found.history[-1]["dev_loss"] < 0.7 * found.history[0]["dev_loss"]
+    assert fit.predict(found.model, rows[1].features).dtype == np.float32
+    assert "bfloat16" in {layer.compute_dtype for layer in found.model.layers}
+
+
+@pytest.mark.parametrize("fast, wanted", [(0.7, "bfloat16"), (0.9, "float32"), (2, "float32")])
+def test_the_faster_precision_is_taken_where_it_clearly_is(fast, wanted, rows, monkeypatch):
+    seconds = {"float32": 1.0, "bfloat16": fast}
+    monkeypatch.setattr(fit, "_trial", lambda experiment, train, precision: lambda: seconds[precision])
+    training = dataclasses.replace(SMALL.training, precision="auto")
+    assert fit._precision(dataclasses.replace(SMALL, training=training), rows[0]) == wanted
+
+
+JAX = """
+import numpy as np
+from mlob.recipes import Experiment, Head, Training
+from mlob.training import batches, fit
+
+generator = np.random.default_rng(0)
+targets = (generator.random((260, 3)) < (0.6, 0.4, 0.2)).astype(np.uint8)
+features = (targets @ generator.normal(size=(3, 6))).astype(np.float16)
+rows = batches.train_and_dev(batches.Rows(np.arange(260).astype(str).astype(object), features, targets))
+experiment = Experiment(("any",), Head(units=(16,)), Training(epochs=4, batch=64, learning_rate=0.03))
+found = [fit.fit(experiment, *rows, name="head") for _ in range(2)]
+losses = [row["dev_loss"] for row in found[0].history]
+assert losses == [row["dev_loss"] for row in found[1].history]
+print(losses[-1] / losses[0])
+"""
+
+
+def test_jax_trains_as_well():
+    pytest.importorskip("jax")
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run([sys.executable, "-c", JAX], env=environment, capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 0.7
 
 
 def test_predictions_come_in_blocks_and_of_no_rows_too(rows, monkeypatch):

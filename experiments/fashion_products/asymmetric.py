@@ -1,0 +1,10 @@
+"""Asymmetric loss, gamma 4 for absent labels (Ridnik, Ben-Baruch et al. 2021).
+
+Command: make train SUITE=fashion_products MODEL=asymmetric DATA=folder WEIGHTS=folder
+Cost: a minute on 2 cores.
+Measured on dev (25 epochs, 512 hidden units): 0.897 micro-F1, the default head 0.900.
+"""
+
+from mlob.recipes import Experiment, Training
+
+recipe = Experiment(stores=("densenet169",), training=Training(loss="asymmetric", gamma=4.0))

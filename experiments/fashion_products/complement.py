@@ -1,0 +1,10 @@
+"""Complement entropy (seed 003; Chen et al. 2019): what a photo lacks should be equally improbable.
+
+Command: make train SUITE=fashion_products MODEL=complement DATA=folder WEIGHTS=folder
+Cost: a minute on 2 cores.
+Measured on dev (25 epochs, 512 hidden units): 0.898 micro-F1, the default head 0.900.
+"""
+
+from mlob.recipes import Experiment, Training
+
+recipe = Experiment(stores=("densenet169",), training=Training(loss="complement"))

@@ -1,0 +1,14 @@
+"""One softmax a group over five stores side by side: MobileNet added to `groups_side_by_side`.
+
+Command: make train SUITE=fashion_products MODEL=five_stores DATA=folder WEIGHTS=folder
+Cost: a minute on 2 cores.
+Measured on dev (25 epochs, 512 hidden units): 0.908 micro-F1, over four 0.908.
+"""
+
+from mlob.recipes import Experiment, Head, Training
+
+recipe = Experiment(
+    stores=("densenet169", "xception_add_11_small", "resnet50_conv4", "efficientnet_lite0", "mobilenet"),
+    head=Head(units=(512,), groups=True),
+    training=Training(epochs=25),
+)

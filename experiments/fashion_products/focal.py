@@ -1,0 +1,10 @@
+"""Focal loss, gamma 2 (Lin et al. 2017): what is sure already counts less.
+
+Command: make train SUITE=fashion_products MODEL=focal DATA=folder WEIGHTS=folder
+Cost: a minute on 2 cores.
+Measured on dev (25 epochs, 512 hidden units): 0.898 micro-F1, the default head 0.900.
+"""
+
+from mlob.recipes import Experiment, Training
+
+recipe = Experiment(stores=("densenet169",), training=Training(loss="focal"))

@@ -1,0 +1,10 @@
+"""Targets 0.05 and 0.95 instead of 0 and 1.
+
+Command: make train SUITE=fashion_products MODEL=label_smoothing DATA=folder WEIGHTS=folder
+Cost: a minute on 2 cores.
+Measured on dev (25 epochs, 512 hidden units): 0.896 micro-F1, the default head 0.900.
+"""
+
+from mlob.recipes import Experiment, Training
+
+recipe = Experiment(stores=("densenet169",), training=Training(label_smoothing=0.1))

@@ -1,0 +1,10 @@
+"""A fifth of the learning rate after three epochs without gain, as MLoB's schedule (seed 001), and its early stop.
+
+Command: make train SUITE=fashion_products MODEL=plateau DATA=folder WEIGHTS=folder
+Cost: a minute on 2 cores.
+Not yet measured: the report has its row.
+"""
+
+from mlob.recipes import Experiment, Training
+
+recipe = Experiment(stores=("densenet169",), training=Training(schedule="plateau", epochs=100, patience=10))

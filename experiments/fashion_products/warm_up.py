@@ -1,0 +1,10 @@
+"""The learning rate rises for five epochs before its cosine falls.
+
+Command: make train SUITE=fashion_products MODEL=warm_up DATA=folder WEIGHTS=folder
+Cost: a minute on 2 cores.
+Measured on dev (25 epochs, 512 hidden units): 0.899 micro-F1, the default head 0.900.
+"""
+
+from mlob.recipes import Experiment, Training
+
+recipe = Experiment(stores=("densenet169",), training=Training(warmup_epochs=5))

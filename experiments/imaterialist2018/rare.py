@@ -1,0 +1,11 @@
+"""A specialist for labels on more than 500 and less than 100,000 train photos, 181 of 228 (seed 001).
+
+Its sum with `frequent` is one member.
+
+Command: make train SUITE=imaterialist2018 MODEL=rare
+Reported by MLoB: of their members the pair had the largest weight in the swarm's ensemble, 0.36.
+"""
+
+from mlob.recipes import Experiment
+
+recipe = Experiment(stores=("xception_large",), least_share=501 / 1_014_544, most_share=100_000 / 1_014_544)

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from mlob.ensemble import grouped, simplex
+from mlob.ensemble.blend import arithmetic
+from mlob.errors import InputError
+
+
+def made(strengths, n=80, labels=5, seed=0):
+    """Members float32 and targets; a member sees the targets through noise, the better the greater its strength."""
+    generator = np.random.default_rng(seed)
+    targets = (generator.random((n, labels)) < 0.2).astype(np.uint8)
+    noise = generator.normal(size=(len(strengths), n, labels))
+    logits = noise + np.multiply.outer(np.asarray(strengths, float), targets) - 1
+    return (1 / (1 + np.exp(-logits))).astype(np.float32), targets
+
+
+def test_each_group_has_the_weights_of_a_search_over_it_alone():
+    members, targets = made([2, 1, 0.5])
+    groups = ("colour", "sleeve", "colour", "sleeve", "colour")
+    weights = grouped.search(simplex.search, members, targets, groups)
+    assert weights.shape == (3, 5)
+    for inside in ([0, 2, 4], [1, 3]):
+        alone = simplex.search(members[:, :, inside], targets[:, inside]).weights
+        for label in inside:
+            assert weights[:, label] == pytest.approx(alone)
+
+
+def test_one_group_of_all_labels_is_the_plain_search_and_a_group_without_positives_falls_back_on_it():
+    members, targets = made([2, 1, 0.5])
+    plain = simplex.search(members, targets).weights
+    for label in grouped.search(simplex.search, members, targets, ["all"] * 5).T:
+        assert label == pytest.approx(plain)
+    targets[:, 4] = 0
+    plain = simplex.search(members, targets).weights
+    assert grouped.search(simplex.search, members, targets, [*"aaaa", "b"])[:, 4] == pytest.approx(plain)
+
+
+def test_the_same_weights_for_every_label_are_the_plain_mean():
+    members, _ = made([2, 1, 0.5])
+    weights = np.array([0.5, 0.25, 0.25])
+    mean = grouped.arithmetic(members, np.tile(weights[:, np.newaxis], (1, 5)))
+    assert mean == pytest.approx(arithmetic(members, weights), abs=1e-6) and mean.dtype == np.float32
+
+
+def test_a_group_map_of_another_length_is_refused():
+    with pytest.raises(InputError, match="a group for each of 5 labels; found 2"):
+        grouped.search(simplex.search, *made([1, 1]), ["a", "b"])

@@ -1,0 +1,165 @@
+import io
+
+import joblib
+import numpy as np
+import pytest
+
+from mlob.ensemble import simplex, stacking
+from mlob.ensemble.blend import arithmetic
+from mlob.errors import InputError
+from mlob.metrics import highest_micro_f1
+
+FITS = [stacking.linear, stacking.convolution, stacking.boosting]
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    for name, value in {"FOLDS": 2, "EPOCHS": 2, "UNITS": 8, "TREES": (0, 5), "RARE": 5}.items():
+        monkeypatch.setattr(stacking, name, value)
+
+
+def made(strengths, n=120, labels=4, seed=0):
+    """Members float32 and targets; a member sees the targets through noise, the better the greater its strength."""
+    generator = np.random.default_rng(seed)
+    targets = (generator.random((n, labels)) < 0.3).astype(np.uint8)
+    noise = generator.normal(size=(len(strengths), n, labels))
+    logits = noise + np.multiply.outer(np.asarray(strengths, float), targets) - 1
+    return (1 / (1 + np.exp(-logits))).astype(np.float32), targets
+
+
+def grouped(n, seed):
+    """Two groups of two labels, one label of each a photo, and always the same pairs; one group is hard to see."""
+    generator = np.random.default_rng(seed)
+    targets = np.repeat(np.eye(2, dtype=np.uint8)[generator.integers(0, 2, n)], 2, axis=1)[:, [0, 2, 1, 3]]
+    logits = (2 * targets - 1) * [2, 2, 0.2, 0.2] + generator.normal(size=(2, n, 4))
+    return (1 / (1 + np.exp(-logits))).astype(np.float32), targets
+
+
+def log_loss(targets, probabilities):
+    likelihoods = np.where(targets == 1, probabilities, 1 - probabilities)
+    return -np.log(np.clip(likelihoods, 1e-4, 1)).mean()
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_it_gives_probabilities_photo_by_photo_and_held_out_ones_for_its_own(fit):
+    members, targets = made([2, 1, 0.5])
+    fitted = fit(members, targets, seed=0)
+    for probabilities, photos in ((fitted.predict(members[:, :7]), 7), (fitted.held, 120)):
+        assert probabilities.shape == (photos, 4) and probabilities.dtype == np.float32
+        assert (probabilities >= 0).all() and (probabilities <= 1).all()
+    assert fitted.predict(members[:, :0]).shape == (0, 4)
+    assert fitted.predict(members[:, 5:6]) == pytest.approx(fitted.predict(members)[5:6], abs=1e-5)
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_one_seed_gives_one_set_of_bytes_here_and_from_disk(fit):
+    members, targets = made([2, 1, 0.5])
+    first, again = (fit(members, targets, seed=5) for _ in range(2))
+    assert first.predict(members).tobytes() == again.predict(members).tobytes()
+    assert first.held.tobytes() == again.held.tobytes()
+    file = io.BytesIO()
+    joblib.dump(first, file)
+    file.seek(0)
+    assert joblib.load(file).predict(members).tobytes() == first.predict(members).tobytes()
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_no_photo_is_seen_by_the_fit_that_holds_it_out(fit, monkeypatch):
+    monkeypatch.setattr(stacking, "EPOCHS", 1)  # nor does stopping early choose
+    members, targets = made([1, 1], n=60)
+    _, outside = stacking._folds(members, targets, 0)[0]
+    fitted = fit(members, targets, seed=0)
+    if fit is stacking.convolution:  # its blend's weights, two numbers, are of all photos
+        targets[outside], weights = 1 - targets[outside], fitted.weights
+        monkeypatch.setattr(simplex, "search", lambda *_: simplex.Optimum(weights, 0.0, 0.0))
+    else:
+        monkeypatch.setattr(stacking, "PENALTIES", (fitted.penalty if fit is stacking.linear else 1,))
+        monkeypatch.setattr(stacking, "TREES", (5,))
+        fitted = fit(members, targets, seed=0)
+        targets[outside] = 1 - targets[outside]
+    assert np.array_equal(fit(members, targets, seed=0).held[outside], fitted.held[outside])
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_a_perfect_member_is_followed(fit):
+    members, targets = made([1, 1])
+    members[1] = targets
+    fitted = fit(members, targets, seed=0)
+    assert highest_micro_f1(targets, fitted.held) == 1
+    others, wanted = made([1, 1], seed=1)
+    others[1] = wanted
+    assert np.array_equal(fitted.predict(others) > 0.5, wanted == 1)
+
+
+@pytest.mark.parametrize("fit", [stacking.linear, stacking.boosting])
+def test_what_one_label_says_of_another_is_learned(fit, monkeypatch):
+    monkeypatch.setattr(stacking, "TREES", (40,))
+    members, targets = grouped(400, seed=0)
+    others, wanted = grouped(400, seed=1)
+    blended = arithmetic(others, simplex.search(members, targets).weights)
+    assert log_loss(wanted, fit(members, targets, seed=0).predict(others)) < 0.8 * log_loss(wanted, blended)
+
+
+def test_labels_of_a_group_compete_where_no_photo_bears_two():
+    members, targets = grouped(200, seed=0)
+    fitted = stacking.linear(members, targets, seed=0, groups=["a", "a", "b", "b"])
+    sums = fitted.predict(members).reshape(-1, 2, 2).sum(axis=2)
+    assert fitted.blocks.shape == (4, 2) and (sums <= 1 + 1e-6).all() and sums.mean() > 0.95
+    targets[0] = 1
+    assert stacking._blocks(targets, ["a", "a", "b", "b"]).toarray().tolist() == np.eye(4).tolist()
+
+
+def test_without_a_correction_the_head_is_the_blend():
+    members, _ = made([2, 1])
+    blended = np.clip(arithmetic(members, [0.7, 0.3]), 1e-4, 1 - 1e-4)
+    alone = np.eye(4)
+    assert stacking._compete(stacking._start(blended, alone), alone)[0] == pytest.approx(blended, abs=1e-6)
+    pairs = np.kron(np.eye(2), np.ones((2, 1)))
+    assert stacking._compete(stacking._start(blended / 2, pairs), pairs)[0] == pytest.approx(blended / 2, abs=1e-6)
+
+
+def test_an_untrained_network_gives_the_blend(monkeypatch):
+    monkeypatch.setattr(stacking, "EPOCHS", 0)
+    members, targets = made([2, 1, 1, 1])
+    fitted = stacking.convolution(members, targets, seed=0)
+    blended = arithmetic(members, fitted.weights)
+    assert fitted.predict(members) == pytest.approx(blended, abs=2e-4)
+
+
+def test_the_ridge_head_ends_where_its_slopes_vanish():
+    members, targets = made([2, 1])
+    model = next(stacking._path(members, targets, np.eye(4), 0))
+    inputs = stacking._with_one((stacking._columns(members) - model.centre) @ model.axes)
+    ridge = np.append(np.full(inputs.shape[1] - 1, model.penalty), 1)[:, np.newaxis]
+    slopes = inputs.T @ (model.predict(members) - targets.astype(float)) + ridge * model.coefficients
+    assert np.abs(slopes).max() < 0.2  # of sums over 120 photos
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_rare_labels_one_member_constant_members_and_no_positives_are_no_trouble(fit):
+    members, targets = made([1], n=12)
+    targets[:, 0], targets[1:, 1] = 0, 0
+    assert np.isfinite(fit(members, targets, seed=0).predict(members)).all()
+    constant = np.full((2, 12, 4), 0.5, np.float32)
+    assert np.isfinite(fit(constant, 0 * targets, seed=0).predict(constant)).all()
+
+
+def test_a_label_too_rare_for_trees_keeps_the_blend(monkeypatch):
+    monkeypatch.setattr(stacking, "TREES", (5,))
+    members, targets = made([2, 1])
+    targets[4:, 2] = 0
+    fitted = stacking.boosting(members, targets, seed=0)
+    blended = arithmetic(members, fitted.weights)
+    assert 2 not in fitted.trees and np.array_equal(fitted.predict(members)[:, 2], blended[:, 2])
+    assert not np.array_equal(fitted.predict(members)[:, 0], blended[:, 0])
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_fewer_photos_than_folds_and_what_is_no_probability_are_refused(fit):
+    members, targets = made([1, 1], n=1)
+    with pytest.raises(InputError, match="at least 2 photos"):
+        fit(members, targets, seed=0)
+    members, targets = made([1, 1])
+    members[0, 0, 0] = np.nan
+    with pytest.raises(InputError, match=r"must lie in \[0, 1\]"):
+        fit(members, targets, seed=0)

@@ -1,0 +1,172 @@
+import dataclasses
+import typing
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlob.models import losses
+from mlob.recipes import Training
+
+COUNTS = np.array([4000, 100, 7, 0])
+
+
+@pytest.fixture
+def batch():
+    generator = np.random.default_rng(0)
+    targets = generator.integers(0, 2, (50, 4)).astype(np.float32)
+    return targets, generator.normal(0, 3, targets.shape).astype(np.float32)
+
+
+def probabilities(logits):
+    return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
+
+def found(loss, targets, logits):
+    return keras.ops.convert_to_numpy(loss(*(keras.ops.array(array, "float32") for array in (targets, logits))))
+
+
+FORMULAS = {
+    losses.binary: lambda y, p: -y * np.log(p) - (1 - y) * np.log(1 - p),
+    losses.weighted: lambda y, p: -y * np.log(p) - (1 - y) * np.log(1 - p),
+    losses.squared_error: lambda y, p: (y - p) ** 2,
+    losses.focal: lambda y, p: -y * (1 - p) ** 2 * np.log(p) - (1 - y) * p**2 * np.log(1 - p),
+    losses.asymmetric: lambda y, p: (
+        -y * np.log(p) - (1 - y) * np.maximum(p - 0.05, 0) ** 4 * np.log(1 - np.maximum(p - 0.05, 0))
+    ),
+}
+
+
+@pytest.mark.parametrize("loss", FORMULAS)
+def test_a_loss_is_the_mean_over_labels_of_its_formula(loss, batch):
+    targets, logits = batch
+    expected = FORMULAS[loss](targets, probabilities(logits)).mean(axis=1)
+    assert found(loss, *batch) == pytest.approx(expected, rel=1e-4, abs=1e-7)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="slopes are TensorFlow's")
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_no_loss_is_infinite_or_has_an_infinite_slope_whatever_the_logits(name):
+    import tensorflow
+
+    loss = losses.LOSSES[name](Training(positive_weight=6.0, gamma=4.0), COUNTS)
+    far = np.float32([[-1e4, -100, 100, 1e4], [1e4, 100, -100, -1e4], [0, 0, 0, 0]])
+    for targets in (np.zeros_like(far), np.ones_like(far), np.full_like(far, 0.5)):
+        logits = tensorflow.Variable(far)
+        with tensorflow.GradientTape() as tape:
+            value = loss(targets, logits)
+        assert np.isfinite(value).all()
+        assert np.isfinite(tape.gradient(value, logits)).all()
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_a_right_answer_that_is_surer_has_no_higher_loss(name):
+    loss = losses.LOSSES[name](Training(), COUNTS)
+    targets = np.float32([[1, 0, 0, 1]])
+    surer = [found(loss, targets, scale * (2 * targets - 1))[0] for scale in (0, 1, 2, 4, 8)]
+    assert surer == sorted(surer, reverse=True) and surer[0] > surer[-1]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.floats(0.05, 0.95), st.floats(0.5, 8))
+def test_weighting_borne_labels_moves_the_best_probability_to_where_its_docstring_says(share, weight):
+    logits = np.linspace(-8, 8, 3201, dtype=np.float32)[:, None]
+    curve = sum(
+        chance * found(lambda y, z: losses.weighted(y, z, positive=weight), np.full_like(logits, y), logits)
+        for y, chance in ((1, share), (0, 1 - share))
+    )
+    best = probabilities(logits[np.argmin(curve), 0])
+    assert best == pytest.approx(share * weight / (1 - share + share * weight), abs=5e-3)
+    assert (best > 0.5) == (share > 1 / (1 + weight)) or abs(best - 0.5) < 5e-3
+
+
+def test_with_weights_of_one_and_no_focus_all_are_the_cross_entropy(batch):
+    expected = found(losses.binary, *batch)
+    for loss in (
+        losses.weighted,
+        lambda y, z: losses.focal(y, z, gamma=0.0),
+        lambda y, z: losses.asymmetric(y, z, gamma=0.0, margin=0.0),
+    ):
+        assert found(loss, *batch) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+def test_a_weight_of_a_label_scales_that_labels_part_alone(batch):
+    targets, logits = batch
+    parts = [found(losses.binary, targets[:, [column]], logits[:, [column]]) for column in range(4)]
+    weights = np.float32([1, 2, 0, 5])
+    expected = np.stack(parts, axis=1) @ weights / 4
+    assert found(lambda y, z: losses.weighted(y, z, label=weights), *batch) == pytest.approx(expected, rel=1e-4)
+
+
+def test_an_absent_label_below_the_margin_costs_nothing():
+    assert found(losses.asymmetric, np.zeros((1, 2)), np.float32([[-10, -3]]))[0] < 1e-12
+    assert found(losses.asymmetric, np.zeros((1, 2)), np.float32([[-10, 3]]))[0] > 0.1
+
+
+def entropy(shares):
+    return -(shares * np.log(shares)).sum()
+
+
+def test_the_complement_is_the_entropy_of_the_labels_that_a_photo_lacks():
+    targets, logits = np.float32([[1, 0, 0, 0]]), np.float32([[2, -1, 0, 3]])
+    absent = probabilities(logits[0, 1:])
+    less = found(losses.binary, targets, logits) - found(losses.complement, targets, logits)
+    assert less == pytest.approx(entropy(absent / absent.sum()) / 3, rel=1e-4)
+
+
+def test_the_complement_rewards_equal_absent_labels_and_is_nothing_where_none_is_absent():
+    targets = np.float32([[1, 0, 0]])
+    even, uneven = (found(losses.complement, targets, np.float32([[0, *rest]]))[0] for rest in ((-2, -2), (-9, -2)))
+    assert found(losses.binary, targets, np.float32([[0, -2, -2]]))[0] - even == pytest.approx(np.log(2) / 2, rel=1e-4)
+    assert found(losses.binary, targets, np.float32([[0, -9, -2]]))[0] - uneven < 0.01
+    full = np.ones((1, 3), np.float32)
+    assert found(losses.complement, full, full) == pytest.approx(found(losses.binary, full, full))
+
+
+def test_mlobs_weights_fall_with_the_count_to_a_fortieth_of_ten():
+    weights = losses.frequency_weights(COUNTS)
+    assert weights.dtype == np.float32
+    assert weights[3] == pytest.approx(10 * (1 + 1 / 4000), rel=1e-5)
+    assert weights[2] == pytest.approx(10 * (1 / 7 + 1 / 4000), rel=1e-5)
+    assert weights[1] == weights[0] == pytest.approx(0.25)
+
+
+def test_class_balanced_weights_run_from_inverse_counts_to_equal_ones():
+    few = np.array([1, 2, 4])
+    inverse = losses.balanced_weights(few, beta=1 - 1e-9)
+    assert inverse == pytest.approx((1 / few) / (1 / few).mean(), rel=1e-4)
+    assert losses.balanced_weights(few, beta=0.0) == pytest.approx(np.ones(3))
+    assert losses.balanced_weights(10_000 * few) == pytest.approx(np.ones(3), rel=1e-3)
+    assert losses.balanced_weights(COUNTS).mean() == pytest.approx(1)
+
+
+def test_smoothing_keeps_the_middle_and_draws_the_ends_towards_it():
+    assert losses.smoothed(np.array([0, 0.5, 1]), 0.1) == pytest.approx([0.05, 0.5, 0.95])
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_the_recipe_chooses_the_loss_and_its_numbers(name, batch):
+    targets = np.zeros((4001, 4), np.uint8)
+    for column, count in enumerate(COUNTS):
+        targets[:count, column] = 1
+    training = Training(loss=name, positive_weight=3.0, gamma=1.5)
+    chosen = found(losses.of(training, targets), *batch)
+    expected = {
+        "binary": losses.binary,
+        "weighted": lambda y, z: losses.weighted(y, z, positive=3.0),
+        "frequency": lambda y, z: losses.weighted(y, z, label=losses.frequency_weights(COUNTS)),
+        "squared_error": lambda y, z: losses.squared_error(y, z, losses.frequency_weights(COUNTS)),
+        "focal": lambda y, z: losses.focal(y, z, 1.5, 3.0),
+        "asymmetric": lambda y, z: losses.asymmetric(y, z, 1.5),
+        "class_balanced": lambda y, z: losses.weighted(y, z, positive=losses.balanced_weights(COUNTS)),
+        "complement": losses.complement,
+    }[name]
+    assert chosen == pytest.approx(found(expected, *batch))
+    smoothing = losses.of(dataclasses.replace(training, label_smoothing=0.2), targets)
+    assert found(smoothing, *batch) == pytest.approx(found(expected, losses.smoothed(batch[0], 0.2), batch[1]))
+
+
+def test_the_recipes_names_are_those_of_the_table():
+    assert typing.get_args(typing.get_type_hints(Training)["loss"]) == tuple(losses.LOSSES)
