@@ -183,6 +183,9 @@ def main(sizes, repeats):
     found = run([int(size) for size in sizes.split(",")], repeats)
     print("# Figures from validation, and the truth\n\n`python -m benchmarks.optimism`\n")
     print(f"{machine.processor()}. {MEMBERS} members, {LABELS} labels; means over {repeats} repeats. Micro-F1.\n")
+    print(
+        "The truth, of 20,000 photos, varies too: an exact 95% interval from 9,897 photos holds it in 89% of repeats.\n"
+    )
     for size, own in found.items():
         print(f"## {size:,} validation photos\n\n{table(own)}\n")
     print(json.dumps(summary(found)))

@@ -64,6 +64,8 @@ def label_shares(dataset, decided):
 def tell_apart(one, other, *, seed=0):
     """Tell two sets of features apart with a classifier, and say how well: 0.5 is not at all, 1 is always.
 
+    A figure below 0.5 is chance, or near doubles across the two sets, whose one the classifier learned as the other's.
+
     Ridge logistic regression on standardised features, each photo judged by a fit that did not see it. The area
     under the ROC curve is the chance that of two photos, one of each set, the right one looks more like the second set
     (Lopez-Paz and Oquab 2017, "Revisiting classifier two-sample tests"); its 95% interval is Hanley and McNeil's (1982,
