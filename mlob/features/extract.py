@@ -242,12 +242,18 @@ def make_slices(made, is_remote, slices, advance):
         writing = []
         for one, shards, seconds in pipeline.shards(slices, extractors, size, is_remote=is_remote, advance=advance):
             started = time.monotonic()
-            concurrent.futures.wait(writing)
+            _finished(writing)
             waited = (time.monotonic() - started) / len(shards)
             for name in shards:
                 seconds[name]["write"] += waited
             writing = [disk.submit(_write, made[name], one, shards[name], seconds[name]) for name in shards]
-        [one.result() for one in writing]
+        _finished(writing)
+
+
+def _finished(writing):
+    """Wait until shards are written; what the writer met, a full disk for instance, is raised here."""
+    for one in writing:
+        one.result()
 
 
 @functools.lru_cache(maxsize=1)

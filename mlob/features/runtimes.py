@@ -100,10 +100,18 @@ def run(choice, build, quantised=None):
         choice: runtime and precision.
         build: function of a precision that gives the Keras extractor.
         quantised: path of the OpenVINO model that stands for it in int8.
+
+    Raises:
+        InputError: that file is gone; this processor does not run the precision.
     """
     if choice.runtime == "keras":
         return keras(build(choice.precision))
     if choice.precision == "int8":
+        if not quantised.is_file():
+            raise InputError(
+                f"{quantised} is missing, the int8 model that this store was made with: copy it there, or remove "
+                f"{quantised.parent} and run `make features` again."
+            )
         return open_vino(_core().read_model(quantised), "float32")
     return open_vino(converted(build("float32")), choice.precision)
 
@@ -197,9 +205,10 @@ def open_vino(model, precision):
     # Twice the requests that run at once, so that one is always ready to start. OpenVINO's own queue with a callback
     # stood still for ever when it was destroyed with Python's lock held (2026.4).
     count = 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+    requests = [compiled.create_infer_request() for _ in range(count)]
 
     def forward(photos):
-        idle, busy = collections.deque(compiled.create_infer_request() for _ in range(count)), collections.deque()
+        idle, busy = collections.deque(requests), collections.deque()
         rows = np.empty((len(photos), *shape), np.float32)
 
         def collect():

@@ -402,3 +402,18 @@ def test_several_feature_sets_are_made_at_once_and_each_is_as_if_made_alone(phot
 def test_the_three_times_are_told(photos, network, tmp_path, capsys):
     run(RECIPE, photos, tmp_path / "store")
     assert re.search(r"set: .* s waiting for photos, .* s in the network, .* s writing", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("broken", ["train/00000.h5", "test/00001.h5"])
+def test_a_shard_that_cannot_be_written_stops_the_job(broken, photos, network, tmp_path, monkeypatch):
+    """Shards are written beside the computation; what the writer meets is met by the job, in whichever slice."""
+
+    def write(path, *others, write=store.write):
+        if path == tmp_path / "store" / broken:
+            raise InputError("The disk is full.")
+        write(path, *others)
+
+    monkeypatch.setattr(store, "write", write)
+    with pytest.raises(InputError, match="disk is full"):
+        run(RECIPE, photos, tmp_path / "store")
+    assert not (tmp_path / "store" / broken).exists()

@@ -138,6 +138,11 @@ def test_what_cannot_be_had_is_told(machine, monkeypatch):
         chosen(runtime="openvino")
 
 
+def test_an_int8_model_that_is_gone_is_named_with_the_mend(tmp_path):
+    with pytest.raises(InputError, match=f"{tmp_path / 'int8.xml'} is missing.*make features"):
+        runtimes.run(runtimes.Choice("openvino", "int8"), None, quantised=tmp_path / "int8.xml")
+
+
 @given(st.integers(0, 6), st.booleans())
 def test_the_batch_is_doubled_while_the_rate_rises_and_there_is_memory(doublings, is_full):
     """The rate stops rising, or memory ends, after a number of doublings."""
