@@ -85,7 +85,7 @@ class DataSet:
         return places.is_remote(self.folder)
 
     def photos(self, split):
-        """Find a split's photos: a list of places (`places`), None where there is none."""
+        """Find a split's photos: `places.Places`, None where there is none."""
         wanted = self[split]
         return places.locate(self.tree, split, wanted.ids, [_local(urls) for urls in wanted.urls])
 

@@ -10,7 +10,7 @@ from mlob.ensemble import methods
 from mlob.errors import InputError
 from mlob.evaluation import judge, shift
 from mlob.evaluation.crossfit import folds
-from mlob.evaluation.runs import JUDGED, labelled_validation, total_costs
+from mlob.evaluation.runs import JUDGED, labelled_validation, plain, total_costs
 from mlob.features import store
 from mlob.files import atomic, digest, read_json, write_json
 from mlob.predictions import table as tables
@@ -30,8 +30,7 @@ def identity(dataset, runs, recipe):
         recipe: the suite's `Ensemble`.
     """
     found = {name: digest((folder / "predictions.h5").read_bytes()) for name, folder in runs.items()}
-    fields = dataclasses.asdict(recipe) | {"second_level": list(recipe.second_level)}  # as JSON gives it back
-    return {"predictions": found, "data": dataset.digest, "recipe": fields}
+    return plain({"predictions": found, "data": dataset.digest, "recipe": dataclasses.asdict(recipe)})
 
 
 def is_done(folder, wanted):
@@ -199,7 +198,8 @@ def _optimism(judged, chosen, elsewhere):
 def _rows(judged, runs):
     """One row a method, as result.json has them, with each member's weight: the mean over labels, where they differ."""
     results = {name: read_json(folder / "result.json") for name, folder in runs.items()}
-    return [_row(name, found, results) for name, found in judged.items()]
+    facts = machine.facts()
+    return [_row(name, found, results) | facts for name, found in judged.items()]
 
 
 def _row(name, found, results):
@@ -213,7 +213,6 @@ def _row(name, found, results):
         "thresholds": name[1],
         **_costs(used),
         "weights": weights,
-        **machine.facts(),
     }
 
 

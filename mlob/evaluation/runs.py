@@ -25,7 +25,7 @@ FEWEST_ROWS = 20_000  # from here on a head has rows enough, and one regression 
 def identity(experiment, dataset, stores):
     """Give all that shapes a run, as it stands in recipe.json: recipe, labelled photos, fingerprints of the stores."""
     found = {name: store.fingerprint(folder) for name, folder in stores.items()}
-    return _plain({"recipe": dataclasses.asdict(experiment), "data": dataset.digest, "fingerprint": found})
+    return plain({"recipe": dataclasses.asdict(experiment), "data": dataset.digest, "fingerprint": found})
 
 
 def is_done(folder, wanted):
@@ -192,6 +192,6 @@ def _csv(rows):
     return text.getvalue()
 
 
-def _plain(value):
+def plain(value):
     """As JSON gives it back: tuples become lists, so that it compares with what a file holds."""
     return json.loads(json.dumps(value))
