@@ -59,7 +59,7 @@ clean: ## Remove the runs; features stay, they are costly
 	rm -rf $(RUNS_FOLDER)
 
 .venv/installed: setup.cfg pyproject.toml
-	@echo "Installing mlob and its packages into .venv (once, about a minute)"
+	@echo "Installing mlob and its packages into .venv (once, about two minutes)"
 	@$(PYTHON) -m venv --clear .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	@touch $@
