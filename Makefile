@@ -7,17 +7,19 @@
 #   DATA     the data folder, instead of the suite's     WEIGHTS  a weights file, or a folder of them
 #   PHOTOS   photos to predict                           SET      field=value,… for any field of a recipe
 #   FEATURES, RUNS  folders for the products, on another disk for instance
+#   N        photos for overfit (default 50)             BUDGET   of a search (default 20m)
+#   MEMORY   gigabytes that the features of train may take (half of the machine's); more are streamed from disk
 
-export SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS
+export SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS MEMORY N BUDGET
 PYTHON ?= python3
 MLOB := .venv/bin/mlob
 RUNS_FOLDER := $(or $(RUNS),runs)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo images facts features train ensemble submission report predict test lint clean
+.PHONY: help demo images facts features overfit train learning-curve search ensemble submission report predict test lint clean
 
 help: ## Print these targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@sed -n 's/^#\(   [A-Z].*\)/\1/p' Makefile
 
 demo: .venv/installed ## The whole job on a drawn set: features, heads, ensemble, submission, report
@@ -33,8 +35,17 @@ facts: .venv/installed ## Photos, labels, splits of a data set, and what is odd 
 features: .venv/installed ## Each photo once through the frozen backbones, to HDF5
 	@$(MLOB) features
 
+overfit: .venv/installed ## MODEL on N photos, which it must learn by heart
+	@$(MLOB) overfit
+
 train: .venv/installed ## A head on the features of MODEL
 	@$(MLOB) train
+
+learning-curve: .venv/installed ## MODEL on growing parts of the photos: would more help?
+	@$(MLOB) learning-curve
+
+search: .venv/installed ## Better values of MODEL's fields, for BUDGET, judged on dev
+	@$(MLOB) search
 
 ensemble: .venv/installed ## All members, weighted and thresholded, judged on photos that chose nothing
 	@$(MLOB) ensemble

@@ -30,7 +30,7 @@ ROWS, UNSEEN, FEATURES, LABELS = 1_014_544, 20_000, 2048, 228
 FACTORS, TEACHER = 64, 128  # hidden causes of the features; the teacher's units
 BUDGET_BYTES = 2_000_000_000
 BASELINE_BATCH = 128
-TRAINING = Training(epochs=1, batch=512, learning_rate=4e-3, precision="auto")
+TRAINING = Training(epochs=1, batch=1024, learning_rate=4e-3, precision="auto")
 OURS = Experiment(("made",), dataclasses.replace(MLP, prior_bias=True), TRAINING)
 FLOP_A_ROW = 2 * (2 * FEATURES * 1024 + 3 * (1024 * 512 + 512 * 256 + 256 * LABELS))  # features need no gradient
 KINDS = ("baseline", "resident", "streamed", "matmul")

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from mlob import recipes
+from mlob import machine, recipes
 from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.progress import say
@@ -79,10 +79,27 @@ class Work:
             return recipes.Experiment(default.stores, recipes.LOGISTIC, limit)
         known = [path.stem for path in (EXPERIMENTS / self.name).glob("*.py") if path.stem != "suite"]
         recipe = recipes.load(EXPERIMENTS / self.name / f"{model}.py", known)
-        return recipes.override(recipe, self.overrides[recipes.Experiment])
+        return (
+            recipe if isinstance(recipe, recipes.Sum) else recipes.override(recipe, self.overrides[recipes.Experiment])
+        )
+
+    def head(self, model):
+        """The recipe of a model that has a head of its own, trained in epochs."""
+        recipe = self.experiment(model)
+        if isinstance(recipe, recipes.Sum):
+            raise InputError(f"{model} is the sum of {', '.join(recipe.parts)}: name one of these.")
+        if recipe.head.kind == LOGISTIC:
+            raise InputError(f"{model} is scikit-learn's logistic regression, which has no epochs: name another model.")
+        return recipe
+
+    def parts(self, model):
+        """The specialists that a model is the sum of: {name: folder of its run}; none where it is trained itself."""
+        return {name: self.run(name) for name in getattr(self.experiment(model), "parts", ())}
 
     def stores(self, model):
         """The stores that a model reads: {name: folder}."""
+        for part in self.parts(model):
+            return self.stores(part)
         return {name: self.store(name) for name in self.experiment(model).stores}
 
     def models(self, model):
@@ -107,7 +124,7 @@ def make_features(work, models, **where):
     """Extract what the stores of these models lack."""
     from mlob.features import extract
 
-    names = dict.fromkeys(store for model in models for store in work.experiment(model).stores)
+    names = dict.fromkeys(store for model in models for store in work.stores(model))
     sets = {name: (work.feature_set(name), work.store(name)) for name in names}
     if not work.is_dry:
         return extract.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
@@ -122,6 +139,9 @@ def make_runs(work, models):
     make_features(work, models)
     for model in models:
         experiment, stores, folder = work.experiment(model), work.stores(model), work.run(model)
+        if isinstance(experiment, recipes.Sum):
+            make_sum(work, model, experiment)
+            continue
         if runs.is_done(folder, runs.identity(experiment, work.dataset, stores)):
             continue
         if work.is_dry:
@@ -130,6 +150,59 @@ def make_runs(work, models):
         recipe = work.suite.ensemble
         result = runs.make(model, experiment, work.dataset, stores=stores, folder=folder, recipe=recipe)
         say(runs.text(result))
+
+
+def make_overfit(work, model, count):
+    """Learn a few photos by heart; say how far the loss went."""
+    from mlob.evaluation import runs
+
+    experiment, stores = work.head(model), work.stores(model)
+    make_features(work, [model])
+    if work.is_dry:
+        return say(f"overfit {model}: {count} photos")
+    machine.load_keras()
+    from mlob.training import sanity
+
+    train, _ = runs.train_and_dev(experiment, work.dataset, stores)
+    found = sanity.overfit(experiment, train, name=model, count=count, groups=work.dataset.labels.groups)
+    click.echo(sanity.text(model, found))
+
+
+def make_curve(work, model):
+    """Train on growing parts of the photos; print the points."""
+    from mlob.evaluation import curve
+
+    experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / "curve"
+    make_features(work, [model])
+    if work.is_dry:
+        return say(f"learning curve of {model}: {folder}, where photos, features or recipe have changed")
+    where = {"stores": stores, "folder": folder, "recipe": work.suite.ensemble}
+    click.echo(curve.text(curve.make(model, experiment, work.dataset, **where)))
+
+
+def make_search(work, model, seconds):
+    """Search for better values of a recipe's fields; print the best trial."""
+    from mlob.evaluation import searched
+
+    experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / "search"
+    make_features(work, [model])
+    if work.is_dry:
+        return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds included")
+    where = {"stores": stores, "folder": folder, "recipe": work.suite.ensemble, "budget_seconds": seconds}
+    click.echo(searched.text(searched.make(work.name, model, experiment, work.dataset, **where)))
+    say(f"search: {folder / 'recipe.py'}: copy it to {EXPERIMENTS / work.name / f'{model}_searched.py'} to train it")
+
+
+def make_sum(work, model, total):
+    """Add up a model's specialists where the sum is not there; they are trained first."""
+    from mlob.evaluation import runs, specialists
+
+    parts, folder = work.parts(model), work.run(model)
+    make_runs(work, parts)
+    if work.is_dry:
+        say(f"sum {model}: of {', '.join(parts)}, where one of them is made anew")
+    elif not runs.is_done(folder, specialists.identity(total, work.dataset, parts)):
+        say(runs.text(specialists.make(model, total, work.dataset, parts, folder, work.suite.ensemble)))
 
 
 def make_reference(work):
@@ -142,6 +215,8 @@ def make_reference(work):
     make_runs(work, [LOGISTIC])
     for model in [] if work.is_dry else work.models(None):
         experiment, folder = work.experiment(model), work.run(model)
+        if isinstance(experiment, recipes.Sum):
+            continue
         alike = (experiment.stores, experiment.training.limit) == (reference.stores, reference.training.limit)
         if alike and (folder / "result.json").is_file() and (note := runs.compare(folder, work.run(LOGISTIC))):
             say(f"{model}: {note}")
@@ -185,11 +260,14 @@ def make_report(work, readme):
     make_reference(work)
     page = work.run("report") / "index.html"
     if not work.is_dry:
-        report.make(page, work.name, work.dataset, work.stores(work.suite.members[0]))
+        runs = {model: work.run(model) for model in work.models(None)}
+        stores = work.stores(work.suite.members[0])
+        compared = report.make(page, work.name, work.dataset, stores, runs, work.suite.ensemble)
         rows = tables.rows(page.parent.parent)
-        click.echo(tables.text(rows))
+        click.echo(f"{tables.text(rows)}\n{tables.dev_text(compared)}")
         if readme:
-            tables.update_block(readme, work.name, tables.markdown(rows))
+            blocks = {"results": tables.markdown(rows), "dev": tables.dev_markdown(compared)}
+            tables.update_blocks(readme, work.name, blocks)
     say(f"report: {page}")
 
 
@@ -201,7 +279,7 @@ def make_predictions(work, paths):
     found = predicted.find(paths)
     if work.is_dry:
         return say(f"predict: {len(found):,} photos")
-    models = {model: (work.run(model), work.experiment(model).stores) for model in work.suite.members}
+    models = {model: (work.run(model), tuple(work.stores(model))) for model in work.suite.members}
     sets = {name: (work.feature_set(name), work.store(name)) for _, names in models.values() for name in names}
     table = predicted.label(found, models, sets, work.run("ensemble"), work.dataset.labels, given=work.weights)
     click.echo(predicted.text(table))
@@ -326,6 +404,62 @@ def train(work, model):
     make_runs(work, [model or default])
     if (model or default) == default:
         make_reference(work)
+
+
+@cli.command()
+@options
+@model_option
+@click.option("-n", "count", envvar="N", type=click.IntRange(2), default=50, show_default=True, help="Photos.")
+def overfit(work, model, count):
+    """Train on a few photos until the loss is near zero; fail where it does not go there.
+
+    \b
+    Example:
+      mlob overfit --model xception -n 50
+    """
+    make_overfit(work, model or work.suite.members[0], count)
+
+
+@cli.command("learning-curve")
+@options
+@model_option
+def learning_curve(work, model):
+    """Train on growing parts of the photos: would more of them help?
+
+    \b
+    Example:
+      mlob learning-curve --model xception
+    """
+    make_curve(work, model or work.suite.members[0])
+
+
+class Duration(click.ParamType):
+    """Seconds, minutes or hours: 90s, 20m, 1.5h."""
+
+    name = "duration"
+
+    def convert(self, value, param, ctx):
+        """Give seconds."""
+        found = re.fullmatch(r"(\d+\.?\d*)([smh])", value)
+        if not found or not float(found[1]):
+            self.fail(f"{value!r}: expected a duration, for example 90s, 20m or 1.5h.")
+        return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
+
+
+@cli.command()
+@options
+@model_option
+@click.option("--budget", envvar="BUDGET", type=Duration(), default="20m", show_default=True, help="Time to train for.")
+def search(work, model, budget):
+    """Search for better values of a recipe's fields, judged on dev; poor trials are stopped early.
+
+    Called again it goes on from what was tried; the budget is for all of it.
+
+    \b
+    Example:
+      mlob search --model xception --budget 20m
+    """
+    make_search(work, model or work.suite.members[0], budget)
 
 
 @cli.command()

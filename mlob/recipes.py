@@ -82,10 +82,10 @@ class Training:
 
     Attributes:
         optimizer: "adamw" or "sgd".
-        loss: a name in `mlob.models.losses.LOSSES`.
+        loss: a name in `mlob.models.losses.LOSSES`; "categorical" is of a head with `groups`.
         positive_weight: of a label that is borne, in the weighted and the focal loss.
         gamma: of the focal and the asymmetric loss; their papers have 2 and 4.
-        label_smoothing: share by which targets are drawn towards 1/2.
+        label_smoothing: share by which targets are drawn towards equal chances.
         mixup: alpha of the Beta distribution of the shares in which two photos are mixed; 0 mixes none.
         balance: share of an epoch's rows that are drawn by their labels, each label as often as another.
         learning_rate, weight_decay, momentum, nesterov: of that optimizer; the last two are SGD's.
@@ -102,7 +102,15 @@ class Training:
     """
 
     loss: Literal[
-        "binary", "weighted", "frequency", "squared_error", "focal", "asymmetric", "class_balanced", "complement"
+        "binary",
+        "weighted",
+        "frequency",
+        "squared_error",
+        "focal",
+        "asymmetric",
+        "class_balanced",
+        "complement",
+        "categorical",
     ] = "binary"
     positive_weight: float = 1.0
     gamma: float = 2.0
@@ -144,6 +152,17 @@ class Experiment:
     views: bool = False
     least_share: float = 0.0
     most_share: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Sum:
+    """One model made of specialists: the sum of their probabilities, each predicting 0 on the others' labels.
+
+    Attributes:
+        parts: names of experiments of the suite, all on the same stores.
+    """
+
+    parts: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,17 @@ recipe = Suite(
     rows=(
         *("mlp", "linear", "rate_0_005", "rate_0_01", "rate_0_1", "rate_0_5", "rate_1"),
         *("weight_4", "weight_6", "frequency", "squared_error", "complement", "focal", "asymmetric", "class_balanced"),
-        *("balanced_sampler", "frequent", "rare", "minimum_count", "label_smoothing", "mixup", "warm_up", "plateau"),
+        *(
+            "balanced_sampler",
+            "frequent",
+            "rare",
+            "specialists",
+            "minimum_count",
+            "label_smoothing",
+            "mixup",
+            "warm_up",
+            "plateau",
+        ),
         *("no_dropout", "feature_dropout", "no_prior", "groups", "groups_side_by_side", "five_stores"),
         *("views", "blocks", "grid"),
     ),

@@ -1,6 +1,6 @@
 """A specialist for labels on at least 100,000 of 1,014,544 train photos, 16 of 228 (seed 001).
 
-Its sum with `rare` is one member.
+Its sum with `rare` is the member `specialists`.
 
 Command: make train SUITE=imaterialist2018 MODEL=frequent
 Reported by MLoB: of their members the pair had the largest weight in the swarm's ensemble, 0.36.

@@ -13,6 +13,14 @@ from mlob.recipes import Suite
 
 recipe = Suite(
     data="data/imaterialist2018",
-    members=("xception", "xception_precompute", "xception_small", "inception_v3_small", "resnet50_small", "mobilenet"),
+    members=(
+        "xception",
+        "xception_precompute",
+        "xception_small",
+        "inception_v3_small",
+        "resnet50_small",
+        "mobilenet",
+        "specialists",
+    ),
     rows=("frequent", "rare", "minimum_count"),
 )

@@ -10,7 +10,7 @@ from mlob.ensemble import methods
 from mlob.errors import InputError
 from mlob.evaluation import judge, shift
 from mlob.evaluation.crossfit import folds
-from mlob.evaluation.runs import JUDGED, labelled_validation, plain, total_costs
+from mlob.evaluation.runs import JUDGED, costs, labelled_validation, plain
 from mlob.features import store
 from mlob.files import atomic, digest, read_json, write_json
 from mlob.predictions import table as tables
@@ -211,15 +211,9 @@ def _row(name, found, results):
         "members": [result["method"] for result in used],
         **found.figures,
         "thresholds": name[1],
-        **_costs(used),
+        **costs(used),
         "weights": weights,
     }
-
-
-def _costs(results):
-    stores = {name: store for result in results for name, store in result["stores"].items()}
-    own = [result["parameters"]["own"] for result in results]
-    return total_costs(own, [result["seconds"]["training"] for result in results], stores)
 
 
 def _to_json(decision, runs):

@@ -6,15 +6,17 @@ import functools
 import io
 import json
 
+import numpy as np
+
 from mlob import machine
 from mlob.ensemble.methods import ONE_GLOBAL
 from mlob.errors import InputError
 from mlob.evaluation import judge
 from mlob.features import log, store
-from mlob.files import atomic, read_json, write_json, write_text
+from mlob.files import atomic, digest, read_json, write_json, write_text
 from mlob.predictions import predict
 from mlob.predictions import table as tables
-from mlob.training import batches, checkpoint
+from mlob.training import batches, checkpoint, sampling
 
 JUDGED = ("validation", "test")
 NEGLIGIBLE = 0.005  # micro-F1 by which a head may fall short of logistic regression unremarked
@@ -26,6 +28,11 @@ def identity(experiment, dataset, stores):
     """Give all that shapes a run, as it stands in recipe.json: recipe, labelled photos, fingerprints of the stores."""
     found = {name: store.fingerprint(folder) for name, folder in stores.items()}
     return plain({"recipe": dataclasses.asdict(experiment), "data": dataset.digest, "fingerprint": found})
+
+
+def key(identity):
+    """Name an identity in twelve letters."""
+    return digest(json.dumps(identity, sort_keys=True))[:12]
 
 
 def is_done(folder, wanted):
@@ -66,31 +73,40 @@ def make(name, experiment, dataset, *, stores, folder, recipe):
     (folder / "result.json").unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     wanted = identity(experiment, dataset, stores)
     head = _trained(experiment, train, dev, dataset.labels.groups, name, folder, wanted)
-    shares = train.targets.mean(axis=0)
+    shares = _own_shares(experiment, train.targets)
+    on_dev = tables.Table(tuple(dev.ids), head.predict(dev.features))
     found = {
         split: predict.table(dataset[split], rows[split], head.predict(rows[split].features), shares)
         for split in judged
     }
-    _, _, figures = judge.judge_model(found["validation"].probabilities, validation.targets, recipe)
     failed = sum(len(dataset[split].ids) - len(rows[split].ids) for split in rows)
-    result = {
-        "method": name,
-        "members": [name],
-        **figures,
-        "thresholds": ONE_GLOBAL,
+    made = {
+        **result(name, found["validation"], dataset, recipe),
         **_costs(head, stores, train),
         "seed": experiment.seed,
         "rows": {"train": len(train.ids), "dev": len(dev.ids), "validation": len(validation.ids), "failed": failed},
         "note": head.note,
         "fingerprint": wanted["fingerprint"],
-        **machine.facts(),
     }
-    tables.write(folder / "predictions.h5", found, labels=dataset.labels.ids, seed=experiment.seed, **wanted)
-    write_text(folder / "history.csv", _csv(head.history))
+    tables.write(
+        folder / "predictions.h5", {**found, "dev": on_dev}, labels=dataset.labels.ids, seed=experiment.seed, **wanted
+    )
+    write_history(folder / "history.csv", head.history)
     write_json(folder / "recipe.json", wanted)
-    write_json(folder / "result.json", result)
+    write_json(folder / "result.json", made)
     checkpoint.Checkpoint(folder / "checkpoint", wanted).remove()
-    return result
+    return made
+
+
+def result(name, predicted, dataset, recipe):
+    """Judge a model's `Table` of validation: the first keys of its result.json, and where it was made."""
+    _, _, figures = judge.judge_model(predicted.probabilities, labelled_validation(dataset).targets, recipe)
+    return {"method": name, "members": [name], **figures, "thresholds": ONE_GLOBAL, **machine.facts()}
+
+
+def train_and_dev(experiment, dataset, stores):
+    """Read what an experiment is trained on, and what it is watched on: two `batches.Rows`."""
+    return batches.train_and_dev(_rows(dataset["train"], stores), experiment.training.limit)
 
 
 def wants_reference(dataset, reference):
@@ -148,6 +164,14 @@ def _trained(experiment, train, dev, groups, name, folder, wanted):
     return _Trained(predict_with, fitted.history, model.count_params(), fitted.seconds)
 
 
+def _own_shares(experiment, targets):
+    """Give each label's share of the rows to train on, 0 for labels that are left to another specialist."""
+    own = sampling.own_columns(targets, experiment.least_share, experiment.most_share)
+    shares = np.zeros(targets.shape[1])
+    shares[own] = targets[:, own].mean(axis=0)
+    return shares
+
+
 def _rows(split, stores):
     return batches.read([folder / split.name for folder in stores.values()], split)
 
@@ -163,6 +187,13 @@ def _costs(head, stores, train):
         "epochs": epochs,
         "weights": ", ".join(sorted({one["weights"] for one in logs.values()})),
     }
+
+
+def costs(results):
+    """Add up what several models cost, from their results, as result.json holds it."""
+    stores = {name: store for one in results for name, store in one["stores"].items()}
+    own = [one["parameters"]["own"] for one in results]
+    return total_costs(own, [one["seconds"]["training"] for one in results], stores)
 
 
 def total_costs(parameters, seconds, stores):
@@ -183,13 +214,13 @@ def total_costs(parameters, seconds, stores):
     }
 
 
-def _csv(rows):
-    """History as CSV text; a model without epochs has the header alone."""
+def write_history(path, rows):
+    """Write a history, atomically; a model without epochs has the header alone."""
     text = io.StringIO()
     writer = csv.DictWriter(text, ["epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue()
+    write_text(path, text.getvalue())
 
 
 def plain(value):

@@ -46,7 +46,7 @@ def exclusive_groups(groups, targets):
     return found
 
 
-def build(head, features, targets, precision="float32", groups=None, views=1):
+def build(head, features, targets, precision="float32", exclusive=(), views=1):
     """Build an untrained head for a feature matrix.
 
     Args:
@@ -55,7 +55,7 @@ def build(head, features, targets, precision="float32", groups=None, views=1):
             variance standardise.
         targets: uint8 (n, labels) of the same rows; their shares start the output's bias.
         precision: "float32", or "bfloat16" in which the hidden layers compute; weights and probabilities are float32.
-        groups: the group of each label, texts (labels,), for a head with `groups`.
+        exclusive: the `Exclusive` groups that share a softmax each.
         views: of the same photos, side by side on the last axis; the head takes one of them.
 
     Returns:
@@ -70,7 +70,6 @@ def build(head, features, targets, precision="float32", groups=None, views=1):
             "Stores of several networks stand side by side with views=false."
         )
     inputs = keras.Input((*features.shape[1:-1], features.shape[-1] // views), dtype="float16", name="features")
-    exclusive = exclusive_groups(groups, targets) if head.groups else []
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
     x = _standardised(head, features, inputs)
     if len(inputs.shape) == 4:
@@ -89,12 +88,24 @@ def with_logits(model):
     return keras.Model(model.input, model.get_layer("probabilities").input)
 
 
+def with_outputs(model):
+    """Give the same head, its variables shared, up to what its softmaxes take, for the categorical loss."""
+    return keras.Model(model.input, model.get_layer("labels").output)
+
+
 def spread(model, columns, labels):
     """Give the same head with a column for each of `labels` labels: its own at `columns`, probability 0 elsewhere."""
     places = np.full(labels, len(columns))
     places[columns] = np.arange(len(columns))
     padded = keras.ops.pad(model.output, ((0, 0), (0, 1)))
     return keras.Model(model.input, keras.ops.take(padded, places.tolist(), axis=1))
+
+
+def added(models):
+    """Give one head whose probabilities are the sums of those of heads {name: model} on the same features."""
+    inputs = keras.Input(next(iter(models.values())).input_shape[1:], dtype="float16", name="features")
+    named = [keras.Model(model.input, model.output, name=name)(inputs) for name, model in models.items()]
+    return keras.Model(inputs, keras.ops.minimum(keras.layers.Add()(named), 1))
 
 
 def _standardised(head, features, x):

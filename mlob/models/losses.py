@@ -1,9 +1,10 @@
 """Losses of a head: plain functions of targets and logits (batch, labels), float32, to one loss a row (batch,).
 
 A probability is p = sigmoid(z) of its logit z, so log p = -softplus(-z) and log(1 - p) = -softplus(z), which no logit
-turns into an infinity. All are means over the labels (team MLoB's own, seed 001, were sums: steps 228 times as long).
-Targets y are 0 or 1, or between them where they were smoothed or mixed. Weights move a head's probabilities, often
-more than they move its ranking: compare losses after the best threshold, never at 0.5.
+turns into an infinity; only `categorical` takes what a softmax takes. All are means over the labels (team MLoB's own,
+seed 001, were sums: steps 228 times as long). Targets y are 0 or 1, or between them where they were smoothed or mixed.
+Weights move a head's probabilities, often more than they move its ranking: compare losses after the best threshold,
+never at 0.5.
 """
 
 import functools
@@ -76,6 +77,31 @@ def complement(targets, logits):
     return binary(targets, logits) - entropy / keras.ops.maximum(keras.ops.sum(absent, axis=-1), 1)
 
 
+def categorical(targets, outputs, exclusive=()):
+    """Cross entropy of a softmax: -sum y log p over each exclusive group; binary cross entropy of each other label.
+
+    Binary cross entropy of a softmax's probabilities counts the labels that a photo does not bear once more.
+
+    Args:
+        targets: (batch, labels).
+        outputs: (batch, labels), what the softmax takes; the class "none" has output 0.
+        exclusive: the `heads.Exclusive` groups.
+    """
+    inside = {column for group in exclusive for column in group.columns}
+    rest = [column for column in range(outputs.shape[1]) if column not in inside]
+    parts = [(keras.ops.softplus(_at(outputs, rest)) - _at(targets, rest) * _at(outputs, rest))] if rest else []
+    for columns, has_none in exclusive:
+        y, taken = _at(targets, columns), _at(outputs, columns)
+        total = keras.ops.logsumexp(keras.ops.pad(taken, ((0, 0), (0, 1))) if has_none else taken, axis=-1)
+        borne = 1 if has_none else keras.ops.sum(y, axis=-1)
+        parts.append((borne * total - keras.ops.sum(y * taken, axis=-1))[:, None])
+    return keras.ops.sum(keras.ops.concatenate(parts, axis=-1), axis=-1) / outputs.shape[1]
+
+
+def _at(values, columns):
+    return keras.ops.take(values, list(columns), axis=-1)
+
+
 def frequency_weights(counts):
     """Give team MLoB's class weights float32 (labels,): 10 max((u + min u) / max u, 0.025), u = 1 / count (seed 001).
 
@@ -96,32 +122,56 @@ def balanced_weights(counts, beta=BETA):
     return np.float32(weights / weights.mean())
 
 
-def smoothed(targets, share):
-    """Draw targets towards 1/2 by a share: (1 - share) y + share / 2 (Szegedy et al. 2016, for two classes)."""
-    return (1 - share) * targets + share / 2
+def smoothed(targets, share, towards=0.5):
+    """Draw targets towards equal chances by a share: (1 - share) y + share / classes (Szegedy et al. 2016).
+
+    Args:
+        targets: (batch, labels).
+        share: from 0 to 1.
+        towards: 1 / classes, a number or one a label (labels,); a label on its own has two classes.
+    """
+    return (1 - share) * targets + share * towards
 
 
-# From the recipe's `Training` and the labels' counts in the training rows to a function of targets and logits
+def chances(labels, exclusive):
+    """Give 1 / classes of each label float32 (labels,): of its exclusive group's classes, of two where it has none."""
+    found = np.full(labels, 0.5, np.float32)
+    for columns, has_none in exclusive:
+        found[list(columns)] = 1 / (len(columns) + has_none)
+    return found
+
+
+# From the recipe's `Training`, the labels' counts in the training rows and the exclusive groups to a function of
+# targets and logits; the last one's logits are the outputs that softmaxes take
 LOSSES = {
-    "binary": lambda training, counts: binary,
-    "weighted": lambda training, counts: functools.partial(weighted, positive=training.positive_weight),
-    "frequency": lambda training, counts: functools.partial(weighted, label=frequency_weights(counts)),
-    "squared_error": lambda training, counts: functools.partial(squared_error, label=frequency_weights(counts)),
-    "focal": lambda training, counts: functools.partial(focal, gamma=training.gamma, positive=training.positive_weight),
-    "asymmetric": lambda training, counts: functools.partial(asymmetric, gamma=training.gamma),
-    "class_balanced": lambda training, counts: functools.partial(weighted, positive=balanced_weights(counts)),
-    "complement": lambda training, counts: complement,
+    "binary": lambda training, counts, exclusive: binary,
+    "weighted": lambda training, counts, exclusive: functools.partial(weighted, positive=training.positive_weight),
+    "frequency": lambda training, counts, exclusive: functools.partial(weighted, label=frequency_weights(counts)),
+    "squared_error": lambda training, counts, exclusive: functools.partial(
+        squared_error, label=frequency_weights(counts)
+    ),
+    "focal": lambda training, counts, exclusive: functools.partial(
+        focal, gamma=training.gamma, positive=training.positive_weight
+    ),
+    "asymmetric": lambda training, counts, exclusive: functools.partial(asymmetric, gamma=training.gamma),
+    "class_balanced": lambda training, counts, exclusive: functools.partial(
+        weighted, positive=balanced_weights(counts)
+    ),
+    "complement": lambda training, counts, exclusive: complement,
+    "categorical": lambda training, counts, exclusive: functools.partial(categorical, exclusive=exclusive),
 }
 
 
-def of(training, targets):
+def of(training, targets, exclusive=()):
     """Give the recipe's loss, a function from targets and logits (batch, labels) to losses (batch,).
 
     Args:
         training: the recipe's `Training`.
         targets: uint8 (n, labels) of the rows to train on.
+        exclusive: the `heads.Exclusive` groups, which the categorical loss alone looks at.
     """
-    loss = LOSSES[training.loss](training, targets.sum(axis=0, dtype=np.int64))
+    loss = LOSSES[training.loss](training, targets.sum(axis=0, dtype=np.int64), exclusive)
     if not training.label_smoothing:
         return loss
-    return lambda targets, logits: loss(smoothed(targets, training.label_smoothing), logits)
+    towards = chances(targets.shape[1], exclusive if training.loss == "categorical" else ())
+    return lambda targets, logits: loss(smoothed(targets, training.label_smoothing, towards), logits)

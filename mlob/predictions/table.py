@@ -1,4 +1,4 @@
-"""The HDF5 contract of predictions: ids x labels for validation and test. The only door to h5py here."""
+"""The HDF5 contract of predictions: ids x labels for validation, test and dev. The only door to h5py here."""
 
 import dataclasses
 import json

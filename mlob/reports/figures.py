@@ -28,6 +28,7 @@ INK = "#010203"  # stands for the text colour around, put in when all is drawn
 WIDTH = 6.6  # inches; the page scales a figure to its column
 COMMONEST = 30
 ABREAST = 3  # panels in a row
+LOGARITHMIC = ("training.learning_rate", "training.weight_decay")
 STYLE = {
     "axes.edgecolor": INK,
     "axes.grid": True,
@@ -102,19 +103,69 @@ def losses(histories):
         histories: {model: {"epoch", "loss", "dev_loss": (epochs,)}}.
     """
     with matplotlib.rc_context(STYLE):
-        rows = -(-len(histories) // ABREAST)
-        figure = Figure(figsize=(WIDTH, 1.5 * rows + 0.3), layout="constrained")
-        panels = figure.subplots(rows, ABREAST, squeeze=False).ravel()
+        figure, panels = _panels(len(histories), 1.5)
         for axes, (model, history) in zip(panels, histories.items(), strict=False):
             axes.plot(history["epoch"], history["loss"], color=BLUE, label="train")
             axes.plot(history["epoch"], history["dev_loss"], color=ORANGE, linestyle="--", label="dev")
             axes.set(title=model, xlabel="epoch")
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
             axes.yaxis.set_major_locator(MaxNLocator(4))
-        for axes in panels[len(histories) :]:
-            axes.remove()
         panels[0].legend(loc="upper right")
         return _svg(figure, "losses")
+
+
+def learning_curves(curves):
+    """Draw micro-F1 on dev and on the photos trained on by their number (a logarithmic axis), a panel a model.
+
+    Args:
+        curves: {model: [{rows, seen, micro_f1: {value, low, high}}]}.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure, panels = _panels(len(curves), 2.2)
+        for axes, (model, points) in zip(panels, curves.items(), strict=False):
+            rows = [point["rows"] for point in points]
+            value, low, high = ([point["micro_f1"][key] for point in points] for key in ("value", "low", "high"))
+            axes.plot(rows, [point["seen"] for point in points], "s--", color=ORANGE, markersize=4, label="trained on")
+            axes.plot(rows, value, "o-", color=BLUE, markersize=4, label="dev")
+            axes.fill_between(rows, low, high, color=BLUE, alpha=0.2, linewidth=0)
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.set(title=model, xlabel="photos")
+        panels[0].set_ylabel("micro-F1")
+        panels[0].legend(loc="lower right")
+        return _svg(figure, "learning-curves")
+
+
+def search(trials):
+    """Draw a search: micro-F1 on dev by trial with the best so far, then by each field that was searched.
+
+    Args:
+        trials: [{dev_micro_f1, is_complete, values: {field: number or text}}], the first one the recipe as it is; a
+            trial that was stopped early is hollow.
+    """
+    fields = list(trials[-1]["values"])
+    score = np.array([trial["dev_micro_f1"] for trial in trials])
+    complete = np.array([trial["is_complete"] for trial in trials])
+    low = np.quantile(score[complete], 0.1) if complete.sum() > 1 else score[0]
+    room = max(score[complete].max() - low, 1e-3)
+    with matplotlib.rc_context(STYLE):
+        figure, panels = _panels(1 + len(fields), 1.9, sharey=True)
+        panels[0].step(
+            np.arange(len(trials)), np.maximum.accumulate(np.where(complete, score, 0)), where="post", color=PURPLE
+        )
+        _dots(panels[0], np.arange(len(trials)), score, complete)
+        panels[0].set(xlabel="trial", ylabel="micro-F1 on dev", ylim=(low - room, low + 1.2 * room))
+        for axes, field in zip(panels[1:], fields, strict=False):
+            values = [trial["values"][field] for trial in trials]
+            _dots(axes, values, score, complete)
+            if field in LOGARITHMIC:
+                axes.set_xscale("log")
+            axes.set_xlabel(field)
+            axes.tick_params(axis="x", labelrotation=30 if isinstance(values[0], str) else 0)
+        for axes in panels:
+            axes.axhline(score[0], color=INK, alpha=0.4, linestyle="--", linewidth=1)
+        return _svg(figure, "search")
 
 
 def f1_by_frequency(counts, f1):
@@ -156,6 +207,25 @@ def methods(names, scores, chosen):
         return _svg(figure, "methods")
 
 
+def gains(names, found):
+    """Draw each name's gain with its 95% interval beside the line of none; blue is above it, orange below, ink open.
+
+    Args:
+        names: texts.
+        found: {value, low, high}, one a name.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure, axes = _sheet(0.2 * len(names) + 0.8)
+        axes.axvline(0, color=INK, alpha=0.4, linestyle="--", linewidth=1)
+        for number, gain in enumerate(found):
+            colour = BLUE if gain["low"] > 0 else ORANGE if gain["high"] < 0 else INK
+            axes.hlines(number, gain["low"], gain["high"], color=colour, linewidth=1.6)
+            axes.plot(gain["value"], number, "o", color=colour, markersize=5)
+        axes.set_yticks(range(len(names)), names)
+        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="gain in micro-F1")
+        return _svg(figure, "gains")
+
+
 def convergence(history):
     """Draw the swarm's best micro-F1 (on the photos it is fitted on) by iteration."""
     with matplotlib.rc_context(STYLE):
@@ -189,6 +259,24 @@ def reliability(bins):
 def _sheet(height):
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots()
+
+
+def _panels(count, height, **shared):
+    """Lay out panels, ABREAST in a row."""
+    rows = -(-count // ABREAST)
+    figure = Figure(figsize=(WIDTH, height * rows + 0.3), layout="constrained")
+    panels = figure.subplots(rows, ABREAST, squeeze=False, **shared).ravel()
+    for axes in panels[count:]:
+        axes.remove()
+    return figure, panels[:count]
+
+
+def _dots(axes, values, score, complete):
+    """Draw trials: blue, the first one orange, those that were stopped hollow."""
+    values = np.array(values, object)
+    axes.scatter(values[~complete], score[~complete], s=14, facecolor="none", edgecolor=INK, alpha=0.5)
+    axes.scatter(values[complete], score[complete], s=14, color=BLUE)
+    axes.scatter(values[:1], score[:1], s=24, color=ORANGE, marker="D", zorder=3)
 
 
 def _svg(figure, name):

@@ -14,10 +14,11 @@ from mlob.files import read_json, write_text
 from mlob.reports import figures, papers, tables
 
 ROOM = 3_500_000  # bytes of photos, as text; the whole page stays below about 5 MB
+BEST_TRIALS = 10
 CURVES = ("epoch", "loss", "dev_loss", "dev_micro_f1")
 
 
-def write(path, *, suite, folder, labels, facts, gallery=(), diagnosis=None):
+def write(path, *, suite, folder, labels, facts, gallery=(), diagnosis=None, compared=None):
     """Write the report, atomically; equal inputs give equal bytes.
 
     Args:
@@ -30,6 +31,7 @@ def write(path, *, suite, folder, labels, facts, gallery=(), diagnosis=None):
         gallery: photos to show, the most telling first: {id, image (JPEG bytes or None), true, predicted
             (columns)}. They are taken until they fill 3.5 MB.
         diagnosis: what `report.diagnose` gives; without it the page says nothing of single mistakes.
+        compared: what `evaluation.dev.compare` gives; without it the page does not compare recipes.
 
     Raises:
         InputError: no results, or a file among them that cannot be read.
@@ -50,7 +52,8 @@ def write(path, *, suite, folder, labels, facts, gallery=(), diagnosis=None):
         labels=_labels(ensemble),
         names=labels.names,
         shift=ensemble.get("shift"),
-        figures=_figures(folder, rows, ensemble, labels, facts, diagnosis),
+        figures=_figures(folder, rows, ensemble, labels, facts, diagnosis, compared),
+        compared=compared,
         facts=facts,
         diagnosis=diagnosis,
         photos=photos,
@@ -140,13 +143,16 @@ def _shown(photos, labels):
 # Figures
 
 
-def _figures(folder, rows, ensemble, labels, facts, diagnosis):
+def _figures(folder, rows, ensemble, labels, facts, diagnosis, compared):
     """Draw every figure that the files at hand allow: {name: {title, caption, svg}, or None}."""
     histories = _histories(folder)
     return {
         "methods": _methods(rows, ensemble),
+        "gains": compared and _gains(compared),
         "f1_by_step": histories and _f1_by_step(histories),
         "losses": histories and _losses(histories),
+        "curves": _curves(folder),
+        "searches": _searches(folder),
         "convergence": _convergence(ensemble),
         "by_frequency": _by_frequency(ensemble),
         "reliability": diagnosis and _reliability(diagnosis["reliability"]),
@@ -169,6 +175,16 @@ def _methods(rows, ensemble):
     )
     svg = figures.methods(names, [row["micro_f1"] for row in shown], shown.index(best))
     return _figure("Methods compared", caption, svg)
+
+
+def _gains(compared):
+    caption = (
+        f"Micro-F1 on dev less that of {compared['against']}, on the same photos, with 95% intervals: where one holds "
+        "zero, the two recipes cannot be told apart."
+    )
+    models = compared["models"]
+    svg = figures.gains([model["model"] for model in models], [model["gain"] for model in models])
+    return _figure("Gains on dev", caption, svg)
 
 
 def _label_shares(labels, facts):
@@ -199,6 +215,37 @@ def _f1_by_step(histories):
 
 def _losses(histories):
     return _figure("Loss", "Loss on train and on dev after each epoch.", figures.losses(histories))
+
+
+def _curves(folder):
+    """Draw the learning curves that were made."""
+    found = {path.parts[-3]: read_json(path)["points"] for path in sorted(folder.glob("*/curve/curve.json"))}
+    if not found:
+        return None
+    caption = (
+        "Micro-F1 by the number of photos trained on: on dev, with its 95% interval, and on the photos themselves. "
+        "Where the line of dev still rises, more photos help; where the two lines meet below 1, a better model is "
+        "wanted."
+    )
+    return _figure("Learning curves", caption, figures.learning_curves(found))
+
+
+def _searches(folder):
+    """Draw each search that was made, with the trials that ran to their end, the best first."""
+    return [_search(path.parts[-3], read_json(path)) for path in sorted(folder.glob("*/search/search.json"))]
+
+
+def _search(model, content):
+    caption = (
+        "Micro-F1 on dev of each trial, then by the field's value; hollow trials were stopped early, the diamond and "
+        "the dashed line are the recipe as it was. Read it for which fields matter: its highest point is high by "
+        "luck, too."
+    )
+    trials = [trial | {"is_complete": bool(trial["micro_f1"])} for trial in content["trials"]]
+    complete = [trial for trial in content["trials"] if trial["micro_f1"]]
+    best = sorted(complete, key=lambda trial: -trial["micro_f1"]["value"])
+    drawn = _figure(f"Search: {model}", caption, figures.search(trials))
+    return {**content, "model": model, "figure": drawn, "shown": best[:BEST_TRIALS]}
 
 
 def _reliability(found):

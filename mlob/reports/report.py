@@ -3,6 +3,7 @@
 import functools
 
 from mlob.data import facts, images
+from mlob.evaluation import dev
 from mlob.features import store
 from mlob.files import digest, read_json, write_json
 from mlob.predictions import table
@@ -15,20 +16,26 @@ DOUBTED = 24  # photos with annotations in doubt that are shown
 CONFUSED = 20  # pairs of labels that are told
 
 
-def make(path, suite, dataset, stores):
-    """Write the report page, unless it stands there already for the same results.
+def make(path, suite, dataset, stores, runs, recipe):
+    """Write the report page, and dev.json beside it, unless they stand there already for the same results.
 
     Args:
         path: of the page, runs/<suite>/report/index.html.
         suite: its name.
         dataset: the `DataSet`.
         stores: {name: folder} of a feature store, which knows the photos that failed and those that are equal.
+        runs: {model: runs/<suite>/<model>}; the first is what the others are measured against on dev.
+        recipe: the suite's `Ensemble`.
+
+    Returns:
+        What `dev.compare` gives.
     """
     folder = path.parent.parent
     inputs = digest(*(found.read_bytes() for found in _inputs(folder)))
-    kept = path.with_name("inputs.json")
+    kept, compared = path.with_name("inputs.json"), path.with_name("dev.json")
     if path.is_file() and kept.is_file() and read_json(kept) == inputs:
-        return
+        return read_json(compared)
+    write_json(compared, dev.compare(dataset, runs, recipe))
     root = next(iter(stores.values()))
     shards = {split: store.read_photos(root / split, dataset[split].ids) for split in dataset.splits}
     predicted, show = table.read(folder / "ensemble" / "predictions.h5")["validation"], camera(dataset)
@@ -40,8 +47,10 @@ def make(path, suite, dataset, stores):
         facts=facts.describe(dataset, shards),
         diagnosis=diagnose(dataset, predicted, _members(folder), show),
         gallery=gallery(dataset["validation"].targets, predicted.decided, show),
+        compared=read_json(compared),
     )
     write_json(kept, inputs)
+    return read_json(compared)
 
 
 def diagnose(dataset, predicted, members, show):
@@ -130,5 +139,7 @@ def _members(folder):
 def _inputs(folder):
     """The files that a page is made from."""
     return sorted(
-        [*folder.glob("*/result.json"), *folder.glob("*/history.csv"), *folder.glob("ensemble/ensemble.json")]
+        path
+        for name in ("result.json", "history.csv", "ensemble.json", "curve/curve.json", "search/search.json")
+        for path in folder.glob(f"*/{name}")
     )

@@ -21,7 +21,8 @@ RESULT = METHOD | {"weights": str, "processor": str}
 KINDS = ("constant", "model", "ensemble")
 HEADERS = ("method", "micro-F1", "95% interval", "in-sample", "macro-F1", "thresholds")
 HEADERS += ("parameters (M)", "features (s)", "training (s)", "weights", "note")
-WORDS = ("method", "thresholds", "weights", "note")  # columns of text; the others are numbers, to the right
+DEV_HEADERS = ("model", "micro-F1 on dev", "95% interval", "gain", "its 95% interval")
+WORDS = ("method", "model", "thresholds", "weights", "note")  # columns of text; the others are numbers, to the right
 
 
 def rows(folder):
@@ -58,18 +59,24 @@ def full_name(row):
 
 def text(rows):
     """Align the rows in plain columns, as wide as they need to be: for a file or a pipe, never cut."""
-    lines = [HEADERS, *(_cells(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "".join(f"{'  '.join(map(_padded, line, widths, HEADERS)).rstrip()}\n" for line in lines)
+    return _aligned(HEADERS, [_cells(row) for row in rows])
+
+
+def dev_text(compared):
+    """Align what `evaluation.dev.compare` gives in plain columns, with a sentence on how to read it."""
+    return f"{_aligned(DEV_HEADERS, _dev_cells(compared))}{_dev_note(compared)}\n"
 
 
 def markdown(rows):
     """Give the README's block: every model, and each ensemble method with its best rule."""
-    dashes = ["---" if header in WORDS else "---:" for header in HEADERS]
-    cells = [[cell.replace("|", r"\|") for cell in _cells(row)] for row in best_rules(rows)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in (HEADERS, dashes, *cells))
     where = "; ".join(processors(rows)) or "not known"
+    table = _piped(HEADERS, [_cells(row) for row in best_rules(rows)])
     return f"{table}\n\nF1 is cross-fitted on validation. Processor: {where}.\n"
+
+
+def dev_markdown(compared):
+    """Give what `evaluation.dev.compare` gives as a block for a Markdown file."""
+    return f"{_piped(DEV_HEADERS, _dev_cells(compared))}\n\n{_dev_note(compared)}\n"
 
 
 def processors(rows):
@@ -77,21 +84,63 @@ def processors(rows):
     return sorted({row["processor"] for row in rows if row.get("processor")})
 
 
-def update_block(path, name, markdown):
-    """Replace what stands between `<!-- results:NAME -->` and `<!-- /results -->` in a file, atomically.
+def update_blocks(path, name, blocks):
+    """Replace what stands between `<!-- KIND:NAME -->` and `<!-- /KIND -->` in a file, atomically.
+
+    Args:
+        path: of the file; it has the markers of at least one of the blocks.
+        name: of the suite.
+        blocks: {kind: Markdown}.
 
     Raises:
         InputError: the file or the markers are missing.
     """
-    opening, closing = f"<!-- results:{name} -->", "<!-- /results -->"
-    path = pathlib.Path(path)
+    path, markers = pathlib.Path(path), {kind: (f"<!-- {kind}:{name} -->", f"<!-- /{kind} -->") for kind in blocks}
+    wanted = " or ".join(" and ".join(pair) for pair in markers.values())
     if not path.is_file():
-        raise InputError(f"{path} is missing: expected a file with the lines {opening} and {closing}.")
-    head, opened, rest = path.read_text(encoding="utf-8").partition(opening)
-    _, closed, tail = rest.partition(closing)
-    if not (opened and closed):
-        raise InputError(f"{path} lacks the lines {opening} and {closing}: add them where the table is to stand.")
-    write_text(path, f"{head}{opening}\n{markdown.strip()}\n{closing}{tail}")
+        raise InputError(f"{path} is missing: expected a file with the lines {wanted}.")
+    text = path.read_text(encoding="utf-8")
+    found = [kind for kind, (opening, closing) in markers.items() if closing in text.partition(opening)[2]]
+    if not found:
+        raise InputError(f"{path} lacks the lines {wanted}: add them where the table is to stand.")
+    for kind in found:
+        opening, closing = markers[kind]
+        head, _, rest = text.partition(opening)
+        text = f"{head}{opening}\n{blocks[kind].strip()}\n{closing}{rest.partition(closing)[2]}"
+    write_text(path, text)
+
+
+def _aligned(headers, cells):
+    lines = [headers, *cells]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "".join(f"{'  '.join(map(_padded, line, widths, headers)).rstrip()}\n" for line in lines)
+
+
+def _piped(headers, cells):
+    dashes = ["---" if header in WORDS else "---:" for header in headers]
+    escaped = [[cell.replace("|", r"\|") for cell in line] for line in cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (headers, dashes, *escaped))
+
+
+def _dev_cells(compared):
+    return [
+        [
+            model["model"],
+            f"{model['micro_f1']['value']:.3f}",
+            f"{model['micro_f1']['low']:.3f} to {model['micro_f1']['high']:.3f}",
+            f"{model['gain']['value']:+.3f}",
+            f"{model['gain']['low']:+.3f} to {model['gain']['high']:+.3f}",
+        ]
+        for model in compared["models"]
+    ]
+
+
+def _dev_note(compared):
+    return (
+        f"On the {compared['photos']:,} dev photos, on which no weights were fitted: one global threshold, "
+        f"cross-fitted; the gain is against {compared['against']}, on the same photos. Choose a recipe here, then look"
+        " at validation."
+    )
 
 
 def _checked(record, schema, path):

@@ -15,7 +15,7 @@ from mlob.recipes import epochs_for
 from mlob.training import batches, sampling, steps
 
 BLOCK = 8192  # rows a prediction step
-STEPS_WORTH_XLA = 1000  # fewer save less than the seconds that compiling takes; XLA draws other dropouts
+ROWS_WORTH_XLA = 256_000  # fewer, over all epochs, save less than the seconds that compiling takes
 LEAST_SPEEDUP = 1.2  # below it bfloat16 is not worth the digits, and noise could turn the choice
 PLATEAU_EPOCHS, PLATEAU_FACTOR, PLATEAU_GAIN = 3, 0.2, 1e-4  # the last is what Keras's ReduceLROnPlateau takes for gain
 
@@ -40,7 +40,7 @@ class Fitted:
     steps_seconds: float
 
 
-def fit(experiment, train, dev, *, name, groups=None, checkpoint=None):
+def fit(experiment, train, dev, *, name, groups=None, checkpoint=None, after_epoch=None):
     """Train the head of an experiment.
 
     Killed and called again with the same checkpoint it goes on after the last whole epoch, and ends with the same bytes
@@ -52,11 +52,14 @@ def fit(experiment, train, dev, *, name, groups=None, checkpoint=None):
         name: of the model, for the progress bar.
         groups: the group of each label, texts (labels,), for a head with `groups`.
         checkpoint: a `checkpoint.Checkpoint`, written after every epoch and left for the caller to remove.
+        after_epoch: function that is given the history after every epoch; what it raises ends the training.
 
     Raises:
-        InputError: no label's share is within the recipe's, or the loss is no longer finite; the checkpoint of the last
-            whole epoch stays.
+        InputError: no label's share is within the recipe's, a categorical loss without softmaxes, or the loss is no
+            longer finite; the checkpoint of the last whole epoch stays.
     """
+    if experiment.training.loss == "categorical" and not experiment.head.groups:
+        raise InputError("training.loss=categorical is of softmaxes: it wants head.groups=true.")
     columns, labels = _own_columns(experiment, train.targets), train.targets.shape[1]
     if len(columns) < labels:
         train, dev = (dataclasses.replace(rows, targets=rows.targets[:, columns]) for rows in (train, dev))
@@ -75,11 +78,18 @@ def fit(experiment, train, dev, *, name, groups=None, checkpoint=None):
                 checkpoint.write({**facts, "seconds": time.monotonic() - started}, **learner.arrays())
             last = learner.history[-1]
             advance(1, f"loss {last['loss']:.4f}, dev micro-F1 {last['dev_micro_f1']:.4f}")
+            if after_epoch:
+                after_epoch(learner.history)
     if learner.best:
         learner.model.set_weights(learner.best)
     model = learner.model if len(columns) == labels else heads.spread(learner.model, columns, labels)
     warm_up = (learner.warm or started) - started
     return Fitted(model, learner.history, time.monotonic() - started, warm_up, learner.steps_seconds)
+
+
+def epochs(training, rows):
+    """Count the epochs that a recipe's `Training` takes at most on a number of rows."""
+    return training.nadam_epochs + (training.epochs or epochs_for(rows))
 
 
 def predict(model, features):
@@ -112,12 +122,13 @@ class _Learner:
         self.training, self.seed, self.train, self.dev = experiment.training, experiment.seed, train, dev
         self.precision = facts["precision"] or _precision(experiment, train)
         self.history, self.best = facts["history"], arrays.get("best")
-        self.epochs = self.training.nadam_epochs + (self.training.epochs or epochs_for(len(train.ids)))
+        self.epochs = epochs(self.training, len(train.ids))
         self.warm, self.steps_seconds = None, 0.0
         keras.utils.set_random_seed(self.seed)
         self.views = len(experiment.stores) if experiment.views else 1
-        self.model = heads.build(experiment.head, train.features, train.targets, self.precision, groups, self.views)
-        self.loss = losses.of(self.training, train.targets)
+        exclusive = heads.exclusive_groups(groups, train.targets) if experiment.head.groups else []
+        self.model = heads.build(experiment.head, train.features, train.targets, self.precision, exclusive, self.views)
+        self.loss = losses.of(self.training, train.targets, exclusive)
         self.chances = sampling.chances(train.targets, self.training.balance) if self.training.balance else None
         self._take_optimizer()
         if arrays:
@@ -157,8 +168,9 @@ class _Learner:
         else:
             steps_left = (self.epochs - self.training.nadam_epochs) * steps_an_epoch
             self.optimizer = _optimizer(self.training, steps_left, self.training.warmup_epochs * steps_an_epoch)
-        jit = self.epochs * steps_an_epoch >= STEPS_WORTH_XLA
-        self.run = steps.compiled(heads.with_logits(self.model), self.optimizer, self.loss, jit=jit)
+        jit = self.epochs * len(self.train.ids) >= ROWS_WORTH_XLA
+        learned = heads.with_outputs if self.training.loss == "categorical" else heads.with_logits
+        self.run = steps.compiled(learned(self.model), self.optimizer, self.loss, jit=jit)
 
     def _run_steps(self):
         """Run an epoch's steps: the mean loss of its rows."""
@@ -228,9 +240,9 @@ def _precision(experiment, train):
 def _trial(experiment, train, precision):
     """Give a function that runs steps on the first rows, and tells their seconds."""
     rows = train.take(np.arange(len(train.ids)) < BLOCK).resident()
-    model = heads.build(dataclasses.replace(experiment.head, groups=False), rows.features, rows.targets, precision)
+    model = heads.build(experiment.head, rows.features, rows.targets, precision)
     loss = losses.of(experiment.training, rows.targets)
-    optimizer = _optimizer(experiment.training, STEPS_WORTH_XLA, 0)
+    optimizer = _optimizer(experiment.training, BLOCK, 0)
     run = steps.compiled(heads.with_logits(model), optimizer, loss, jit=True)
     features, targets = next(batches.epoch(rows, experiment.training.batch, np.random.default_rng(0)))
 

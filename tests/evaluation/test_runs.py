@@ -72,9 +72,10 @@ def test_history_has_a_row_an_epoch(run):
 def test_every_photo_is_predicted_in_order_and_a_failed_one_gets_the_labels_shares(run, made):
     folder, _ = run
     found = tables.read(folder / "predictions.h5")
-    assert set(found) == {"validation", "test"}
-    for split, table in found.items():
-        assert table.ids == made[split].ids
+    assert set(found) == {"dev", "validation", "test"}
+    for split in ("validation", "test"):
+        assert found[split].ids == made[split].ids
+    assert set(found["dev"].ids) < set(made["train"].ids) and len(found["dev"].ids) == 47
     failed = found["validation"].probabilities[5]
     assert np.array_equal(failed, found["validation"].probabilities[6])
     assert np.array_equal(failed, found["test"].probabilities[1])
@@ -156,7 +157,7 @@ def test_a_set_without_test_photos_is_judged_all_the_same(made, stores, tmp_path
     rest = {name: split for name, split in made.splits.items() if name != "test"}
     dataset = dataclasses.replace(made, splits=rest)
     runs.make("logistic", REFERENCE, dataset, stores={"one": stores["one"]}, folder=tmp_path / "run", recipe=JUDGE)
-    assert set(tables.read(tmp_path / "run" / "predictions.h5")) == {"validation"}
+    assert set(tables.read(tmp_path / "run" / "predictions.h5")) == {"dev", "validation"}
 
 
 def test_the_reference_is_wanted_where_train_is_small(made):

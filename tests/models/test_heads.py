@@ -122,12 +122,16 @@ def test_a_group_shares_a_softmax_where_no_row_bears_two_of_its_labels(grouped):
     assert heads.exclusive_groups(GROUPS, grouped[1]) == [((1, 2, 4), True)]
 
 
+def exclusive(grouped):
+    return heads.exclusive_groups(GROUPS, grouped[1])
+
+
 def softmax(outputs):
     return np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True)
 
 
 def test_probabilities_are_a_softmax_in_each_exclusive_group_and_sigmoids_elsewhere(grouped):
-    model = heads.build(Head(units=(), groups=True, dropout=0.0), *grouped, groups=GROUPS)
+    model = heads.build(Head(units=(), groups=True, dropout=0.0), *grouped, exclusive=exclusive(grouped))
     found = model.predict_on_batch(grouped[0])
     z = keras.Model(model.input, model.get_layer("labels").output).predict_on_batch(grouped[0]).astype(np.float64)
     assert found[:, [0, 3, 8]] == pytest.approx(softmax(z[:, [0, 3, 8]]), abs=1e-5)
@@ -144,13 +148,13 @@ def test_of_one_label_a_softmax_with_none_is_the_sigmoid():
 
 
 def test_odds_stay_finite_however_sure_a_softmax_is(grouped):
-    model = heads.build(Head(units=(), groups=True), *grouped, groups=GROUPS)
+    model = heads.build(Head(units=(), groups=True), *grouped, exclusive=exclusive(grouped))
     model.get_layer("labels").kernel.assign(1e4 * model.get_layer("labels").kernel)
     assert np.isfinite(heads.with_logits(model).predict_on_batch(grouped[0])).all()
 
 
 def test_without_its_last_weights_a_head_of_groups_predicts_the_labels_shares_too(grouped):
-    model = heads.build(Head(groups=True), *grouped, groups=GROUPS)
+    model = heads.build(Head(groups=True), *grouped, exclusive=exclusive(grouped))
     model.get_layer("labels").kernel.assign(0 * model.get_layer("labels").kernel)
     expected = grouped[1].mean(axis=0)
     assert model.predict_on_batch(grouped[0][:3]) == pytest.approx(np.tile(expected, (3, 1)), rel=1e-3)
@@ -158,7 +162,7 @@ def test_without_its_last_weights_a_head_of_groups_predicts_the_labels_shares_to
 
 @pytest.mark.parametrize("head", [Head(), LINEAR, MLP, Head(groups=True)])
 def test_the_sigmoid_of_the_logits_are_the_probabilities_before_and_after_training(head, grouped):
-    model = heads.build(head, *grouped, groups=GROUPS)
+    model = heads.build(head, *grouped, exclusive=exclusive(grouped))
     logits = heads.with_logits(model)
     for _ in range(2):
         found = 1 / (1 + np.exp(-logits.predict_on_batch(grouped[0])))
@@ -226,7 +230,7 @@ def test_moments_of_maps_count_every_place_as_a_row(maps):
 
 
 def test_heads_of_groups_specialists_and_maps_are_loaded_without_code_of_ours(grouped, maps, tmp_path):
-    groups = heads.spread(heads.build(Head(groups=True), *grouped, groups=GROUPS), list(range(9)), 12)
+    groups = heads.spread(heads.build(Head(groups=True), *grouped, exclusive=exclusive(grouped)), list(range(9)), 12)
     for model, features in ((groups, grouped[0]), (heads.build(Head(), *maps), maps[0])):
         model.save(tmp_path / "head.keras")
         loaded = keras.saving.load_model(tmp_path / "head.keras")

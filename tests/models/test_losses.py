@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import typing
 
 import keras
@@ -8,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlob.models import losses
+from mlob.models.heads import Exclusive
 from mlob.recipes import Training
 
 COUNTS = np.array([4000, 100, 7, 0])
+EXCLUSIVE = [Exclusive((0, 2), False)]
 
 
 @pytest.fixture
@@ -46,12 +49,35 @@ def test_a_loss_is_the_mean_over_labels_of_its_formula(loss, batch):
     assert found(loss, *batch) == pytest.approx(expected, rel=1e-4, abs=1e-7)
 
 
+@pytest.mark.parametrize("has_none", [False, True])
+def test_the_categorical_loss_is_the_cross_entropy_of_a_softmax_a_group_and_binary_elsewhere(has_none, batch):
+    generator, outputs = np.random.default_rng(1), batch[1]
+    classes = generator.integers(0, 3 if has_none else 2, 50)  # of the columns 0 and 2, and none
+    targets = batch[0].copy()
+    targets[:, [0, 2]] = np.eye(3)[classes, :2]
+    taken = np.pad(outputs[:, [0, 2]].astype(np.float64), ((0, 0), (0, 1)), constant_values=0 if has_none else -np.inf)
+    entropy = np.log(np.exp(taken).sum(axis=1)) - taken[np.arange(50), classes]
+    p, y = probabilities(outputs[:, [1, 3]]), targets[:, [1, 3]]
+    expected = (entropy + (-y * np.log(p) - (1 - y) * np.log(1 - p)).sum(axis=1)) / 4
+    loss = functools.partial(losses.categorical, exclusive=[Exclusive((0, 2), has_none)])
+    assert found(loss, targets, outputs) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_categorical_loss_without_groups_is_binary_cross_entropy(batch):
+    assert found(losses.categorical, *batch) == pytest.approx(found(losses.binary, *batch), rel=1e-5)
+
+
+def test_the_categorical_loss_of_every_label_in_a_group_needs_no_other_label():
+    loss = functools.partial(losses.categorical, exclusive=[Exclusive((0, 1), False)])
+    assert found(loss, np.float32([[1, 0]]), np.float32([[2, 2]])) == pytest.approx([np.log(2) / 2])
+
+
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="slopes are TensorFlow's")
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_no_loss_is_infinite_or_has_an_infinite_slope_whatever_the_logits(name):
     import tensorflow
 
-    loss = losses.LOSSES[name](Training(positive_weight=6.0, gamma=4.0), COUNTS)
+    loss = losses.LOSSES[name](Training(positive_weight=6.0, gamma=4.0), COUNTS, EXCLUSIVE)
     far = np.float32([[-1e4, -100, 100, 1e4], [1e4, 100, -100, -1e4], [0, 0, 0, 0]])
     for targets in (np.zeros_like(far), np.ones_like(far), np.full_like(far, 0.5)):
         logits = tensorflow.Variable(far)
@@ -63,7 +89,7 @@ def test_no_loss_is_infinite_or_has_an_infinite_slope_whatever_the_logits(name):
 
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_a_right_answer_that_is_surer_has_no_higher_loss(name):
-    loss = losses.LOSSES[name](Training(), COUNTS)
+    loss = losses.LOSSES[name](Training(), COUNTS, EXCLUSIVE)
     targets = np.float32([[1, 0, 0, 1]])
     surer = [found(loss, targets, scale * (2 * targets - 1))[0] for scale in (0, 1, 2, 4, 8)]
     assert surer == sorted(surer, reverse=True) and surer[0] > surer[-1]
@@ -146,6 +172,17 @@ def test_smoothing_keeps_the_middle_and_draws_the_ends_towards_it():
     assert losses.smoothed(np.array([0, 0.5, 1]), 0.1) == pytest.approx([0.05, 0.5, 0.95])
 
 
+def test_smoothing_draws_the_classes_of_a_group_towards_equal_chances(batch):
+    exclusive = [Exclusive((0, 2), False), Exclusive((1, 3), True)]
+    towards = losses.chances(4, exclusive)
+    assert towards == pytest.approx([1 / 2, 1 / 3, 1 / 2, 1 / 3])
+    training, targets = Training(loss="categorical", label_smoothing=0.3), np.uint8([[1, 0, 0, 1]])
+    smoothing = losses.of(training, targets, exclusive)
+    plain = functools.partial(losses.categorical, exclusive=exclusive)
+    expected = found(plain, 0.7 * targets + 0.3 * towards, batch[1][:1])
+    assert found(smoothing, targets, batch[1][:1]) == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_the_recipe_chooses_the_loss_and_its_numbers(name, batch):
     targets = np.zeros((4001, 4), np.uint8)
@@ -162,6 +199,7 @@ def test_the_recipe_chooses_the_loss_and_its_numbers(name, batch):
         "asymmetric": lambda y, z: losses.asymmetric(y, z, 1.5),
         "class_balanced": lambda y, z: losses.weighted(y, z, positive=losses.balanced_weights(COUNTS)),
         "complement": losses.complement,
+        "categorical": losses.binary,
     }[name]
     assert chosen == pytest.approx(found(expected, *batch))
     smoothing = losses.of(dataclasses.replace(training, label_smoothing=0.2), targets)

@@ -134,7 +134,7 @@ def test_the_block_alone_is_replaced_and_twice_is_as_once(tmp_path):
     other = "before\n<!-- results:other -->\nkeep\n<!-- /results -->\n"
     path.write_text(f"{other}<!-- results:demo -->\nold\n<!-- /results -->\nafter\n")
     for _ in range(2):
-        tables.update_block(path, "demo", "| new |\n")
+        tables.update_blocks(path, "demo", {"results": "| new |\n", "dev": "elsewhere"})
         assert path.read_text() == f"{other}<!-- results:demo -->\n| new |\n<!-- /results -->\nafter\n"
 
 
@@ -143,10 +143,28 @@ def test_missing_markers_are_refused_and_the_file_stays(tmp_path, text):
     path = tmp_path / "README.md"
     path.write_text(text)
     with pytest.raises(InputError, match=r"lacks the lines <!-- results:demo -->"):
-        tables.update_block(path, "demo", "new")
+        tables.update_blocks(path, "demo", {"results": "new"})
     assert path.read_text() == text
 
 
 def test_a_missing_readme_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"README.md is missing"):
-        tables.update_block(tmp_path / "README.md", "demo", "new")
+        tables.update_blocks(tmp_path / "README.md", "demo", {"results": "new"})
+
+
+def test_each_kind_of_block_goes_between_its_own_markers(tmp_path):
+    path = tmp_path / "heads.md"
+    path.write_text("<!-- dev:demo -->\n<!-- /dev -->\n<!-- results:demo -->\n<!-- /results -->\n")
+    tables.update_blocks(path, "demo", {"results": "one", "dev": "two"})
+    assert path.read_text() == "<!-- dev:demo -->\ntwo\n<!-- /dev -->\n<!-- results:demo -->\none\n<!-- /results -->\n"
+
+
+def test_what_dev_says_is_aligned_with_signs_and_intervals_and_names_what_it_is_against():
+    gain = {"value": -0.0123, "low": -0.02, "high": 0.001}
+    one = {"model": "a|b", "micro_f1": {"value": 0.9, "low": 0.89, "high": 0.91}, "gain": gain}
+    compared = {"photos": 1340, "against": "base", "models": [one]}
+    lines = tables.dev_text(compared).splitlines()
+    assert lines[0].split()[:4] == ["model", "micro-F1", "on", "dev"]
+    assert lines[1].split() == ["a|b", "0.900", "0.890", "to", "0.910", "-0.012", "-0.020", "to", "+0.001"]
+    assert "1,340 dev photos" in lines[2] and "against base" in lines[2]
+    assert r"| a\|b | 0.900 | 0.890 to 0.910 | -0.012 | -0.020 to +0.001 |" in tables.dev_markdown(compared)

@@ -261,7 +261,7 @@ def test_a_loss_that_spoils_leaves_the_last_good_checkpoint(rows, tmp_path, monk
 def test_xla_trains_the_same(rows, monkeypatch):
     found, plain = [], dataclasses.replace(SMALL, head=Head(units=(16,), dropout=0))  # XLA draws other dropouts
     for least in (10**9, 1):
-        monkeypatch.setattr(fit, "STEPS_WORTH_XLA", least)
+        monkeypatch.setattr(fit, "ROWS_WORTH_XLA", least)
         found.append([row["dev_loss"] for row in fitted(plain, rows, epochs=2).history])
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 

@@ -50,7 +50,7 @@ def plain(rows):
 @pytest.mark.parametrize(
     "changes",
     [
-        *({"loss": name, "positive_weight": 2.0} for name in LOSSES if name != "binary"),
+        *({"loss": name, "positive_weight": 2.0} for name in LOSSES if name not in ("binary", "categorical")),
         {"label_smoothing": 0.1},
         {"mixup": 0.3},
         {"balance": 1.0},
@@ -69,8 +69,9 @@ def test_what_is_drawn_for_an_epoch_is_drawn_alike_in_a_rerun(rows):
     assert predicted(rows, **drawn).tobytes() == predicted(rows, **drawn).tobytes()
 
 
-def test_a_head_of_groups_names_one_size_in_all(rows):
-    found = predicted(rows, head=Head(units=(16,), groups=True))
+@pytest.mark.parametrize("loss", ["binary", "categorical"])
+def test_a_head_of_groups_names_one_size_in_all(loss, rows):
+    found = predicted(rows, head=Head(units=(16,), groups=True), loss=loss)
     assert found[:, :2].sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert (found[:, 2:4].sum(axis=1) < 1).all()
 
@@ -83,6 +84,11 @@ def test_specialists_that_share_a_cut_predict_each_label_once_and_are_judged_on_
     assert own[0].all(axis=0).tolist() == (shares >= cut).tolist()
     assert np.array_equal(own[1], ~own[0])
     assert rare.history[-1]["dev_loss"] < 0.5 and rare.history[-1]["dev_micro_f1"] > 0.8
+
+
+def test_a_categorical_loss_without_a_head_of_groups_is_refused(rows):
+    with pytest.raises(InputError, match=r"training\.loss=categorical is of softmaxes: it wants head\.groups=true"):
+        fitted(rows, loss="categorical")
 
 
 def test_a_cut_that_leaves_no_label_is_refused(rows):

@@ -1,0 +1,97 @@
+"""A learning curve: a recipe trained on growing parts of train. Products: runs/<suite>/<model>/curve/."""
+
+import functools
+import math
+
+import numpy as np
+
+from mlob import machine
+from mlob.data import splits
+from mlob.evaluation import dev, runs
+from mlob.evaluation.crossfit import folds
+from mlob.files import atomic, write_json
+from mlob.metrics import highest_micro_f1
+
+# Of the Stanford poster (seed 000): 20,000, 75,000, 100,000 and all of 1,014,544 photos; 0.3 shows the bend between
+SHARES = (0.02, 0.075, 0.1, 0.3, 1.0)
+SEEN = 2000  # photos that were trained on, and whose F1 is drawn beside
+
+
+def make(name, experiment, dataset, *, stores, folder, recipe, shares=SHARES):
+    """Train on growing parts, each within the next, and judge all on the same dev rows.
+
+    Every point is kept: a killed job goes on with the next one, and a second call trains nothing.
+
+    Args:
+        name: of the model.
+        experiment: its recipe.
+        dataset: the `DataSet`.
+        stores: {store name: features/<set>/<data set>}.
+        folder: runs/<suite>/<model>/curve.
+        recipe: the suite's `Ensemble`: folds, draws, seed.
+        shares: of the rows to train on, rising.
+
+    Returns:
+        What curve.json holds: `photos` of dev, and `points`, each {rows, seen, micro_f1, gain}: micro-F1 on up to 2,000
+        of the photos trained on; that on dev and what it is above the point before, {value, low, high}, cross-fitted.
+    """
+    train, on_dev = runs.train_and_dev(experiment, dataset, stores)
+    fold = folds(on_dev.targets, recipe.folds, seed=recipe.seed)
+    wanted = runs.identity(experiment, dataset, stores)
+    point = functools.partial(_point, name, experiment, train, on_dev, dataset.labels.groups, fold)
+    counts = sorted({max(1, round(share * len(train.ids))) for share in shares})
+    found = {count: point(count, folder / f"{runs.key(wanted)}-{count}.npz") for count in counts}
+    content = {"identity": wanted, "photos": len(on_dev.ids), "points": _points(found, on_dev.targets, recipe)}
+    write_json(folder / "curve.json", {**content, **machine.facts()})
+    return content
+
+
+def text(content):
+    """Tell the points, and what twice the photos brought at the end."""
+    lines = [f"{'photos':>9}  F1 on them  F1 on dev (95%)"]
+    for point in content["points"]:
+        score = point["micro_f1"]
+        interval = f"({score['low']:.3f} to {score['high']:.3f})"
+        lines.append(f"{point['rows']:9,}  {point['seen']:10.3f}  {score['value']:9.3f} {interval}")
+    return "\n".join([*lines, verdict(content)])
+
+
+def verdict(content):
+    """Say what twice the photos brought at the end of the curve, and how far dev is below the photos trained on."""
+    before, last = content["points"][-2:]
+    doublings = math.log2(last["rows"] / before["rows"])
+    gain = {key: value / doublings for key, value in last["gain"].items()}
+    brought = f"{gain['value']:+.3f} (95% {gain['low']:+.3f} to {gain['high']:+.3f})"
+    says = "more photos help" if gain["low"] > 0 else "whether more photos help cannot be told from these"
+    return (
+        f"From {before['rows']:,} to {last['rows']:,} photos, each doubling brought {brought} micro-F1: {says}. On "
+        f"photos that it was trained on it has {last['seen'] - last['micro_f1']['value']:.3f} more than on dev; what "
+        "is missing to 1 there, no photos will bring, but a better model might."
+    )
+
+
+def _point(name, experiment, train, on_dev, groups, fold, count, path):
+    """Train on `count` rows, unless that was done: micro-F1 on rows trained on, and decisions on dev."""
+    if not path.is_file():
+        machine.load_keras()
+        from mlob.training import fit
+
+        rows = train.take(splits.limit_rows(train.ids, count))
+        model = fit.fit(experiment, rows, on_dev, name=f"{name} on {count:,} photos", groups=groups).model
+        some = rows.take(splits.limit_rows(rows.ids, SEEN)).resident()
+        seen = highest_micro_f1(some.targets, fit.predict(model, some.features))
+        decided = dev.decide(fit.predict(model, on_dev.features), on_dev.targets, fold)
+        with atomic(path) as part, part.open("wb") as file:
+            np.savez(file, seen=seen, decided=decided)
+    with np.load(path) as kept:
+        return float(kept["seen"]), kept["decided"]
+
+
+def _points(found, targets, recipe):
+    """Lay the points out, each compared with the one before."""
+    counts, points = list(found), []
+    for before, count in zip([counts[0], *counts], counts, strict=False):
+        held = {"before": found[before][1], "this": found[count][1]}
+        *_, (_, score, gain) = dev.figures(held, targets, recipe)
+        points.append({"rows": count, "seen": found[count][0], "micro_f1": score, "gain": gain})
+    return points

@@ -1,0 +1,91 @@
+"""Specialists' predictions added up: one model of the suite, as if it had been trained whole. Products as of a run."""
+
+import dataclasses
+
+import numpy as np
+
+from mlob import machine
+from mlob.errors import InputError
+from mlob.evaluation import runs
+from mlob.files import atomic, digest, read_json, write_json
+from mlob.predictions import table as tables
+
+
+def identity(total, dataset, parts):
+    """Give all that shapes a sum, as it stands in recipe.json.
+
+    Args:
+        total: the recipe's `Sum`.
+        dataset: the `DataSet`.
+        parts: {model: runs/<suite>/<model>}.
+    """
+    found = {name: digest((folder / "predictions.h5").read_bytes()) for name, folder in parts.items()}
+    return runs.plain({"recipe": dataclasses.asdict(total), "data": dataset.digest, "predictions": found})
+
+
+def make(name, total, dataset, parts, folder, recipe):
+    """Add up the predictions of trained specialists, judge the sum, write its folder; result.json comes last.
+
+    Args:
+        name: of the sum.
+        total: its recipe, a `Sum`.
+        dataset: the `DataSet`.
+        parts: {model: runs/<suite>/<model>}.
+        folder: runs/<suite>/<name>.
+        recipe: the suite's `Ensemble`, for folds and draws.
+
+    Returns:
+        The result, as result.json holds it.
+
+    Raises:
+        InputError: two parts predict the same label, or read other features.
+    """
+    (folder / "result.json").unlink(missing_ok=True)  # it says that all else in the folder is there and fits
+    wanted = identity(total, dataset, parts)
+    results = {part: read_json(path / "result.json") for part, path in parts.items()}
+    if len({str(result["fingerprint"]) for result in results.values()}) > 1:
+        raise InputError(f"{' and '.join(parts)} read different stores: give them the same `stores`.")
+    predicted = {part: tables.read(path / "predictions.h5") for part, path in parts.items()}
+    first = next(iter(predicted.values()))
+    found = {split: _added({part: held[split] for part, held in predicted.items()}) for split in first}
+    result = runs.result(name, found["validation"], dataset, recipe) | _facts(list(results.values()))
+    _write_head(folder / "head.keras", parts)
+    tables.write(folder / "predictions.h5", found, labels=dataset.labels.ids, seed=result["seed"], **wanted)
+    runs.write_history(folder / "history.csv", [])
+    write_json(folder / "recipe.json", wanted)
+    write_json(folder / "result.json", result)
+    return result
+
+
+def _added(parts):
+    """Add the parts' tables of one split up."""
+    ids = next(iter(parts.values())).ids
+    stack = tables.align(parts, ids)
+    if ((stack > 0).any(axis=1).sum(axis=0) > 1).any():
+        raise InputError(
+            f"{' and '.join(parts)} predict some label twice: the least_share of one has to be the most_share of "
+            "another."
+        )
+    return tables.Table(ids, np.minimum(stack.sum(axis=0), 1))
+
+
+def _facts(results):
+    """Tell what the parts cost together, and what they have in common."""
+    common = {key: results[0][key] for key in ("seed", "rows", "stores", "weights", "fingerprint")}
+    seconds = sum(result["seconds"]["training"] for result in results)
+    epochs = sum(result["epochs"] for result in results)
+    rate = round(results[0]["rows"]["train"] * max(epochs, 1) / seconds, 1)
+    note = " + ".join(result["method"] for result in results)
+    return {**common, **runs.costs(results), "rows_per_second": rate, "epochs": epochs, "note": note}
+
+
+def _write_head(path, parts):
+    """Write the sum as one Keras model, so that new photos are predicted as by any other."""
+    machine.load_keras()
+    import keras
+
+    from mlob.models import heads
+
+    loaded = {part: keras.saving.load_model(folder / "head.keras") for part, folder in parts.items()}
+    with atomic(path) as written:
+        heads.added(loaded).save(written)

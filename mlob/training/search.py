@@ -1,0 +1,218 @@
+"""Search for better values of a head's fields: trials on train, watched on dev, poor ones stopped early.
+
+The only door to Optuna: its TPE sampler (Bergstra et al. 2011) proposes, its median rule stops a trial that after some
+epoch is below the median of the earlier ones there, its journal keeps what was tried. The number of epochs is the
+recipe's in every trial, so that equal epochs compare.
+"""
+
+import dataclasses
+import operator
+import time
+
+import keras
+import numpy as np
+import optuna
+
+from mlob import recipes
+from mlob.errors import InputError
+from mlob.files import atomic
+from mlob.progress import say
+from mlob.training import fit
+
+FIRST = 5  # trials that run to their end whatever they give
+UNWATCHED = 0.25  # share of the epochs before a trial may be stopped
+WIDTHS = ((512,), (1024,), (2048,), (512, 512), (1024, 1024), (2048, 1024))
+BATCHES = (128, 256, 512)
+CHANGES = "changes"  # where the journal has a trial's
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """What was tried, and what came of it.
+
+    Attributes:
+        number: in the journal.
+        changes: of the recipe, as SET takes them; empty for the first, the recipe as it is.
+        values: {field: number or text}.
+        dev_micro_f1: after its last epoch, at its best threshold there.
+        epochs, seconds: that it took.
+        decided: uint8 (dev rows, labels); None where it was stopped early.
+    """
+
+    number: int
+    changes: str
+    values: dict
+    dev_micro_f1: float
+    epochs: int
+    seconds: float
+    decided: np.ndarray | None
+
+
+class _Spent(Exception):
+    """The budget is spent in the middle of a trial."""
+
+
+def search(experiment, train, dev, *, name, groups, decide, budget_seconds, folder, key):
+    """Try changes of a recipe until the budget is spent.
+
+    Trials of an earlier call count, and the budget is for all of them; one that was broken off is run again.
+
+    Args:
+        experiment: the recipe.
+        train, dev: `batches.Rows`, dev resident.
+        name: of the model, for the progress bar.
+        groups: the group of each label, texts (labels,).
+        decide: function from probabilities on dev to decisions uint8 (n, labels), which are kept.
+        budget_seconds: of training. The first trial, the recipe as it is, runs to its end in any case.
+        folder: runs/<suite>/<model>/search, for the journal and the decisions.
+        key: text that names recipe, photos and features: trials of another one are not looked at.
+
+    Returns:
+        A list of `Trial`s, in the order in which they began.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    epochs = fit.epochs(experiment.training, len(train.ids))
+    study, space = _study(experiment, folder, key, epochs), _space(experiment)
+    while not (trials := _trials(study, folder)) or _seconds(trials) < budget_seconds:
+        trial = study.ask(space)
+        if CHANGES not in trial.user_attrs:
+            trial.set_user_attr(CHANGES, _changes(trial.params))
+        left = budget_seconds - _seconds(trials) if trials else np.inf
+        try:
+            probabilities = _run(study, trial, experiment, train, dev, groups, f"{name}, trial {trial.number}", left)
+        except _Spent:
+            break  # the trial stays open, and is run again if the budget is raised
+        if probabilities is not None:
+            _keep(study, trial, decide(probabilities), folder)
+        _tell(study, folder, budget_seconds)
+    return _trials(study, folder)
+
+
+def _run(study, trial, experiment, train, dev, groups, name, seconds_left):
+    """Train a trial's head: its probabilities on dev, or None where it is stopped, which the study is told."""
+    started = time.monotonic()
+
+    def watch(history):
+        trial.report(history[-1]["dev_micro_f1"], len(history))
+        trial.set_user_attr("seconds", time.monotonic() - started)
+        if time.monotonic() - started > seconds_left:
+            raise _Spent
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+    keras.backend.clear_session()
+    try:
+        changed = recipes.override(experiment, recipes.parse(trial.user_attrs[CHANGES])[recipes.Experiment])
+        fitted = fit.fit(changed, train, dev, name=name, groups=groups, after_epoch=watch)
+    except optuna.TrialPruned:
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    except InputError as error:  # a loss that is no longer finite, say
+        if not trial.user_attrs[CHANGES]:
+            raise
+        say(f"trial {trial.number}: {error}")
+        trial.report(0.0, 0)
+        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    else:
+        return fit.predict(fitted.model, dev.features)
+
+
+def _keep(study, trial, decided, folder):
+    """Keep a trial's decisions, then tell the study that it is complete: its value is that of its last epoch."""
+    with atomic(_path(folder, study, trial.number)) as part, part.open("wb") as file:
+        np.save(file, np.asarray(decided, bool))
+    reported = study.trials[trial.number].intermediate_values
+    study.tell(trial, reported[max(reported)])
+
+
+def _study(experiment, folder, key, epochs):
+    """Open the study of this key; a trial that was broken off is put first in the queue."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    backend = optuna.storages.journal.JournalFileBackend(str(folder / "journal.log"))
+    study = optuna.create_study(
+        study_name=key,
+        storage=optuna.storages.JournalStorage(backend),
+        load_if_exists=True,
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(FIRST, round(UNWATCHED * epochs)),
+    )
+    study.sampler = optuna.samplers.TPESampler(seed=experiment.seed + len(study.trials))
+    if not study.trials:
+        study.enqueue_trial(_params(experiment), user_attrs={CHANGES: ""})
+    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+        study.enqueue_trial(trial.params, user_attrs={CHANGES: trial.user_attrs.get(CHANGES, _changes(trial.params))})
+    return study
+
+
+def _space(experiment):
+    """Give {field of the recipe: the values to try}; the recipe's own are among them."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    rate = experiment.training.learning_rate
+    units = sorted({_text(width) for width in (*WIDTHS, experiment.head.units)})
+    decay = {"training.weight_decay": FloatDistribution(1e-4, 0.3, log=True)}  # plain SGD has none
+    return {
+        "training.learning_rate": FloatDistribution(rate / 10, rate * 10, log=True),
+        **(decay if experiment.training.optimizer == "adamw" else {}),
+        "training.batch": CategoricalDistribution(sorted({*BATCHES, experiment.training.batch})),
+        "training.mixup": FloatDistribution(0, 0.6),
+        "training.label_smoothing": FloatDistribution(0, 0.1),
+        "head.units": CategoricalDistribution(units),
+        "head.feature_dropout": FloatDistribution(0, 0.6),
+        "head.dropout": FloatDistribution(0, 0.8),
+    }
+
+
+def _params(experiment):
+    """Give the recipe's own values, the numbers moved into what is tried."""
+    found = {}
+    for field, values in _space(experiment).items():
+        value = operator.attrgetter(field)(experiment)
+        is_number = isinstance(values, optuna.distributions.FloatDistribution)
+        found[field] = min(max(value, values.low), values.high) if is_number else _text(value)
+    return found
+
+
+def _text(value):
+    return f"[{','.join(map(str, value))}]" if isinstance(value, tuple) else value
+
+
+def _changes(params):
+    return ",".join(
+        f"{field}={value:.3g}" if isinstance(value, float) else f"{field}={value}" for field, value in params.items()
+    )
+
+
+def _trials(study, folder):
+    return [_trial(study, found, folder) for found in study.trials if found.state.is_finished() and _is_told(found)]
+
+
+def _is_told(found):
+    return found.state != optuna.trial.TrialState.FAIL
+
+
+def _trial(study, found, folder):
+    epochs = max(found.intermediate_values)
+    is_complete = found.state == optuna.trial.TrialState.COMPLETE
+    decided = np.load(_path(folder, study, found.number)).astype(np.uint8) if is_complete else None
+    score, seconds = found.intermediate_values[epochs], found.user_attrs.get("seconds", 0.0)
+    return Trial(found.number, found.user_attrs[CHANGES], found.params, score, epochs, seconds, decided)
+
+
+def _path(folder, study, number):
+    return folder / f"{study.study_name}-{number:04}.npy"
+
+
+def _seconds(trials):
+    return sum(trial.seconds for trial in trials)
+
+
+def _tell(study, folder, budget_seconds):
+    """Say how the last trial did, and the best."""
+    trials = _trials(study, folder)
+    last, best = trials[-1], max(trials, key=lambda trial: (trial.decided is not None, trial.dev_micro_f1))
+    end = "" if last.decided is not None else f", stopped after {last.epochs} epochs"
+    say(
+        f"trial {last.number}: dev micro-F1 {last.dev_micro_f1:.4f}{end}; best {best.dev_micro_f1:.4f}, trial "
+        f"{best.number}; {_seconds(trials):,.0f} of {budget_seconds:,.0f} s"
+    )

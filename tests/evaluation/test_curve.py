@@ -1,0 +1,95 @@
+import json
+
+import pytest
+
+from mlob.evaluation import curve
+from mlob.recipes import LINEAR, Ensemble, Experiment, Training
+from mlob.training import fit
+
+JUDGE = Ensemble(folds=3, draws=50)
+LEARNED = Experiment(("one",), LINEAR, Training(epochs=60, learning_rate=0.03))
+
+
+@pytest.fixture(scope="module")
+def stores(made, write_store, tmp_path_factory):
+    return {"one": write_store(tmp_path_factory.mktemp("features") / "one", made, noise=0.5)}
+
+
+@pytest.fixture
+def draw(made, stores, tmp_path):
+    def draw(experiment=LEARNED, **others):
+        where = {"stores": stores, "folder": tmp_path / "curve", "recipe": JUDGE, "shares": (0.05, 0.3, 1.0)}
+        return curve.make("head", experiment, made, **{**where, **others})
+
+    return draw
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """The ids that each fit was given."""
+    given, plain = [], fit.fit
+
+    def spied(experiment, train, dev, **others):
+        given.append((set(train.ids), tuple(dev.ids)))
+        return plain(experiment, train, dev, **others)
+
+    monkeypatch.setattr(fit, "fit", spied)
+    return given
+
+
+def test_the_parts_lie_within_each_other_and_dev_stays_the_same(draw, fits):
+    found = draw()
+    parts, devs = zip(*fits, strict=True)
+    assert [len(part) for part in parts] == [point["rows"] for point in found["points"]] == [10, 58, 192]
+    assert parts[0] < parts[1] < parts[2] and len(set(devs)) == 1
+    assert not parts[2] & set(devs[0]) and found["photos"] == len(devs[0])
+
+
+def test_the_curve_rises_where_photos_help_and_each_gain_is_on_the_point_before(draw, tmp_path):
+    found = draw()
+    first, middle, last = found["points"]
+    assert first["micro_f1"]["value"] + 0.02 < last["micro_f1"]["value"] < 1
+    assert first["gain"] == {"value": 0, "low": 0, "high": 0}
+    assert last["gain"]["value"] == pytest.approx(last["micro_f1"]["value"] - middle["micro_f1"]["value"])
+    assert first["seen"] > first["micro_f1"]["value"]
+    assert json.loads((tmp_path / "curve" / "curve.json").read_text()).items() >= found.items()
+
+
+def test_a_second_call_trains_nothing_and_a_killed_one_goes_on(draw, fits, monkeypatch):
+    def killed(*arguments, **others):
+        if len(fits) == 2:
+            raise KeyboardInterrupt
+        return spied(*arguments, **others)
+
+    spied = fit.fit
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(fit, "fit", killed)
+        draw()
+    found = draw()
+    assert len(fits) == 3
+    assert draw() == found and len(fits) == 3
+
+
+def test_points_of_another_recipe_are_not_taken(draw, fits):
+    draw()
+    draw(Experiment(("one",), LINEAR, Training(epochs=2)))
+    assert len(fits) == 6
+
+
+def content(gain, low, high):
+    score = {"value": 0.8, "low": 0.79, "high": 0.81}
+    ends = {"value": gain, "low": low, "high": high}
+    points = (1000, 0.99), (4000, 0.95)
+    return {"points": [{"rows": rows, "seen": seen, "micro_f1": score, "gain": ends} for rows, seen in points]}
+
+
+def test_the_verdict_counts_by_doubling_and_says_help_only_where_the_interval_does():
+    helps = curve.verdict(content(0.02, 0.01, 0.03))
+    assert "each doubling brought +0.010 (95% +0.005 to +0.015)" in helps and "more photos help" in helps
+    assert "0.150 more than on dev" in helps
+    assert "cannot be told" in curve.verdict(content(0.02, -0.01, 0.03))
+
+
+def test_the_points_are_told_in_columns(draw):
+    lines = curve.text(draw()).splitlines()
+    assert [line.split()[0] for line in lines[1:4]] == ["10", "58", "192"]

@@ -1,0 +1,107 @@
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from mlob.errors import InputError
+from mlob.evaluation import runs, specialists
+from mlob.features import store
+from mlob.predictions import table as tables
+from mlob.recipes import Ensemble, Experiment, Head, Sum, Training
+
+JUDGE = Ensemble(folds=3, draws=50)
+CUT = 0.3
+PARTS = {"frequent": {"least_share": CUT}, "rare": {"most_share": CUT}}
+BASE = Experiment(("one",), Head(units=(8,)), Training(epochs=2))
+TOTAL = Sum(("frequent", "rare"))
+FAILED = ("train 3", "validation 5", "test 1")
+
+
+def train(folder, dataset, stores, **cuts):
+    runs.make(folder.name, dataclasses.replace(BASE, **cuts), dataset, stores=stores, folder=folder, recipe=JUDGE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stores(made, write_store, tmp_path_factory):
+    return {"one": write_store(tmp_path_factory.mktemp("features") / "one", made, failed=FAILED)}
+
+
+@pytest.fixture(scope="module")
+def parts(made, stores, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    return {name: train(folder / name, made, stores, **cuts) for name, cuts in PARTS.items()}
+
+
+@pytest.fixture(scope="module")
+def total(made, parts, tmp_path_factory):
+    """The sum's folder and result."""
+    folder = tmp_path_factory.mktemp("sums") / "specialists"
+    return folder, specialists.make("specialists", TOTAL, made, parts, folder, JUDGE)
+
+
+def predictions(folder):
+    return tables.read(folder / "predictions.h5")
+
+
+def test_each_label_is_predicted_by_its_specialist(total, parts, made):
+    found, frequent, rare = (predictions(folder) for folder in (total[0], parts["frequent"], parts["rare"]))
+    assert set(found) == {"dev", "validation", "test"}
+    is_frequent = made["train"].targets.mean(axis=0) >= CUT
+    assert 0 < is_frequent.sum() < len(is_frequent)
+    for split, table in found.items():
+        expected = np.where(is_frequent, frequent[split].probabilities, rare[split].probabilities)
+        assert np.array_equal(table.probabilities, expected) and table.ids == frequent[split].ids
+
+
+def test_a_photo_that_cannot_be_read_gets_each_labels_share_once(total, made):
+    failed = predictions(total[0])["validation"].probabilities[5]
+    assert failed == pytest.approx(made["train"].targets.mean(axis=0), abs=0.1)
+
+
+def test_the_model_on_disk_predicts_the_sum(total, made, stores):
+    shard = store.read_split(stores["one"] / "test", made["test"].ids)
+    found = predictions(total[0])["test"]
+    rows = [found.ids.index(name) for name in shard.ids]
+    model = keras.saving.load_model(total[0] / "head.keras")
+    assert model.predict_on_batch(shard.features) == pytest.approx(found.probabilities[rows], abs=1e-6)
+
+
+def test_the_result_has_the_keys_of_a_run_and_the_costs_of_both(total, parts):
+    results = [json.loads((folder / "result.json").read_text()) for folder in parts.values()]
+    folder, result = total
+    assert json.loads((folder / "result.json").read_text()) == result
+    assert set(result) == set(results[0])
+    assert result["method"] == "specialists" and result["members"] == ["specialists"]
+    assert result["parameters"]["own"] == sum(one["parameters"]["own"] for one in results)
+    assert result["parameters"]["total"] == result["parameters"]["own"] + 1000
+    assert result["seconds"]["features"] == results[0]["seconds"]["features"]
+
+
+def test_a_sum_is_done_only_with_just_its_parts_predictions(total, parts, made):
+    wanted = specialists.identity(TOTAL, made, parts)
+    assert runs.is_done(total[0], wanted)
+    assert not runs.is_done(total[0], specialists.identity(TOTAL, made, {**parts, "rare": parts["frequent"]}))
+
+
+def test_the_order_of_the_parts_changes_no_prediction(total, parts, made, tmp_path):
+    turned = dict(reversed(parts.items()))
+    specialists.make("turned", TOTAL, made, turned, tmp_path / "turned", JUDGE)
+    for split, table in predictions(tmp_path / "turned").items():
+        assert np.array_equal(table.probabilities, predictions(total[0])[split].probabilities)
+
+
+def test_parts_that_overlap_are_refused_and_nothing_is_left_that_looks_done(parts, made, stores, tmp_path):
+    overlap = {**parts, "rare": train(tmp_path / "rare", made, stores, most_share=0.5)}
+    with pytest.raises(InputError, match="frequent and rare predict some label twice"):
+        specialists.make("specialists", TOTAL, made, overlap, tmp_path / "sum", JUDGE)
+    assert not (tmp_path / "sum" / "result.json").exists()
+
+
+def test_parts_over_other_features_are_refused(parts, made, stores, tmp_path, write_store):
+    other = {"other": write_store(tmp_path / "other", made)}
+    mixed = {**parts, "rare": train(tmp_path / "rare", made, other, most_share=CUT)}
+    with pytest.raises(InputError, match="frequent and rare read different stores"):
+        specialists.make("specialists", TOTAL, made, mixed, tmp_path / "sum", JUDGE)
