@@ -20,12 +20,18 @@ from mlob.data import demo
 SUITE = """
 from mlob.recipes import Ensemble, Suite
 
-recipe = Suite("photos", members=("wide", "both"), rows=("linear",), ensemble=Ensemble(folds=3, iterations=5, draws=50))
+ENSEMBLE = Ensemble(folds=3, iterations=5, draws=50)
+recipe = Suite("photos", members=("wide", "both", "pair"), rows=("linear",), ensemble=ENSEMBLE)
 """
 EXPERIMENT = """
 from mlob.recipes import LINEAR, Experiment, Head, Training
 
-recipe = Experiment({stores}, {head}, Training(epochs=8))
+recipe = Experiment({stores}, {head}, Training(epochs=8){more})
+"""
+SUM = """
+from mlob.recipes import Sum
+
+recipe = Sum(parts=("common", "rest"))
 """
 FEATURES = """
 from mlob.recipes import FeatureSet
@@ -45,7 +51,7 @@ def mlob(folder, *words, status=0, **environment):
 
 
 def bare_environment():
-    named = ("SUITE", "MODEL", "DATA", "WEIGHTS", "PHOTOS", "SET", "FEATURES", "RUNS")
+    named = ("SUITE", "MODEL", "DATA", "WEIGHTS", "PHOTOS", "SET", "FEATURES", "RUNS", "MEMORY", "N", "BUDGET")
     kept = {name: value for name, value in os.environ.items() if name not in named}
     return {**kept, "PYTHONPATH": str(pathlib.Path(__file__).parents[1]), "SUITE": "tiny"}
 
@@ -53,6 +59,10 @@ def bare_environment():
 def write(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
+
+
+def write_experiment(folder, name, stores=("average",), head="Head(units=(32,))", more=""):
+    write(folder / f"experiments/tiny/{name}.py", EXPERIMENT.format(stores=stores, head=head, more=more))
 
 
 @pytest.fixture(scope="module")
@@ -63,11 +73,12 @@ def workplace(tmp_path_factory):
     write(folder / "features/average.py", FEATURES.format(more=""))
     write(folder / "features/stages.py", FEATURES.format(more=', pool="blocks"'))
     write(folder / "experiments/tiny/suite.py", SUITE)
-    write(folder / "experiments/tiny/wide.py", EXPERIMENT.format(stores=("average",), head="Head(units=(32,))"))
-    write(
-        folder / "experiments/tiny/both.py", EXPERIMENT.format(stores=("average", "stages"), head="Head(units=(32,))")
-    )
-    write(folder / "experiments/tiny/linear.py", EXPERIMENT.format(stores=("average",), head="LINEAR"))
+    write_experiment(folder, "wide")
+    write_experiment(folder, "both", stores=("average", "stages"))
+    write_experiment(folder, "linear", head="LINEAR")
+    write_experiment(folder, "common", more=", least_share=0.3")
+    write_experiment(folder, "rest", more=", most_share=0.3")
+    write(folder / "experiments/tiny/pair.py", SUM)
     mlob(folder, "submission")
     return folder
 
@@ -95,7 +106,7 @@ def test_a_second_run_redoes_nothing(workplace):
 def test_the_report_shows_every_model_the_rows_and_the_reference(workplace):
     shown = mlob(workplace, "report")
     page = (workplace / "runs/tiny/report/index.html").read_text()
-    for name in ("constant", "wide", "both", "linear", "logistic", "best single", "harmonic mean", "PSO"):
+    for name in ("constant", "wide", "both", "pair", "linear", "logistic", "best single", "harmonic mean", "PSO"):
         assert name in shown and name in page
     assert "http://" not in page.replace("http://www.w3.org", "") and "<script src" not in page
 
@@ -132,6 +143,31 @@ def test_set_changes_a_recipe_and_the_run_is_made_anew(workplace, tmp_path):
     assert result["epochs"] == 2 and (tmp_path / "tiny/wide/predictions.h5").read_bytes() != first
 
 
+def test_few_photos_are_learned_by_heart_and_a_head_that_cannot_is_told(workplace):
+    told = mlob(workplace, "overfit", "--model", "wide", "-n", "10")
+    assert "wide learned 10 photos by heart: loss 0." in told
+    told = mlob(workplace, "overfit", "--model", "wide", "--set", "training.learning_rate=1e-9", status=2)
+    assert "not near zero: raise training.learning_rate" in told
+
+
+def test_a_curve_and_a_search_are_made_once_and_stand_in_the_report(workplace):
+    first = mlob(workplace, "learning-curve", "--model", "wide")
+    again = mlob(workplace, "learning-curve", "--model", "wide")
+    assert "each doubling brought" in again and again in first and "epochs/s" in first
+    told = mlob(workplace, "search", "--model", "wide", "--budget", "10s", "--set", "training.epochs=3")
+    assert " trials, " in told and "search/recipe.py: copy it to experiments/tiny/wide_searched.py" in told
+    assert "epochs/s" not in mlob(
+        workplace, "search", "--model", "wide", "--budget", "5s", "--set", "training.epochs=3"
+    )
+    shutil.copy(workplace / "runs/tiny/wide/search/recipe.py", workplace / "experiments/tiny/wide_searched.py")
+    mlob(workplace, "train", "--model", "wide_searched", "--dry-run")
+    shown = mlob(workplace, "report")
+    page = (workplace / "runs/tiny/report/index.html").read_text()
+    assert "micro-F1 on dev" in shown and "gain is against wide" in shown
+    for title in ("Recipes compared on dev", "Gains on dev", "Learning curves", "Search: wide"):
+        assert title in page
+
+
 def test_a_table_of_photos_without_splits_gives_a_working_suite(workplace, tmp_path):
     data = tmp_path / "mine"
     shutil.copytree(workplace / "photos/images/train", data)
@@ -165,6 +201,9 @@ BAD = {
     "a bucket without a name": (["features", "--data", "s3://"], "s3://"),
     "a store of another layer": (["features", "--set", "features.layer=block2b_add"], "made with layer 'last'"),
     "a verb that does not exist": (["trian"], "train"),
+    "a budget without a unit": (["search", "--budget", "20"], "'20': expected a duration, for example 90s, 20m"),
+    "a curve of a sum": (["learning-curve", "--model", "pair"], "pair is the sum of common, rest: name one of these"),
+    "a search of logistic": (["search", "--model", "logistic"], "logistic is scikit-learn's logistic regression"),
     "no photo to predict": (["predict", "photos/nowhere.jpg"], "no photos/nowhere.jpg"),
 }
 
@@ -233,5 +272,6 @@ def test_photos_are_downloaded_prepared_and_the_missing_one_has_its_reason(workp
 
 
 def test_every_verb_has_an_example(workplace):
-    for verb in ("images", "facts", "features", "train", "ensemble", "submission", "report", "predict"):
+    verbs = "images facts features overfit train learning-curve search ensemble submission report predict"
+    for verb in verbs.split():
         assert f"mlob {verb}" in mlob(workplace, verb, "--help")

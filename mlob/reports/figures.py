@@ -137,10 +137,11 @@ def learning_curves(curves):
         return _svg(figure, "learning-curves")
 
 
-def search(trials):
+def search(model, trials):
     """Draw a search: micro-F1 on dev by trial with the best so far, then by each field that was searched.
 
     Args:
+        model: its name.
         trials: [{dev_micro_f1, is_complete, values: {field: number or text}}], the first one the recipe as it is; a
             trial that was stopped early is hollow.
     """
@@ -165,7 +166,7 @@ def search(trials):
             axes.tick_params(axis="x", labelrotation=30 if isinstance(values[0], str) else 0)
         for axes in panels:
             axes.axhline(score[0], color=INK, alpha=0.4, linestyle="--", linewidth=1)
-        return _svg(figure, "search")
+        return _svg(figure, f"search-{model}")
 
 
 def f1_by_frequency(counts, f1):

@@ -244,7 +244,7 @@ def _search(model, content):
     trials = [trial | {"is_complete": bool(trial["micro_f1"])} for trial in content["trials"]]
     complete = [trial for trial in content["trials"] if trial["micro_f1"]]
     best = sorted(complete, key=lambda trial: -trial["micro_f1"]["value"])
-    drawn = _figure(f"Search: {model}", caption, figures.search(trials))
+    drawn = _figure(f"Search: {model}", caption, figures.search(model, trials))
     return {**content, "model": model, "figure": drawn, "shown": best[:BEST_TRIALS]}
 
 

@@ -101,15 +101,41 @@ def write_result():
     return write
 
 
+def trial(number, value, changes="", **gain):
+    found = {"micro_f1": interval(value), "gain": interval(value - 0.6)} if value else {"micro_f1": None, "gain": None}
+    values = {"training.learning_rate": 0.01 * (number + 1), "head.units": "[8]"}
+    return {"number": number, "changes": changes, "values": values, "dev_micro_f1": value or 0.2, "seconds": 3, **found}
+
+
+TRIALS = [trial(0, 0.6), trial(1, None, "head.units=[8],training.mixup=0.1"), trial(2, 0.63, "head.dropout=0.2")]
+COMPARED = {
+    "photos": 1340,
+    "against": "xception",
+    "models": [
+        {"model": name, "micro_f1": interval(0.6 + gain), "gain": interval(gain)}
+        for name, gain in (("wide", 0.03), ("xception", 0), ("lite", -0.04))
+    ],
+}
+
+
 @pytest.fixture
 def suite(tmp_path, write_result):
-    """runs/<suite> with two models, their histories and an ensemble of which "PSO, per label" is chosen."""
+    """runs/<suite> with two models, their histories and an ensemble of which "PSO, per label" is chosen.
+
+    One of the models has a learning curve, both have a search.
+    """
     folder = tmp_path / "demo"
     write_result(folder, "xception", 0.61)
     write_result(folder, "lite", 0.58, weights="random", note="below logistic by 0.012")
     for name in ("xception", "lite"):
         lines = ["epoch,loss,dev_loss,dev_micro_f1,learning_rate", "1,0.9,1.0,0.3,0.01", "2,0.5,0.7,0.5,0.01"]
         (folder / name / "history.csv").write_text("\n".join(lines) + "\n")
+        search = {"photos": 1340, "trials": TRIALS, "best": TRIALS[2], "elsewhere": interval(0.01)}
+        (folder / name / "search").mkdir()
+        (folder / name / "search" / "search.json").write_text(json.dumps(search))
+    points = [{"rows": rows, "seen": 0.9, "micro_f1": interval(0.5), "gain": interval(0.1)} for rows in (20, 100)]
+    (folder / "lite" / "curve").mkdir()
+    (folder / "lite" / "curve" / "curve.json").write_text(json.dumps({"points": points}))
     mixed = {"xception": 0.75, "lite": 0.25}
     ensemble = {
         "suite": "demo",
@@ -215,7 +241,7 @@ def written(suite, tmp_path, diagnosis):
     path = tmp_path / "report" / "index.html"
 
     def write(**changes):
-        arguments = {"facts": FACTS, "gallery": GALLERY, "diagnosis": diagnosis} | changes
+        arguments = {"facts": FACTS, "gallery": GALLERY, "diagnosis": diagnosis, "compared": COMPARED} | changes
         page.write(path, suite="demo", folder=suite, labels=LABELS, **arguments)
         return path.read_text(encoding="utf-8")
 

@@ -14,6 +14,13 @@ HISTORY = {
     "dev_loss": [1.0, 0.7],
     "dev_micro_f1": [0.3, float("nan")],
 }
+GAIN = {"value": 0, "low": -0.2, "high": 0.2}
+POINTS = [{"rows": rows, "seen": 0.9, "micro_f1": GAIN} for rows in (10, 1000)]
+TRIALS = [
+    {"dev_micro_f1": 0.8, "is_complete": True, "values": {"training.learning_rate": 0.01, "head.units": "[8]"}},
+    {"dev_micro_f1": 0.1, "is_complete": False, "values": {"training.learning_rate": 0.1, "head.units": "[16]"}},
+    {"dev_micro_f1": 0.82, "is_complete": True, "values": {"training.learning_rate": 0.02, "head.units": "[8]"}},
+]
 DRAW = {
     "label_shares": lambda: figures.label_shares(
         ["a < b", "$5 to $10"], {"train": [0.5, 0.1], "validation": [0.4, 0.0]}
@@ -25,6 +32,10 @@ DRAW = {
     ),
     "f1_by_frequency": lambda: figures.f1_by_frequency([0, 3, 1000], [0.0, 0.5, 0.9]),
     "methods": lambda: figures.methods(["constant", "PSO, per label"], [SCORE, SCORE], 1),
+    "gains": lambda: figures.gains(["a", "b", "c"], [GAIN, {**GAIN, "low": 0.1}, {**GAIN, "high": -0.1}]),
+    "learning_curves": lambda: figures.learning_curves({"xception": POINTS, "lite": POINTS[:1]}),
+    "search": lambda: figures.search("xception", TRIALS),
+    "search of one trial": lambda: figures.search("lite", TRIALS[:1]),
     "convergence": lambda: figures.convergence([0.6]),
 }
 

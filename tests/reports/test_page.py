@@ -74,7 +74,7 @@ def test_the_headline_tells_how_labelled_test_photos_were_met_where_there_are_so
 
 def test_sections_stand_in_reading_order_and_the_navigation_leads_to_each(written):
     text = written()
-    sections = ["results", "members", "training", "labels", "reliability", "confusions", "mistakes", "doubts"]
+    sections = ["results", "members", "dev", "training", "labels", "reliability", "confusions", "mistakes", "doubts"]
     sections += ["photos", "data"]
     assert re.findall(r'<h2 id="(\w+)">', text) == re.findall(r'<a href="#(\w+)">', text) == sections
 
@@ -94,7 +94,7 @@ def test_names_are_escaped_everywhere(written):
 
 def test_every_sortable_header_is_a_button_and_tells_its_order(written):
     tables = re.findall(r'<table class="sortable".*?</thead>', written(), re.S)
-    assert len(tables) == 7
+    assert len(tables) == 10
     for table in tables:
         heads = re.findall(r"<th .*?</th>", table, re.S)
         assert all('aria-sort="none"' in head and '<button type="button">' in head for head in heads)
@@ -120,7 +120,7 @@ def test_every_field_that_narrows_has_a_label_and_what_it_narrows(written):
     ids = {attributes.get("id") for _, attributes in found}
     fields = [attributes for _, attributes in found if "data-narrows" in attributes]
     labelled = {attributes["for"] for tag, attributes in found if tag == "label"}
-    assert len(fields) == 5
+    assert len(fields) == 6
     assert all(field["data-narrows"] in ids and field["id"] in labelled for field in fields)
     assert {field["list"] for field in fields if "list" in field} <= ids
 
@@ -180,7 +180,7 @@ def test_photos_stop_where_the_page_would_grow_too_large(written):
 def test_without_photos_and_diagnosis_the_page_has_no_empty_sections(written):
     text = written(gallery=(), diagnosis=None)
     assert Elements(text) and "<img" not in text
-    assert re.findall(r'<h2 id="(\w+)">', text) == ["results", "members", "training", "labels", "data"]
+    assert re.findall(r'<h2 id="(\w+)">', text) == ["results", "members", "dev", "training", "labels", "data"]
 
 
 def test_models_alone_make_a_page_and_the_best_is_its_headline(tmp_path, write_result, facts, dataset):
@@ -230,3 +230,25 @@ def test_fewer_photos_are_the_first_of_more(matrix, most):
 def test_a_label_shows_a_hit_first_and_a_miss_next():
     targets, decided = np.ones((6, 1)), np.array([[0], [0], [1], [1], [1], [0]])
     assert list(page.choose(targets, decided, per_label=3)) == [2, 0, 3]
+
+
+def test_recipes_are_compared_on_dev_with_a_verdict_where_the_interval_allows_one(written):
+    words = " ".join(re.sub(r"<[^>]*>", " ", written()).split())
+    assert "wide 0.630 0.610 to 0.650 +0.0300 +0.0100 to +0.0500 better" in words
+    assert "xception 0.600 0.580 to 0.620 +0.0000 -0.0200 to +0.0200 open" in words
+    assert "lite 0.560 0.540 to 0.580 -0.0400 -0.0600 to -0.0200 worse" in words
+    assert "The 1,340 dev photos" in words
+    assert "Recipes compared on dev" not in written(compared=None)
+
+
+def test_a_search_shows_its_best_trials_and_what_choosing_is_worth(written):
+    words = " ".join(re.sub(r"<[^>]*>", " ", written()).split())
+    assert "3 trials on 1,340 dev photos. The best gains +0.0300" in words and "it is +0.0100" in words
+    assert "head.dropout=0.2" in words and "the recipe as it is" in words and "training.mixup=0.1" not in words
+
+
+def test_what_was_not_searched_and_not_drawn_is_left_out(written, suite):
+    for path in suite.glob("*/*/*.json"):
+        path.unlink()
+    text = written()
+    assert "Learning curves" not in text and "Search:" not in text
