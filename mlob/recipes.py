@@ -58,6 +58,8 @@ class Head:
         groups: one softmax for each group of labels of which no training row bears two ("none" is a class where some
             bear none), one sigmoid for each other label.
         queries: of the attention that pools features of the pool "grid".
+        branches: stacks of hidden layers and outputs beside each other, each trained on its own loss; probabilities are
+            their mean (TreeNets, Lee et al. 2015): what an ensemble of as many heads gives, in one.
     """
 
     kind: Literal["dense", "logistic"] = "dense"
@@ -70,6 +72,7 @@ class Head:
     prior_bias: bool = True
     groups: bool = False
     queries: int = 4
+    branches: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,6 +236,7 @@ BOUNDS = {  # smallest and largest; other numbers start at zero
     "head.feature_dropout": (0, 0.99),
     "head.dropout": (0, 0.99),
     "head.queries": (1, math.inf),
+    "head.branches": (1, math.inf),
     "training.label_smoothing": (0, 0.99),
     "training.balance": (0, 1),
     "training.momentum": (0, 1),

@@ -74,22 +74,26 @@ def build(head, features, targets, precision="float32", exclusive=(), views=1):
     x = _standardised(head, features, inputs)
     if len(inputs.shape) == 4:
         x = _attended(x, head.queries)
-    if head.feature_dropout:
-        x = keras.layers.Dropout(head.feature_dropout)(x)
-    x = _hidden(head, x, policy)
+    branches = [_hidden(head, x, policy) for _ in range(head.branches)]
     bias = keras.initializers.Constant(prior(targets, exclusive)) if head.prior_bias else "zeros"
-    x = keras.layers.Dense(targets.shape[1], bias_initializer=bias, name="labels")(x)
-    outputs = keras.layers.Activation("sigmoid", name="probabilities")(_log_odds(x, exclusive))
-    return keras.Model(inputs, outputs)
+    outputs = _outputs(branches, targets.shape[1], bias)
+    probabilities = keras.layers.Activation("sigmoid", name="probabilities")(_log_odds(outputs, exclusive))
+    return keras.Model(inputs, probabilities if len(branches) == 1 else keras.ops.mean(probabilities, axis=1))
 
 
 def with_logits(model):
-    """Give the same head, its variables shared, up to the log-odds of its probabilities, which losses take."""
+    """Give the same head, its variables shared, up to the log-odds of its probabilities, which losses take.
+
+    They are (n, labels), or with several branches (n, branches, labels).
+    """
     return keras.Model(model.input, model.get_layer("probabilities").input)
 
 
 def with_outputs(model):
-    """Give the same head, its variables shared, up to what its softmaxes take, for the categorical loss."""
+    """Give the same head, its variables shared, up to what its softmaxes take, for the categorical loss.
+
+    They are (n, labels), or with several branches (n, branches, labels).
+    """
     return keras.Model(model.input, model.get_layer("labels").output)
 
 
@@ -132,6 +136,8 @@ def _attended(x, queries):
 
 
 def _hidden(head, x, policy):
+    if head.feature_dropout:
+        x = keras.layers.Dropout(head.feature_dropout)(x)
     for units in head.units:
         x = keras.layers.Dense(units, activation="relu", dtype=policy)(x)
         if head.batch_norm:
@@ -141,24 +147,36 @@ def _hidden(head, x, policy):
     return x
 
 
+def _outputs(branches, labels, bias):
+    """Give the outputs (n, labels) of the last hidden layer, of several branches (n, branches, labels)."""
+    if len(branches) == 1:
+        return keras.layers.Dense(labels, bias_initializer=bias, name="labels")(branches[0])
+    shape = (len(branches), labels)
+    layer = keras.layers.EinsumDense("nbi,bil->nbl", shape, bias_axes="bl", bias_initializer=bias, name="labels")
+    return layer(keras.ops.stack(branches, axis=1))
+
+
 def _log_odds(x, exclusive):
-    """Turn outputs (n, labels) into log-odds: of a softmax over each exclusive group, as they are elsewhere.
+    """Turn outputs (n, ..., labels) into log-odds: of a softmax over each exclusive group, as they are elsewhere.
 
     The class "none" has output 0, which takes nothing from what a softmax can say.
     """
     if not exclusive:
         return x
-    rest = sorted(set(range(x.shape[1])).difference(*(group.columns for group in exclusive)))
-    parts = [keras.ops.take(x, rest, axis=1)] if rest else []
+    rest = sorted(set(range(x.shape[-1])).difference(*(group.columns for group in exclusive)))
+    parts = [keras.ops.take(x, rest, axis=-1)] if rest else []
     for columns, has_none in exclusive:
-        outputs = keras.ops.take(x, list(columns), axis=1)
-        total = keras.ops.logsumexp(
-            keras.ops.pad(outputs, ((0, 0), (0, 1))) if has_none else outputs, axis=1, keepdims=True
-        )
+        outputs = keras.ops.take(x, list(columns), axis=-1)
+        total = keras.ops.logsumexp(with_none(outputs) if has_none else outputs, axis=-1, keepdims=True)
         log_share = keras.ops.minimum(outputs - total, SMALLEST_LOG)
         parts.append(log_share - keras.ops.log(-keras.ops.expm1(log_share)))
     order = np.argsort([*rest, *(column for group in exclusive for column in group.columns)])
-    return keras.ops.take(keras.ops.concatenate(parts, axis=1), order.tolist(), axis=1)
+    return keras.ops.take(keras.ops.concatenate(parts, axis=-1), order.tolist(), axis=-1)
+
+
+def with_none(outputs):
+    """Give the outputs (..., labels) of a group with that of the class "none" behind them, which is 0."""
+    return keras.ops.pad(outputs, [*[(0, 0)] * (len(outputs.shape) - 1), (0, 1)])
 
 
 def moments(features, transform, width=None, block=None):

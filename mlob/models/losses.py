@@ -1,5 +1,7 @@
 """Losses of a head: plain functions of targets and logits (batch, labels), float32, to one loss a row (batch,).
 
+Logits may be of several branches, (batch, branches, labels) beside targets (batch, 1, labels), and so are the losses.
+
 A probability is p = sigmoid(z) of its logit z, so log p = -softplus(-z) and log(1 - p) = -softplus(z), which no logit
 turns into an infinity; only `categorical` takes what a softmax takes. All are means over the labels (team MLoB's own,
 seed 001, were sums: steps 228 times as long). Targets y are 0 or 1, or between them where they were smoothed or mixed.
@@ -11,6 +13,8 @@ import functools
 
 import keras
 import numpy as np
+
+from mlob.models.heads import with_none
 
 MARGIN = 0.05  # of the asymmetric loss, as in its paper
 BETA = 0.999  # of the class-balanced loss, the mildest of its paper's: rows beyond the first thousand hardly count
@@ -88,14 +92,14 @@ def categorical(targets, outputs, exclusive=()):
         exclusive: the `heads.Exclusive` groups.
     """
     inside = {column for group in exclusive for column in group.columns}
-    rest = [column for column in range(outputs.shape[1]) if column not in inside]
+    rest = [column for column in range(outputs.shape[-1]) if column not in inside]
     parts = [(keras.ops.softplus(_at(outputs, rest)) - _at(targets, rest) * _at(outputs, rest))] if rest else []
     for columns, has_none in exclusive:
         y, taken = _at(targets, columns), _at(outputs, columns)
-        total = keras.ops.logsumexp(keras.ops.pad(taken, ((0, 0), (0, 1))) if has_none else taken, axis=-1)
+        total = keras.ops.logsumexp(with_none(taken) if has_none else taken, axis=-1)
         borne = 1 if has_none else keras.ops.sum(y, axis=-1)
-        parts.append((borne * total - keras.ops.sum(y * taken, axis=-1))[:, None])
-    return keras.ops.sum(keras.ops.concatenate(parts, axis=-1), axis=-1) / outputs.shape[1]
+        parts.append((borne * total - keras.ops.sum(y * taken, axis=-1))[..., None])
+    return keras.ops.sum(keras.ops.concatenate(parts, axis=-1), axis=-1) / outputs.shape[-1]
 
 
 def _at(values, columns):

@@ -10,7 +10,6 @@ import numpy as np
 
 from mlob.errors import InputError
 from mlob.files import atomic
-from mlob.progress import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Checkpoint:
         """Give what was kept of this training: its facts, and {group: arrays}; None where there is nothing.
 
         Raises:
-            InputError: the file is damaged.
+            InputError: the file is damaged, or of another training.
         """
         try:
             with self._path.open("rb") as file:
@@ -50,9 +49,11 @@ class Checkpoint:
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{self._path} is damaged ({error}): remove it to train from the start.") from error
         text = json.loads(arrays.pop("text").item())
-        if text["identity"] != self.identity:
-            say(f"{self.folder} is of another recipe, other photos or features: training starts anew.")
-            return None
+        if names := list(_differing(text["identity"], self.identity)):
+            raise InputError(
+                f"{self.folder} is of a training broken off with another {', '.join(names)}: go on with what it "
+                "was, or remove that folder to train from the start."
+            )
         groups = {}
         for name, array in arrays.items():
             groups.setdefault(name.split()[0], []).append(array)
@@ -61,3 +62,12 @@ class Checkpoint:
     def remove(self):
         """Remove it: the training is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _differing(one, other, name=""):
+    """Yield the dotted names of the fields that differ between two identities."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in {**one, **other}:
+            yield from _differing(one.get(key), other.get(key), f"{name}.{key}".lstrip("."))
+    elif one != other:
+        yield name

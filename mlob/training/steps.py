@@ -18,7 +18,7 @@ def compiled(model, optimizer, loss, *, jit):
     """Compile steps that change the model's and the optimizer's variables.
 
     Args:
-        model: from features (batch, ...) to logits (batch, labels).
+        model: from features (batch, ...) to logits (batch, labels), or (batch, branches, labels).
         optimizer: built for the model here.
         loss: function from float32 targets and logits to losses (batch,); their mean is what goes down.
         jit: whether TensorFlow compiles with XLA, which costs seconds first; JAX always does.
@@ -87,4 +87,5 @@ def _jax(model, optimizer, loss):
 
 
 def _mean_loss(loss, targets, logits):
-    return keras.ops.mean(loss(keras.ops.cast(targets, "float32"), logits))
+    targets = keras.ops.cast(targets, "float32")
+    return keras.ops.mean(loss(targets[:, None] if len(logits.shape) == 3 else targets, logits))

@@ -160,6 +160,25 @@ def test_without_its_last_weights_a_head_of_groups_predicts_the_labels_shares_to
     assert model.predict_on_batch(grouped[0][:3]) == pytest.approx(np.tile(expected, (3, 1)), rel=1e-3)
 
 
+def test_branches_are_heads_of_their_own_and_the_probabilities_are_their_mean(grouped):
+    model = heads.build(Head(units=(8,), groups=True, branches=3), *grouped, exclusive=exclusive(grouped))
+    each = 1 / (1 + np.exp(-heads.with_logits(model).predict_on_batch(grouped[0])))
+    assert each.shape == (300, 3, len(GROUPS))
+    assert model.predict_on_batch(grouped[0]) == pytest.approx(each.mean(axis=1), abs=1e-6)
+    assert each[:, :, [0, 3, 8]].sum(axis=2) == pytest.approx(1, abs=1e-5)
+    assert not np.allclose(each[:, 0], each[:, 1], atol=1e-3)
+    assert model.get_layer("labels").bias.numpy() == pytest.approx(
+        np.tile(heads.prior(grouped[1], exclusive(grouped)), (3, 1))
+    )
+
+
+@pytest.mark.parametrize("branches", [1, 2])
+def test_the_logits_have_an_axis_of_branches_where_there_are_several(branches, grouped):
+    model = heads.build(Head(units=(8,), branches=branches), *grouped)
+    assert heads.with_outputs(model).output_shape == ((None, 9) if branches == 1 else (None, 2, 9))
+    assert model.output_shape == (None, 9)
+
+
 @pytest.mark.parametrize("head", [Head(), LINEAR, MLP, Head(groups=True)])
 def test_the_sigmoid_of_the_logits_are_the_probabilities_before_and_after_training(head, grouped):
     model = heads.build(head, *grouped, exclusive=exclusive(grouped))

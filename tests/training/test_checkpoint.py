@@ -18,10 +18,16 @@ def test_what_is_kept_is_given_back_in_order(tmp_path):
         assert all(np.array_equal(one, other) for one, other in zip(found[name], group, strict=True))
 
 
-def test_another_trainings_checkpoint_is_told_and_not_gone_on_from(tmp_path, capsys):
-    Checkpoint(tmp_path, {"seed": 0}).write({}, **GROUPS)
-    assert Checkpoint(tmp_path, {"seed": 1}).read() is None
-    assert f"{tmp_path} is of another recipe" in capsys.readouterr().err
+def test_another_trainings_checkpoint_is_refused_with_what_differs_and_stays(tmp_path):
+    recipe = {"seed": 0, "head": {"units": [8], "dropout": 0.5}}
+    kept = Checkpoint(tmp_path, {"recipe": recipe, "data": "one"})
+    kept.write({"epoch": 3}, **GROUPS)
+    changed = {"recipe": {**recipe, "seed": 1, "head": {"units": [16], "dropout": 0.5}}, "data": "one"}
+    with pytest.raises(InputError, match=r"with another recipe\.seed, recipe\.head\.units: go on with what it was, or"):
+        Checkpoint(tmp_path, changed).read()
+    with pytest.raises(InputError, match=r"with another data:"):
+        Checkpoint(tmp_path, {"recipe": recipe}).read()
+    assert kept.read()[0] == {"epoch": 3}
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and then nothing", b"no zip at all"])

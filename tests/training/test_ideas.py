@@ -55,6 +55,7 @@ def plain(rows):
         {"mixup": 0.3},
         {"balance": 1.0},
         {"head": Head(units=(16,), groups=True)},
+        {"head": Head(units=(16,), branches=2)},
     ],
     ids=str,
 )
@@ -84,6 +85,14 @@ def test_specialists_that_share_a_cut_predict_each_label_once_and_are_judged_on_
     assert own[0].all(axis=0).tolist() == (shares >= cut).tolist()
     assert np.array_equal(own[1], ~own[0])
     assert rare.history[-1]["dev_loss"] < 0.5 and rare.history[-1]["dev_micro_f1"] > 0.8
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_is_of_each_branch(loss, rows):
+    head = Head(units=(16,), dropout=0.0, groups=loss == "categorical", branches=3)
+    found = fitted(rows, loss=loss, head=head)
+    assert found.history[-1]["dev_micro_f1"] > 0.9
+    assert np.isfinite([epoch["loss"] for epoch in found.history]).all()
 
 
 def test_a_categorical_loss_without_a_head_of_groups_is_refused(rows):
