@@ -4,7 +4,7 @@ Team MLoB's sampler (seed 001) meant this, but took the photo before the one it 
 
 Command: make train SUITE=fashion_products MODEL=balanced_sampler DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.
-Measured on dev (25 epochs, 512 hidden units): 0.898 micro-F1, the default head 0.900.
+Measured in docs/heads.md.
 """
 
 from mlob.recipes import Experiment, Training

@@ -2,7 +2,7 @@
 
 Command: make train SUITE=fashion_products MODEL=five_stores DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.
-Measured on dev (25 epochs, 512 hidden units): 0.908 micro-F1, over four 0.908.
+Measured in docs/heads.md.
 """
 
 from mlob.recipes import Experiment, Head, Training

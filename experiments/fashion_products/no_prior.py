@@ -2,7 +2,7 @@
 
 Command: make train SUITE=fashion_products MODEL=no_prior DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.
-Measured on dev (25 epochs, 512 hidden units): 0.900 micro-F1, the default head 0.900.
+Measured in docs/heads.md.
 """
 
 from mlob.recipes import Experiment, Head

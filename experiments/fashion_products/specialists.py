@@ -2,7 +2,7 @@
 
 Command: make train SUITE=fashion_products MODEL=specialists DATA=folder WEIGHTS=folder
 Cost: that of its parts; the sum takes seconds.
-Measured on dev (25 epochs, 512 hidden units): 0.898 micro-F1, the default head 0.900.
+Measured in docs/heads.md.
 """
 
 from mlob.recipes import Sum

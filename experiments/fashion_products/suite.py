@@ -8,22 +8,23 @@ from mlob.recipes import Suite
 
 recipe = Suite(
     data="data/fashion-products",
-    members=("densenet169", "xception", "resnet50", "efficientnet_lite0", "mobilenet", "side_by_side"),
+    members=("densenet169", "xception", "resnet50", "efficientnet_lite0", "mobilenet", "branches_side_by_side"),
     rows=(
         *("mlp", "linear", "rate_0_005", "rate_0_01", "rate_0_1", "rate_0_5", "rate_1"),
         *("weight_4", "weight_6", "frequency", "squared_error", "complement", "focal", "asymmetric", "class_balanced"),
+        *("balanced_sampler", "frequent", "rare", "specialists", "minimum_count"),
         *(
-            "balanced_sampler",
-            "frequent",
-            "rare",
-            "specialists",
-            "minimum_count",
             "label_smoothing",
             "mixup",
             "warm_up",
             "plateau",
+            "no_dropout",
+            "feature_dropout",
+            "no_prior",
+            "groups",
+            "categorical",
+            "branches",
         ),
-        *("no_dropout", "feature_dropout", "no_prior", "groups", "groups_side_by_side", "five_stores"),
-        *("views", "blocks", "grid"),
+        *("side_by_side", "groups_side_by_side", "five_stores", "views", "blocks", "grid"),
     ),
 )
