@@ -26,13 +26,14 @@ DOORS = {
     "iterstrat": {"evaluation.crossfit"},
     "matplotlib": {"reports.figures"},
     "nncf": {"features.quantise"},
+    "optuna": {"training.search"},
     "openvino": {"features.runtimes", "features.quantise"},
     "pyswarms": {"ensemble.swarm"},
     "ray": {"engine"},
 }
 HEAVY = {
     "aiohttp", "numpy", "pandas", "tensorflow", "keras", "h5py", "PIL", "sklearn", "scipy", "matplotlib", "nncf",
-    "openvino", "pyswarms",
+    "openvino", "optuna", "pyswarms",
 }  # fmt: skip
 
 

@@ -91,18 +91,19 @@ def search(experiment, train, dev, *, name, groups, decide, budget_seconds, fold
 def _run(study, trial, experiment, train, dev, groups, name, seconds_left):
     """Train a trial's head: its probabilities on dev, or None where it is stopped, which the study is told."""
     started = time.monotonic()
+    changed = recipes.override(experiment, recipes.parse(trial.user_attrs[CHANGES])[recipes.Experiment])
+    epochs = fit.epochs(changed.training, len(train.ids))
 
     def watch(history):
         trial.report(history[-1]["dev_micro_f1"], len(history))
         trial.set_user_attr("seconds", time.monotonic() - started)
-        if time.monotonic() - started > seconds_left:
+        if len(history) < epochs and time.monotonic() - started > seconds_left:
             raise _Spent
-        if trial.should_prune():
+        if len(history) < epochs and trial.should_prune():
             raise optuna.TrialPruned
 
     keras.backend.clear_session()
     try:
-        changed = recipes.override(experiment, recipes.parse(trial.user_attrs[CHANGES])[recipes.Experiment])
         fitted = fit.fit(changed, train, dev, name=name, groups=groups, after_epoch=watch)
     except optuna.TrialPruned:
         study.tell(trial, state=optuna.trial.TrialState.PRUNED)
