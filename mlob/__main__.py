@@ -190,7 +190,7 @@ def make_search(work, model, seconds):
         return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds included")
     where = {"stores": stores, "folder": folder, "recipe": work.suite.ensemble, "budget_seconds": seconds}
     click.echo(searched.text(searched.make(work.name, model, experiment, work.dataset, **where)))
-    say(f"search: {folder / 'recipe.py'}: copy it to {EXPERIMENTS / work.name / f'{model}_searched.py'} to train it")
+    say(f"search: {folder / 'recipe.py'} is the best recipe; in {EXPERIMENTS / work.name} it can be trained")
 
 
 def make_sum(work, model, total):

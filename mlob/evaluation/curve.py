@@ -64,9 +64,9 @@ def verdict(content):
     brought = f"{gain['value']:+.3f} (95% {gain['low']:+.3f} to {gain['high']:+.3f})"
     says = "more photos help" if gain["low"] > 0 else "whether more photos help cannot be told from these"
     return (
-        f"From {before['rows']:,} to {last['rows']:,} photos, each doubling brought {brought} micro-F1: {says}. On "
-        f"photos that it was trained on it has {last['seen'] - last['micro_f1']['value']:.3f} more than on dev; what "
-        "is missing to 1 there, no photos will bring, but a better model might."
+        f"From {before['rows']:,} to {last['rows']:,} photos, each doubling brought {brought} micro-F1: {says}.\n"
+        f"On photos that it was trained on it is {last['seen'] - last['micro_f1']['value']:.3f} better than on dev: "
+        "more photos can close that gap at most, the rest takes a better model."
     )
 
 

@@ -58,7 +58,7 @@ def text(name, found):
     """Tell what `overfit` found in one line."""
     return (
         f"{name} learned {found['photos']} photos by heart: loss {found['constant']:.4f} (the same answer for each) to "
-        f"{found['loss']:.6f}, micro-F1 {found['micro_f1']:.3f}, in {found['epochs']} epochs"
+        f"{found['loss']:.2g}, micro-F1 {found['micro_f1']:.3f}, in {found['epochs']} epochs"
     )
 
 

@@ -86,7 +86,7 @@ def content(gain, low, high):
 def test_the_verdict_counts_by_doubling_and_says_help_only_where_the_interval_does():
     helps = curve.verdict(content(0.02, 0.01, 0.03))
     assert "each doubling brought +0.010 (95% +0.005 to +0.015)" in helps and "more photos help" in helps
-    assert "0.150 more than on dev" in helps
+    assert "0.150 better than on dev" in helps
     assert "cannot be told" in curve.verdict(content(0.02, -0.01, 0.03))
 
 
