@@ -162,6 +162,8 @@ def search(model, trials):
             _dots(axes, values, score, complete)
             if field in LOGARITHMIC:
                 axes.set_xscale("log")
+                axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+                axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel(field)
             axes.tick_params(axis="x", labelrotation=30 if isinstance(values[0], str) else 0)
         for axes in panels:

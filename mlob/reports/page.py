@@ -15,6 +15,7 @@ from mlob.reports import figures, papers, tables
 
 ROOM = 3_500_000  # bytes of photos, as text; the whole page stays below about 5 MB
 BEST_TRIALS = 10
+MOST_LINES = 12
 CURVES = ("epoch", "loss", "dev_loss", "dev_micro_f1")
 
 
@@ -145,7 +146,7 @@ def _shown(photos, labels):
 
 def _figures(folder, rows, ensemble, labels, facts, diagnosis, compared):
     """Draw every figure that the files at hand allow: {name: {title, caption, svg}, or None}."""
-    histories = _histories(folder)
+    histories = _best(_histories(folder), rows)
     return {
         "methods": _methods(rows, ensemble),
         "gains": compared and _gains(compared),
@@ -209,7 +210,10 @@ def _by_frequency(ensemble):
 
 
 def _f1_by_step(histories):
-    caption = "Micro-F1 on dev after each epoch, by the training steps done; validation is not looked at here."
+    caption = (
+        "Micro-F1 on dev after each epoch, by the training steps done; validation is not looked at here. Of more than 12 "
+        "models the best are shown."
+    )
     return _figure("F1 by training step", caption, figures.f1_by_step(histories))
 
 
@@ -272,6 +276,12 @@ def _histories(folder):
         for model, history in found.items()
         if history["epoch"]
     }
+
+
+def _best(histories, rows):
+    """Take the models with the highest F1 whose lines can still be told apart, by name."""
+    models = [row["method"] for row in rows[::-1] if row["kind"] == "model" and row["method"] in histories]
+    return {model: histories[model] for model in sorted(models[:MOST_LINES])}
 
 
 def _history(path):

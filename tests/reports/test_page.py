@@ -235,7 +235,7 @@ def test_a_label_shows_a_hit_first_and_a_miss_next():
 def test_recipes_are_compared_on_dev_with_a_verdict_where_the_interval_allows_one(written):
     words = " ".join(re.sub(r"<[^>]*>", " ", written()).split())
     assert "wide 0.630 0.610 to 0.650 +0.0300 +0.0100 to +0.0500 better" in words
-    assert "xception 0.600 0.580 to 0.620 +0.0000 -0.0200 to +0.0200 open" in words
+    assert "xception 0.600 0.580 to 0.620 +0.0000 -0.0200 to +0.0200 base" in words
     assert "lite 0.560 0.540 to 0.580 -0.0400 -0.0600 to -0.0200 worse" in words
     assert "The 1,340 dev photos" in words
     assert "Recipes compared on dev" not in written(compared=None)
@@ -252,3 +252,9 @@ def test_what_was_not_searched_and_not_drawn_is_left_out(written, suite):
         path.unlink()
     text = written()
     assert "Learning curves" not in text and "Search:" not in text
+
+
+def test_of_many_models_the_best_are_drawn():
+    histories = {f"m{number:02}": {} for number in range(20)}
+    rows = [{"kind": "model", "method": name} for name in histories]  # by rising F1
+    assert list(page._best(histories, rows)) == [f"m{number:02}" for number in range(8, 20)]
