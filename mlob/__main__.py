@@ -266,9 +266,18 @@ def make_report(work, readme):
         rows = tables.rows(page.parent.parent)
         click.echo(f"{tables.text(rows)}\n{tables.dev_text(compared)}")
         if readme:
-            blocks = {"results": tables.markdown(rows), "dev": tables.dev_markdown(compared)}
-            tables.update_blocks(readme, work.name, blocks)
+            put_tables(work, rows, compared, readme)
     say(f"report: {page}")
+
+
+def put_tables(work, rows, compared, readme):
+    """Put the members' results, and all models on dev, between a file's markers."""
+    from mlob.reports import tables
+
+    members = (*work.suite.members, LOGISTIC)
+    shown = [row for row in rows if row["kind"] != "model" or row["method"] in members]
+    blocks = {"results": tables.markdown(shown), "dev": tables.dev_markdown(compared)}
+    tables.update_blocks(readme, work.name, blocks)
 
 
 def make_predictions(work, paths):
@@ -489,7 +498,7 @@ def submission(work):
 @cli.command()
 @options
 @click.option(
-    "--readme", type=click.Path(path_type=pathlib.Path), help="Put the table between this file's markers, too."
+    "--readme", type=click.Path(path_type=pathlib.Path), help="Put the tables between this file's markers, too."
 )
 def report(work, readme):
     """Print the table of results and write the report page.

@@ -211,8 +211,8 @@ def _by_frequency(ensemble):
 
 def _f1_by_step(histories):
     caption = (
-        "Micro-F1 on dev after each epoch, by the training steps done; validation is not looked at here. Of more than 12 "
-        "models the best are shown."
+        "Micro-F1 on dev after each epoch, by the training steps done; validation is not looked at here. Of more than "
+        "12 models the best are shown."
     )
     return _figure("F1 by training step", caption, figures.f1_by_step(histories))
 

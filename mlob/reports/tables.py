@@ -68,7 +68,7 @@ def dev_text(compared):
 
 
 def markdown(rows):
-    """Give the README's block: every model, and each ensemble method with its best rule."""
+    """Give the README's block: the models, and each ensemble method with its best rule."""
     where = "; ".join(processors(rows)) or "not known"
     table = _piped(HEADERS, [_cells(row) for row in best_rules(rows)])
     return f"{table}\n\nF1 is cross-fitted on validation. Processor: {where}.\n"
