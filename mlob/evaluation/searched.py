@@ -13,7 +13,7 @@ Command: make train SUITE={suite} MODEL={name}_searched
 Measured on dev: {gain:+.4f} micro-F1, which flatters it; {elsewhere:+.4f} where it was chosen on other photos.
 """
 
-from mlob.recipes import Experiment, Head, Training
+from mlob.recipes import {used}
 
 recipe = {recipe}
 '''
@@ -101,7 +101,7 @@ def _row(trial, micro_f1, gain):
 def _recipe(suite, name, experiment, content):
     """Write the best trial's recipe as the text of a file for experiments/<suite>."""
     best = content["best"]
-    changed = recipes.override(experiment, recipes.parse(best["changes"])[recipes.Experiment])
+    code = _code(recipes.override(experiment, recipes.parse(best["changes"])[recipes.Experiment]))
     return RECIPE.format(
         name=name,
         suite=suite,
@@ -109,7 +109,8 @@ def _recipe(suite, name, experiment, content):
         photos=content["photos"],
         gain=best["gain"]["value"],
         elsewhere=content["elsewhere"]["value"],
-        recipe=_code(changed),
+        used=", ".join(kind for kind in ("Experiment", "Head", "Training") if f"{kind}(" in code),
+        recipe=code,
     )
 
 

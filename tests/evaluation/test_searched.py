@@ -1,0 +1,83 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from mlob import recipes
+from mlob.evaluation import searched
+from mlob.recipes import LINEAR, Ensemble, Experiment, Head, Training
+from mlob.training import search
+from mlob.training.search import Trial
+
+JUDGE = Ensemble(folds=3, draws=50)
+BASE = Experiment(("one",), LINEAR, Training(epochs=3, learning_rate=0.03))
+CHANGES = "training.learning_rate=0.1,head.units=[8,4],head.dropout=0.25"
+
+
+@pytest.fixture(scope="module")
+def stores(made, write_store, tmp_path_factory):
+    return {"one": write_store(tmp_path_factory.mktemp("features") / "one", made)}
+
+
+@pytest.fixture
+def look(made, stores, tmp_path, monkeypatch):
+    """Judge made-up trials: each decides dev right but for a share of the cells; None for one that was stopped."""
+
+    def look(wrong):
+        def tried(experiment, train, dev, **others):
+            return [trial(number, share, dev.targets) for number, share in enumerate(wrong)]
+
+        monkeypatch.setattr(search, "search", tried)
+        where = {"stores": stores, "folder": tmp_path / "search", "recipe": JUDGE, "budget_seconds": 9}
+        return searched.make("tiny", "head", BASE, made, **where)
+
+    return look
+
+
+def trial(number, wrong, targets):
+    changes = CHANGES if number else ""
+    if wrong is None:
+        return Trial(number, changes, {}, 0.3, 1, 1.0, None)
+    flipped = np.random.default_rng(0).random(targets.shape) < wrong
+    return Trial(number, changes, {}, 0.5, 3, 2.0, np.where(flipped, 1 - targets, targets))
+
+
+def test_trials_are_judged_against_the_recipe_as_it_is(look, tmp_path):
+    found = look([0.3, None, 0.1, 0.2])
+    base, stopped, best, middle = found["trials"]
+    assert base["gain"] == {"value": 0, "low": 0, "high": 0} and stopped["micro_f1"] is None
+    assert found["best"] == best and best["gain"]["low"] > 0
+    assert best["gain"]["value"] == pytest.approx(best["micro_f1"]["value"] - base["micro_f1"]["value"])
+    assert best["micro_f1"]["value"] > middle["micro_f1"]["value"] > base["micro_f1"]["value"]
+    assert json.loads((tmp_path / "search" / "search.json").read_text())["best"] == best
+
+
+def test_the_gain_that_luck_has_no_say_in_is_not_above_the_best_ones(look):
+    clear = look([0.3, 0.1, 0.29])
+    assert clear["elsewhere"] == clear["best"]["gain"]
+    near = look([0.2, 0.21, 0.19, 0.205])
+    assert near["elsewhere"]["value"] <= near["best"]["gain"]["value"]
+
+
+def test_the_best_recipe_is_a_file_that_loads(look, tmp_path):
+    look([0.3, 0.1])
+    found = recipes.load(tmp_path / "search" / "recipe.py", [])
+    training = dataclasses.replace(BASE.training, learning_rate=0.1)
+    assert found == Experiment(("one",), dataclasses.replace(LINEAR, units=(8, 4), dropout=0.25), training)
+    text = (tmp_path / "search" / "recipe.py").read_text()
+    assert "Command: make train SUITE=tiny MODEL=head_searched" in text and "momentum" not in text
+    assert "import Experiment, Head, Training\n" in text
+    look([0.1, 0.3])
+    assert "import Experiment, Head, Training\n" in (tmp_path / "search" / "recipe.py").read_text()
+
+
+def test_what_is_told_names_the_changes_or_that_there_are_none(look):
+    told = searched.text(look([0.3, 0.1, None]))
+    assert told.startswith("3 trials, 1 stopped early; the best, trial 1:\n") and f"SET={CHANGES}" in told
+    assert searched.text(look([0.1, 0.3])) == "2 trials, 0 stopped early: none is better than the recipe as it is."
+
+
+def test_a_recipe_is_written_with_the_fields_that_differ_from_the_defaults():
+    assert searched._code(Experiment(("a", "b"))) == "Experiment(stores=('a', 'b'))"
+    assert searched._code(Experiment(("a",), Head(units=(5,)))) == "Experiment(stores=('a',), head=Head(units=(5,)))"
