@@ -15,7 +15,7 @@ from mlob.recipes import epochs_for
 from mlob.training import batches, sampling, steps
 
 BLOCK = 8192  # rows a prediction step
-ROWS_WORTH_XLA = 256_000  # fewer, over all epochs, save less than the seconds that compiling takes
+ROWS_WORTH_XLA = 1_000_000  # fewer, over all epochs, save less than the seconds that compiling takes
 LEAST_SPEEDUP = 1.2  # below it bfloat16 is not worth the digits, and noise could turn the choice
 PLATEAU_EPOCHS, PLATEAU_FACTOR, PLATEAU_GAIN = 3, 0.2, 1e-4  # the last is what Keras's ReduceLROnPlateau takes for gain
 
@@ -65,7 +65,10 @@ def fit(experiment, train, dev, *, name, groups=None, checkpoint=None, after_epo
         train, dev = (dataclasses.replace(rows, targets=rows.targets[:, columns]) for rows in (train, dev))
         groups = groups and [groups[column] for column in columns]
     started = time.monotonic()
-    facts, arrays = (checkpoint and checkpoint.read()) or ({"history": [], "precision": None, "seconds": 0.0}, {})
+    facts, arrays = (checkpoint and checkpoint.read()) or (
+        {"history": [], "precision": None, "jit": None, "seconds": 0.0},
+        {},
+    )
     started -= facts["seconds"]
     learner = _Learner(experiment, train, dev, groups, facts, arrays)
     with bar(name, learner.epochs, unit="epochs") as advance:
@@ -74,7 +77,7 @@ def fit(experiment, train, dev, *, name, groups=None, checkpoint=None, after_epo
         while not learner.is_done():
             learner.run_epoch()
             if checkpoint:
-                facts = {"history": learner.history, "precision": learner.precision}
+                facts = {"history": learner.history, "precision": learner.precision, "jit": learner.jit}
                 checkpoint.write({**facts, "seconds": time.monotonic() - started}, **learner.arrays())
             last = learner.history[-1]
             advance(1, f"loss {last['loss']:.4f}, dev micro-F1 {last['dev_micro_f1']:.4f}")
@@ -121,6 +124,7 @@ class _Learner:
     def __init__(self, experiment, train, dev, groups, facts, arrays):
         self.training, self.seed, self.train, self.dev = experiment.training, experiment.seed, train, dev
         self.precision = facts["precision"] or _precision(experiment, train)
+        self.jit = facts["jit"] if facts["history"] else _jit(experiment, train, self.precision)
         self.history, self.best = facts["history"], arrays.get("best")
         self.epochs = epochs(self.training, len(train.ids))
         self.warm, self.steps_seconds = None, 0.0
@@ -168,9 +172,8 @@ class _Learner:
         else:
             steps_left = (self.epochs - self.training.nadam_epochs) * steps_an_epoch
             self.optimizer = _optimizer(self.training, steps_left, self.training.warmup_epochs * steps_an_epoch)
-        jit = self.epochs * len(self.train.ids) >= ROWS_WORTH_XLA
         learned = heads.with_outputs if self.training.loss == "categorical" else heads.with_logits
-        self.run = steps.compiled(learned(self.model), self.optimizer, self.loss, jit=jit)
+        self.run = steps.compiled(learned(self.model), self.optimizer, self.loss, jit=self.jit)
 
     def _run_steps(self):
         """Run an epoch's steps: the mean loss of its rows."""
@@ -229,21 +232,40 @@ def _precision(experiment, train):
     """Take the recipe's precision; "auto" takes bfloat16 where its steps are clearly faster than float32's."""
     if experiment.training.precision != "auto":
         return experiment.training.precision
-    trials = [_trial(experiment, train, precision) for precision in ("float32", "bfloat16")]
-    rounds = [[trial() for trial in trials] for _ in range(4)]  # by turns, since other work may come and go
-    exact, fast = np.min(rounds[1:], axis=0)  # the first round compiles
+    exact, fast = _fastest(_trial(experiment, train, precision, jit=True) for precision in ("float32", "bfloat16"))
     chosen = "bfloat16" if exact / fast >= LEAST_SPEEDUP else "float32"
     say(f"  {chosen}: bfloat16 steps have {exact / fast:.2f} of float32's rate (at least {LEAST_SPEEDUP} wanted)")
     return chosen
 
 
-def _trial(experiment, train, precision):
+def _jit(experiment, train, precision):
+    """Say whether XLA compiles TensorFlow's steps: where they are many, and a trial finds them faster so.
+
+    It saves a fifth of most heads' time, but takes four times as long where it draws a dropout's numbers inside of a
+    matrix product (measured; both happen with TensorFlow 2.21).
+    """
+    if keras.backend.backend() != "tensorflow":
+        return True
+    if epochs(experiment.training, len(train.ids)) * len(train.ids) < ROWS_WORTH_XLA:
+        return False
+    plain, compiled = _fastest(_trial(experiment, train, precision, jit=jit) for jit in (False, True))
+    return bool(compiled < plain)
+
+
+def _fastest(trials):
+    """Run trials by turns, since other work may come and go: the fewest seconds of each."""
+    trials = list(trials)
+    rounds = [[trial() for trial in trials] for _ in range(4)]
+    return np.min(rounds[1:], axis=0)  # the first round compiles
+
+
+def _trial(experiment, train, precision, jit):
     """Give a function that runs steps on the first rows, and tells their seconds."""
     rows = train.take(np.arange(len(train.ids)) < BLOCK).resident()
     model = heads.build(experiment.head, rows.features, rows.targets, precision)
     loss = losses.of(experiment.training, rows.targets)
     optimizer = _optimizer(experiment.training, BLOCK, 0)
-    run = steps.compiled(heads.with_logits(model), optimizer, loss, jit=True)
+    run = steps.compiled(heads.with_logits(model), optimizer, loss, jit=jit)
     features, targets = next(batches.epoch(rows, experiment.training.batch, np.random.default_rng(0)))
 
     def seconds():

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
@@ -260,8 +261,8 @@ def test_a_loss_that_spoils_leaves_the_last_good_checkpoint(rows, tmp_path, monk
 
 def test_xla_trains_the_same(rows, monkeypatch):
     found, plain = [], dataclasses.replace(SMALL, head=Head(units=(16,), dropout=0))  # XLA draws other dropouts
-    for least in (10**9, 1):
-        monkeypatch.setattr(fit, "ROWS_WORTH_XLA", least)
+    for jit in (False, True):
+        monkeypatch.setattr(fit, "_jit", lambda *arguments, jit=jit: jit)
         found.append([row["dev_loss"] for row in fitted(plain, rows, epochs=2).history])
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
@@ -276,9 +277,17 @@ def test_bfloat16_learns_too_and_gives_float32(rows):
 @pytest.mark.parametrize("fast, wanted", [(0.7, "bfloat16"), (0.9, "float32"), (2, "float32")])
 def test_the_faster_precision_is_taken_where_it_clearly_is(fast, wanted, rows, monkeypatch):
     seconds = {"float32": 1.0, "bfloat16": fast}
-    monkeypatch.setattr(fit, "_trial", lambda experiment, train, precision: lambda: seconds[precision])
+    monkeypatch.setattr(fit, "_trial", lambda experiment, train, precision, jit: lambda: seconds[precision])
     training = dataclasses.replace(SMALL.training, precision="auto")
     assert fit._precision(dataclasses.replace(SMALL, training=training), rows[0]) == wanted
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX always compiles")
+@pytest.mark.parametrize("compiled, least, wanted", [(0.8, 1, True), (1.2, 1, False), (0.8, 10**9, False)])
+def test_xla_is_taken_where_steps_are_many_and_it_is_faster(compiled, least, wanted, rows, monkeypatch):
+    monkeypatch.setattr(fit, "ROWS_WORTH_XLA", least)
+    monkeypatch.setattr(fit, "_trial", lambda experiment, train, precision, jit: lambda: compiled if jit else 1.0)
+    assert fit._jit(SMALL, rows[0], "float32") is wanted
 
 
 JAX = """
