@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from mlob.ensemble import methods
-from mlob.evaluation import bootstrap
+from mlob.evaluation import bootstrap, judge
 from mlob.evaluation.crossfit import crossfit, folds
 from mlob.metrics import micro_f1
 from mlob.predictions import table as tables
@@ -41,8 +40,7 @@ def decide(probabilities, targets, fold):
         targets: uint8 (n, labels).
         fold: of each row (n,), as `crossfit.folds` gives it.
     """
-    fit = lambda members, rows: {"model": methods.one_global(members, rows)}  # noqa: E731
-    return crossfit(fit, probabilities[np.newaxis], targets, fold)["model"]
+    return crossfit(judge.fit_alone, probabilities[np.newaxis], targets, fold)["model"]
 
 
 def figures(held, targets, recipe):

@@ -45,11 +45,15 @@ def judge(fit, members, targets, fold, recipe):
     }
 
 
+def fit_alone(members, targets):
+    """Fit what one model is decided by, one global threshold, as `judge` and `crossfit` take it."""
+    return {"model": methods.one_global(members, targets)}
+
+
 def judge_model(member, targets, recipe):
     """Judge one model at one global threshold: a `Judged`."""
-    fit = lambda members, rows: {"model": methods.one_global(members, rows)}  # noqa: E731
     fold = folds(targets, recipe.folds, seed=recipe.seed)
-    return judge(fit, member[np.newaxis], targets, fold, recipe)["model"]
+    return judge(fit_alone, member[np.newaxis], targets, fold, recipe)["model"]
 
 
 def choose(targets, held):

@@ -73,7 +73,8 @@ def search(experiment, train, dev, *, name, groups, decide, budget_seconds, fold
     folder.mkdir(parents=True, exist_ok=True)
     epochs = fit.epochs(experiment.training, len(train.ids))
     study, space = _study(experiment, folder, key, epochs), _space(experiment)
-    while not (trials := _trials(study, folder)) or _seconds(trials) < budget_seconds:
+    trials = _trials(study, folder)
+    while not trials or _seconds(trials) < budget_seconds:
         trial = study.ask(space)
         if CHANGES not in trial.user_attrs:
             trial.set_user_attr(CHANGES, _changes(trial.params))
@@ -84,8 +85,9 @@ def search(experiment, train, dev, *, name, groups, decide, budget_seconds, fold
             break  # the trial stays open, and is run again if the budget is raised
         if probabilities is not None:
             _keep(study, trial, decide(probabilities), folder)
-        _tell(study, folder, budget_seconds)
-    return _trials(study, folder)
+        trials = _trials(study, folder)
+        _tell(trials, budget_seconds)
+    return trials
 
 
 def _run(study, trial, experiment, train, dev, groups, name, seconds_left):
@@ -185,11 +187,8 @@ def _changes(params):
 
 
 def _trials(study, folder):
-    return [_trial(study, found, folder) for found in study.trials if found.state.is_finished() and _is_told(found)]
-
-
-def _is_told(found):
-    return found.state != optuna.trial.TrialState.FAIL
+    ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    return [_trial(study, found, folder) for found in study.get_trials(states=ended)]
 
 
 def _trial(study, found, folder):
@@ -208,9 +207,8 @@ def _seconds(trials):
     return sum(trial.seconds for trial in trials)
 
 
-def _tell(study, folder, budget_seconds):
+def _tell(trials, budget_seconds):
     """Say how the last trial did, and the best."""
-    trials = _trials(study, folder)
     last, best = trials[-1], max(trials, key=lambda trial: (trial.decided is not None, trial.dev_micro_f1))
     end = "" if last.decided is not None else f", stopped after {last.epochs} epochs"
     say(
