@@ -156,13 +156,13 @@ def _figures(rows, seconds, warm_up, loaded, loss):
 
 def _flops(kind):
     """Measure the matrix product of the first layer: the fastest of ten, FLOP a second."""
-    import tensorflow
+    import keras
 
-    one, other = (tensorflow.cast(tensorflow.random.normal(shape), kind) for shape in ((2048, 2048), (2048, 1024)))
+    one, other = (keras.ops.cast(keras.random.normal(shape), kind) for shape in ((2048, 2048), (2048, 1024)))
     times = []
     for _ in range(10):
         started = time.perf_counter()
-        tensorflow.matmul(one, other).numpy()
+        keras.ops.convert_to_numpy(keras.ops.matmul(one, other))
         times.append(time.perf_counter() - started)
     return 2 * 2048 * 2048 * 1024 / min(times)
 

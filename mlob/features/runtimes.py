@@ -1,9 +1,10 @@
 """Runtimes: what executes an extractor. OpenVINO on x86 processors, Keras (TensorFlow, JAX, PyTorch) elsewhere.
 
-A `Runner` holds a function from uint8 photos (n, size, size, 3) to float32 features, one row a photo.
+A `Runner` holds a function from uint8 photos, a sequence of (size, size, 3), to float32 features, one row a photo.
 """
 
 import collections
+import concurrent.futures
 import dataclasses
 import functools
 import importlib.util
@@ -23,9 +24,10 @@ from mlob.progress import say
 LEAST_COSINE = 0.999
 TIMED = 8  # photos of the sample that the two precisions are timed on
 LEAST_SPEEDUP = 1.2  # below it the gain is not worth the digits, and noise could turn the choice
-SMALLEST_BATCH = 32
+CPU_BATCH = 32
+SMALLEST_BATCH, FIRST_BATCH, LARGEST_BATCH = 8, 128, 1024  # on a GPU; each that is tried costs a compilation
 LEAST_GAIN = 1.05  # a batch twice as large has to be this much faster
-LARGEST_BATCH = 1024
+UNDER_WAY = 2  # batches at once on a GPU: one is stacked and copied while the other is in the network
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
@@ -39,7 +41,7 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """An extractor that is ready to run: `forward` takes uint8 photos (n, size, size, 3), best many batches of them."""
+    """An extractor that is ready to run: `forward` takes uint8 photos (size, size, 3), best many batches of them."""
 
     forward: object
     batch: int = 1
@@ -133,47 +135,71 @@ def keras(model):
     On a GPU the network is jitted (PyTorch excepted, where compiling takes minutes) and the batch is found by
     measurement.
     """
+    if not has_gpu():
+        return _in_batches(_predict(model), model, CPU_BATCH, under_way=1)
     import keras as library
 
-    if not has_gpu():
-        return _in_batches(model, SMALLEST_BATCH)
     model.jit_compile = library.backend.backend() != "torch"
-    batch = best_batch(functools.partial(_photos_per_second, model))
+    predict = _predict(model)
+    batch = best_batch(functools.partial(_photos_per_second, predict, model.input_shape[1:]))
     say(f"  batches of {batch} photos")
-    return _in_batches(model, batch)
+    return _in_batches(predict, model, batch, under_way=UNDER_WAY)
 
 
 def best_batch(rate):
-    """Double the batch until the rate stops rising or memory ends.
+    """Halve the first batch until memory holds it; where it does at once, double it until the rate stops rising.
 
     Args:
-        rate: function of a batch that gives photos a second; whatever it raises beyond the first batch means that the
+        rate: function of a batch that gives photos a second; whatever it raises above the smallest batch means that the
             device has no room for it (each backend has an error of its own for that).
     """
-    batch, best = SMALLEST_BATCH, rate(SMALLEST_BATCH)
-    while batch < LARGEST_BATCH:
-        try:
-            found = rate(2 * batch)
-        except Exception:
-            return batch
-        if found < LEAST_GAIN * best:
-            return batch
+    batch = FIRST_BATCH
+    while batch > SMALLEST_BATCH and (best := _rate_or_none(rate, batch)) is None:
+        batch //= 2
+    if batch == SMALLEST_BATCH:
+        rate(batch)  # its error is the user's to see
+    while FIRST_BATCH <= batch < LARGEST_BATCH:
+        found = _rate_or_none(rate, 2 * batch)
+        if found is None or found < LEAST_GAIN * best:
+            break
         batch, best = 2 * batch, found
     return batch
 
 
-def _photos_per_second(model, batch):
-    photos = np.zeros((batch, *model.input_shape[1:]), np.uint8)
-    model.predict_on_batch(photos)  # compiles
-    return batch / _seconds(model.predict_on_batch, photos)
+def _rate_or_none(rate, batch):
+    try:
+        return rate(batch)
+    except Exception:
+        return None
 
 
-def _in_batches(model, batch):
-    def predict(photos):
-        return np.asarray(model.predict_on_batch(_filled(photos, batch)), np.float32)[: len(photos)]
+def _photos_per_second(predict, shape, batch):
+    photos = np.random.default_rng(0).integers(0, 256, (batch, *shape), np.uint8)  # zeros would run faster than photos
+    predict(photos)  # compiles
+    return batch / _seconds(predict, photos)
+
+
+def _predict(model):
+    """Give a function from one batch of photos to its features, which threads may call side by side."""
+    import keras as library
+
+    if library.backend.backend() != "jax":
+        return model.predict_on_batch
+    import jax  # its predict_on_batch writes every variable back after each batch
+
+    run = jax.jit(lambda variables, photos: model.stateless_call(*variables, photos, training=False)[0])
+    groups = model.trainable_variables, model.non_trainable_variables
+    return functools.partial(run, [[variable.value for variable in group] for group in groups])
+
+
+def _in_batches(predict, model, batch, under_way):
+    def rows_of(photos):
+        return np.asarray(predict(_filled(np.stack(photos), batch)), np.float32)[: len(photos)]
 
     def forward(photos):
-        rows = [predict(photos[start : start + batch]) for start in range(0, len(photos), batch)]
+        starts = range(0, len(photos), batch)
+        with concurrent.futures.ThreadPoolExecutor(under_way) as threads:
+            rows = list(threads.map(rows_of, (photos[start : start + batch] for start in starts)))
         return np.concatenate(rows) if rows else np.zeros((0, *model.output_shape[1:]), np.float32)
 
     return Runner(forward, batch)
@@ -222,7 +248,7 @@ def open_vino(model, precision):
                 if not idle:
                     collect()
                 busy.append((row, idle.popleft()))
-                busy[-1][1].start_async({0: photos[row : row + 1]})
+                busy[-1][1].start_async({0: photos[row][np.newaxis]})
             while busy:
                 collect()
         finally:

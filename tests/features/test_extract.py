@@ -185,7 +185,7 @@ class Network:
 
     def __call__(self, photos):
         time.sleep(0.01 * len(photos))
-        return photos.mean(axis=(1, 2)).astype("float32").reshape(-1, 3)
+        return np.reshape([photo.mean(axis=(0, 1)) for photo in photos], (-1, 3)).astype("float32")
 
 store.SLICE = 2
 extract.load_keras = lambda: None

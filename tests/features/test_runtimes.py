@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import threading
 
 import keras
 import numpy as np
@@ -56,7 +57,7 @@ def test_keras_runs_every_batch_at_one_size(extractor, monkeypatch):
 
     monkeypatch.setattr(extractor, "predict_on_batch", predict_on_batch)
     assert len(run("keras", extractor)(drawn(40))) == 40
-    assert sizes == [runtimes.SMALLEST_BATCH] * 2
+    assert sizes == [runtimes.CPU_BATCH] * 2
 
 
 @given(arrays.arrays(np.float32, (4, 5), elements=st.floats(0.125, 8, width=32)), st.floats(0.5, 2))
@@ -143,17 +144,22 @@ def test_an_int8_model_that_is_gone_is_named_with_the_mend(tmp_path):
         runtimes.run(runtimes.Choice("openvino", "int8"), None, quantised=tmp_path / "int8.xml")
 
 
-@given(st.integers(0, 6), st.booleans())
-def test_the_batch_is_doubled_while_the_rate_rises_and_there_is_memory(doublings, is_full):
-    """The rate stops rising, or memory ends, after a number of doublings."""
-    best = runtimes.SMALLEST_BATCH * 2**doublings
+SIZES = [runtimes.SMALLEST_BATCH * 2**doublings for doublings in range(8)]
+
+
+@given(st.sampled_from(SIZES), st.sampled_from(SIZES))
+def test_the_batch_is_the_one_from_which_the_rate_no_longer_rises_or_the_largest_that_memory_holds(rising, fitting):
+    tried = []
 
     def rate(batch):
-        if is_full and batch > best:
+        tried.append(batch)
+        if batch > fitting:
             raise MemoryError
-        return min(batch, best)
+        return min(batch, rising)
 
-    assert runtimes.best_batch(rate) == min(best, runtimes.LARGEST_BATCH)
+    first, found = runtimes.FIRST_BATCH, runtimes.best_batch(rate)
+    assert found == (fitting if fitting < first else max(first, min(rising, fitting, runtimes.LARGEST_BATCH)))
+    assert len(set(tried)) == len(tried)  # each costs a compilation
 
 
 def test_a_network_too_large_for_the_smallest_batch_is_no_silent_choice():
@@ -164,11 +170,24 @@ def test_a_network_too_large_for_the_smallest_batch_is_no_silent_choice():
         runtimes.best_batch(rate)
 
 
+def test_on_a_gpu_two_batches_are_under_way_and_rows_keep_their_order(extractor, monkeypatch):
+    monkeypatch.setattr(runtimes, "has_gpu", lambda: True)
+    monkeypatch.setattr(runtimes, "best_batch", lambda rate: 8)
+    both, photos = threading.Barrier(2, timeout=10), drawn(16)
+
+    def predict_on_batch(one, predict=extractor.predict_on_batch):
+        both.wait()
+        return predict(one)
+
+    monkeypatch.setattr(extractor, "predict_on_batch", predict_on_batch)
+    assert run("keras", extractor)(list(photos)) == pytest.approx(extractor(photos).numpy(), abs=1e-5)
+
+
 def test_on_a_gpu_the_network_is_jitted_and_runs_in_the_measured_batch(extractor, monkeypatch):
     monkeypatch.setattr(runtimes, "has_gpu", lambda: True)
-    monkeypatch.setattr(runtimes, "_photos_per_second", lambda model, batch: min(batch, 64))
+    monkeypatch.setattr(runtimes, "_photos_per_second", lambda predict, shape, batch: min(batch, 256))
     runner = run("keras", extractor)
-    assert runner.batch == 64 and extractor.jit_compile
+    assert runner.batch == 256 and extractor.jit_compile
     assert runner(drawn(70)) == pytest.approx(extractor(drawn(70)).numpy(), abs=1e-5)
 
 
@@ -181,7 +200,7 @@ photos = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
 for precision in ("float32", "float16"):
     features = FeatureSet("efficientnet_lite0")
     model = extract._network(features, weights.at_hand(features), precision)
-    runtimes.SMALLEST_BATCH = 2
+    runtimes.CPU_BATCH = 2
     rows = runtimes.keras(model)(photos)
     assert rows.dtype == np.float32 and rows.shape == (3, 1280)
     exact = rows if precision == "float32" else exact

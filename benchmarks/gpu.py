@@ -1,0 +1,456 @@
+"""What a GPU makes of mlob: arithmetic, extraction, heads, thresholds and swarm, on the backend of KERAS_BACKEND.
+
+    KERAS_BACKEND=jax python -m benchmarks.gpu --log gpu.jsonl --markdown benchmarks/results/gpu.md
+
+Photos, rows and weights are made up. Each step is a process of its own with a time limit; each figure is printed, and
+appended to the log, as soon as it is known, so that a run that is cut off still tells something. The table is made of
+all that the log holds, of several backends for instance. `--tiny` runs every step in seconds on any machine.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+import click
+import numpy as np
+
+from benchmarks import ensembling, extraction, training
+from mlob import machine
+from mlob.recipes import FeatureSet
+
+COSINE_PHOTOS = 64  # on which half precision is compared with float32
+PASSES = 3  # over ready photos; the fastest counts, since other work only ever adds
+NETWORKS = ("xception", "inception_v3", "resnet50", "mobilenet", "densenet169", "efficientnet_lite0")
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    """How much is measured.
+
+    Attributes:
+        side: of the matrices that are multiplied.
+        networks: names of backbones.
+        end_to_end: the one that runs from files.
+        ready: photos that a runtime is timed on.
+        drawn: photos on disk.
+        photos: that an end-to-end run takes, each drawn one several times.
+        rows: of an epoch.
+        judged: photos that thresholds and weights are fitted on.
+    """
+
+    side: int = 8192
+    networks: tuple[str, ...] = NETWORKS
+    end_to_end: str = "xception"
+    ready: int = 2048
+    drawn: int = 512
+    photos: int = 8192
+    rows: int = training.ROWS
+    judged: int = ensembling.PHOTOS
+
+
+FULL = Scale()
+TINY = Scale(256, ("mobilenet",), "mobilenet", 32, 8, 40, 2 * 8192, 50)
+
+
+# The steps: each yields dicts, a "name" and figures, in a process of its own
+
+
+def device(scale):
+    """Name the card, and measure its matrix product and the copy of photos to it."""
+    yield {"name": "machine", "card": _card(), "processor": machine.processor(), **_versions()}
+    for precision in ("float32", "bfloat16", "float16"):
+        yield {"name": f"matrix product, {precision}", "tflops": round(_matmul_flops(scale.side, precision) / 1e12, 1)}
+    yield {"name": "copy to the device", "gb_per_second": round(_copy_rate(4 * scale.side**2) / 1e9, 2)}
+
+
+def extract_one(scale, network):
+    """Run one network on ready photos, in half precision and in float32, in the batch that was found."""
+    from mlob.features import backbones, extract, runtimes, weights
+
+    features = _feature_set(network)
+    build = functools.partial(extract._network, features, weights.random())
+    pixels, rows = backbones.SIZES[features.size], {}
+    photos = np.random.default_rng(0).integers(0, 256, (scale.ready, pixels, pixels, 3), np.uint8)
+    for precision in ("float16", "float32"):
+        started = time.monotonic()
+        _make_up_weights(build(precision))
+        run = runtimes.run(runtimes.Choice("keras", precision), build)
+        ready = time.monotonic() - started
+        rate = len(photos) / _fastest(lambda run=run: run(photos))
+        rows[precision] = run(photos[:COSINE_PHOTOS])
+        yield {
+            "name": f"{network} {pixels}, {precision}",
+            "photos_per_second": round(rate),
+            "batch": run.batch,
+            "tflops": round(rate * _flop(build(precision)) / 1e12, 2),
+            "seconds_before": round(ready, 1),
+        }
+    cosine = runtimes.least_cosine(rows["float32"], rows["float16"])
+    yield {"name": f"{network} {pixels}, float16 against float32", "smallest_cosine": round(cosine, 6)}
+
+
+def files(scale):
+    """Run one network from JPEG files to shards: prepared ones of its size, and photos of 600 x 800."""
+    features = _feature_set(scale.end_to_end)
+    with tempfile.TemporaryDirectory() as made:
+        folder = pathlib.Path(made)
+        for name, photos in _drawn(folder, features, scale):
+            rate = _decoding_rate(features, photos, scale.photos)
+            yield {"name": f"{name}, decoding alone", "photos_per_second": round(rate)}
+            found = _end_to_end(features, photos, scale.photos, folder / "store" / name)
+            yield {"name": f"{name}, {scale.end_to_end} to shards", **found}
+
+
+def head(scale):
+    """Train the mlp of benchmarks.training for an epoch: on rows made on the device, then on rows in host memory."""
+    yield {"name": "rows made on the device", **_epoch_on_device(scale.rows)}
+    yield {"name": "rows in host memory", **_epoch_from_host(scale.rows)}
+
+
+def ensemble(scale):
+    """Time thresholds and swarm, which are NumPy's work: the processors', whatever the device."""
+    members, targets = ensembling.make(scale.judged)
+    for kind in (ensembling.exact_thresholds, ensembling.swarm_fitness, ensembling.pso):
+        name = f"{kind.__name__.replace('_', ' ')}, on the processor"
+        yield {"name": name, "seconds": round(kind(members, targets), 3)}
+
+
+def steps(scale):
+    """List the steps in their order: {name: (generator of figures, seconds that it may take)}."""
+    networks = {f"extract {one}": (functools.partial(extract_one, network=one), 75) for one in scale.networks}
+    first, *others = networks
+    return {
+        "device": (device, 60),
+        first: networks[first],
+        "files": (files, 90),
+        "head": (head, 90),
+        **{name: networks[name] for name in others},
+        "ensemble": (ensemble, 60),
+    }
+
+
+# What the steps are made of
+
+
+def _feature_set(network):
+    from mlob.features import backbones
+
+    is_large = network in ("xception", "inception_v3")  # what they were made for
+    size = "large" if is_large and "large" in backbones.BACKBONES[network].sizes else "small"
+    return FeatureSet(network, size, weights="random")
+
+
+def _card():
+    """Name card and driver as the driver does."""
+    command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "no GPU"
+
+
+def _versions():
+    from importlib.metadata import version
+
+    import keras
+
+    return {"versions": f"{keras.backend.backend()} {version(keras.backend.backend())}, keras {keras.__version__}"}
+
+
+def _matmul_flops(side, precision, products=10):
+    """Measure the matrix product on random numbers, FLOP a second: chained products, waited for at their end."""
+    import keras
+
+    one = keras.ops.cast(keras.random.normal((side, side), stddev=side**-0.5), precision)
+
+    def chain():
+        product = one
+        for _ in range(products):
+            product = keras.ops.matmul(one, product)
+        return product[:1, :1]
+
+    return 2 * side**3 * products / _fastest(chain)
+
+
+def _copy_rate(size):
+    """Measure the copy from host memory, bytes a second."""
+    import keras
+
+    data = np.random.default_rng(0).integers(0, 256, (size // 4096, 4096), np.uint8)
+    return data.nbytes / _fastest(lambda: keras.ops.convert_to_tensor(data)[:1, :1])
+
+
+def _fastest(work):
+    """Time work, whose result is waited for: the fewest seconds of PASSES, after one that compiles."""
+    import keras
+
+    seconds = []
+    for _ in range(PASSES + 1):
+        started = time.perf_counter()
+        keras.ops.convert_to_numpy(work())
+        seconds.append(time.perf_counter() - started)
+    return min(seconds[1:])
+
+
+def _make_up_weights(model):
+    """Draw kernels that keep the variance from layer to layer (He et al. 2015), so that half precision holds it.
+
+    Keras's own starting values take a depthwise kernel for one over all channels, and fade to zero in 27 such layers.
+    What is added to a residual is halved, or sixteen sums grow beyond float16.
+    """
+    generator = np.random.default_rng(0)
+    for layer in model._flatten_layers():
+        if any(type(node.operation).__name__ == "Add" for node in layer._outbound_nodes) and hasattr(layer, "gamma"):
+            layer.gamma.assign(np.full(layer.gamma.shape, 0.5, np.float32))
+    for _, kernels in _convolutions(model):
+        for kernel in kernels:
+            is_depthwise = kernel.shape[-1] == 1
+            inputs = np.prod(kernel.shape[:2] if is_depthwise else kernel.shape[:-1])
+            kernel.assign(generator.normal(0, (2 / inputs) ** 0.5, kernel.shape).astype(np.float32))
+
+
+def _flop(model):
+    """Count the operations of a network's convolutions on one photo, two to each multiplication and addition."""
+    sizes = [(layer.output.shape[1:-1], kernel.shape) for layer, kernels in _convolutions(model) for kernel in kernels]
+    return sum(2 * int(np.prod(places)) * int(np.prod(kernel)) for places, kernel in sizes)
+
+
+def _convolutions(model):
+    """Yield each layer that has kernels, with them."""
+    for layer in model._flatten_layers():
+        kernels = [weight for weight in layer.weights if "kernel" in weight.name]
+        if kernels and not layer._layers:
+            yield layer, kernels
+
+
+def _drawn(folder, features, scale):
+    """Draw photos of 600 x 800 and prepare them; yield a name and the paths, prepared ones first."""
+    from mlob.data import images
+    from mlob.features import backbones
+
+    pixels = backbones.SIZES[features.size]
+    extraction.draw(folder / "600 x 800", scale.drawn)
+    prepared = folder / f"prepared {pixels}"
+    prepared.mkdir()
+
+    def prepare(path):
+        (prepared / path.name).write_bytes(images.prepared(path.read_bytes(), pixels, 10**6))
+
+    with concurrent.futures.ThreadPoolExecutor() as threads:
+        list(threads.map(prepare, (folder / "600 x 800").iterdir()))
+    for kind in (prepared, folder / "600 x 800"):
+        yield f"{kind.name} JPEGs", sorted(kind.iterdir())
+
+
+def _slices(photos, count):
+    from mlob.features import pipeline, store
+
+    places = (photos * (count // len(photos) + 1))[:count]
+    slices = store.slices([str(number) for number in range(count)])
+    return [
+        pipeline.Slice("train", number, ids, places[store.SLICE * number :][: len(ids)], ("set",))
+        for number, ids in enumerate(slices)
+    ]
+
+
+def _decoding_rate(features, photos, count):
+    """Decode and drop: photos a second of all processors, without a network."""
+    from mlob.features import backbones, pipeline, runtimes
+
+    blind = pipeline.Extractor("whole", runtimes.Runner(lambda photos: np.zeros((len(photos), 1), np.float32), 256))
+    started = time.monotonic()
+    for _ in pipeline.shards(_slices(photos, count), {"set": blind}, backbones.SIZES[features.size]):
+        pass
+    return count / (time.monotonic() - started)
+
+
+def _end_to_end(features, photos, count, folder):
+    """Extract to shards: photos a second, and the seconds of each stage; compilation is left out."""
+    from mlob.features import extract, log, plan, runtimes, weights
+
+    source = weights.random()
+    precision = "float16" if machine.has_gpu() else "float32"
+    mark = plan.fingerprint(features, source, runtimes.Choice("keras", precision))
+    made = {"set": extract.Made(features, source, folder, json.dumps(mark))}
+    extract.make_slices(made, False, _slices(photos, 1), lambda count: None)
+    slices = _slices(photos, count)
+    started = time.monotonic()
+    extract.make_slices(made, False, slices, lambda count: None)
+    seconds = time.monotonic() - started
+    stages = {f"{stage}_seconds": round(spent, 2) for stage, spent in log.read(folder)["stages"].items()}
+    return {"photos_per_second": round(count / seconds), "seconds": round(seconds, 2), **stages}
+
+
+def _epoch_on_device(rows):
+    """Take an epoch's steps on rows that the device makes, with the labels of a linear teacher."""
+    import keras
+
+    from mlob.models import heads, losses
+    from mlob.training import batches, fit
+    from mlob.training import steps as training_steps
+
+    batch = training.TRAINING.batch
+    shape = (batches.CHUNK // batch, batch, training.FEATURES)
+    teacher = keras.random.normal((training.FEATURES, training.LABELS), stddev=training.FEATURES**-0.5, seed=0)
+
+    def make(seed):
+        features = keras.random.normal(shape, seed=seed)
+        return keras.ops.cast(features, "float16"), keras.ops.cast(keras.ops.matmul(features, teacher) > 1, "uint8")
+
+    few = [keras.ops.convert_to_numpy(one)[0] for one in make(0)]
+    model = heads.build(training.OURS.head, *few, "bfloat16")
+    optimizer = fit._optimizer(training.TRAINING, rows // batch, 0)
+    run = training_steps.compiled(heads.with_logits(model), optimizer, losses.binary, jit=True)
+    started = time.monotonic()
+    first = run(*make(0)).mean()
+    warm = time.monotonic() - started
+    calls = rows // batches.CHUNK
+    started = time.monotonic()
+    for call in range(calls):
+        last = run(*make(1 + call)).mean()
+    seconds = (time.monotonic() - started) * rows / (calls * batches.CHUNK)
+    return _epoch(rows, seconds, warm, first, last)
+
+
+def _epoch_from_host(rows):
+    """Fit for two epochs on rows in host memory, as `mlob train` does; the mean of both counts."""
+    from mlob.training import batches, fit
+
+    distinct = min(rows, 2 * batches.CHUNK)
+    features, targets = (np.resize(one, (rows, one.shape[1])) for one in training._draw("train", 0, distinct))
+    train = batches.Rows(np.arange(rows).astype(object), features, targets)
+    experiment = dataclasses.replace(training.OURS, training=dataclasses.replace(training.TRAINING, epochs=2))
+    fitted = fit.fit(experiment, train, train.take(np.arange(rows) < batches.CHUNK), name="head")
+    seconds = fitted.steps_seconds * rows / (2 * rows - batches.CHUNK)
+    first, last = (row["loss"] for row in fitted.history)
+    return _epoch(rows, seconds, fitted.warm_up_seconds, first, last)
+
+
+def _epoch(rows, seconds, warm_up, first, last):
+    return {
+        "epoch_seconds": round(seconds, 2),
+        "rows_per_second": round(rows / seconds),
+        "seconds_before": round(warm_up, 1),
+        "first_loss": round(float(first), 4),
+        "last_loss": round(float(last), 4),
+    }
+
+
+# The command
+
+
+def run_step(name, arguments, seconds):
+    """Run a step in a process of its own; yield what it measures, and that it was cut or failed where it was."""
+    command = [sys.executable, "-m", "benchmarks.gpu", "--only", name, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    timer = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
+    timer.start()
+    for line in process.stdout:
+        if line.startswith("{"):
+            yield {"step": name, **json.loads(line)}
+    timer.cancel()
+    if process.wait():
+        why = (
+            f"cut after {seconds:.0f} s" if process.returncode == -signal.SIGKILL else f"failed ({process.returncode})"
+        )
+        yield {"step": name, "name": name, "note": why}
+
+
+def measure(scale, arguments, seconds):
+    """Run every step that begins within the seconds; yield its rows, and which were not begun."""
+    end = time.monotonic() + seconds
+    for name, (_, limit) in steps(scale).items():
+        left = end - time.monotonic()
+        if left > 0:
+            yield from run_step(name, arguments, min(limit, left))
+        else:
+            yield {"step": name, "name": name, "note": "not begun: the time was over"}
+
+
+def text(row):
+    """Tell a row in one line."""
+    figures = ", ".join(
+        f"{key} {_shown(value)}" for key, value in row.items() if key not in ("backend", "step", "name")
+    )
+    return f"{row['backend']} {row['step']}: {row['name']}: {figures}"
+
+
+def markdown(rows):
+    """Lay rows out as tables, one for each backend and kind of step: a table's rows have the same figures."""
+    parts = ["# A GPU", "`python -m benchmarks.gpu`, photos, rows and weights made up."]
+    for title in dict.fromkeys((row["backend"], row["step"].split()[0]) for row in rows):
+        own = [row for row in rows if (row["backend"], row["step"].split()[0]) == title]
+        parts += [f"## {': '.join(title)}", _table(own)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(rows):
+    columns = list(dict.fromkeys(key for row in rows for key in row if key not in ("backend", "step")))
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1)]
+    lines += [[_shown(row.get(column, "")) for column in columns] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("_", " ")
+
+
+def _shown(value):
+    return f"{value:,}" if isinstance(value, int | float) else value
+
+
+def _with_share(row, rows):
+    """Say which share of the matrix product's rate in its precision a network has."""
+    precision = row["name"].rpartition(", ")[2]
+    for product in rows:
+        if product["name"] == f"matrix product, {precision}" and product is not row and "tflops" in row:
+            return {**row, "of_matrix_product": round(row["tflops"] / product["tflops"], 3)}
+    return row
+
+
+def _read(log):
+    return [json.loads(line) for line in log.read_text().splitlines()] if log and log.is_file() else []
+
+
+@click.command()
+@click.option("--tiny", is_flag=True, help="Every step in seconds, on any machine: figures mean nothing.")
+@click.option("--seconds", default=540.0, show_default=True, help="After these no step begins.")
+@click.option("--log", type=click.Path(path_type=pathlib.Path), help="Append each figure to this file, JSON lines.")
+@click.option("--markdown", "table", type=click.Path(path_type=pathlib.Path), help="Write the log's tables here.")
+@click.option("--only", hidden=True, help="Run one step in this process.")
+def main(tiny, seconds, log, table, only):
+    """Measure what a GPU makes of mlob, on the backend that KERAS_BACKEND names."""
+    scale = TINY if tiny else FULL
+    if only:
+        machine.load_keras()
+        for row in steps(scale)[only][0](scale):
+            print(json.dumps(row), flush=True)
+        return
+    backend, found = os.environ.get("KERAS_BACKEND", "tensorflow"), []
+    with _kept_compilations():
+        for row in measure(scale, ["--tiny"] if tiny else [], seconds):
+            found.append(_with_share({"backend": backend, **row}, found))
+            print(text(found[-1]), flush=True)
+            if log:
+                with log.open("a") as file:
+                    file.write(json.dumps(found[-1]) + "\n")
+    if table:
+        table.write_text(markdown(_read(log) or found))
+
+
+@contextlib.contextmanager
+def _kept_compilations():
+    """Let JAX's processes share what they compile, which is a large part of a short measurement."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+        yield
+
+
+if __name__ == "__main__":
+    main()
