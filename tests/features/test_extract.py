@@ -175,6 +175,7 @@ def test_an_interrupted_job_goes_on_where_it_stopped(broken_at, photos, network,
 
 DRIVER = """
 import functools, pathlib, sys, time
+import numpy as np
 from mlob.data import annotations
 from mlob.features import extract, log, pipeline, runtimes, store, weights
 from mlob.recipes import FeatureSet
