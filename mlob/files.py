@@ -6,10 +6,13 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 
 from mlob.errors import InputError
+
+FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet runs, or that was kept from it
 
 
 @contextlib.contextmanager
@@ -123,6 +126,16 @@ def _typed(part):
         return b"", part.encode("utf-8") if isinstance(part, str) else part
     data = memoryview(part if part.flags.c_contiguous else part.copy()).cast("B") if part.size else b""
     return f"{part.dtype.str}{part.shape}".encode(), data
+
+
+def to_cell(text):
+    """Write a text for a table that is opened as a spreadsheet: what would run as a formula gets an apostrophe."""
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def from_cell(cell):
+    """Read back what `to_cell` wrote."""
+    return cell[1:] if cell[:1] == "'" and FORMULA.match(cell) else cell
 
 
 def remove_stale_parts(folder):

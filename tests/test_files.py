@@ -224,3 +224,14 @@ def test_equal_arrays_have_equal_digests_however_they_lie_in_memory():
 
 def test_digests_are_those_of_every_run_and_machine():
     assert files.digest("a", b"b", np.arange(3, dtype="<i4")).startswith("c3eb8cbd618e5610")
+
+
+# Cells of tables
+
+
+@settings(max_examples=50)
+@given(st.text("=+-@'\t\rab1"))
+def test_a_cell_never_begins_as_a_formula_does_and_is_read_back_as_it_was(text):
+    cell = files.to_cell(text)
+    assert cell[:1] not in tuple("=+-@\t\r") and files.from_cell(cell) == text
+    assert cell == text or text.lstrip("'")[:1] in tuple("=+-@\t\r")

@@ -30,7 +30,7 @@ import aiohttp
 
 from mlob.data import images
 from mlob.errors import InputError
-from mlob.files import remove_stale_parts, write_text
+from mlob.files import from_cell, remove_stale_parts, to_cell, write_text
 from mlob.progress import bar
 
 HEADERS = {"User-Agent": "mlob", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
@@ -239,15 +239,20 @@ def _read(table):
     rows = list(csv.reader(io.StringIO(content[: content.rfind("\n") + 1], newline="")))
     if rows and rows[0] != list(Row._fields):
         raise InputError(f"{table} is no table of downloads: expected the columns {', '.join(Row._fields)}: move it.")
-    return {row[0]: Row(*row) for row in rows[1:] if len(row) == len(Row._fields)}
+    found = [Row(*map(from_cell, row)) for row in rows[1:] if len(row) == len(Row._fields)]
+    return {row.id: row for row in found}
 
 
 def _write(table, rows):
     """Write a table whole, where it is not there as it is."""
     lines = io.StringIO()
-    csv.writer(lines, lineterminator="\n").writerows([Row._fields, *rows])
+    csv.writer(lines, lineterminator="\n").writerows([Row._fields, *map(_cells, rows)])
     if not table.is_file() or table.read_text("utf-8", errors="replace") != lines.getvalue():
         write_text(table, lines.getvalue())
+
+
+def _cells(row):
+    return map(to_cell, row)
 
 
 @contextlib.contextmanager
@@ -259,7 +264,7 @@ def _journal(table, description, total):
 
         def note(row):
             nonlocal failed
-            writer.writerow(row)
+            writer.writerow(_cells(row))
             lines.flush()
             failed += row.state == "failed"
             advance(1, f"{failed:,} failed" if failed else "")

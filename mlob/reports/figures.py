@@ -137,11 +137,11 @@ def learning_curves(curves):
         return _svg(figure, "learning-curves")
 
 
-def search(model, trials):
+def search(number, trials):
     """Draw a search: micro-F1 on dev by trial with the best so far, then by each field that was searched.
 
     Args:
-        model: its name.
+        number: of the search among those on the page.
         trials: [{dev_micro_f1, is_complete, values: {field: number or text}}], the first one the recipe as it is; a
             trial that was stopped early is hollow.
     """
@@ -168,7 +168,7 @@ def search(model, trials):
             axes.tick_params(axis="x", labelrotation=30 if isinstance(values[0], str) else 0)
         for axes in panels:
             axes.axhline(score[0], color=INK, alpha=0.4, linestyle="--", linewidth=1)
-        return _svg(figure, f"search-{model}")
+        return _svg(figure, f"search-{number}")
 
 
 def f1_by_frequency(counts, f1):
@@ -294,4 +294,9 @@ def _svg(figure, name):
         )
     _, opening, rest = re.split(r"(<svg[^>]*>)", buffer.getvalue(), maxsplit=1)
     opening = re.sub(r' (width|height)="[^"]*"', "", opening)
-    return re.sub(r'(\sid="|="#|url\(#)', rf"\g<1>{name}-", opening + rest).replace(INK, "currentColor")
+    return re.sub(r"<[^>]*>", lambda tag: _placed(tag[0], name), opening + rest)
+
+
+def _placed(tag, name):
+    """Give a tag its figure's ids and the text's colour; the texts between the tags, which are names, stay."""
+    return re.sub(r'(\sid="|="#|url\(#)', rf"\g<1>{name}-", tag).replace(INK, "currentColor")

@@ -236,10 +236,11 @@ def _curves(folder):
 
 def _searches(folder):
     """Draw each search that was made, with the trials that ran to their end, the best first."""
-    return [_search(path.parts[-3], read_json(path)) for path in sorted(folder.glob("*/search/search.json"))]
+    paths = sorted(folder.glob("*/search/search.json"))
+    return [_search(number, path.parts[-3], read_json(path)) for number, path in enumerate(paths, start=1)]
 
 
-def _search(model, content):
+def _search(number, model, content):
     caption = (
         "Micro-F1 on dev of each trial, then by the field's value; hollow trials were stopped early, the diamond and "
         "the dashed line are the recipe as it was. Read it for which fields matter: its highest point is high by "
@@ -248,7 +249,7 @@ def _search(model, content):
     trials = [trial | {"is_complete": bool(trial["micro_f1"])} for trial in content["trials"]]
     complete = [trial for trial in content["trials"] if trial["micro_f1"]]
     best = sorted(complete, key=lambda trial: -trial["micro_f1"]["value"])
-    drawn = _figure(f"Search: {model}", caption, figures.search(model, trials))
+    drawn = _figure(f"Search: {model}", caption, figures.search(number, trials))
     return {**content, "model": model, "figure": drawn, "shown": best[:BEST_TRIALS]}
 
 

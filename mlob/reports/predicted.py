@@ -9,7 +9,7 @@ from mlob.data import images, places
 from mlob.errors import InputError
 from mlob.evaluation import ensembles
 from mlob.features import extract
-from mlob.files import write_text
+from mlob.files import to_cell, write_text
 from mlob.predictions import predict
 
 SEEN_FOLDER = "predicted"  # beside the data sets of a feature set
@@ -80,14 +80,17 @@ def text(photos):
 
 
 def write(path, photos):
-    """Write a CSV table, one row for each label of each photo; a photo without any has one row."""
+    """Write a CSV table, one row for each label of each photo; a photo without any has one row.
+
+    A name that a spreadsheet would run as a formula stands there with an apostrophe before it.
+    """
     import pandas as pd
 
     columns = ["image", "label_id", "label", "group", "probability", "failure"]
     rows = [
-        (str(photo.path), *(found or ("", "", "", "")), photo.failure)
+        tuple(to_cell(cell) if isinstance(cell, str) else cell for cell in (str(photo.path), *found, photo.failure))
         for photo in photos
-        for found in photo.labels or (None,)
+        for found in photo.labels or (("", "", "", ""),)
     ]
     write_text(path, pd.DataFrame(rows, columns=columns).to_csv(index=False))
 

@@ -520,6 +520,14 @@ def test_two_downloads_of_one_photo_give_equal_bytes(several, server, tmp_path):
     assert (tmp_path / "again" / there).read_bytes() == (tmp_path / there).read_bytes()
 
 
+def test_an_id_that_a_spreadsheet_would_run_is_kept_from_it_and_known_again(server, tmp_path):
+    server.pages = {"gone": answer(b"", 404)}
+    dataset = set_of(tmp_path, {"=1+1": server.url("gone")})
+    make(dataset)
+    make(dataset)
+    assert server.asked == {"gone": 1} and list(reasons(tmp_path)) == ["'=1+1"]
+
+
 def test_the_half_of_a_line_is_no_harm(several, server, tmp_path):
     path = tmp_path / "images" / "train.csv"
     whole = path.read_bytes()

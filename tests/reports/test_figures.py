@@ -34,8 +34,8 @@ DRAW = {
     "methods": lambda: figures.methods(["constant", "PSO, per label"], [SCORE, SCORE], 1),
     "gains": lambda: figures.gains(["a", "b", "c"], [GAIN, {**GAIN, "low": 0.1}, {**GAIN, "high": -0.1}]),
     "learning_curves": lambda: figures.learning_curves({"xception": POINTS, "lite": POINTS[:1]}),
-    "search": lambda: figures.search("xception", TRIALS),
-    "search of one trial": lambda: figures.search("lite", TRIALS[:1]),
+    "search": lambda: figures.search(1, TRIALS),
+    "search of one trial": lambda: figures.search(2, TRIALS[:1]),
     "convergence": lambda: figures.convergence([0.6]),
 }
 
@@ -73,6 +73,11 @@ def test_no_id_stands_in_two_figures_or_twice_in_one():
 def test_names_are_shown_as_they_are_written():
     shown = "".join(tree.fromstring(DRAW["label_shares"]()).itertext())
     assert "a < b" in shown and "$5 to $10" in shown
+
+
+@pytest.mark.parametrize("name", ['url(#here) id="x" ="#y', figures.INK])
+def test_a_name_that_looks_like_what_figures_are_made_of_stays_as_it_is(name):
+    assert name in tree.fromstring(figures.label_shares([name], {"train": [0.5]})).itertext()
 
 
 def test_letters_that_the_measuring_font_lacks_make_no_noise():

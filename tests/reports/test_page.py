@@ -1,3 +1,4 @@
+import html
 import html.parser
 import itertools
 import json
@@ -90,6 +91,17 @@ def test_names_are_escaped_everywhere(written):
     text = written()
     assert "<b>Tom" not in text and "&lt;b&gt;Tom &amp; Co&lt;/b&gt;" in text
     assert text.count("</script>") == 1 and "v&lt;/script&gt;" in text
+
+
+@pytest.mark.parametrize("model", ['"><img src=x onerror=alert(1)>', "back\\slash \\1", "a b", "连"])
+def test_a_folder_of_any_name_has_its_search_on_the_page_and_no_markup_of_its_own(written, suite, model):
+    (suite / "lite").rename(suite / model)
+    text = written()
+    found = Elements(text).found
+    assert not any({"onerror", "onload"} & {*attributes} for _, attributes in found)
+    ids = [attributes["id"] for _, attributes in found if "id" in attributes]
+    assert len(ids) == len(set(ids)) and all(re.fullmatch(r"[\w.-]+", name) for name in ids)
+    assert f"Search: {html.escape(model, quote=False)}" in text.replace("&#34;", '"')
 
 
 def test_every_sortable_header_is_a_button_and_tells_its_order(written):
