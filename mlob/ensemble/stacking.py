@@ -335,14 +335,17 @@ def _columns(members):
 
 
 def _principal(columns, seed):
-    """Mean of the columns, and their first principal axes, scaled so that the first component has deviation 1."""
+    """Mean of the columns, and their first principal axes, scaled so that the first component has deviation 1.
+
+    Columns that do not vary are left as they are.
+    """
     from sklearn.utils.extmath import randomized_svd
 
     centre = columns.mean(axis=0)
     rank = min(RANK, *columns.shape)
     _, sizes, axes = randomized_svd(columns - centre, rank, random_state=seed)
-    deviation = max(sizes[0] / np.sqrt(len(columns)), SMALLEST)
-    return centre, (axes.T / deviation).astype(np.float32)
+    deviation = sizes[0] / np.sqrt(len(columns))
+    return centre, (axes.T / (deviation if deviation > SMALLEST else 1)).astype(np.float32)
 
 
 def _with_one(inputs):

@@ -9,6 +9,8 @@ from mlob.errors import InputError
 
 SMALLEST_SHARE = 1e-4  # a label that no training row bears starts at these odds, not at minus infinity
 SMALLEST_LOG = -1e-6  # of a softmax's probability: at 1 the odds are infinite
+LEAST_VARIANCE = 1e-10  # of a feature that counts as moving: divided by less, later photos are thrown far off
+EPSILON = np.finfo(np.float64).eps
 BLOCK_NUMBERS = 2**24  # float16 numbers that moments are added up from at once: 8,192 rows of 2,048
 
 
@@ -182,6 +184,8 @@ def with_none(outputs):
 def moments(features, transform, width=None, block=None):
     """Mean and variance float32 (d,) of transformed float16 rows, block by block (float16 sums overflow).
 
+    A feature without variance has variance 1: one that no training row moves is left as it is where it moves later.
+
     Args:
         features: (n, d), or (n, h, w, c) whose every place counts as a row.
         transform: function from float16 rows to float32 ones.
@@ -190,14 +194,23 @@ def moments(features, transform, width=None, block=None):
     """
     width = width or features.shape[-1]
     block = block or max(1, BLOCK_NUMBERS // int(np.prod(features.shape[1:])))
+    first = transform(features[:1]).reshape(-1, width)[0]  # sums of differences from it lose no digits
     count, total, squares = 0, np.zeros(width), np.zeros(width)
     for start in range(0, len(features), block):
-        rows = transform(features[start : start + block]).reshape(-1, width)
+        rows = transform(features[start : start + block]).reshape(-1, width) - first
         count += len(rows)
         total += rows.sum(axis=0, dtype=np.float64)
         squares += np.einsum("nd,nd->d", rows, rows, dtype=np.float64)
     mean = total / count
-    return mean.astype(np.float32), np.maximum(squares / count - mean**2, 1e-10).astype(np.float32)
+    variance = squares / count - mean**2
+    mean += first
+    return mean.astype(np.float32), np.where(_is_still(variance, mean, count), 1, variance).astype(np.float32)
+
+
+def _is_still(variance, mean, count):
+    """Say which features have no variance: as scikit-learn's StandardScaler by what sums of `count` rows round off."""
+    rounded = count * EPSILON * variance + (count * EPSILON * mean) ** 2
+    return variance <= np.maximum(rounded, LEAST_VARIANCE)
 
 
 def as_float32(features):

@@ -144,6 +144,15 @@ def test_rare_labels_one_member_constant_members_and_no_positives_are_no_trouble
     assert np.isfinite(fit(constant, 0 * targets, seed=0).predict(constant)).all()
 
 
+def test_members_that_never_vary_are_not_blown_up_when_they_vary_later():
+    members, _ = made([1, 1])
+    constant = np.broadcast_to(members[:, :1], members.shape)
+    centre, axes = stacking._principal(stacking._columns(constant), 0)
+    moved = stacking._columns(members) - centre
+    assert np.linalg.norm(moved @ axes) <= np.linalg.norm(moved) * (1 + 1e-5)
+    assert stacking._principal(stacking._columns(members), 0)[1].any()
+
+
 def test_a_label_too_rare_for_trees_keeps_the_blend(monkeypatch):
     monkeypatch.setattr(stacking, "TREES", (5,))
     members, targets = made([2, 1])

@@ -3,6 +3,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from sklearn.preprocessing import StandardScaler
 
 from mlob.errors import InputError
 from mlob.models import heads
@@ -76,11 +77,34 @@ def test_moments_are_numpys_in_float64_at_float16s_extremes_too(transform, block
     assert variance == pytest.approx(exact.var(axis=0), rel=1e-5)
 
 
-def test_a_feature_that_never_changes_does_not_divide_by_zero(rows):
+@pytest.mark.parametrize("value", [0, 0.1, -3.3, 1000, 60000])
+@pytest.mark.parametrize("signed_sqrt", [False, True])
+def test_a_feature_that_no_training_row_moves_keeps_its_scale_when_it_moves_later(value, signed_sqrt, rows):
     features = rows[0].copy()
-    features[:, 3] = 1000
-    for head in (Head(), dataclasses.replace(LINEAR, signed_sqrt=False)):
-        assert np.isfinite(heads.build(head, features, rows[1]).predict_on_batch(features)).all()
+    features[:, 3] = value
+    model = heads.build(dataclasses.replace(LINEAR, signed_sqrt=signed_sqrt), features, rows[1])
+    later, transform = features.copy(), heads.signed_sqrt if signed_sqrt else heads.as_float32
+    later[:, 3] += np.float16(0.5)
+    moved = transform(later)[:, 3] - transform(features)[:, 3]
+    see = keras.Model(model.input, model.get_layer("standardise").output).predict_on_batch
+    assert see(features)[:, 3] == pytest.approx(0, abs=1e-4) and see(later)[:, 3] == pytest.approx(moved, abs=1e-4)
+    assert np.delete(see(later), 3, axis=1) == pytest.approx(np.delete(see(features), 3, axis=1))
+
+
+@pytest.mark.parametrize("count", [2, 100, 5000])
+def test_features_have_no_variance_where_scikit_learns_scaler_finds_none(count):
+    generator = np.random.default_rng(0)
+    levels = np.float16([0, 1e-3, 0.1, 1 / 3, 7, 333, 65504])
+    still = np.tile(levels, (count, 1))
+    moving = (levels + 1) * generator.random((count, len(levels)))
+    once = still.copy()
+    once[-1] = np.nextafter(levels, np.float16(0), dtype=np.float16) + np.float16([1e-3, *[0] * 6])
+    features = np.hstack([still, moving, once]).astype(np.float16)
+    scale = StandardScaler().fit(features.astype(np.float64)).scale_
+    assert (scale[: len(levels)] == 1).all() and (scale[len(levels) :] != 1).all()
+    _, variance = heads.moments(features, heads.as_float32, block=64)
+    wanted = np.where(scale**2 > heads.LEAST_VARIANCE, scale**2, 1)
+    assert variance == pytest.approx(wanted, rel=1e-5)
 
 
 def test_the_models_signed_square_root_is_numpys_below_zero_too(rows):
