@@ -16,6 +16,7 @@ from mlob.reports import figures, papers, tables
 ROOM = 3_500_000  # bytes of photos, as text; the whole page stays below about 5 MB
 BEST_TRIALS = 10
 MOST_LINES = 12
+FIGURES = ("micro_f1", "macro_f1", "precision", "recall", "accuracy", "f1", "gain")  # of a label or a group
 CURVES = ("epoch", "loss", "dev_loss", "dev_micro_f1")
 
 
@@ -51,6 +52,7 @@ def write(path, *, suite, folder, labels, facts, gallery=(), diagnosis=None, com
         processors=tables.processors(rows),
         ensemble=ensemble,
         labels=_labels(ensemble),
+        groups=[_known(group) for group in ensemble.get("groups", [])],
         names=labels.names,
         shift=ensemble.get("shift"),
         figures=_figures(folder, rows, ensemble, labels, facts, diagnosis, compared),
@@ -115,7 +117,12 @@ def _labels(ensemble):
     """Give ensemble.json's figures of each label, with the threshold of the decision where they lack their own."""
     found = ensemble.get("labels", [])
     thresholds = ensemble.get("decision", {}).get("thresholds") or [None] * len(found)
-    return [{"threshold": threshold} | label for label, threshold in zip(found, thresholds, strict=True)]
+    return [{"threshold": threshold} | _known(label) for label, threshold in zip(found, thresholds, strict=True)]
+
+
+def _known(record):
+    """Blank the figures of a label or group that no validation photo bears: whatever they say, it is of nothing."""
+    return record if record["validation"] else record | dict.fromkeys(FIGURES)
 
 
 # Photos
@@ -201,10 +208,10 @@ def _label_shares(labels, facts):
 
 
 def _by_frequency(ensemble):
-    found = ensemble.get("labels")
+    found = [label for label in ensemble.get("labels", []) if label["validation"]]
     if not found:
         return None
-    caption = "Each dot is a label: how often train shows it, and how well validation's photos of it are found."
+    caption = "Each dot is a label that validation shows: how often train shows it, and how well it is found."
     svg = figures.f1_by_frequency([label["train"] for label in found], [label["f1"] for label in found])
     return _figure("F1 of a label against its frequency", caption, svg)
 

@@ -2,6 +2,8 @@
 
 import functools
 
+import numpy as np
+
 from mlob.data import facts, images
 from mlob.evaluation import dev
 from mlob.features import store
@@ -39,21 +41,22 @@ def make(path, suite, dataset, stores, runs, recipe):
     root = next(iter(stores.values()))
     shards = {split: store.read_photos(root / split, dataset[split].ids) for split in dataset.splits}
     predicted, show = table.read(folder / "ensemble" / "predictions.h5")["validation"], camera(dataset)
+    seen = np.flatnonzero(np.isin(dataset["validation"].ids, shards["validation"].ids))
     page.write(
         path,
         suite=suite,
         folder=folder,
         labels=dataset.labels,
         facts=facts.describe(dataset, shards),
-        diagnosis=diagnose(dataset, predicted, _members(folder), show),
-        gallery=gallery(dataset["validation"].targets, predicted.decided, show),
+        diagnosis=diagnose(dataset, predicted, _members(folder), show, seen),
+        gallery=gallery(dataset["validation"].targets, predicted.decided, show, seen),
         compared=read_json(compared),
     )
     write_json(kept, inputs)
     return read_json(compared)
 
 
-def diagnose(dataset, predicted, members, show):
+def diagnose(dataset, predicted, members, show, seen):
     """Tell what an ensemble gets wrong on validation, as `page.write` takes it.
 
     Args:
@@ -61,24 +64,31 @@ def diagnose(dataset, predicted, members, show):
         predicted: the ensemble's `Table` of validation.
         members: {name: `Table` of validation}.
         show: function of a row that gives {id, image, true}, as `camera` does.
+        seen: rows of the photos that have features; no model looked at the others, which are left out.
 
     Returns:
-        {reliability, confusions, confused, mistakes, suspects, alike}; labels are columns.
+        {unseen (photos left out), unlearned (labels never in train, of which no model can know anything: no mistake
+        and no doubt is theirs), reliability, confusions, confused, mistakes, suspects, alike}; labels are columns.
     """
-    split, found = dataset["validation"], (predicted.decided, predicted.probabilities)
+    split, learned = dataset["validation"], dataset["train"].targets.any(axis=0)
+    targets, decided, probabilities = split.targets[seen], predicted.decided[seen], predicted.probabilities[seen]
     confusions = {
-        group: _confusion(columns, diagnosis.confusion(split.targets, *found, columns))
-        for group, columns in diagnosis.exclusive(split.targets, dataset.labels.groups).items()
+        group: _confusion(columns, diagnosis.confusion(targets, decided, probabilities, columns))
+        for group, columns in diagnosis.exclusive(targets, dataset.labels.groups).items()
     }
-    cells = diagnosis.worst(split.targets, *found)
-    said = lambda row, column: {"label": column, "probability": float(predicted.probabilities[row, column])}  # noqa: E731
+    worst = diagnosis.worst(targets, np.where(learned, decided, targets), probabilities)
+    doubts = [cell for cell in diagnosis.suspects(targets, probabilities) if learned[cell[1]]]
+    photo = lambda row: show(int(seen[row]))  # noqa: E731
+    said = lambda row, column: {"label": column, "probability": float(probabilities[row, column])}  # noqa: E731
     return {
-        "reliability": diagnosis.reliability(split.targets, predicted.probabilities),
+        "unseen": len(split.ids) - len(seen),
+        "unlearned": int(np.count_nonzero(~learned)),
+        "reliability": diagnosis.reliability(targets, probabilities),
         "confusions": confusions,
         "confused": diagnosis.confused(confusions)[:CONFUSED],
-        "mistakes": {kind: [show(row) | said(row, column) for row, column in worst] for kind, worst in cells.items()},
-        "suspects": _suspects(diagnosis.suspects(split.targets, predicted.probabilities), show, said),
-        "alike": _alike(members, split),
+        "mistakes": {kind: [photo(row) | said(row, column) for row, column in cells] for kind, cells in worst.items()},
+        "suspects": _suspects(doubts, photo, said),
+        "alike": _alike(members, split, seen),
     }
 
 
@@ -93,14 +103,16 @@ def camera(dataset):
     return show
 
 
-def gallery(targets, decided, show):
+def gallery(targets, decided, show, seen):
     """Choose validation photos and yield each with its true and its decided labels, as `page.write` takes them.
 
     Args:
         targets, decided: uint8 (n, labels) on validation.
         show: as `camera` gives it.
+        seen: rows of the photos that have features; the others are not shown.
     """
-    for row in page.choose(targets, decided, per_label=PER_LABEL, most=MOST_PHOTOS).tolist():
+    chosen = page.choose(targets[seen], decided[seen], per_label=PER_LABEL, most=MOST_PHOTOS)
+    for row in seen[chosen].tolist():
         yield show(row) | {"predicted": decided[row].nonzero()[0].tolist()}
 
 
@@ -118,8 +130,8 @@ def _suspects(cells, show, said):
     return {"annotations": len(cells), "photos": len(by_photo), "first": first}
 
 
-def _alike(members, split):
-    correlation = diagnosis.alike(table.align(members, split.ids), split.targets)
+def _alike(members, split, seen):
+    correlation = diagnosis.alike(table.align(members, split.ids)[:, seen], split.targets[seen])
     return {"members": list(members), "correlation": correlation.tolist()}
 
 

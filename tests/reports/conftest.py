@@ -218,7 +218,8 @@ def facts():
 @pytest.fixture
 def dataset(tmp_path):
     """Five validation photos; the second to the fourth are annotated unlike what the members make of them."""
-    return DataSet("tiny", tmp_path, LABELS, {"validation": Split("validation", IDS, URLS, TARGETS)})
+    train = Split("train", ("t",), ((),), np.ones((1, 3), np.uint8))
+    return DataSet("tiny", tmp_path, LABELS, {"train": train, "validation": Split("validation", IDS, URLS, TARGETS)})
 
 
 @pytest.fixture
@@ -232,7 +233,7 @@ def diagnosis(dataset, predicted):
     """What `report.diagnose` says of the five photos."""
     members = {name: Table(IDS, PROBABILITIES**power) for name, power in (("xception", 1), ("lite", 2))}
     show = lambda row: {"id": IDS[row], "image": jpeg("green"), "true": TARGETS[row].nonzero()[0].tolist()}  # noqa: E731
-    return report.diagnose(dataset, predicted, members, show)
+    return report.diagnose(dataset, predicted, members, show, np.arange(5))
 
 
 @pytest.fixture

@@ -147,6 +147,20 @@ def test_labels_have_their_threshold_of_their_own_or_of_the_decision(written, su
     assert cell not in written() and 'data-value="0.125">0.125<' in written()
 
 
+def test_what_no_validation_photo_can_tell_is_a_dash_and_not_drawn(written, suite, monkeypatch):
+    path = suite / "ensemble" / "ensemble.json"
+    content = json.loads(path.read_text())
+    content["labels"][1] |= {"validation": 0, "accuracy": 1.0}
+    content["groups"][1]["validation"] = 0
+    path.write_text(json.dumps(content))
+    drawn = []
+    monkeypatch.setattr(page.figures, "f1_by_frequency", lambda *dots: drawn.append(dots) or "")
+    words = " ".join(re.sub(r"<[^>]*>", " ", written()).split())
+    none = " \N{EN DASH}"
+    assert f"&lt;b&gt;Tom &amp; Co&lt;/b&gt; brand 0 0 0.250{4 * none}" in words and f"brand 1 0{5 * none}" in words
+    assert drawn == [([130], [0.7])]
+
+
 def test_an_ensemble_of_an_older_version_has_a_page(written, suite):
     path = suite / "ensemble" / "ensemble.json"
     content = json.loads(path.read_text())
@@ -169,6 +183,13 @@ def test_mistakes_and_doubts_are_shown_with_their_photos(written):
     assert "✕ wrong: Dress 0.950" in words["mistakes"] and "○ missed: Dress 0.010" in words["mistakes"]
     assert "+ add: Dress 0.950" in words["doubts"] and "remove: Dress 0.010" in words["doubts"]
     assert all(part.count("data:image/jpeg;base64,") == part.count("<li>") for part in shown.values())
+
+
+def test_photos_and_labels_that_no_model_can_know_are_told_where_they_are_left_out(written, diagnosis):
+    assert "left out" not in written()
+    words = " ".join(written(diagnosis=diagnosis | {"unseen": 2, "unlearned": 1}).split())
+    assert "2 photos that are missing or could not be read are left out here and below: no model saw them." in words
+    assert "1 label that no photo of train bears is left out, too." in words
 
 
 def test_photos_show_what_was_right_missed_and_wrong(written):
