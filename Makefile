@@ -10,10 +10,13 @@
 #   N        photos for overfit (default 50)             BUDGET   of a search (default 20m)
 #   MEMORY   gigabytes that the features of train may take (half of the machine's); more are streamed from disk
 
-export SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS MEMORY N BUDGET
+VARIABLES := SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS MEMORY N BUDGET PYTHON
 PYTHON ?= python3
 MLOB := .venv/bin/mlob
-RUNS_FOLDER := $(or $(RUNS),runs)
+
+# They reach mlob through the environment alone, as they were typed: neither Make nor a shell reads a $, blank or quote.
+$(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
+export $(VARIABLES)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo images facts features overfit train learning-curve search ensemble submission report predict test lint clean
@@ -66,11 +69,11 @@ lint: .venv/installed ## Lint and formatting
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 
-clean: ## Remove the runs; features stay, they are costly
-	rm -rf $(RUNS_FOLDER)
+clean: .venv/installed ## Remove the products in RUNS, of SUITE where it is given; features stay, they are costly
+	@$(MLOB) clean
 
 .venv/installed: setup.cfg pyproject.toml
 	@echo "Installing mlob and its packages into .venv (once, about two minutes)"
-	@$(PYTHON) -m venv --clear .venv
+	@"$$PYTHON" -m venv --clear .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check --editable ".[dev]"
 	@touch $@

@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from mlob import machine, recipes
+from mlob import machine, recipes, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.progress import say
@@ -64,7 +64,7 @@ class Work:
 
     def run(self, model):
         """The folder of a model's run, or of the ensemble's and the report's products."""
-        return pathlib.Path(os.environ.get("RUNS") or "runs") / self.name / model
+        return runs_folder() / self.name / model
 
     def feature_set(self, name):
         """The recipe of a feature set."""
@@ -105,6 +105,11 @@ class Work:
     def models(self, model):
         """The models asked for: one, or all of the suite's."""
         return [model] if model else [*self.suite.members, *self.suite.rows]
+
+
+def runs_folder():
+    """Give the folder of all runs."""
+    return pathlib.Path(os.environ.get("RUNS") or "runs")
 
 
 # Steps: each makes what it needs first, and redoes nothing that is there
@@ -523,6 +528,19 @@ def predict(work, photos, paths):
       mlob predict --photos holiday/ > labels.txt
     """
     make_predictions(work, [*paths, *([pathlib.Path(photos)] if photos else [])])
+
+
+@cli.command()
+@click.option("--suite", envvar="SUITE", metavar="NAME", help="This suite's alone.")
+def clean(suite):
+    """Remove the products in runs/ or RUNS: runs, ensembles, reports. Features stay, and whatever mlob did not make.
+
+    \b
+    Example:
+      mlob clean --suite demo
+    """
+    told = workspace.clean(runs_folder(), suite)
+    say("\n".join(told) or f"{runs_folder() / (suite or '')} holds no products of mlob: nothing was removed.")
 
 
 def main():

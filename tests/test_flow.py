@@ -187,6 +187,15 @@ def test_a_table_of_photos_without_splits_gives_a_working_suite(workplace, tmp_p
     )
 
 
+def test_clean_removes_all_that_a_suite_made_and_no_features(workplace, tmp_path):
+    shutil.copytree(workplace / "runs", tmp_path / "runs")
+    before = sorted(workplace.glob("features/**/*"))
+    told = mlob(workplace, "clean", RUNS=str(tmp_path / "runs"))
+    assert "files removed" in told and "did not make" not in told
+    assert not (tmp_path / "runs").exists() and sorted(workplace.glob("features/**/*")) == before
+    assert "photos/tiny holds no products" in mlob(workplace, "clean", RUNS=str(workplace / "photos"))
+
+
 BAD = {
     "no suite of this name": (["train", "--suite", "tinny"], "no suite 'tinny'. Did you mean tiny?"),
     "no model of this name": (["train", "--model", "wdie"], "wdie.py. Did you mean wide?"),
@@ -272,6 +281,6 @@ def test_photos_are_downloaded_prepared_and_the_missing_one_has_its_reason(workp
 
 
 def test_every_verb_has_an_example(workplace):
-    verbs = "images facts features overfit train learning-curve search ensemble submission report predict"
+    verbs = "images facts features overfit train learning-curve search ensemble submission report predict clean"
     for verb in verbs.split():
         assert f"mlob {verb}" in mlob(workplace, verb, "--help")

@@ -17,6 +17,7 @@ ROWS = (
         {name}
         for name in ("data", "features", "models", "training", "predictions", "ensemble", "evaluation", "reports")
     ),
+    {"workspace"},
     {"__main__"},
 )
 DOORS = {

@@ -1,0 +1,73 @@
+"""Make hands its variables on as they were typed."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+MAKEFILE = pathlib.Path(__file__).parents[1] / "Makefile"
+PRINT = """#!/usr/bin/env python3
+import json, os, sys
+print(json.dumps({"words": sys.argv[1:], **os.environ}))
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a blank in its name, where `mlob` prints its arguments and its environment."""
+    folder = tmp_path / "my work"
+    (folder / ".venv/bin").mkdir(parents=True)
+    shutil.copy(MAKEFILE, folder)
+    for name in ("setup.cfg", "pyproject.toml", ".venv/installed"):
+        (folder / name).touch()
+    (folder / ".venv/bin/mlob").write_text(PRINT)
+    (folder / ".venv/bin/mlob").chmod(0o755)
+    return folder
+
+
+def make(folder, *words, **environment):
+    done = subprocess.run(
+        ["make", "--no-print-directory", *words], cwd=folder, env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+NAMES = ("SUITE", "MODEL", "DATA", "WEIGHTS", "PHOTOS", "SET", "FEATURES", "RUNS", "MEMORY", "N", "BUDGET")
+ODD = (
+    *("/x/big disk/runs", "a ", "it's", 'a "b" c', "a; touch harm", "$(touch harm)", "$HOME/a$b", "`touch harm`"),
+    *("a#b", "*", "é", "a,b\\", "${x"),
+)
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_a_variable_arrives_as_it_was_typed(folder, value):
+    typed = dict.fromkeys(NAMES, value)
+    for found in (make(folder, "clean", *(f"{name}={value}" for name in NAMES)), make(folder, "clean", **typed)):
+        assert {name: json.loads(found)[name] for name in NAMES} == typed
+    assert not (folder / "harm").exists()
+
+
+def test_a_variable_that_is_not_set_is_empty_or_absent(folder):
+    assert not json.loads(make(folder, "facts")).get("RUNS")
+
+
+@pytest.mark.parametrize("verb", ["clean", "predict", "report", "search"])
+def test_each_target_is_the_verb_of_its_name(folder, verb):
+    assert json.loads(make(folder, verb))["words"] == [verb]
+
+
+def test_a_python_with_a_blank_in_its_path_makes_the_environment(folder):
+    python = folder / "my python"
+    python.write_text('#!/bin/sh\necho "$@" > made; exit 1\n')
+    python.chmod(0o755)
+    (folder / ".venv/installed").unlink()
+    with pytest.raises(subprocess.CalledProcessError):
+        make(folder, "facts", f"PYTHON={python}")
+    assert (folder / "made").read_text().split() == ["-m", "venv", "--clear", ".venv"]
+
+
+def test_no_recipe_removes_a_folder():
+    assert "rm " not in MAKEFILE.read_text()

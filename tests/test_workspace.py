@@ -1,0 +1,71 @@
+"""What `mlob clean` removes is ours, and all that is ours is removed."""
+
+import pytest
+
+from mlob import workspace
+
+OURS = (
+    *("wide/recipe.json", "wide/head.keras", "wide/checkpoint/training.npz", "wide/curve/50.npz"),
+    *("wide/search/journal.log", "ensemble/ensemble.json", "report/inputs.json", "predict/predictions.csv"),
+)
+OTHERS = (
+    "notes.txt",
+    "wide/notes.txt",
+    "wide/head.keras.bak",
+    "result.json",
+    "images/train/1.jpg",
+    "ensemble/more/a.h5",
+)
+
+
+def fill(folder, names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("content")
+
+
+def files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_products_are_removed_with_the_folders_that_they_leave_empty(tmp_path):
+    fill(tmp_path / "runs/tiny", OURS)
+    fill(tmp_path / "runs/other", OURS[:2])
+    told = workspace.clean(tmp_path / "runs")
+    assert not (tmp_path / "runs").exists() and tmp_path.exists()
+    assert told == [f"{tmp_path / 'runs/other'}: 2 files removed", f"{tmp_path / 'runs/tiny'}: 8 files removed"]
+
+
+def test_what_is_not_ours_stays_and_is_told(tmp_path):
+    fill(tmp_path / "runs/tiny", [*OURS, *OTHERS])
+    (told,) = workspace.clean(tmp_path / "runs")
+    assert files(tmp_path / "runs/tiny") == sorted(OTHERS)
+    assert told.endswith("8 files removed; 6 that mlob did not make stay (ensemble/more/a.h5, …)")
+
+
+@pytest.mark.parametrize("inside", ["photos", "photos/images"])
+def test_a_folder_without_products_is_left_as_it_is(tmp_path, inside):
+    fill(
+        tmp_path,
+        ["photos/train.json", "photos/images/train/1.jpg", "photos/images/result.json", "photos/site/index.html"],
+    )
+    (tmp_path / "photos/empty").mkdir()
+    before = files(tmp_path)
+    for folder in (tmp_path, tmp_path / inside, tmp_path / "nowhere"):
+        assert workspace.clean(folder) == []
+    assert files(tmp_path) == before and (tmp_path / "photos/empty").is_dir()
+
+
+def test_one_suite_is_cleaned_where_it_is_named(tmp_path):
+    for name in ("tiny", "other"):
+        fill(tmp_path / name, OURS)
+    assert len(workspace.clean(tmp_path, "tiny")) == 1 and workspace.clean(tmp_path / "other", "../other") == []
+    assert files(tmp_path) == sorted(f"other/{name}" for name in OURS)
+
+
+def test_a_link_to_another_disk_is_cleaned_and_stays(tmp_path):
+    fill(tmp_path / "big disk/tiny", [*OURS, "kept.txt"])
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/tiny").symlink_to(tmp_path / "big disk/tiny")
+    workspace.clean(tmp_path / "runs")
+    assert files(tmp_path / "big disk") == ["tiny/kept.txt"]
