@@ -9,16 +9,20 @@ DEV_LEAST = 200
 SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
 
 
-def dev_rows(ids):
+def dev_rows(keys):
     """Choose the rows of train that early stopping, schedules and the choice of recipes may look at.
 
-    5% of the rows, at least 200 where that leaves four fifths to train on, with the smallest hash of their id.
+    5% of the different photos, at least 200 where that leaves four fifths to train on, with the smallest hash of their
+    key; equal photos are chosen together.
+
+    Args:
+        keys: one a row, equal for photos of equal content: `batches.Rows.keys`.
 
     Returns:
         A bool array (n,), True for dev.
     """
-    count = max(round(DEV_SHARE * len(ids)), min(DEV_LEAST, len(ids) // 5))
-    return _smallest(ids, count, "dev")
+    different = len(set(keys))
+    return _smallest(keys, max(round(DEV_SHARE * different), min(DEV_LEAST, different // 5)), "dev")
 
 
 def limit_rows(ids, count):
@@ -44,11 +48,11 @@ def draw(digests):
     return [list(SHARES)[place] for place in np.searchsorted(edges[:-1], places, side="right")]
 
 
-def _smallest(ids, count, salt):
-    order = np.argsort([_fraction(name, salt) for name in ids], kind="stable")
-    chosen = np.zeros(len(ids), bool)
-    chosen[order[:count]] = True
-    return chosen
+def _smallest(keys, count, salt):
+    """Choose the rows of the `count` different keys with the smallest hash."""
+    fractions = {key: _fraction(key, salt) for key in keys}
+    chosen = set(sorted(fractions, key=fractions.get)[:count])
+    return np.array([key in chosen for key in keys], bool)
 
 
 def _fraction(key, salt):

@@ -87,18 +87,25 @@ class Rows:
         features: float16 (n, d), an array where they are resident, `Stored` where they are streamed.
         targets: uint8 (n, labels), None where the split has none.
         memory_bytes: what streaming may take.
+        digests: uint64 (n,), equal for photos of equal bytes; None takes all as different.
     """
 
     ids: np.ndarray
     features: np.ndarray | Stored
     targets: np.ndarray | None
     memory_bytes: int = 0
+    digests: np.ndarray | None = None
+
+    @property
+    def keys(self):
+        """One key a row, equal for photos of equal content, a list."""
+        return (self.ids if self.digests is None else self.digests).tolist()
 
     def take(self, chosen):
         """Give the rows that a bool mask chooses; what is on disk stays there."""
         features = self.features.take(chosen) if isinstance(self.features, Stored) else self.features[chosen]
-        targets = None if self.targets is None else self.targets[chosen]
-        return dataclasses.replace(self, ids=self.ids[chosen], features=features, targets=targets)
+        targets, digests = (None if one is None else one[chosen] for one in (self.targets, self.digests))
+        return dataclasses.replace(self, ids=self.ids[chosen], features=features, targets=targets, digests=digests)
 
     def resident(self):
         """Give the same rows with their features in memory."""
@@ -136,16 +143,17 @@ def read(folders, split):
         InputError: features are not finite, or as of `store.read_shards`.
     """
     found = [_find(folder, split) for folder in folders]
-    places = np.stack([np.arange(len(split.ids)) // store.SLICE, *(places for _, places in found)], axis=1)
+    places = np.stack([np.arange(len(split.ids)) // store.SLICE, *(places for _, places, _ in found)], axis=1)
     kept = (places >= 0).all(axis=1)
-    features = Stored(tuple(extents for extents, _ in found), places[kept].astype(np.int32))
+    features = Stored(tuple(extents for extents, _, _ in found), places[kept].astype(np.int32))
     targets = split.targets if split.targets is None or kept.all() else split.targets[kept]
-    return Rows(np.array(split.ids, object)[kept], features, targets)
+    digests = found[0][2][kept]  # of the photos, so that every store has the same
+    return Rows(np.array(split.ids, object)[kept], features, targets, digests=digests)
 
 
 def _find(folder, split):
-    """Check a store's shards: their extents, and each photo's place in its shard (n,), -1 where it failed."""
-    extents, places, spoilt = [], [], 0
+    """Check a store's shards: their extents, each photo's place in its shard (n,), -1 where it failed, its digest."""
+    extents, places, digests, spoilt = [], [], [], 0
     slices = store.slices(split.ids)
     for (path, shard), ids in zip(store.read_shards(folder, split.ids), slices, strict=True):
         axes = tuple(range(1, shard.features.ndim))
@@ -153,12 +161,13 @@ def _find(folder, split):
         extents.append(store.extent(path))
         place = {name: row for row, name in enumerate(shard.ids)}
         places += [place.get(name, -1) for name in ids]
+        digests += [shard.digests[row] if row >= 0 else 0 for row in places[-len(ids) :]]
     if spoilt:
         raise InputError(
             f"{spoilt} rows of the {split.name} features in {folder.parent} are not finite: remove that folder and run "
             "`make features` again."
         )
-    return tuple(extents), np.array(places)
+    return tuple(extents), np.array(places), np.array(digests, np.uint64)
 
 
 def train_and_dev(rows, limit=0, memory_bytes=None):
@@ -179,11 +188,11 @@ def train_and_dev(rows, limit=0, memory_bytes=None):
         raise InputError("The train split has no labels: nothing to train on.")
     if limit:
         rows = rows.take(splits.limit_rows(rows.ids, limit))
-    is_dev = splits.dev_rows(rows.ids)
+    is_dev = splits.dev_rows(rows.keys)
     if not is_dev.any():
         raise InputError(
-            f"Expected at least 5 rows to train and stop on, found {len(rows.ids)}: add photos to train, or raise "
-            "training.limit."
+            f"Expected at least 5 different photos to train and stop on, found {len(set(rows.keys))}: add photos to "
+            "train, or raise training.limit."
         )
     train, dev = rows.take(~is_dev), rows.take(is_dev)
     if not train.targets.any():

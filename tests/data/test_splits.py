@@ -33,7 +33,7 @@ def test_dev_is_a_twentieth_but_at_least_200_where_that_leaves_four_fifths(count
 
 @settings(deadline=None)
 @given(IDS, st.integers(0, 70), st.randoms(use_true_random=False))
-def test_the_order_of_the_ids_makes_no_difference(ids, count, rng):
+def test_the_order_of_the_photos_makes_no_difference(ids, count, rng):
     shuffled = rng.sample(ids, len(ids))
     for choose in (splits.dev_rows, lambda names: splits.limit_rows(names, count)):
         assert chosen(ids, choose(ids)) == chosen(shuffled, choose(shuffled))
@@ -65,6 +65,15 @@ def test_a_photo_more_moves_hardly_any_other_out_of_dev():
     ids = numbered(5000)
     before, after = chosen(ids, splits.dev_rows(ids)), chosen([*ids, "new"], splits.dev_rows([*ids, "new"]))
     assert len(before ^ after) <= 2
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 30), max_size=60), st.randoms(use_true_random=False))
+def test_equal_photos_are_in_dev_together_and_count_once(digests, rng):
+    rng.shuffle(digests)
+    different = list(dict.fromkeys(digests))
+    wanted = chosen(different, splits.dev_rows(different))
+    assert splits.dev_rows(digests).tolist() == [digest in wanted for digest in digests]
 
 
 def test_splits_are_drawn_in_shares_of_70_15_and_15():

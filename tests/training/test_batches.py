@@ -30,6 +30,11 @@ def split_of(ids=IDS, targets=True):
     return Split("train", ids, ((),) * len(ids), marks if targets else None)
 
 
+def digest_of(name):
+    """Every photo comes twice."""
+    return 2**63 + int(name.split()[1]) // 2
+
+
 def write(folder, ids=IDS, base=0, failed=(), seed=None):
     """A store whose features tell whose they are: the photo's number, and `base`; shuffled in a shard by a seed."""
     for number, names in enumerate(store.slices(ids)):
@@ -38,7 +43,8 @@ def write(folder, ids=IDS, base=0, failed=(), seed=None):
             np.random.default_rng(seed).shuffle(kept)
         features = np.array([[int(name.split()[1]), base] for name in kept], np.float16).reshape(-1, 2)
         failures = {name: "why" for name in names if name in failed}
-        shard = store.Shard(tuple(kept), features, np.zeros(len(kept), np.uint64), failures)
+        digests = np.array([digest_of(name) for name in kept], np.uint64)
+        shard = store.Shard(tuple(kept), features, digests, failures)
         store.write(store.shard_path(folder, number), shard, {"backbone": "any"})
     return folder
 
@@ -57,6 +63,7 @@ def test_stores_and_targets_meet_by_id_and_a_photo_that_failed_in_one_is_left_ou
     expected = [number for number, name in enumerate(IDS) if name not in failed | others]
     assert rows.ids.tolist() == [IDS[number] for number in expected]
     assert rows.targets.tolist() == [[number % 2, number % 3 == 0] for number in expected]
+    assert rows.digests.tolist() == [digest_of(name) for name in rows.ids] and rows.digests.dtype == np.uint64
     found = rows.features[:]
     assert found.dtype == np.float16 and found.shape == rows.features.shape and found.nbytes == rows.features.nbytes
     assert found.tolist() == [[number, 1, number, 2] for number in expected]
@@ -240,15 +247,28 @@ def test_train_and_dev_part_the_limited_rows(count, limit):
         assert part.ids.tolist() == [f"photo {int(number)}" for number in part.features[:, 0]]
 
 
+@pytest.mark.parametrize("limit", [0, 90])
+def test_equal_photos_are_never_on_both_sides(limit):
+    ids = tuple(f"photo {number}" for number in range(120))
+    digests = np.array([digest_of(name) for name in ids], np.uint64)
+    train, dev = batches.train_and_dev(dataclasses.replace(rows_of(120), digests=digests), limit)
+    assert len(train.ids) + len(dev.ids) == (limit or 120) and len(dev.ids) > 0
+    for part in (train, dev):
+        assert part.digests.tolist() == part.keys == [digest_of(name) for name in part.ids]
+    assert not set(train.keys) & set(dev.keys)
+
+
 def test_nothing_to_train_on_is_told():
     with pytest.raises(InputError, match="train split has no labels"):
         batches.train_and_dev(batches.Rows(rows_of(9).ids, rows_of(9).features, None))
     with pytest.raises(InputError, match="No label is left on the 40 rows to train on"):
         batches.train_and_dev(rows_of(50, labelled=False))
-    with pytest.raises(InputError, match=r"at least 5 rows .* found 4"):
+    with pytest.raises(InputError, match=r"at least 5 different photos .* found 4"):
         batches.train_and_dev(rows_of(4))
     with pytest.raises(InputError, match=r"found 3: .* raise training.limit"):
         batches.train_and_dev(rows_of(50), 3)
+    with pytest.raises(InputError, match=r"at least 5 different photos .* found 1"):
+        batches.train_and_dev(dataclasses.replace(rows_of(50), digests=np.zeros(50, np.uint64)))
 
 
 def test_fewer_rows_are_a_part_of_more():
