@@ -4,6 +4,9 @@ Two layouts are read, told apart by the files in the folder:
 
 - iMaterialist 2018: train.json, validation.json, test.json, and a label map if there is one;
 - one table, photos.csv: columns `image`, `labels` (separated by |) and, optionally, `split`.
+
+A split is labelled as a whole or not at all. Where any of its photos bears a label, one without labels bears none of
+them; a split without a single label is there to be predicted.
 """
 
 import dataclasses
@@ -33,7 +36,7 @@ class Split:
     Attributes:
         ids: text, unique in the split.
         urls: where each photo comes from: mirrors, or paths inside the data folder.
-        targets: uint8 (n, labels), or None where the split has no annotations.
+        targets: uint8 (n, labels), with some label in it; None where the split has none, so that it is to be predicted.
     """
 
     name: str
@@ -129,8 +132,13 @@ def _read_imaterialist(folder, names):
     for split, (ids, urls, label_sets) in raw.items():
         _check_labels(label_sets, labels, folder / f"{split}.json")
         _check_inside(ids, urls, folder / f"{split}.json")
-        found[split] = Split(split, ids, urls, None if label_sets is None else labels.targets(label_sets))
+        found[split] = Split(split, ids, urls, _targets(label_sets or [], labels))
     return labels, found
+
+
+def _targets(label_sets, labels):
+    targets = labels.targets(label_sets)
+    return targets if targets.any() else None
 
 
 def _read_split(path):
@@ -257,16 +265,19 @@ def _split_rows(path, ids, names, where, labels):
     for split in SPLITS:
         rows = [row for row, place in enumerate(where) if place == split]
         if rows:
-            targets = labels.targets([{number[name] for name in names[row]} for row in rows])
+            targets = _targets([{number[name] for name in names[row]} for row in rows], labels)
             kept = tuple(ids.iloc[rows])
-            found[split] = Split(split, kept, tuple((image,) for image in kept), targets if targets.any() else None)
+            found[split] = Split(split, kept, tuple((image,) for image in kept), targets)
     return found
 
 
 def _drawn_splits(tree, ids, names, kept):
-    """Draw splits by the photos' bytes; a photo without labels is one to predict, so it goes to test."""
-    digests = _photo_digests(tree, ids, kept)
-    return [split if row else "test" for split, row in zip(splits.draw(digests), names, strict=True)]
+    """Draw splits by the photos' bytes; photos without labels are the ones to predict: they alone are test then."""
+    drawn = splits.draw(_photo_digests(tree, ids, kept))
+    if all(names):
+        return drawn
+    labelled = {"train": "train", "validation": "validation", "test": "train"}
+    return [labelled[split] if row else "test" for split, row in zip(drawn, names, strict=True)]
 
 
 def _photo_digests(tree, ids, kept):

@@ -56,7 +56,8 @@ def describe(dataset, shards):
 def text(facts):
     """Put facts into plain lines for a terminal."""
     found = f"{facts['photos']:,} photos, {facts['labels']:,} labels, {facts['labels_used']:,} of them used"
-    lines = [found, "", *_split_lines(facts["splits"]), *_failure_lines(facts["splits"])]
+    splits = facts["splits"]
+    lines = [found, "", *_split_lines(splits), *_unlabelled_lines(splits), *_failure_lines(splits)]
     titles = {"commonest": "Commonest labels", "rarest": "Rarest labels", "unseen": "Never in train"}
     lines += [f"\n{title}: {', '.join(map(_named, facts[key]))}" for key, title in titles.items() if facts[key]]
     return "\n".join([*lines, "", *_equal_lines(facts), *_shift_lines(facts["shifted"])]) + "\n"
@@ -201,6 +202,18 @@ def _split_lines(splits):
         a_photo = f"{spread['mean']:.2f} ({spread['min']} to {spread['max']})" if spread else "not annotated"
         counts = f"{split['photos']:>10,}{split['labelled']:>10,}{split['labels_used']:>8,}"
         yield f"{name:<12}{counts}   {a_photo}"
+
+
+def _unlabelled_lines(splits):
+    for name, split in splits.items():
+        without = split["unlabelled"]
+        if not split["labelled"]:
+            yield f"{name}: none of the {_photos(split['photos'])} has labels: they are predicted, not judged"
+        elif without:
+            has, counts = ("has", "counts") if without == 1 else ("have", "count")
+            yield (
+                f"{name}: {without:,} of {_photos(split['photos'])} {has} no labels and {counts} as bearing none of them"
+            )
 
 
 def _failure_lines(splits):

@@ -98,8 +98,8 @@ def text(content):
     if test := content.get("test"):
         figure = test["micro_f1"]
         lines.append(
-            f"test: micro-F1 {figure['value']:.3f} {_interval(figure)} on {test['photos']:,} labelled test "
-            "photos, which chose nothing"
+            f"test: micro-F1 {figure['value']:.3f} {_interval(figure)} on {test['photos']:,} test photos, "
+            "which chose nothing"
         )
     return "\n".join(lines)
 
@@ -162,13 +162,11 @@ def _contents(split, folder):
 
 
 def _on_test(dataset, decided, recipe):
-    """Judge the decisions on the test photos that bear a label, which nothing was fitted on; {} where none does."""
+    """Judge the decisions on a labelled test split, which nothing was fitted on; {} where there is none."""
     targets = dataset["test"].targets if "test" in decided else None
-    if targets is None or not targets.any():
+    if targets is None:
         return {}
-    labelled = targets.any(axis=1)
-    figure = judge.figure("micro_f1", targets[labelled], decided["test"][labelled], recipe)
-    return {"test": {"photos": int(labelled.sum()), "micro_f1": figure}}
+    return {"test": {"photos": len(targets), "micro_f1": judge.figure("micro_f1", targets, decided["test"], recipe)}}
 
 
 def _figures(dataset, judged, chosen, fold, recipe):

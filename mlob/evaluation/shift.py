@@ -51,12 +51,12 @@ def describe(dataset, decided, folder=None, *, seed=0):
 def label_shares(dataset, decided):
     """Give each label's share in every split, and the splits where it is that of decisions.
 
-    Only photos that bear any label count; a split whose photos bear none has its decisions counted.
+    A split without labels has its decisions counted.
     """
-    known = {name: split.targets for name, split in dataset.splits.items() if _is_labelled(split)}
+    known = {name: split.targets for name, split in dataset.splits.items() if split.targets is not None}
     stand_ins = {name: marks for name, marks in decided.items() if name not in known}
     columns = {"id": dataset.labels.ids, "name": dataset.labels.names, "group": dataset.labels.groups}
-    columns |= {name: _shares(marks).round(5).tolist() for name, marks in (known | stand_ins).items()}
+    columns |= {name: marks.mean(axis=0).round(5).tolist() for name, marks in (known | stand_ins).items()}
     shares = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return shares, list(stand_ins)
 
@@ -101,14 +101,6 @@ def _hanley_mcneil(area, one, other):
     first, second = area / (2 - area), 2 * area**2 / (1 + area)
     variance = area * (1 - area) + (other - 1) * (first - area**2) + (one - 1) * (second - area**2)
     return math.sqrt(variance / (one * other))
-
-
-def _is_labelled(split):
-    return split.targets is not None and split.targets.any()
-
-
-def _shares(marks):
-    return marks.sum(axis=0) / max(np.count_nonzero(marks.any(axis=1)), 1)
 
 
 def _features(sampled, seed):

@@ -76,6 +76,21 @@ def test_a_repeated_label_counts_once_and_annotations_of_one_photo_add_up(tmp_pa
     assert targets(annotations.read(tmp_path)["train"]) == [[1, 1]]
 
 
+def test_in_a_split_with_labels_a_photo_without_any_bears_none(tmp_path):
+    write(tmp_path / "table/photos.csv", "image,labels,split\na.jpg,x,test\nb.jpg,,test\n")
+    write_split(tmp_path / "json", "test", {1: [3], 2: []})
+    for folder in ("table", "json"):
+        assert targets(annotations.read(tmp_path / folder)["test"]) == [[1], [0]]
+
+
+def test_a_split_without_a_single_label_is_there_to_be_predicted_in_both_layouts(tmp_path):
+    write(tmp_path / "table/photos.csv", "image,labels,split\na.jpg,x,train\nb.jpg,,test\n")
+    write_split(tmp_path / "json", "train", {1: [3]})
+    write_split(tmp_path / "json", "test", {1: []})
+    for folder in ("table", "json"):
+        assert annotations.read(tmp_path / folder)["test"].targets is None
+
+
 def test_a_photo_without_an_annotation_has_no_labels(tmp_path):
     write_split(tmp_path, "train", {1: [3], 2: []}, annotations=[{"imageId": 1, "labelId": [3]}])
     assert targets(annotations.read(tmp_path)["train"]) == [[1], [0]]
@@ -226,6 +241,17 @@ def test_the_order_names_and_number_of_other_photos_move_no_photo(tmp_path):
 
 def test_photos_without_labels_are_there_to_be_predicted(tmp_path):
     assert set(drawn(tmp_path, numbered(20), labels=" | ").values()) == {"test"}
+
+
+def test_where_a_table_has_photos_to_predict_they_alone_are_test_and_validation_stays_as_it_was(tmp_path):
+    before = drawn(tmp_path / "before", numbered(60))
+    write_photos(tmp_path / "after/images", numbered(70))
+    rows = [f"{number}.jpg,{'x' if number < 60 else ''}\n" for number in range(70)]
+    write(tmp_path / "after/photos.csv", "image,labels\n" + "".join(rows))
+    after = split_of_each(annotations.read(tmp_path / "after"))
+    assert {name for name, split in after.items() if split == "test"} == {f"{number}.jpg" for number in range(60, 70)}
+    kept = {"train": "train", "validation": "validation", "test": "train"}
+    assert {name: after[name] for name in before} == {name: kept[split] for name, split in before.items()}
 
 
 def test_photos_that_cannot_be_read_are_drawn_by_name(tmp_path):

@@ -52,6 +52,22 @@ def test_labels_and_photos_are_counted_in_all_and_by_split():
     assert found["counts"] == {"train": [2, 1, 0]}
 
 
+def test_the_text_says_what_photos_without_labels_mean_in_each_split():
+    told = facts.text(
+        facts.describe(
+            data_set(
+                split("train", [[1, 0, 0], [0, 1, 0]]),
+                split("validation", [[1, 0, 0], [0, 0, 0]]),
+                split("test", None, [()] * 4),
+            ),
+            {},
+        )
+    )
+    assert "validation: 1 of 2 photos has no labels and counts as bearing none of them" in told
+    assert "test: none of the 4 photos has labels: they are predicted, not judged" in told
+    assert "train: " not in told
+
+
 def test_the_commonest_come_first_the_rarest_are_their_reverse_and_what_never_occurs_is_in_neither():
     found = facts.describe(two_splits([[1, 1, 0], [1, 0, 0]], [[1, 0, 0]]), {})
     assert [label["name"] for label in found["commonest"]] == ["Dress", "Red"]

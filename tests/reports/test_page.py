@@ -62,14 +62,14 @@ def test_the_headline_gives_the_choice_its_figure_its_interval_and_how_it_was_ju
     assert "cross-fitting in 5 folds" in words and "highest cross-fitted micro-F1 of all" in words
 
 
-def test_the_headline_tells_how_labelled_test_photos_were_met_where_there_are_some(written, suite):
-    assert "labelled test photos" not in written()
+def test_the_headline_tells_how_the_labels_of_test_were_met_where_there_are_some(written, suite):
+    assert "test photos, which" not in written()
     path = suite / "ensemble" / "ensemble.json"
     test = {"photos": 1265, "micro_f1": {"value": 0.89, "low": 0.88, "high": 0.9}}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test": test}))
     words = " ".join(re.search(r'<p class="lede">(.*?)</p>', written(), re.S).group(1).split())
     assert words.endswith(
-        "by PSO, per label. Test: micro-F1 0.890 (0.880 to 0.900) on 1,265 labelled test photos, which chose nothing."
+        "by PSO, per label. Test: micro-F1 0.890 (0.880 to 0.900) on 1,265 test photos, which chose nothing."
     )
 
 
