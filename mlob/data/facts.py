@@ -210,10 +210,8 @@ def _unlabelled_lines(splits):
         if not split["labelled"]:
             yield f"{name}: none of the {_photos(split['photos'])} has labels: they are predicted, not judged"
         elif without:
-            has, counts = ("has", "counts") if without == 1 else ("have", "count")
-            yield (
-                f"{name}: {without:,} of {_photos(split['photos'])} {has} no labels and {counts} as bearing none of them"
-            )
+            have = "has no labels and counts" if without == 1 else "have no labels and count"
+            yield f"{name}: {without:,} of {_photos(split['photos'])} {have} as bearing none of them"
 
 
 def _failure_lines(splits):

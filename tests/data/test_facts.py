@@ -65,7 +65,7 @@ def test_the_text_says_what_photos_without_labels_mean_in_each_split():
     )
     assert "validation: 1 of 2 photos has no labels and counts as bearing none of them" in told
     assert "test: none of the 4 photos has labels: they are predicted, not judged" in told
-    assert "train: " not in told
+    assert "\ntrain: " not in told
 
 
 def test_the_commonest_come_first_the_rarest_are_their_reverse_and_what_never_occurs_is_in_neither():
