@@ -74,7 +74,7 @@ class Work:
     def experiment(self, model):
         """The recipe of a model; `logistic` is the reference head on the default model's stores and rows."""
         if model == LOGISTIC:
-            default = self.experiment(self.suite.members[0])
+            default = self.first_experiment(self.suite.members[0])
             limit = recipes.Training(limit=default.training.limit)
             return recipes.Experiment(default.stores, recipes.LOGISTIC, limit)
         known = [path.stem for path in (EXPERIMENTS / self.name).glob("*.py") if path.stem != "suite"]
@@ -82,6 +82,11 @@ class Work:
         return (
             recipe if isinstance(recipe, recipes.Sum) else recipes.override(recipe, self.overrides[recipes.Experiment])
         )
+
+    def first_experiment(self, model):
+        """The recipe of a model, or of the first specialist that it is the sum of."""
+        recipe = self.experiment(model)
+        return self.first_experiment(recipe.parts[0]) if isinstance(recipe, recipes.Sum) else recipe
 
     def head(self, model):
         """The recipe of a model that has a head of its own, trained in epochs."""

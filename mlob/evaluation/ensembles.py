@@ -118,6 +118,29 @@ def load_decision(folder):
     return methods.Decision(weights, thresholds, found["is_harmonic"], second_level=second_level)
 
 
+def decide(folder, found):
+    """Decide by the chosen method of runs/<suite>/ensemble, each member's weight applied by its name.
+
+    Args:
+        folder: runs/<suite>/ensemble.
+        found: {member: probabilities float32 (n, labels)}, in any order.
+
+    Returns:
+        Probabilities float32 (n, labels), and decisions uint8 (n, labels).
+
+    Raises:
+        InputError: other members than the ensemble was made of; as `load_decision`.
+    """
+    members, decision = read_json(folder / "ensemble.json")["members"], load_decision(folder)
+    if set(members) != set(found):
+        raise InputError(
+            f"{folder} was made of {', '.join(members)}; found predictions of {', '.join(found)}: run `make ensemble` "
+            "with the members that are wanted."
+        )
+    stack = np.stack([found[name] for name in members])
+    return decision.probabilities(stack), decision(stack)
+
+
 def _is_told(pair, chosen):
     """Whether a pair is the chosen method against the best single member, or the plain mean, at the same rule."""
     rule = chosen.rpartition(", ")[2]

@@ -29,15 +29,15 @@ def members(models, features):
         features: {store name: float16 (n, d)}.
 
     Returns:
-        float32 (members, n, labels).
+        {member: float32 (n, labels)}.
     """
     machine.load_keras()
     import keras
 
     from mlob.training import fit
 
-    found = []
-    for folder, stores in models.values():
+    found = {}
+    for member, (folder, stores) in models.items():
         model = keras.saving.load_model(folder / "head.keras")
-        found.append(fit.predict(model, np.concatenate([features[name] for name in stores], axis=1)))
-    return np.stack(found)
+        found[member] = fit.predict(model, np.concatenate([features[name] for name in stores], axis=1))
+    return found

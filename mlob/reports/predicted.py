@@ -104,10 +104,8 @@ def _digest(path):
 
 def _decided(kept, models, rows, folder, labels):
     """Give {photo: its labels} by the ensemble's chosen method."""
-    decision = ensembles.load_decision(folder)
     features = {name: np.stack([found[number] for number in kept]) for name, found in rows.items()}
-    stack = predict.members(models, features)
-    probabilities, marks = decision.probabilities(stack), decision(stack)
+    probabilities, marks = ensembles.decide(folder, predict.members(models, features))
     return {
         number: tuple(
             (labels.ids[column], labels.names[column], labels.groups[column], round(float(row[column]), 4))

@@ -114,6 +114,26 @@ def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, mon
     assert (folder / "second_level.joblib").exists() == bool(second_level)
 
 
+@pytest.mark.parametrize("method", [methods.BEST_SINGLE, methods.PSO, methods.BY_GROUP, "stacked linear"])
+def test_what_is_stored_by_a_members_name_is_applied_by_it(method, made, members, tmp_path, monkeypatch):
+    monkeypatch.setattr(judge, "choose", lambda targets, held: (method, methods.CALIBRATED))
+    folder, recipe = tmp_path / "ensemble", dataclasses.replace(RECIPE, folds=2, second_level=("linear",))
+    ensembles.make("made", made, members, folder, recipe)
+    written = tables.read(folder / "predictions.h5")["test"]
+    turned = dict(reversed(members.items()))
+    assert ensembles.is_done(folder, ensembles.identity(made, turned, recipe))
+    found = {name: tables.read(path / "predictions.h5")["test"].probabilities for name, path in turned.items()}
+    probabilities, decided = ensembles.decide(folder, found)
+    assert np.array_equal(probabilities, written.probabilities) and np.array_equal(decided, written.decided)
+
+
+def test_members_that_an_ensemble_was_not_made_of_are_refused(ensemble, made, members):
+    found = {name: tables.read(path / "predictions.h5")["test"].probabilities for name, path in members.items()}
+    for others in ({**found, "new": found["good"]}, {"good": found["good"]}):
+        with pytest.raises(InputError, match=r"made of good, fair, poor; found predictions of .*make ensemble"):
+            ensembles.decide(ensemble[0], others)
+
+
 def test_a_second_level_goes_where_it_is_not_chosen_and_is_missed_where_it_is(made, members, tmp_path, monkeypatch):
     folder, chosen = tmp_path / "ensemble", ["stacked linear", methods.MEAN]
     monkeypatch.setattr(judge, "choose", lambda targets, held: (chosen[0], methods.ONE_GLOBAL))

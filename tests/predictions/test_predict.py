@@ -31,13 +31,15 @@ def test_every_photo_is_there_in_order_and_a_failed_one_has_the_labels_shares(re
 def test_members_read_their_own_stores_side_by_side(tmp_path):
     generator = np.random.default_rng(0)
     features = {name: generator.normal(size=(7, 3)).astype(np.float16) for name in ("one", "two")}
-    models, expected = {}, []
+    models, expected = {}, {}
     for member, stores in {"both": ("two", "one"), "single": ("one",)}.items():
         joined = np.concatenate([features[name] for name in stores], axis=1)
         model = heads.build(Head(units=(4,)), joined, np.eye(7, 2, dtype=np.uint8))
         (tmp_path / member).mkdir()
         model.save(tmp_path / member / "head.keras")
         models[member] = tmp_path / member, stores
-        expected.append(fit.predict(model, joined))
+        expected[member] = fit.predict(model, joined)
     found = predict.members(models, features)
-    assert found.shape == (2, 7, 2) and found == pytest.approx(np.stack(expected), abs=1e-6)
+    assert list(found) == ["both", "single"]
+    for member, probabilities in found.items():
+        assert probabilities.shape == (7, 2) and probabilities == pytest.approx(expected[member], abs=1e-6)
