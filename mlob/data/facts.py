@@ -63,6 +63,18 @@ def text(facts):
     return "\n".join([*lines, "", *_equal_lines(facts), *_shift_lines(facts["shifted"])]) + "\n"
 
 
+def losses(split, photos, failures):
+    """Tell how many of a split's photos have no features, and why: a list of one line, of none where all have some.
+
+    Args:
+        split: its name.
+        photos: their number.
+        failures: {id: reason}.
+    """
+    reasons = [f"{reason['reason']} {reason['photos']:,}" for reason in _failed(failures)["reasons"]]
+    return [f"{len(failures):,} of {photos:,} {split} photos have no features: {', '.join(reasons)}"] if reasons else []
+
+
 def _annotated(split):
     return split.targets is not None
 

@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from mlob import engine, recipes
-from mlob.data import splits
+from mlob.data import facts, splits
 from mlob.errors import InputError
 from mlob.features import backbones, log, pipeline, runtimes, store, weights
 from mlob.features.plan import asked_for, fingerprint, plan
@@ -82,6 +82,8 @@ def extract(sets, dataset, *, given=None, random_fallback=False, part=(1, 1), ru
             _run(made, slices, dataset.is_remote, run)
     for name, (_, folder) in sets.items():
         _finish(name, folder, dataset, anew=name in lacking)
+    for line in dict.fromkeys(line for _, folder in sets.values() for line in _losses(folder, dataset)):
+        say(line)
 
 
 def extract_new(features, made, photos, folder, given=None, name=""):
@@ -283,6 +285,15 @@ def _finish(name, folder, dataset, anew):
         elif anew or not (folder / f"{split}.h5").is_file():
             _check_some_read(folder / split)
             store.write_virtual(folder / split)
+
+
+def _losses(folder, dataset):
+    """Tell the photos of a store that have no features, where all shards of their split are there."""
+    for name, split in dataset.splits.items():
+        paths = [store.shard_path(folder / name, number) for number, _ in enumerate(store.slices(split.ids))]
+        if all(path.is_file() for path in paths):
+            failures = {photo: reason for path in paths for photo, reason in store.header(path).failures.items()}
+            yield from facts.losses(name, len(split.ids), failures)
 
 
 def _check_some_read(folder):

@@ -87,6 +87,22 @@ def test_rows_are_the_readable_photos_in_annotation_order_and_the_rest_have_a_re
         assert all(found.failures[name].startswith(reason) for name, reason in reasons.items())
 
 
+def test_photos_without_features_are_told_with_count_and_reason_each_time(photos, network, tmp_path, capsys):
+    spoil(photos)
+    file_of(photos, "train", "7").unlink()
+    sets = {name: (RECIPE, tmp_path / name) for name in ("one", "other")}
+    for _ in range(2):
+        extract.extract(sets, photos)
+        told = capsys.readouterr().err
+        assert told.count("3 of 12 train photos have no features: no file 2, not decoded") == 1
+        assert told.count("1 of 7 validation photos have no features: blank") == 1
+
+
+def test_where_all_photos_have_features_no_loss_is_told(photos, network, tmp_path, capsys):
+    run(RECIPE, photos, tmp_path)
+    assert "no features" not in capsys.readouterr().err
+
+
 def test_features_are_those_of_the_photo_of_that_id(photos, network, tmp_path):
     run(RECIPE, photos, tmp_path / "store")
     found = store.read_split(tmp_path / "store" / "test", photos["test"].ids)
