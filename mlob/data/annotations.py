@@ -17,6 +17,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import warnings
 
 import numpy as np
@@ -27,6 +28,8 @@ from mlob.files import digest, read_json, write_text
 from mlob.labels import Labels
 
 SPLITS = ("train", "validation", "test")
+LONGEST = {"image id": 1024, "url": 16_384, "label": 1024}  # characters; tables that we write are read with these
+UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends, halves of characters
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +158,7 @@ def _read_split(path):
     ids = tuple(_id(record, path) for record in records)
     _check_ids(ids, path)
     urls = tuple(_urls(record, path) for record in records)
+    _check_text("url", itertools.chain.from_iterable(urls), path)
     return ids, urls, None if annotations is None else _label_sets(ids, annotations, path)
 
 
@@ -221,6 +225,7 @@ def _label_map(path):
         )
     except ValueError as error:
         raise InputError(f"{path}: expected whole numbers as labelId ({error}).") from error
+    _check_text("label", (text for _, *texts in rows for text in texts), path)
     for (label, *_), (following, *_) in itertools.pairwise(rows):
         if label == following:
             raise InputError(f"{path}: the label {label} stands there twice: remove one of the two.")
@@ -251,6 +256,7 @@ def _read_table(tree, digests):
     _check_inside(table.image, [(image,) for image in table.image], path)
     names = [[name for part in text.split("|") if (name := part.strip())] for text in table.labels]
     known = sorted({name for row in names for name in row})
+    _check_text("label", known, path)
     labels = _labels((number, name, "label") for number, name in enumerate(known, 1))
     where = list(table.split) if "split" in table else _drawn_splits(tree, table.image, names, digests)
     return labels, _split_rows(path, table.image, names, where, labels)
@@ -351,6 +357,20 @@ def _check_ids(ids, path, *, nested=False):
         if not name or (not nested and ("/" in name or "\\" in name or name in (".", ".."))):
             raise InputError(f"{path}: the image id {name!r} is empty or a path; expected a plain name or number.")
         seen.add(name)
+    _check_text("image id", ids, path)
+
+
+def _check_text(what, texts, path):
+    """Refuse what HDF5, CSV tables or a terminal would give back otherwise."""
+    for text in texts:
+        if len(text) > LONGEST[what]:
+            raise InputError(
+                f"{path}: the {what} {text[:40]!a}… has {len(text):,} characters, expected at most {LONGEST[what]:,}."
+            )
+        if found := UNWRITABLE.search(text):
+            raise InputError(
+                f"{path}: the {what} {text[:40]!a} holds the character {found[0]!a}, which is no text: correct it."
+            )
 
 
 def _check_inside(ids, urls, path):

@@ -10,6 +10,8 @@ from mlob.errors import InputError
 from mlob.features import store
 from mlob.files import atomic
 
+ABOUT = "about"  # beside the splits: what all predictions of a file have in common
+
 
 @dataclasses.dataclass(frozen=True)
 class Table:
@@ -32,7 +34,8 @@ def write(path, tables, **attributes):
     Args:
         path: runs/<suite>/<model>/predictions.h5.
         tables: {split: Table}.
-        attributes: labels, seed, and what shaped the run (recipe, data, fingerprint): kept as JSON.
+        attributes: labels, seed, and what shaped the run (recipe, data, fingerprint): kept as JSON in `about`, in
+            data sets, for HDF5's own attributes end at 64 KB, which 9,000 labels fill.
     """
     with atomic(path) as part, store.full_disk_told(path), h5py.File(part, "w") as file:
         for split, table in tables.items():
@@ -41,7 +44,7 @@ def write(path, tables, **attributes):
             if table.decided is not None:
                 file[f"{split}/decided"] = table.decided
         for name, value in attributes.items():
-            file.attrs[name] = np.bytes_(json.dumps(value))
+            file[f"{ABOUT}/{name}"] = np.bytes_(json.dumps(value))
 
 
 def read(path):
@@ -52,7 +55,7 @@ def read(path):
     """
     try:
         with h5py.File(path, "r") as file:
-            tables = {split: _table(group) for split, group in file.items()}
+            tables = {split: _table(group) for split, group in file.items() if split != ABOUT}
     except (*store.UNREADABLE, AttributeError) as error:
         raise InputError(f"{path} is missing or damaged: remove its folder and run the same command again.") from error
     for split, table in tables.items():
@@ -65,7 +68,7 @@ def read(path):
 def read_labels(path):
     """Read the ids of the labels that predictions are of, a list in column order; None where they do not say."""
     with h5py.File(path, "r") as file:
-        return json.loads(file.attrs["labels"]) if "labels" in file.attrs else None
+        return json.loads(file[ABOUT]["labels"][()]) if ABOUT in file and "labels" in file[ABOUT] else None
 
 
 def align(tables, ids=None):

@@ -76,7 +76,7 @@ def label(paths, models, sets, folder, labels, *, given=None):
 
 def text(photos):
     """Give one line a photo: its name, then its labels with their probabilities, or why it could not be read."""
-    return "\n".join(f"{photo.path}: {_told(photo)}" for photo in photos)
+    return "\n".join(f"{_name(photo)}: {_told(photo)}" for photo in photos)
 
 
 def write(path, photos):
@@ -88,11 +88,16 @@ def write(path, photos):
 
     columns = ["image", "label_id", "label", "group", "probability", "failure"]
     rows = [
-        tuple(to_cell(cell) if isinstance(cell, str) else cell for cell in (str(photo.path), *found, photo.failure))
+        tuple(to_cell(cell) if isinstance(cell, str) else cell for cell in (_name(photo), *found, photo.failure))
         for photo in photos
         for found in photo.labels or (("", "", "", ""),)
     ]
     write_text(path, pd.DataFrame(rows, columns=columns).to_csv(index=False))
+
+
+def _name(photo):
+    """The photo's path; bytes in it that are not UTF-8 are spelt out."""
+    return str(photo.path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _digest(path):

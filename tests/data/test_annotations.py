@@ -353,6 +353,26 @@ def test_an_id_that_is_neither_text_nor_a_whole_number_is_refused(tmp_path, name
         annotations.read(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["a\x00", "a\rb", "a\nb", "\x1b[31m", "\ud800", "a\u2028b", "x" * 20_000])
+def test_ids_urls_and_labels_that_could_not_be_read_again_are_refused(tmp_path, text):
+    for record in ({"imageId": text}, {"imageId": 1, "url": f"http://h/{text}"}):
+        write(tmp_path / "train.json", json.dumps({"images": [record]}))
+        with pytest.raises(InputError, match=r"train\.json: the (image id|url) .* (correct it|at most [\d,]+)\."):
+            annotations.read(tmp_path)
+    if text.isascii():
+        write(tmp_path / "photos.csv", f'image,labels,split\na.jpg,"x{text}y",train\n'.encode())
+        with pytest.raises(InputError, match=r"photos\.csv: the label .* (correct it|at most [\d,]+)\."):
+            annotations.read(tmp_path)
+
+
+def test_a_label_map_with_names_that_could_not_be_read_again_is_refused(tmp_path):
+    write_split(tmp_path, "train", {1: [1]})
+    for row in ('1,"a\rb",x', '1,a,"x\x07"'):
+        write(tmp_path / "label_map.csv", f"labelId,labelName,taskName\n{row}\n".encode())
+        with pytest.raises(InputError, match=r"label_map\.csv: the label .* correct it"):
+            annotations.read(tmp_path)
+
+
 OUTSIDE = ["/etc/a.jpg", "../a.jpg", "a/../../b.jpg", "..", "a\\b.jpg", "C:\\a.jpg"]
 
 

@@ -54,7 +54,15 @@ def test_the_file_is_as_the_contract_says(path):
     tables.write(path, {"validation": table()}, labels=(1, 5), recipe={"seed": 2}, fingerprint=None)
     with h5py.File(path) as file:
         assert file["validation/ids"].asstr()[2] == "é" and file["validation/probabilities"].dtype == np.float32
-        assert file.attrs["labels"] == b"[1, 5]" and file.attrs["recipe"] == b'{"seed": 2}'
+        assert file["about/labels"][()] == b"[1, 5]" and file["about/recipe"][()] == b'{"seed": 2}'
+
+
+def test_any_number_of_labels_is_written_and_read(path):
+    labels = list(range(100_000, 120_000))
+    tables.write(path, {"validation": table()}, labels=labels)
+    assert tables.read_labels(path) == labels
+    tables.write(path, {"validation": table()})
+    assert tables.read_labels(path) is None
 
 
 def test_equal_content_gives_equal_bytes_whenever_it_is_written(path):

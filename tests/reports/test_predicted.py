@@ -1,4 +1,5 @@
 import csv
+import os
 import pathlib
 
 from mlob.reports import predicted
@@ -20,3 +21,10 @@ def test_no_cell_of_the_table_runs_as_a_formula(tmp_path):
         ["'=1+1.jpg", "8", "plain-name", "g", "0.25", ""],
         ["'-2.jpg", "", "", "", "", "'=odd reason"],
     ]
+
+
+def test_a_name_that_is_not_utf_8_is_written_and_told_with_its_bytes_spelt_out(tmp_path):
+    photo = predicted.Photo(pathlib.Path(os.fsdecode(b"caf\xe9.jpg")), ((7, "red", "colour", 0.5),))
+    predicted.write(tmp_path / "predictions.csv", [photo])
+    assert [row["image"] for row in rows(tmp_path / "predictions.csv")] == [r"caf\udce9.jpg"]
+    assert predicted.text([photo]) == r"caf\udce9.jpg: red 0.50"
