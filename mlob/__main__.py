@@ -12,6 +12,7 @@ import click
 from mlob import machine, recipes, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
+from mlob.files import read_json
 from mlob.progress import say
 
 EXPERIMENTS, RECIPES = pathlib.Path("experiments"), pathlib.Path("features")
@@ -25,8 +26,13 @@ class Work:
     name: str
     data: str | None
     weights: str | None
-    overrides: dict
+    settings: str
     is_dry: bool
+
+    @functools.cached_property
+    def overrides(self):
+        """SET= by the recipe that each field belongs to."""
+        return recipes.parse(self.settings)
 
     @functools.cached_property
     def suite(self):
@@ -244,7 +250,7 @@ def make_ensemble(work):
         say(f"ensemble: of {', '.join(folders)}, where one of them is made anew")
     elif not ensembles.is_done(folder, ensembles.identity(work.dataset, folders, recipe)):
         features = next(iter(work.stores(work.suite.members[0]).values()))
-        say(ensembles.text(ensembles.make(work.name, work.dataset, folders, folder, recipe, features)))
+        say(ensembles.text(ensembles.make(work.name, work.dataset, folders, folder, recipe, features, work.settings)))
 
 
 def make_submission(work):
@@ -290,10 +296,21 @@ def put_tables(work, rows, compared, readme):
     tables.update_blocks(readme, work.name, blocks)
 
 
+def as_ensembled(work):
+    """Give the work with the SET= that its ensemble was made with, unless another is asked for."""
+    path = work.run("ensemble") / "ensemble.json"
+    settings = "" if work.settings or not path.is_file() else read_json(path).get("settings", "")
+    if not settings:
+        return work
+    say(f"predict: with SET={settings}, as the ensemble was made")
+    return dataclasses.replace(work, settings=settings)
+
+
 def make_predictions(work, paths):
     """Label new photos with the suite's ensemble; print the labels and write them as a table."""
     from mlob.reports import predicted
 
+    work = as_ensembled(work)
     make_ensemble(work)
     found = predicted.find(paths)
     if work.is_dry:
@@ -315,7 +332,8 @@ def options(verb):
 
     @functools.wraps(verb)
     def run(suite, data, weights, fields, dry_run, **others):
-        return verb(Work(suite, data, weights, recipes.parse(fields), dry_run), **others)
+        recipes.parse(fields)  # a mistake in it is told before anything else
+        return verb(Work(suite, data, weights, fields or "", dry_run), **others)
 
     for option in (
         click.option(

@@ -185,6 +185,9 @@ def test_a_table_of_photos_without_splits_gives_a_working_suite(workplace, tmp_p
         FEATURES=str(tmp_path / "features"),
         SET="members=[wide]",
     )
+    alone = {"RUNS": str(tmp_path / "runs"), "FEATURES": str(tmp_path / "features")}
+    told = mlob(workplace, "predict", "--data", data, next(data.glob("*.jpg")), **alone)
+    assert "with SET=members=[wide], as the ensemble was made" in told and not (tmp_path / "runs/tiny/both").exists()
 
 
 def test_clean_removes_all_that_a_suite_made_and_no_features(workplace, tmp_path):

@@ -39,7 +39,7 @@ def is_done(folder, wanted):
     return path.is_file() and read_json(path)["identity"] == wanted
 
 
-def make(suite, dataset, runs, folder, recipe, features=None):
+def make(suite, dataset, runs, folder, recipe, features=None, settings=""):
     """Fit every method on all of validation, judge it cross-fitted, choose one, and decide with it.
 
     Args:
@@ -50,6 +50,7 @@ def make(suite, dataset, runs, folder, recipe, features=None):
         recipe: the suite's `Ensemble`.
         features: features/<set>/<data set> of a store, which knows what photos look like and which of them are equal;
             without one, equal photos may come to different folds, and the splits' features are not compared.
+        settings: SET= of the work, kept for whoever predicts with this ensemble.
 
     Returns:
         What ensemble.json holds.
@@ -63,6 +64,7 @@ def make(suite, dataset, runs, folder, recipe, features=None):
     content = {
         "suite": suite,
         "members": list(runs),
+        "settings": settings,
         **_figures(dataset, judged, chosen, fold, recipe),
         "decision": _to_json(decision, runs),
         "methods": _rows(judged, runs),

@@ -44,7 +44,7 @@ def write(path, *, suite, folder, labels, facts, gallery=(), diagnosis=None, com
     html = _template().render(
         suite=suite,
         rows=rows[::-1],
-        papers=papers.REPORTED,
+        papers=papers.REPORTED if labels.ids == papers.LABELS else (),
         best=_chosen(rows, ensemble),
         constant=next((row for row in rows[::-1] if row["kind"] == "constant"), None),
         random=sorted({name for row in models for name in row["random"]}),
@@ -270,7 +270,7 @@ def _reliability(found):
 
 def _convergence(ensemble):
     history = ensemble.get("swarm", {}).get("history")
-    if not history:
+    if not history or min(history) == max(history):
         return None
     caption = "The best micro-F1 that any particle had found, on the photos that the weights are fitted on."
     return _figure("The swarm's search for member weights", caption, figures.convergence(history))

@@ -8,7 +8,7 @@ from PIL import Image
 from mlob.data.annotations import DataSet, Split
 from mlob.labels import Labels
 from mlob.predictions.table import Table
-from mlob.reports import page, report
+from mlob.reports import page, papers, report
 
 LABELS = Labels((1, 2, 3), ("Dress", "<b>Tom & Co</b>", "Unseen"), ("category", "brand", "brand"))
 SPLIT = {
@@ -211,6 +211,13 @@ def suite(tmp_path, write_result):
 
 
 @pytest.fixture
+def fashion():
+    """Labels that are numbered as those of the papers are."""
+    others = papers.LABELS[len(LABELS) :]
+    return Labels(papers.LABELS, (*LABELS.names, *map(str, others)), (*LABELS.groups, *("brand" for _ in others)))
+
+
+@pytest.fixture
 def facts():
     return FACTS
 
@@ -242,8 +249,8 @@ def written(suite, tmp_path, diagnosis):
     path = tmp_path / "report" / "index.html"
 
     def write(**changes):
-        arguments = {"facts": FACTS, "gallery": GALLERY, "diagnosis": diagnosis, "compared": COMPARED} | changes
-        page.write(path, suite="demo", folder=suite, labels=LABELS, **arguments)
+        arguments = {"facts": FACTS, "gallery": GALLERY, "diagnosis": diagnosis, "compared": COMPARED, "labels": LABELS}
+        page.write(path, suite="demo", folder=suite, **arguments | changes)
         return path.read_text(encoding="utf-8")
 
     write.path = path

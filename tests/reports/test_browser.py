@@ -19,9 +19,9 @@ def chromium():
 
 
 @pytest.fixture
-def opened(chromium, written):
+def opened(chromium, written, fashion):
     """Open the page; it must say nothing on the console and fetch nothing, whatever the test does with it."""
-    written()
+    written(labels=fashion)
     contexts, said, fetched = [], [], []
 
     def open_page(viewport=DESKTOP, **options):

@@ -112,8 +112,13 @@ def test_every_sortable_header_is_a_button_and_tells_its_order(written):
         assert all('aria-sort="none"' in head and '<button type="button">' in head for head in heads)
 
 
-def test_all_methods_stand_in_one_table_best_first_and_the_papers_below(written):
-    table = re.search(r'<tbody id="methods">(.*?)</tbody>', written(), re.S).group(1)
+def test_what_papers_report_stands_beside_results_on_the_papers_labels_alone(written, fashion):
+    assert ">paper<" in written(labels=fashion)
+    assert "paper<" not in written() and "iMaterialist" not in written()
+
+
+def test_all_methods_stand_in_one_table_best_first_and_the_papers_below(written, fashion):
+    table = re.search(r'<tbody id="methods">(.*?)</tbody>', written(labels=fashion), re.S).group(1)
     names = re.findall(r'<th scope="row">([^<]*?)\s*<', table)
     assert names[:7] == [
         "PSO, per label",
@@ -159,6 +164,11 @@ def test_what_no_validation_photo_can_tell_is_a_dash_and_not_drawn(written, suit
     none = " \N{EN DASH}"
     assert f"&lt;b&gt;Tom &amp; Co&lt;/b&gt; brand 0 0 0.250{4 * none}" in words and f"brand 1 0{5 * none}" in words
     assert drawn == [([130], [0.7])]
+
+
+def test_a_swarm_that_found_nothing_better_is_not_drawn():
+    assert page._convergence({"swarm": {"history": [0.6, 0.6]}}) is None
+    assert page._convergence({"swarm": {"history": [0.6, 0.7]}})["title"]
 
 
 def test_an_ensemble_of_an_older_version_has_a_page(written, suite):
