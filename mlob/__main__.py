@@ -9,14 +9,14 @@ import sys
 
 import click
 
-from mlob import machine, recipes, workspace
+from mlob import fields, machine, recipes, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.files import read_json
 from mlob.progress import say
 
 EXPERIMENTS, RECIPES = pathlib.Path("experiments"), pathlib.Path("features")
-LOGISTIC = recipes.LOGISTIC.kind
+LOGISTIC = fields.LOGISTIC
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Work:
         if not (folder / "suite.py").is_file():
             known = [path.parent.name for path in EXPERIMENTS.glob("*/suite.py")]
             raise InputError(f"There is no suite {self.name!r}{recipes.nearest(self.name, known)}")
-        return recipes.override(recipes.load(folder / "suite.py", []), self.overrides[recipes.Suite])
+        return recipes.override(recipes.load(folder / "suite.py", [], (recipes.Suite,)), self.overrides[recipes.Suite])
 
     @functools.cached_property
     def dataset(self):
@@ -66,6 +66,7 @@ class Work:
 
     def store(self, name):
         """The folder of a feature set's store of this data."""
+        self.feature_set(name)  # a recipe that is wrong is told before the photos are read
         return self.features / name / self.dataset.name
 
     def run(self, model):
@@ -74,7 +75,8 @@ class Work:
 
     def feature_set(self, name):
         """The recipe of a feature set."""
-        recipe = recipes.load(RECIPES / f"{name}.py", [path.stem for path in RECIPES.glob("*.py")])
+        known = [path.stem for path in RECIPES.glob("*.py")]
+        recipe = recipes.load(RECIPES / f"{name}.py", known, (recipes.FeatureSet,))
         return recipes.override(recipe, self.overrides[recipes.FeatureSet])
 
     def experiment(self, model):
@@ -83,11 +85,20 @@ class Work:
             default = self.first_experiment(self.suite.members[0])
             limit = recipes.Training(limit=default.training.limit)
             return recipes.Experiment(default.stores, recipes.LOGISTIC, limit)
-        known = [path.stem for path in (EXPERIMENTS / self.name).glob("*.py") if path.stem != "suite"]
-        recipe = recipes.load(EXPERIMENTS / self.name / f"{model}.py", known)
-        return (
-            recipe if isinstance(recipe, recipes.Sum) else recipes.override(recipe, self.overrides[recipes.Experiment])
-        )
+        recipe = self._loaded(model)
+        if not isinstance(recipe, recipes.Sum):
+            return recipes.override(recipe, self.overrides[recipes.Experiment])
+        for part in recipe.parts:
+            if isinstance(self._loaded(part), recipes.Sum):
+                raise InputError(f"{model} has the part {part}, a sum itself: expected models that have a head.")
+        return recipe
+
+    def _loaded(self, model):
+        """The recipe in a model's file."""
+        fields.check_name(model, "The model", fields.RESERVED)
+        folder = EXPERIMENTS / self.name
+        known = [path.stem for path in folder.glob("*.py") if path.stem != "suite"]
+        return recipes.load(folder / f"{model}.py", known, (recipes.Experiment, recipes.Sum))
 
     def first_experiment(self, model):
         """The recipe of a model, or of the first specialist that it is the sum of."""

@@ -6,17 +6,20 @@ A recipe file states what differs from the defaults here; a variant is `dataclas
 import dataclasses
 import difflib
 import math
-import operator
 import pathlib
 import re
+import reprlib
 import runpy
 from typing import Literal
 
 from mlob.errors import InputError
+from mlob.fields import Recipe
+
+FEWEST_EPOCHS = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class FeatureSet:
+class FeatureSet(Recipe):
     """How photos become features: a backbone, cut somewhere, pooled, on some weights.
 
     Attributes:
@@ -43,7 +46,7 @@ class FeatureSet:
 
 
 @dataclasses.dataclass(frozen=True)
-class Head:
+class Head(Recipe):
     """A dense network from features to one probability a label.
 
     Attributes:
@@ -76,7 +79,7 @@ class Head:
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
+class Training(Recipe):
     """How a head is fitted.
 
     The defaults come from a study on 800, 3,000 and 6,450 rows of DenseNet169 features: a fixed cosine schedule, run to
@@ -134,9 +137,18 @@ class Training:
     limit: int = 0
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
 
+    def __post_init__(self):
+        """Refuse a warm-up that does not end."""
+        super().__post_init__()
+        if self.warmup_epochs and self.warmup_epochs >= (self.epochs or FEWEST_EPOCHS):
+            raise InputError(
+                f"training.warmup_epochs is {self.warmup_epochs}; expected fewer than training.epochs, which "
+                + (f"is {self.epochs}." if self.epochs else f"may be {FEWEST_EPOCHS} where the recipe names none.")
+            )
+
 
 @dataclasses.dataclass(frozen=True)
-class Experiment:
+class Experiment(Recipe):
     """One model of a suite: a head on one feature store, or on several.
 
     Attributes:
@@ -156,9 +168,17 @@ class Experiment:
     least_share: float = 0.0
     most_share: float = 1.0
 
+    def __post_init__(self):
+        """Refuse fields that contradict each other."""
+        super().__post_init__()
+        if self.least_share >= self.most_share:
+            raise InputError(f"least_share is {self.least_share}; expected less than most_share, {self.most_share}.")
+        if self.training.loss == "categorical" and not self.head.groups:
+            raise InputError("training.loss=categorical is of softmaxes: it wants head.groups=true.")
+
 
 @dataclasses.dataclass(frozen=True)
-class Sum:
+class Sum(Recipe):
     """One model made of specialists: the sum of their probabilities, each predicting 0 on the others' labels.
 
     Attributes:
@@ -169,7 +189,7 @@ class Sum:
 
 
 @dataclasses.dataclass(frozen=True)
-class Ensemble:
+class Ensemble(Recipe):
     """How members are weighted and thresholds chosen.
 
     Attributes:
@@ -189,13 +209,13 @@ class Ensemble:
     inertia: float = 0.7298
     cognitive: float = 1.49618
     social: float = 1.49618
-    second_level: tuple[str, ...] = ("linear",)
+    second_level: tuple[Literal["linear", "convolution", "boosting"], ...] = ("linear",)
     draws: int = 1000
     seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Suite:
+class Suite(Recipe):
     """A data set and the models tried on it.
 
     Attributes:
@@ -231,53 +251,72 @@ LINEAR = Head(units=(), dropout=0.0)
 LOGISTIC = Head(kind="logistic")
 
 
-BOUNDS = {  # smallest and largest; other numbers start at zero
-    "head.units": (1, math.inf),
-    "head.feature_dropout": (0, 0.99),
-    "head.dropout": (0, 0.99),
-    "head.queries": (1, math.inf),
-    "head.branches": (1, math.inf),
-    "training.label_smoothing": (0, 0.99),
-    "training.balance": (0, 1),
-    "training.momentum": (0, 1),
-    "training.batch": (1, math.inf),
-    "least_share": (0, 1),
-    "most_share": (0, 1),
-    "ensemble.folds": (2, math.inf),
-    "ensemble.iterations": (1, math.inf),
-    "ensemble.patience": (5, math.inf),  # pyswarms counts a single step without gain already
-    "ensemble.draws": (1, math.inf),
-}
-
-
 def epochs_for(rows):
     """Give the epochs that training takes where the recipe names none: fewer the more rows there are, 10 to 100.
 
     50 epochs were enough at 6,450 rows, 100 at 800 (measured); the square root lies between equal epochs and equal
     steps.
     """
-    return min(100, max(10, round(50 * math.sqrt(6450 / rows))))
+    return min(100, max(FEWEST_EPOCHS, round(50 * math.sqrt(6450 / rows))))
 
 
-def load(path, known):
+def load(path, known, kinds=(FeatureSet, Experiment, Sum, Suite)):
     """Load the `recipe` of a Python file.
 
     Args:
         path: of the file.
         known: names that stand beside it, for the message.
+        kinds: classes of recipes of which it may be one.
 
     Raises:
-        InputError: no such recipe (with the nearest names), or no `recipe` in the file.
+        InputError: no such recipe (with the nearest names), a file that cannot be run or holds a value that its field
+            does not admit (with the line), or no `recipe` of these kinds in it.
     """
     path = pathlib.Path(path)
     if not path.is_file():
         raise InputError(f"There is no {path}{nearest(path.stem, known)}")
-    recipe = runpy.run_path(str(path)).get("recipe")
-    if not dataclasses.is_dataclass(recipe) or isinstance(recipe, type):
-        raise InputError(
-            f"{path} defines no recipe: expected `recipe = FeatureSet(...)`, Experiment(...) or Suite(...)."
-        )
+    recipe = _run(path).get("recipe")
+    if not isinstance(recipe, kinds):
+        wanted = " or ".join(f"{kind.__name__}(...)" for kind in kinds)
+        found = "nothing of this name" if recipe is None else reprlib.repr(recipe)
+        raise InputError(f"{path} defines no recipe: expected `recipe = {wanted}`, found {found}.")
+    _refuse_empty(recipe, f"{path}: ")
     return recipe
+
+
+def _run(path):
+    """Run a recipe's file: its names; what goes wrong in it is told with the line."""
+    try:
+        return runpy.run_path(str(path))
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{path}{_line(error, str(path))}: {_reason(error)}") from error
+
+
+def _line(error, path):
+    """Give the line of a file in which an error arose, as a message names it."""
+    lines, trace = [], error.__traceback__
+    while trace:
+        lines += [trace.tb_lineno] if trace.tb_frame.f_code.co_filename == path else []
+        trace = trace.tb_next
+    lines += [error.lineno] if isinstance(error, SyntaxError) and error.filename == path and error.lineno else []
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _reason(error):
+    """Say what is wrong with a recipe's file; a name that does not exist with the nearest."""
+    told = str(error).split("\n")[0]
+    if isinstance(error, InputError):
+        return told
+    if found := re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", told):
+        kind, name = globals().get(found[1]), found[2]
+        if dataclasses.is_dataclass(kind):
+            return (
+                f"{found[1]} has no field {name!r}{nearest(name, [field.name for field in dataclasses.fields(kind)])}"
+            )
+    if found := re.search(r"(?:name|attribute) '(\w+)'", told):
+        close = difflib.get_close_matches(found[1], [name for name in globals() if name[0].isupper()])
+        told += f". Did you mean {' or '.join(close)}?" if close else ""
+    return f"{type(error).__name__}: {told}"
 
 
 def nearest(name, known):
@@ -337,7 +376,12 @@ def override(recipe, pairs):
             base = OmegaConf.merge(base, OmegaConf.from_dotlist([f"{field}={value}"]))
         except (OmegaConfBaseException, YAMLError, TypeError) as error:
             raise InputError(f"SET: {field}={value!r}: {str(error).splitlines()[0]}") from error
-    return _checked(OmegaConf.to_object(base))
+    try:
+        changed = OmegaConf.to_object(base)
+    except InputError as error:
+        raise InputError(f"SET: {error}") from error
+    _refuse_empty(changed, "SET: ")
+    return changed
 
 
 def fields(recipe, prefix=""):
@@ -356,15 +400,8 @@ def _owners():
     return {field: type(recipe) for recipe, prefix in examples.items() for field in fields(recipe, prefix)}
 
 
-def _checked(recipe):
-    """Refuse what a type alone lets through: numbers that are not finite, or outside of what a field can mean."""
-    for name in fields(recipe):
-        value = operator.attrgetter(name)(recipe)
-        if name in ("members", "stores") and not value:
-            raise InputError(f"SET: {name} is empty; expected at least one name.")
-        low, high = BOUNDS.get(name, (0, math.inf))
-        for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, int | float) and not (math.isfinite(number) and low <= number <= high):
-                wanted = f"{low:g} to {high:g}" if high < math.inf else f"{low:g} or more"
-                raise InputError(f"SET: {name} is {value}; expected a finite number, {wanted}.")
-    return recipe
+def _refuse_empty(recipe, where):
+    """Refuse a recipe that names nothing to learn from."""
+    for name in ("members", "stores", "parts"):
+        if getattr(recipe, name, None) == ():
+            raise InputError(f"{where}{name} is empty; expected at least one name.")

@@ -12,7 +12,7 @@ import mlob
 
 PACKAGE = pathlib.Path(mlob.__file__).parent
 ROWS = (
-    {"errors", "labels", "metrics", "recipes", "files", "machine", "progress", "engine"},
+    {"errors", "labels", "metrics", "fields", "recipes", "files", "machine", "progress", "engine"},
     *(
         {name}
         for name in ("data", "features", "models", "training", "predictions", "ensemble", "evaluation", "reports")

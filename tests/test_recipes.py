@@ -1,10 +1,11 @@
 """Recipes are frozen; SET changes a field by its type, and refuses what the field does not admit."""
 
+import contextlib
 import dataclasses
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlob import recipes
@@ -189,6 +190,168 @@ def test_a_file_without_a_recipe_is_refused(tmp_path, text):
         recipes.load(recipe_file(tmp_path, text), [])
 
 
+ONE = "from mlob.recipes import *\nrecipe = "
+MISTAKES = {
+    "a value that the field does not list": (
+        "Experiment(('a',), training=Training(optimizer='adam'))",
+        r"line 2: training\.optimizer is 'adam'; expected 'adamw' or 'sgd'",
+    ),
+    "a field that there is not": (
+        "Experiment(('a',), Head(dropot=0.5))",
+        r"line 2: Head has no field 'dropot'.*dropout",
+    ),
+    "a field of another recipe": (
+        "Experiment(('a',), epochs=5)",
+        r"line 2: Experiment has no field 'epochs'; there are",
+    ),
+    "a variant with such a field": (
+        "__import__('dataclasses').replace(LINEAR, dropot=1)",
+        r"line 2: Head has no field 'dropot'",
+    ),
+    "a class that there is not": ("Experiment(('a',), Haed())", r"line 2: NameError.*Did you mean Head"),
+    "a bracket left open": ("Experiment(('a',)", r"line 2: SyntaxError"),
+    "a module that there is not": ("__import__('mlop')", r"line 2: ModuleNotFoundError: No module named 'mlop'"),
+    "one name without its comma": ("Suite('data', members=('wide'))", r"members is 'wide'; expected names, as in"),
+    "a list": (
+        "Experiment(('a',), Head(units=[512]))",
+        r"head\.units is \[512\]; expected several, as in \(512, 256\)",
+    ),
+    "a number for a name": ("Experiment((1,))", r"stores is \(1,\); expected a text"),
+    "no member": ("Suite('data', members=())", r"members is empty; expected at least one name"),
+    "no store": ("Experiment(())", r"stores is empty"),
+    "no part": ("Sum(())", r"parts is empty"),
+    "a text for a number": (
+        "Experiment(('a',), Head(dropout='0.5'))",
+        r"head\.dropout is '0.5'; expected a finite number",
+    ),
+    "a truth for a number": (
+        "Experiment(('a',), seed=True)",
+        r"seed is True; expected a whole number, 0 to 4,294,967,295",
+    ),
+    "a fraction for a whole number": (
+        "Experiment(('a',), Head(units=(5.5,)))",
+        r"head\.units is .*expected a whole number",
+    ),
+    "a number for a truth": ("Experiment(('a',), Head(groups=1))", r"head\.groups is 1; expected True or False"),
+    "a number out of bounds": ("Experiment(('a',), Head(dropout=1.5))", r"head\.dropout is 1.5; .* 0 to 0\.99"),
+    "a layer that fills the memory": (
+        "Experiment(('a',), Head(units=(10**8,)))",
+        r"expected a whole number, 1 to 16,384",
+    ),
+    "a number without end": (
+        "Experiment(('a',), Head(dropout=float('nan')))",
+        r"head\.dropout is nan; expected a finite",
+    ),
+    "a huge number": ("Experiment(('a',), Training(limit=10**999))", r"training\.limit is"),
+    "a seed that no generator takes": ("Experiment(('a',), seed=2**32)", r"seed is 4294967296; expected"),
+    "a head in the place of a training": (
+        "Experiment(('a',), training=Head())",
+        r"training is Head.*expected Training",
+    ),
+    "a class without brackets": ("Experiment(('a',), Head)", r"head is <class .*; expected Head\(\.\.\.\)"),
+    "a name twice": ("Suite('data', members=('a', 'a'))", r"members names 'a' twice"),
+    "a path as a name": ("Experiment(('../a',))", r"stores '\.\./a' is no name"),
+    "a name that a product has": (
+        "Suite('data', ('ensemble',))",
+        r"members 'ensemble' is taken: suite, ensemble, report",
+    ),
+    "the reference as a member": ("Suite('data', ('logistic',))", r"'logistic', the reference"),
+    "an unknown second level": (
+        "Suite('data', ('a',), ensemble=Ensemble(second_level=('forest',)))",
+        r"ensemble\.second_level is \('forest',\); expected 'linear' or 'convolution' or 'boosting'",
+    ),
+    "a warm-up longer than the training": (
+        "Experiment(('a',), training=Training(warmup_epochs=60, epochs=50))",
+        r"training\.warmup_epochs is 60; expected fewer than training\.epochs, which is 50",
+    ),
+    "shares the wrong way round": (
+        "Experiment(('a',), least_share=0.5, most_share=0.1)",
+        r"least_share is 0\.5; expected",
+    ),
+    "softmaxes without groups": ("Experiment(('a',), training=Training(loss='categorical'))", r"it wants head\.groups"),
+    "a program that ends": ("exit(3)", r"line 2: SystemExit"),
+    "a program that fails": ("1 / 0", r"line 2: ZeroDivisionError"),
+    "a recipe without end": ("(f := lambda: f())()", r"line 2: RecursionError"),
+}
+
+
+@pytest.mark.parametrize("text, message", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_in_a_recipe_is_told_with_its_file_and_line(tmp_path, text, message):
+    with pytest.raises(InputError, match=rf"^[^\n]*mine\.py[^\n]*{message}[^\n]*$"):
+        recipes.load(recipe_file(tmp_path, f"{ONE}{text}\n"), [])
+
+
+def test_the_line_is_that_of_the_part_that_is_wrong(tmp_path):
+    text = "from mlob.recipes import *\n\n\nHEAD = Head(\n    dropout=2,\n)\nrecipe = Experiment(('a',), HEAD)\n"
+    with pytest.raises(InputError, match=r"mine\.py, line 4: head\.dropout"):
+        recipes.load(recipe_file(tmp_path, text), [])
+
+
+@pytest.mark.parametrize("kinds, wanted", [
+    ((FeatureSet,), r"FeatureSet\(\.\.\.\)"), ((Experiment, recipes.Sum), r"Experiment\(\.\.\.\) or Sum\(\.\.\.\)"),
+])  # fmt: skip
+def test_a_recipe_of_another_kind_is_refused(tmp_path, kinds, wanted):
+    path = recipe_file(tmp_path, f"{ONE}Suite('data/x', ('a',))\n")
+    with pytest.raises(
+        InputError, match=rf"mine\.py defines no recipe: expected `recipe = {wanted}`, found Suite\(data="
+    ):
+        recipes.load(path, [], kinds)
+    assert recipes.load(path, [], (Suite,)) == Suite("data/x", ("a",))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=3),
+    lambda part: st.lists(part, max_size=3) | st.lists(part, max_size=3).map(tuple) | st.dictionaries(st.text(), part),
+    max_leaves=4,
+)
+KINDS = [Experiment, FeatureSet, Suite, recipes.Sum, recipes.Head, recipes.Training, recipes.Ensemble]
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(st.sampled_from(KINDS), st.data())
+def test_whatever_stands_in_a_field_is_taken_or_refused(kind, data):
+    named = [field.name for field in dataclasses.fields(kind)]
+    values = data.draw(st.dictionaries(st.sampled_from(named), VALUES))
+    required = {"backbone": "a", "stores": ("a",), "parts": ("a",), "data": "a", "members": ("a",)}
+    try:
+        made = kind(**{name: value for name, value in required.items() if name in named} | values)
+    except InputError as error:
+        assert "expected" in str(error) or "wants" in str(error)
+    else:
+        assert recipes.override(made, []) is made
+
+
+PIECES = (
+    "recipe",
+    " = ",
+    "(",
+    ")",
+    "Experiment",
+    "Head",
+    "'a'",
+    ",",
+    "units=",
+    "(5,)",
+    "\n",
+    "    ",
+    "\0",
+    "1e999",
+    "lambda: ",
+    "[",
+    "é",
+)
+
+
+@settings(
+    deadline=None, max_examples=200, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.binary(max_size=30) | st.lists(st.sampled_from(PIECES), max_size=12).map("".join).map(str.encode))
+def test_whatever_bytes_a_recipe_file_holds_it_loads_or_is_refused(tmp_path, content):
+    (tmp_path / "mine.py").write_bytes(ONE.encode() * (content[:1] == b"E") + content)
+    with contextlib.suppress(InputError):
+        assert isinstance(recipes.load(tmp_path / "mine.py", []), recipes.Recipe)
+
+
 def test_a_variant_leaves_its_base_as_it_is():
     base = BASES[Experiment]
     assert recipes.override(base, [("head.dropout", "0.1")]).head.dropout == 0.1
@@ -199,5 +362,5 @@ def test_a_variant_leaves_its_base_as_it_is():
 @pytest.mark.parametrize("field", ["head.dropout=1.5", "training.batch=0", "head.units=[0]", "training.momentum=2"])
 def test_a_number_outside_of_what_a_field_can_mean_is_refused(field):
     pairs = recipes.parse(field)[recipes.Experiment]
-    with pytest.raises(InputError, match=r"expected a finite number, [01] "):
+    with pytest.raises(InputError, match=r"expected a (finite|whole) number, [01] "):
         recipes.override(recipes.Experiment(("any",)), pairs)

@@ -8,7 +8,6 @@ import dataclasses
 import numpy as np
 
 from mlob.ensemble import blend, greedy, grouped, simplex, stacking, swarm, thresholds
-from mlob.errors import InputError
 from mlob.metrics import micro_f1
 
 HALF, ONE_GLOBAL, PER_LABEL, CALIBRATED = "0.5", "one global", "per label", "calibrated"
@@ -81,14 +80,7 @@ def fit(recipe, groups=()):
 
     Returns:
         A function of members (members, n, labels) and targets (n, labels) that gives {(method, rule): Decision}.
-
-    Raises:
-        InputError: a second level that there is not.
     """
-    if unknown := [name for name in recipe.second_level if name not in SECOND_LEVELS]:
-        raise InputError(
-            f"SET: ensemble.second_level: there is no {unknown[0]!r}; expected some of {', '.join(SECOND_LEVELS)}."
-        )
 
     def fit_all(members, targets):
         fitted = {(CONSTANT, "k commonest"): constant(members, targets)}

@@ -55,11 +55,9 @@ def fit(experiment, train, dev, *, name, groups=None, checkpoint=None, after_epo
         after_epoch: function that is given the history after every epoch; what it raises ends the training.
 
     Raises:
-        InputError: no label's share is within the recipe's, a categorical loss without softmaxes, or the loss is no
-            longer finite; the checkpoint of the last whole epoch stays.
+        InputError: no label's share is within the recipe's, or the loss is no longer finite; the checkpoint of the last
+            whole epoch stays.
     """
-    if experiment.training.loss == "categorical" and not experiment.head.groups:
-        raise InputError("training.loss=categorical is of softmaxes: it wants head.groups=true.")
     columns, labels = _own_columns(experiment, train.targets), train.targets.shape[1]
     if len(columns) < labels:
         train, dev = (dataclasses.replace(rows, targets=rows.targets[:, columns]) for rows in (train, dev))

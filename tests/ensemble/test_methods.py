@@ -153,9 +153,10 @@ def test_second_levels_decide_by_thresholds_of_their_inner_folds():
         assert (decision.weights > 0).all()  # every member is asked, and counts in what it costs
 
 
-def test_an_unknown_second_level_is_refused():
-    with pytest.raises(InputError, match="there is no 'forest'; expected some of linear, convolution, boosting"):
-        methods.fit(Ensemble(second_level=("forest",)))
+def test_a_recipe_may_name_every_second_level_that_there_is():
+    assert Ensemble(second_level=tuple(methods.SECOND_LEVELS)).second_level
+    with pytest.raises(InputError, match=r"second_level is .*forest.*expected 'linear' or 'convolution' or 'boosting'"):
+        Ensemble(second_level=("forest",))
 
 
 @pytest.mark.parametrize("broken", ["constant", "no positives", "one member"])

@@ -1,0 +1,99 @@
+"""What a field of a recipe admits: by its type, its bounds, and the names that are taken."""
+
+import math
+import re
+import reprlib
+from typing import Literal, get_args, get_origin, get_type_hints
+
+from mlob.errors import InputError
+
+NAMES = tuple[str, ...]
+LOGISTIC = "logistic"  # the reference, a model of every suite
+PREFIXES = {"Head": "head.", "Training": "training.", "Ensemble": "ensemble."}  # as SET names their fields
+RESERVED = ("suite", "ensemble", "report", "predict")  # a file beside the recipes, and folders beside the models' runs
+LARGEST = 10**15  # of whole numbers, so that a float can hold what is computed from them
+BOUNDS = {  # smallest and largest; other numbers start at zero
+    "head.units": (1, 16_384),  # two such layers are a gigabyte of weights
+    "head.feature_dropout": (0, 0.99),
+    "head.dropout": (0, 0.99),
+    "head.queries": (1, 1024),
+    "head.branches": (1, 64),
+    "training.label_smoothing": (0, 0.99),
+    "training.balance": (0, 1),
+    "training.momentum": (0, 1),
+    "training.batch": (1, math.inf),
+    "least_share": (0, 1),
+    "most_share": (0, 1),
+    "seed": (0, 2**32 - 1),  # NumPy's and Keras's generators take no other
+    "ensemble.seed": (0, 2**32 - 1),
+    "ensemble.folds": (2, math.inf),
+    "ensemble.iterations": (1, math.inf),
+    "ensemble.patience": (5, math.inf),  # pyswarms counts a single step without gain already
+    "ensemble.draws": (1, 1_000_000),
+}
+
+
+class Recipe:
+    """What all recipes share: one that exists is valid, whether a file or SET made it."""
+
+    def __post_init__(self):
+        """Refuse a value that its field does not admit."""
+        prefix = PREFIXES.get(type(self).__name__, "")
+        for name, kind in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            wanted = _wanted(kind, BOUNDS.get(prefix + name, (0, math.inf)), value)
+            if wanted:
+                raise InputError(f"{prefix}{name} is {reprlib.repr(value)}; expected {wanted}.")
+            if kind == NAMES:
+                _refuse_names(name, value)
+
+
+def _refuse_names(field, names):
+    """Refuse names twice, names that cannot be of a file, and names of models that other products have."""
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{field} names {name!r} twice; expected each name once.")
+        check_name(name, field, RESERVED if field != "stores" else ())
+        if field in ("members", "parts") and name == LOGISTIC:
+            raise InputError(
+                f"{field} names 'logistic', the reference that the others are compared with; leave it out."
+            )
+
+
+def check_name(name, what, reserved=()):
+    """Refuse what cannot be the name of a file of ours: `what` says whose name it is.
+
+    Raises:
+        InputError: a path, a blank, too long or not printable, or one of `reserved`.
+    """
+    if not (name.isprintable() and re.fullmatch(r"[^./\\\s][^/\\]{,99}", name)):
+        raise InputError(f"{what} {reprlib.repr(name)} is no name: expected up to 100 letters, digits, _ or -.")
+    if name in reserved:
+        raise InputError(f"{what} {name!r} is taken: {', '.join(reserved)} are mlob's own. Expected another name.")
+
+
+def _wanted(kind, bounds, value):
+    """Say what a field of this type and these bounds admits where that is not the value; None where it is."""
+    if get_origin(kind) is tuple:
+        return _wanted_in_each(get_args(kind)[0], bounds, value)
+    if get_origin(kind) is Literal:
+        return None if value in get_args(kind) else " or ".join(map(repr, get_args(kind)))
+    if kind in (int, float):
+        return _wanted_number(kind, *bounds, value)
+    return (
+        None if isinstance(value, kind) else {bool: "True or False", str: "a text"}.get(kind, f"{kind.__name__}(...)")
+    )
+
+
+def _wanted_in_each(kind, bounds, values):
+    if not isinstance(values, tuple):
+        return "several, as in (512, 256) or (512,)" if kind is int else "names, as in ('a', 'b') or ('a',)"
+    return next((wanted for value in values if (wanted := _wanted(kind, bounds, value))), None)
+
+
+def _wanted_number(kind, low, high, value):
+    high = LARGEST if kind is int and high == math.inf else high
+    if isinstance(value, int | kind) and not isinstance(value, bool) and low <= value <= high and value != math.inf:
+        return None
+    limits = f"{low} or more" if high in (math.inf, LARGEST) else f"{low} to {high:,}"
+    return f"a {'whole' if kind is int else 'finite'} number, {limits}"
