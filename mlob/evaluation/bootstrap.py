@@ -1,33 +1,35 @@
 """Intervals over photos: the percentile bootstrap (Efron and Tibshirani 1993, chapter 13).
 
-A draw takes n of the n photos with replacement. It is held as how often each photo comes, so that the counts
+A draw takes n of the n different photos with replacement: equal photos, whose keys are equal, come together, since a
+photo that stands twice tells no more than once. It is held as how often each photo comes, so that the counts
 behind a figure are a product of matrices; float32 holds them exactly up to 16.7 million. Targets and
-decisions are 0/1 (n, labels). The draws follow from n and the seed alone: two methods judged on the same
-photos share them.
+decisions are 0/1 (n, labels). The draws follow from the keys (None takes all photos as different) and the seed alone:
+two methods judged on the same photos share them.
 
 An interval says how the figure varies with the photos that happened to be drawn, not with a network's seed.
 """
 
 import numpy as np
 
+from mlob.evaluation.crossfit import places
 from mlob.metrics import counts, f1, macro_f1, ratio
 
 BLOCK = 64  # draws in hand at once: 256 bytes a photo
 
 
-def micro_f1_interval(targets, predicted, *, draws=1000, seed=0, level=0.95):
+def micro_f1_interval(targets, predicted, *, keys=None, draws=1000, seed=0, level=0.95):
     """Low and high end of micro-F1's interval."""
-    return interval(micro_f1_draws(targets, predicted, draws=draws, seed=seed)[0], level=level)
+    return interval(micro_f1_draws(targets, predicted, keys=keys, draws=draws, seed=seed)[0], level=level)
 
 
-def image_f1_interval(targets, predicted, *, draws=1000, seed=0, level=0.95):
+def image_f1_interval(targets, predicted, *, keys=None, draws=1000, seed=0, level=0.95):
     """Low and high end of the interval of the mean over photos of each photo's F1."""
     photos = f1(*counts(targets, predicted, axis=1))
-    drawn = [times @ photos / len(photos) for times in resamples(len(photos), draws, seed)]
+    drawn = [times @ photos / times.sum(axis=1) for times in resamples(len(photos), draws, seed, keys)]
     return interval(np.concatenate(drawn), level=level)
 
 
-def macro_f1_interval(targets, predicted, *, draws=1000, seed=0, level=0.95):
+def macro_f1_interval(targets, predicted, *, keys=None, draws=1000, seed=0, level=0.95):
     """Low and high end of macro-F1's interval.
 
     A label on a single photo is missing from a third of the draws and scores 0 there, so that the draws lie
@@ -36,27 +38,28 @@ def macro_f1_interval(targets, predicted, *, draws=1000, seed=0, level=0.95):
     """
     targets, predicted = np.asarray(targets, bool), np.asarray(predicted, bool)
     both, sums = (targets & predicted).astype(np.float32), targets.astype(np.float32) + predicted
-    blocks = resamples(len(targets), draws, seed)
+    blocks = resamples(len(targets), draws, seed, keys)
     drawn = np.concatenate([ratio(2 * (times @ both), times @ sums).mean(axis=1) for times in blocks])
     return interval(drawn + macro_f1(targets, predicted) - drawn.mean(), level=level)
 
 
-def micro_f1_difference(targets, predicted, other, *, draws=1000, seed=0, level=0.95):
+def micro_f1_difference(targets, predicted, other, *, keys=None, draws=1000, seed=0, level=0.95):
     """Low and high end of the interval of micro-F1 of `predicted` less that of `other`, on the same draws.
 
     Much narrower than two intervals side by side, since an easy draw is easy for both.
     """
-    return interval(np.subtract(*micro_f1_draws(targets, predicted, other, draws=draws, seed=seed)), level=level)
+    drawn = micro_f1_draws(targets, predicted, other, keys=keys, draws=draws, seed=seed)
+    return interval(np.subtract(*drawn), level=level)
 
 
-def micro_f1_draws(targets, *decided, draws=1000, seed=0):
+def micro_f1_draws(targets, *decided, keys=None, draws=1000, seed=0):
     """Micro-F1 of each draw for each of several decisions, float64 (decisions, draws), all on the same draws.
 
     A row less another is the draws of their difference.
     """
     photos = np.stack([counts(targets, one, axis=1) for one in decided]).astype(np.float32)  # (decisions, 3, n)
     flat = photos.reshape(-1, len(targets)).T
-    drawn = np.concatenate([times @ flat for times in resamples(len(targets), draws, seed)])
+    drawn = np.concatenate([times @ flat for times in resamples(len(targets), draws, seed, keys)])
     return f1(*drawn.T.reshape(len(decided), 3, -1).swapaxes(0, 1))
 
 
@@ -66,10 +69,12 @@ def interval(values, *, level=0.95):
     return float(low), float(high)
 
 
-def resamples(n, draws, seed):
-    """Blocks float32 (up to BLOCK, n): how often each photo comes in each of `draws` draws of n photos."""
-    generator = np.random.default_rng(seed)
+def resamples(n, draws, seed, keys=None):
+    """Blocks float32 (up to BLOCK, n): how often each photo comes in each of `draws` draws of the different photos."""
+    place, generator = places(n, keys), np.random.default_rng(seed)
+    different = int(place.max(initial=-1)) + 1
     for start in range(0, draws, BLOCK):
         rows = min(BLOCK, draws - start)
-        cells = generator.integers(n, size=(rows, n)) + n * np.arange(rows)[:, np.newaxis]
-        yield np.bincount(cells.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float32)
+        cells = generator.integers(different, size=(rows, different)) + different * np.arange(rows)[:, np.newaxis]
+        times = np.bincount(cells.ravel(), minlength=rows * different).reshape(rows, different)
+        yield times[:, place].astype(np.float32)

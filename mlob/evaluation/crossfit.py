@@ -17,11 +17,16 @@ def folds(targets, count, *, seed, keys=None):
     Raises:
         InputError: fewer than two folds, or fewer different photos than folds.
     """
-    places = {}
-    place = np.array([places.setdefault(key, len(places)) for key in keys or range(len(targets))], np.int64)
-    different = np.zeros((len(places), np.shape(targets)[1]), np.uint8)
+    place = places(len(targets), keys)
+    different = np.zeros((place.max(initial=-1) + 1, np.shape(targets)[1]), np.uint8)
     np.maximum.at(different, place, targets)
     return _folds(different, count, seed)[place]
+
+
+def places(n, keys=None):
+    """Number the different ones among n photos from 0: each photo's number, integers (n,), equal where its key is."""
+    found = {}
+    return np.array([found.setdefault(key, len(found)) for key in keys or range(n)], np.int64)
 
 
 def crossfit(fit, members, targets, fold):

@@ -36,12 +36,12 @@ def make(name, experiment, dataset, *, stores, folder, recipe, shares=SHARES):
         of the photos trained on; that on dev and what it is above the point before, {value, low, high}, cross-fitted.
     """
     train, on_dev = runs.train_and_dev(experiment, dataset, stores)
-    fold = folds(on_dev.targets, recipe.folds, seed=recipe.seed)
+    fold = folds(on_dev.targets, recipe.folds, seed=recipe.seed, keys=on_dev.keys)
     wanted = runs.identity(experiment, dataset, stores)
     point = functools.partial(_point, name, experiment, train, on_dev, dataset.labels.groups, fold)
     counts = sorted({max(1, round(share * len(train.ids))) for share in shares})
     found = {count: point(count, folder / f"{runs.key(wanted)}-{count}.npz") for count in counts}
-    content = {"identity": wanted, "photos": len(on_dev.ids), "points": _points(found, on_dev.targets, recipe)}
+    content = {"identity": wanted, "photos": len(on_dev.ids), "points": _points(found, on_dev, recipe)}
     write_json(folder / "curve.json", {**content, **machine.facts()})
     return content
 
@@ -87,11 +87,11 @@ def _point(name, experiment, train, on_dev, groups, fold, count, path):
         return float(kept["seen"]), kept["decided"]
 
 
-def _points(found, targets, recipe):
+def _points(found, on_dev, recipe):
     """Lay the points out, each compared with the one before."""
     counts, points = list(found), []
     for before, count in zip([counts[0], *counts], counts, strict=False):
         held = {"before": found[before][1], "this": found[count][1]}
-        *_, (_, score, gain) = dev.figures(held, targets, recipe)
+        *_, (_, score, gain) = dev.figures(held, on_dev.targets, recipe, on_dev.keys)
         points.append({"rows": count, "seen": found[count][0], "micro_f1": score, "gain": gain})
     return points

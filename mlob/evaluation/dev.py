@@ -24,10 +24,12 @@ def compare(dataset, runs, recipe):
     shared = set.intersection(*(set(table.ids) for table in predicted.values()))
     photos = [(row, name) for row, name in enumerate(dataset["train"].ids) if name in shared]
     rows, ids = zip(*photos, strict=True)
-    targets = dataset["train"].targets[list(rows)]
-    fold = folds(targets, recipe.folds, seed=recipe.seed)
+    targets, keys = dataset["train"].targets[list(rows)], next(iter(predicted.values())).keys(ids)
+    fold = folds(targets, recipe.folds, seed=recipe.seed, keys=keys)
     held = {name: decide(_at(table, ids), targets, fold) for name, table in predicted.items()}
-    models = [{"model": name, "micro_f1": found, "gain": gain} for name, found, gain in figures(held, targets, recipe)]
+    models = [
+        {"model": name, "micro_f1": found, "gain": gain} for name, found, gain in figures(held, targets, recipe, keys)
+    ]
     models.sort(key=lambda model: -model["micro_f1"]["value"])
     return {"photos": len(ids), "against": next(iter(held)), "models": models}
 
@@ -43,15 +45,16 @@ def decide(probabilities, targets, fold):
     return crossfit(judge.fit_alone, probabilities[np.newaxis], targets, fold)["model"]
 
 
-def figures(held, targets, recipe):
+def figures(held, targets, recipe, keys=None):
     """Yield each model's name, its micro-F1, and its gain on the first model's, both {value, low, high}.
 
     Args:
         held: {name: decisions uint8 (n, labels)}.
         targets: uint8 (n, labels).
         recipe: the `Ensemble`: draws, seed.
+        keys: one a row, equal for photos of equal content, which are drawn together; None takes all as different.
     """
-    drawn = bootstrap.micro_f1_draws(targets, *held.values(), draws=recipe.draws, seed=recipe.seed)
+    drawn = bootstrap.micro_f1_draws(targets, *held.values(), keys=keys, draws=recipe.draws, seed=recipe.seed)
     scores = np.array([micro_f1(targets, decided) for decided in held.values()])
     for name, score, draws in zip(held, scores, drawn, strict=True):
         yield name, _figure(score, draws), _figure(score - scores[0], draws - drawn[0])

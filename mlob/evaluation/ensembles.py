@@ -11,7 +11,6 @@ from mlob.errors import InputError
 from mlob.evaluation import judge, shift
 from mlob.evaluation.crossfit import folds
 from mlob.evaluation.runs import JUDGED, costs, labelled_validation, plain
-from mlob.features import store
 from mlob.files import atomic, digest, read_json, write_json
 from mlob.predictions import table as tables
 
@@ -48,16 +47,17 @@ def make(suite, dataset, runs, folder, recipe, features=None, settings=""):
         runs: {member: runs/<suite>/<member>}.
         folder: runs/<suite>/ensemble.
         recipe: the suite's `Ensemble`.
-        features: features/<set>/<data set> of a store, which knows what photos look like and which of them are equal;
-            without one, equal photos may come to different folds, and the splits' features are not compared.
+        features: features/<set>/<data set> of a store, which knows what photos look like; without one, the splits'
+            features are not compared.
         settings: SET= of the work, kept for whoever predicts with this ensemble.
 
     Returns:
         What ensemble.json holds.
     """
-    targets, stacks = labelled_validation(dataset).targets, _stacks(dataset, runs)
-    fold = folds(targets, recipe.folds, seed=recipe.seed, keys=features and _contents(dataset["validation"], features))
-    judged = judge.judge(methods.fit(recipe, dataset.labels.groups), stacks["validation"], targets, fold, recipe)
+    targets, (stacks, keys) = labelled_validation(dataset).targets, _stacks(dataset, runs)
+    fold = folds(targets, recipe.folds, seed=recipe.seed, keys=keys["validation"])
+    fit = methods.fit(recipe, dataset.labels.groups)
+    judged = judge.judge(fit, stacks["validation"], targets, fold, recipe, keys["validation"])
     chosen = judge.choose(targets, {name: found.held for name, found in judged.items()})
     decision, held, _ = judged[chosen]
     decided = {split: held if split == "validation" else decision(stack) for split, stack in stacks.items()}
@@ -65,10 +65,10 @@ def make(suite, dataset, runs, folder, recipe, features=None, settings=""):
         "suite": suite,
         "members": list(runs),
         "settings": settings,
-        **_figures(dataset, judged, chosen, fold, recipe),
+        **_figures(dataset, judged, chosen, fold, recipe, keys["validation"]),
         "decision": _to_json(decision, runs),
         "methods": _rows(judged, runs),
-        **_on_test(dataset, decided, recipe),
+        **_on_test(dataset, decided, recipe, keys),
         "folds": recipe.folds,
         "swarm": {"history": list(judged[methods.PSO, methods.ONE_GLOBAL].decision.history)},
         "shift": shift.describe(dataset, decided, features, seed=recipe.seed),
@@ -160,13 +160,12 @@ def _interval(figure):
 
 
 def _stacks(dataset, runs):
-    """The members' probabilities float32 (members, n, labels) of each split."""
+    """The members' probabilities float32 (members, n, labels) of each split; its photos' keys (`Table.keys`)."""
     predicted = {name: _predictions(name, folder / "predictions.h5", dataset.labels) for name, folder in runs.items()}
-    return {
-        split: tables.align({name: found[split] for name, found in predicted.items()}, dataset[split].ids)
-        for split in JUDGED
-        if split in dataset.splits
-    }
+    ids = {split: dataset[split].ids for split in JUDGED if split in dataset.splits}
+    found = {split: {name: own[split] for name, own in predicted.items()} for split in ids}
+    stacks = {split: tables.align(members, ids[split]) for split, members in found.items()}
+    return stacks, {split: next(iter(members.values())).keys(ids[split]) for split, members in found.items()}
 
 
 def _predictions(name, path, labels):
@@ -179,34 +178,28 @@ def _predictions(name, path, labels):
     return found
 
 
-def _contents(split, folder):
-    """One key a photo of a split, equal for photos of equal bytes; one that cannot be read is like no other."""
-    shard = store.read_photos(folder / split.name, split.ids)
-    digests = dict(zip(shard.ids, shard.digests.tolist(), strict=True))
-    return [digests.get(name, name) for name in split.ids]
-
-
-def _on_test(dataset, decided, recipe):
+def _on_test(dataset, decided, recipe, keys):
     """Judge the decisions on a labelled test split, which nothing was fitted on; {} where there is none."""
     targets = dataset["test"].targets if "test" in decided else None
     if targets is None:
         return {}
-    return {"test": {"photos": len(targets), "micro_f1": judge.figure("micro_f1", targets, decided["test"], recipe)}}
+    figure = judge.figure("micro_f1", targets, decided["test"], recipe, keys["test"])
+    return {"test": {"photos": len(targets), "micro_f1": figure}}
 
 
-def _figures(dataset, judged, chosen, fold, recipe):
+def _figures(dataset, judged, chosen, fold, recipe, keys):
     """Say how good the chosen method is: beside the others, in each group and on each label; and how optimistic."""
     labels, targets = dataset.labels, dataset["validation"].targets
     held = {name: found.held for name, found in judged.items()}
-    elsewhere = judge.figure("micro_f1", targets, judge.chosen_elsewhere(targets, held, fold), recipe)
+    elsewhere = judge.figure("micro_f1", targets, judge.chosen_elsewhere(targets, held, fold), recipe, keys)
     beside = held[methods.BEST_SINGLE, chosen[1]]
     thresholds = judged[chosen].decision.thresholds
     why = WHY.format(len(judged) - 1, elsewhere["value"])
     return {
         "chosen": {"method": judge.full_name(chosen), "why": why, "micro_f1": elsewhere},
         "optimism": _optimism(judged, chosen, elsewhere["value"]),
-        "paired": judge.paired(targets, held, chosen, recipe),
-        "groups": judge.by_group(labels, targets, held[chosen], beside, recipe),
+        "paired": judge.paired(targets, held, chosen, recipe, keys),
+        "groups": judge.by_group(labels, targets, held[chosen], beside, recipe, keys),
         "labels": judge.by_label(labels, dataset["train"].targets, targets, held[chosen], thresholds),
     }
 

@@ -74,7 +74,7 @@ def make(name, experiment, dataset, *, stores, folder, recipe):
     wanted = identity(experiment, dataset, stores)
     head = _trained(experiment, train, dev, dataset.labels.groups, name, folder, wanted)
     shares = _own_shares(experiment, train.targets)
-    on_dev = tables.Table(tuple(dev.ids), head.predict(dev.features))
+    on_dev = tables.Table(tuple(dev.ids), head.predict(dev.features), digests=dev.digests)
     found = {
         split: predict.table(dataset[split], rows[split], head.predict(rows[split].features), shares)
         for split in judged
@@ -100,7 +100,8 @@ def make(name, experiment, dataset, *, stores, folder, recipe):
 
 def result(name, predicted, dataset, recipe):
     """Judge a model's `Table` of validation: the first keys of its result.json, and where it was made."""
-    _, _, figures = judge.judge_model(predicted.probabilities, labelled_validation(dataset).targets, recipe)
+    targets, keys = labelled_validation(dataset).targets, predicted.keys(predicted.ids)
+    _, _, figures = judge.judge_model(predicted.probabilities, targets, recipe, keys)
     return {"method": name, "members": [name], **figures, "thresholds": ONE_GLOBAL, **machine.facts()}
 
 

@@ -41,7 +41,7 @@ def make(suite, name, experiment, dataset, *, stores, folder, recipe, budget_sec
     from mlob.training import search
 
     train, on_dev = runs.train_and_dev(experiment, dataset, stores)
-    fold = folds(on_dev.targets, recipe.folds, seed=recipe.seed)
+    fold = folds(on_dev.targets, recipe.folds, seed=recipe.seed, keys=on_dev.keys)
     wanted = runs.identity(experiment, dataset, stores)
     trials = search.search(
         experiment,
@@ -54,7 +54,7 @@ def make(suite, name, experiment, dataset, *, stores, folder, recipe, budget_sec
         folder=folder,
         key=runs.key(wanted),
     )
-    found = _judged(trials, on_dev.targets, fold, recipe)
+    found = _judged(trials, on_dev, fold, recipe)
     content = {"identity": wanted, "photos": len(on_dev.ids), **found, **machine.facts()}
     write_text(folder / "recipe.py", _recipe(suite, name, experiment, content))
     write_json(folder / "search.json", content)
@@ -79,12 +79,13 @@ def _told(gain):
     return f"{gain['value']:+.4f} (95% {gain['low']:+.4f} to {gain['high']:+.4f})"
 
 
-def _judged(trials, targets, fold, recipe):
+def _judged(trials, on_dev, fold, recipe):
     """Judge the trials that ran to their end against the first, and the choice among them."""
     held = {(str(trial.number), ""): trial.decided for trial in trials if trial.decided is not None}
     base, elsewhere = next(iter(held)), ("chosen elsewhere", "")
-    held[elsewhere] = judge.chosen_elsewhere(targets, held, fold)
-    figures = {name: (score, gain) for name, score, gain in dev.figures(held, targets, recipe)}
+    held[elsewhere] = judge.chosen_elsewhere(on_dev.targets, held, fold)
+    judged = dev.figures(held, on_dev.targets, recipe, on_dev.keys)
+    figures = {name: (score, gain) for name, score, gain in judged}
     _, gained = figures.pop(elsewhere)
     found = [_row(trial, *figures.get((str(trial.number), ""), (None, None))) for trial in trials]
     best = max((row for row in found if row["micro_f1"]), key=lambda row: row["micro_f1"]["value"])

@@ -59,14 +59,14 @@ def make(name, total, dataset, parts, folder, recipe):
 
 def _added(parts):
     """Add the parts' tables of one split up."""
-    ids = next(iter(parts.values())).ids
-    stack = tables.align(parts, ids)
+    first = next(iter(parts.values()))
+    stack = tables.align(parts, first.ids)
     if ((stack > 0).any(axis=1).sum(axis=0) > 1).any():
         raise InputError(
             f"{' and '.join(parts)} predict some label twice: the least_share of one has to be the most_share of "
             "another."
         )
-    return tables.Table(ids, np.minimum(stack.sum(axis=0), 1))
+    return tables.Table(first.ids, np.minimum(stack.sum(axis=0), 1), digests=first.digests)
 
 
 def _facts(results):

@@ -16,9 +16,11 @@ def table(split, rows, probabilities, shares):
         shares: float (labels,), the labels' shares in train: the best guess for a photo that cannot be read.
     """
     full = np.tile(np.asarray(shares, np.float32), (len(split.ids), 1))
+    digests = np.zeros(len(split.ids), np.uint64)
     place = {name: row for row, name in enumerate(split.ids)}
-    full[[place[name] for name in rows.ids]] = probabilities
-    return Table(split.ids, full)
+    there = [place[name] for name in rows.ids]
+    full[there], digests[there] = probabilities, 0 if rows.digests is None else rows.digests
+    return Table(split.ids, full, digests=digests)
 
 
 def members(models, features):

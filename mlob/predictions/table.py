@@ -21,11 +21,18 @@ class Table:
         ids: texts, in annotation order; a photo that cannot be read is there too, with the labels' shares in train.
         probabilities: float32 (n, labels) in [0, 1].
         decided: uint8 (n, labels), what an ensemble decides; on validation each photo by a fit that did not see it.
+        digests: uint64 (n,), equal for photos of equal bytes, 0 for one that cannot be read; None: as if all were 0.
     """
 
     ids: tuple[str, ...]
     probabilities: np.ndarray
     decided: np.ndarray | None = None
+    digests: np.ndarray | None = None
+
+    def keys(self, ids):
+        """One key for each of some photos, equal for photos of equal bytes: a list of digests, or ids without them."""
+        known = {} if self.digests is None else dict(zip(self.ids, self.digests.tolist(), strict=True))
+        return [known.get(name) or name for name in ids]
 
 
 def write(path, tables, **attributes):
@@ -41,8 +48,9 @@ def write(path, tables, **attributes):
         for split, table in tables.items():
             file[f"{split}/ids"] = store.text_array(table.ids)
             file[f"{split}/probabilities"] = table.probabilities.astype(np.float32)
-            if table.decided is not None:
-                file[f"{split}/decided"] = table.decided
+            for name in ("decided", "digests"):
+                if (values := getattr(table, name)) is not None:
+                    file[f"{split}/{name}"] = values
         for name, value in attributes.items():
             file[f"{ABOUT}/{name}"] = np.bytes_(json.dumps(value))
 
@@ -105,5 +113,5 @@ def _rows(name, table, ids):
 
 
 def _table(group):
-    decided = group["decided"][()] if "decided" in group else None
-    return Table(tuple(group["ids"].asstr()[()]), group["probabilities"][()], decided)
+    decided, digests = (group[name][()] if name in group else None for name in ("decided", "digests"))
+    return Table(tuple(group["ids"].asstr()[()]), group["probabilities"][()], decided, digests)

@@ -26,6 +26,38 @@ def resampled(statistic, targets, *decisions, draws, seed):
     return np.array([statistic(targets[rows], *(decided[rows] for decided in decisions)) for rows in photos])
 
 
+FIGURES = [(micro_f1, micro_f1_interval), (macro_f1, macro_f1_interval), (image_f1, image_f1_interval)]
+
+
+@pytest.mark.parametrize("figure, interval", FIGURES)
+def test_photos_that_stand_twice_tell_no_more_than_once(figure, interval):
+    targets, predicted = made()
+    order = np.random.default_rng(1).permutation(400)
+    twice, keys = order // 2, [f"photo {row // 2}" for row in order]
+    first = list(dict.fromkeys(twice.tolist()))
+    once = interval(targets[first], predicted[first], seed=3)
+    assert interval(targets[twice], predicted[twice], keys=keys, seed=3) == pytest.approx(once)
+    low, high = interval(targets[twice], predicted[twice], seed=3)
+    assert high - low < 0.8 * (once[1] - once[0])
+
+
+def test_equal_photos_are_drawn_together_and_different_ones_as_without_keys():
+    drawn = np.vstack([*resamples(5, 300, 0, ["a", "b", "a", "c", "b"])])
+    assert np.array_equal(drawn[:, 0], drawn[:, 2]) and np.array_equal(drawn[:, 1], drawn[:, 4])
+    assert (drawn[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    assert np.array_equal(np.vstack([*resamples(5, 70, 0, list("vwxyz"))]), np.vstack([*resamples(5, 70, 0)]))
+
+
+def test_the_share_of_intervals_that_hold_the_truth_does_not_fall_where_each_photo_stands_twice():
+    targets, predicted = made(n=5000)
+    truth, generator, held = micro_f1(targets, predicted), np.random.default_rng(9), 0
+    for _ in range(100):
+        rows = np.repeat(generator.integers(5000, size=100), 2)
+        low, high = micro_f1_interval(targets[rows], predicted[rows], keys=rows.tolist(), draws=200, level=0.9)
+        held += low <= truth <= high
+    assert 80 <= held <= 97
+
+
 @pytest.mark.parametrize("n, draws", [(1, 3), (7, 64), (30, 150)])
 def test_a_draw_has_as_many_photos_as_there_are_and_blocks_join(n, draws):
     drawn = np.vstack([*resamples(n, draws, seed=1)])
@@ -74,10 +106,7 @@ def test_the_difference_is_that_of_both_on_the_same_draws():
     assert found == pytest.approx(np.quantile(direct, [0.025, 0.975]))
 
 
-@pytest.mark.parametrize(
-    "figure, interval",
-    [(micro_f1, micro_f1_interval), (macro_f1, macro_f1_interval), (image_f1, image_f1_interval)],
-)
+@pytest.mark.parametrize("figure, interval", FIGURES)
 def test_an_interval_holds_its_figure_and_narrows_with_more_photos(figure, interval):
     widths = []
     for n in (50, 200, 800):

@@ -1,8 +1,13 @@
+import ast
+import pathlib
+
 import numpy as np
 import pytest
 
 from mlob.errors import InputError
 from mlob.evaluation.crossfit import crossfit, folds
+
+EVALUATION = pathlib.Path(crossfit.__code__.co_filename).parent
 
 
 def made(n=60, labels=5, seed=0):
@@ -97,3 +102,10 @@ def test_each_methods_decisions_land_on_their_own_photos():
     odd = numbered(targets)[0] % 2
     assert list(decided) == ["odd", "even"] and decided["odd"].dtype == np.uint8
     assert np.array_equal(decided["odd"], odd) and np.array_equal(decided["even"], 1 - odd)
+
+
+def test_no_figure_of_the_tree_forgets_which_photos_are_equal():
+    calls = [call for path in EVALUATION.glob("*.py") for call in ast.walk(ast.parse(path.read_text()))]
+    named = [(call, {word.arg for word in call.keywords}) for call in calls if isinstance(call, ast.Call)]
+    drawing = [words for call, words in named if getattr(call.func, "id", "") == "folds" or "draws" in words]
+    assert len(drawing) > 8 and all("keys" in words for words in drawing)

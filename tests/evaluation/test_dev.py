@@ -1,7 +1,9 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
-from mlob.evaluation import dev
+from mlob.evaluation import bootstrap, dev
 from mlob.evaluation.crossfit import folds
 from mlob.predictions import table as tables
 from mlob.recipes import Ensemble
@@ -63,6 +65,18 @@ def test_a_decision_on_a_row_does_not_see_its_targets(made):
     spoilt[fold == 1] = 1 - spoilt[fold == 1]
     again = dev.decide(probabilities, spoilt, fold)
     assert np.array_equal(again[fold == 1], found[fold == 1]) and not np.array_equal(again, found)
+
+
+def test_equal_photos_share_fold_and_draw(made, runs, monkeypatch):
+    for folder in runs.values():
+        found = tables.read(folder / "predictions.h5")["dev"]
+        found = dataclasses.replace(found, digests=np.arange(80, dtype=np.uint64) // 2 + 1)
+        tables.write(folder / "predictions.h5", {"dev": found})
+    seen, resamples = [], bootstrap.resamples
+    monkeypatch.setattr(dev, "folds", lambda *given, keys, **others: seen.append(keys) or folds(*given, **others))
+    monkeypatch.setattr(bootstrap, "resamples", lambda *given: seen.append(given[-1]) or resamples(*given))
+    dev.compare(made, runs, RECIPE)
+    assert seen == [[row // 2 + 1 for row in range(80)]] * 2
 
 
 def test_equal_models_do_not_differ(made, runs):

@@ -7,7 +7,7 @@ import pytest
 
 from mlob.ensemble import methods, stacking
 from mlob.errors import InputError
-from mlob.evaluation import ensembles, judge
+from mlob.evaluation import bootstrap, ensembles, judge
 from mlob.metrics import micro_f1
 from mlob.predictions import table as tables
 from mlob.recipes import Ensemble
@@ -263,14 +263,24 @@ def test_fewer_photos_than_folds_are_refused(made, members, tmp_path):
         ensembles.make("made", made, members, tmp_path / "ensemble", recipe)
 
 
-def test_equal_photos_are_decided_on_by_one_fold_where_a_store_tells_of_them(
-    made, members, tmp_path, write_store, monkeypatch
-):
-    seen = []
+def test_equal_photos_are_decided_on_by_one_fold_and_drawn_together(made, members, tmp_path, monkeypatch):
+    keys = [7 + number // 2 if number != 9 else "validation 9" for number in range(90)]
+    for folder in members.values():
+        found = tables.read(folder / "predictions.h5")
+        digests = np.array([0 if isinstance(key, str) else key for key in keys], np.uint64)
+        found["validation"] = dataclasses.replace(found["validation"], digests=digests)
+        tables.write(folder / "predictions.h5", found)
+    seen, drawn, plain = [], [], bootstrap.resamples
     monkeypatch.setattr(ensembles, "folds", lambda *_, keys, **__: seen.append(keys) or np.arange(90) % 3)
+    monkeypatch.setattr(bootstrap, "resamples", lambda n, *others: drawn.append((n, others[-1])) or plain(n, *others))
+    ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)
+    assert seen == [keys] and len(drawn) > 100
+    assert all(found == keys if n == 90 else list(made["test"].ids) == found for n, found in drawn)
+
+
+def test_features_are_compared_where_a_store_has_them(made, members, tmp_path, write_store):
     root = write_store(tmp_path / "store", made, failed=("validation 7",))
     content = ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE, root)
-    assert seen == [[number if number != 7 else "validation 7" for number in range(90)]]
     assert content["shift"]["features"][0]["splits"] == ["train", "validation"]
     assert ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)["shift"]["features"] == []
 

@@ -15,7 +15,8 @@ SHARES = np.array([0.5, 0.25])
 
 
 def rows(ids):
-    return Rows(np.array(ids, object), np.zeros((len(ids), 1), np.float16), None)
+    digests = np.array([7 + IDS.index(name) // 2 for name in ids], np.uint64)
+    return Rows(np.array(ids, object), np.zeros((len(ids), 1), np.float16), None, digests=digests)
 
 
 @given(st.lists(st.sampled_from(IDS), unique=True))
@@ -26,6 +27,7 @@ def test_every_photo_is_there_in_order_and_a_failed_one_has_the_labels_shares(re
     assert table.ids == IDS and table.probabilities.dtype == np.float32 and table.decided is None
     expected = [[row / 10, 1] if name in read else SHARES for row, name in enumerate(IDS)]
     assert np.array_equal(table.probabilities, np.array(expected, np.float32))
+    assert table.keys(IDS) == [7 + row // 2 if name in read else name for row, name in enumerate(IDS)]
 
 
 def test_members_read_their_own_stores_side_by_side(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import time
 
 import h5py
@@ -22,7 +23,8 @@ def made(draw):
     shape = (len(ids), draw(st.integers(1, 3)))
     decided = arrays.arrays(np.uint8, shape, elements=st.integers(0, 1))
     probabilities = draw(arrays.arrays(np.float32, shape, elements=st.floats(0, 1, width=32)))
-    return Table(ids, probabilities, draw(st.none() | decided))
+    digests = arrays.arrays(np.uint64, len(ids))
+    return Table(ids, probabilities, draw(st.none() | decided), draw(st.none() | digests))
 
 
 def table(ids=IDS, seed=0, labels=3):
@@ -30,7 +32,7 @@ def table(ids=IDS, seed=0, labels=3):
 
 
 def equal(one, other):
-    pairs = (one.probabilities, other.probabilities), (one.decided, other.decided)
+    pairs = [(getattr(one, name), getattr(other, name)) for name in ("probabilities", "decided", "digests")]
     return one.ids == other.ids and all(
         (a is None and b is None) or (a.dtype == b.dtype and np.array_equal(a, b)) for a, b in pairs
     )
@@ -48,6 +50,12 @@ def test_what_is_written_is_read(path, validation, test):
     found = tables.read(path)
     assert found.keys() == {"validation", "test"}
     assert equal(found["validation"], validation) and equal(found["test"], test)
+
+
+def test_keys_are_equal_where_photos_are_and_a_photo_that_cannot_be_read_is_like_no_other():
+    found = dataclasses.replace(table(), digests=np.array([5, 0, 2**63, 5], np.uint64))
+    assert found.keys(("d", "a", "b")) == [5, "a", 5] and found.keys(IDS) == [5, "a", 2**63, 5]
+    assert table().keys(("d", "b")) == ["d", "b"]
 
 
 def test_the_file_is_as_the_contract_says(path):
