@@ -88,7 +88,7 @@ class Limits:
     failures: int = 400
     redirects: int = 5
     bytes: int = 16_000_000
-    pixels: int = 32_000_000
+    pixels: int = images.MOST_PIXELS
 
 
 LIMITS = Limits()

@@ -3,6 +3,9 @@
 import contextlib
 import hashlib
 import io
+import os
+import pathlib
+import stat
 import warnings
 
 import numpy as np
@@ -24,6 +27,10 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 # What such files hold in truth. EPS, which Pillow would hand to Ghostscript, is not among it.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
 
+MOST_BYTES = 256 * 2**20  # of one photo's file; a few kilobytes of a zip can claim to be gigabytes
+MOST_PIXELS = 32_000_000  # in memory at once: on their way to RGB they take 400 MB in each thread
+MOST_NARROW = 1000  # times as long as wide; of more, a square shows less than a line
+
 # What Pillow warns of (odd EXIF, many pixels) either fails, and is a reason, or does no harm. Set once, not around each
 # photo: photos are decoded in threads, which share the filters.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -37,12 +44,12 @@ def content(place):
     """Read the bytes of a photo that lies at a place (`places`), or nowhere: None.
 
     Raises:
-        Unreadable: no such file, or no bytes in it.
+        Unreadable: no such file, no plain one, no bytes in it, or more than `MOST_BYTES`.
     """
     if place is None:
         raise Unreadable("no file")
     try:
-        data = place.read_bytes()
+        data = _plain(place) if isinstance(place, pathlib.Path) else place.read_bytes()
     except FileNotFoundError as error:
         raise Unreadable("no file") from error
     except OSError as error:
@@ -50,6 +57,21 @@ def content(place):
     if not data:
         raise Unreadable("empty file")
     return data
+
+
+def _plain(path):
+    """Read a plain file, as many bytes as it had when it was opened; a pipe or a device would give them without end."""
+    with open(path, "rb", opener=_at_once) as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable("no plain file")
+        if status.st_size > MOST_BYTES:
+            raise Unreadable("too many bytes")
+        return file.read(status.st_size)
+
+
+def _at_once(path, flags):
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for its writer
 
 
 def content_digest(data):
@@ -68,7 +90,7 @@ def decode(data, size):
         A uint8 array (size, size, 3).
 
     Raises:
-        Unreadable: truncated, not an image, too large, or one uniform colour.
+        Unreadable: truncated, not an image, too large, too narrow, or one uniform colour.
     """
     return np.asarray(_letterboxed(_upright(data, size), size))
 
@@ -114,7 +136,7 @@ def thumbnail(data, size):
     """Give a small JPEG (bytes) of a photo for a report page, at most `size` pixels a side.
 
     Raises:
-        Unreadable: truncated, not an image, or too large.
+        Unreadable: truncated, not an image, too large, or too narrow.
     """
     image = _upright(data, size)
     image.thumbnail((size, size))
@@ -127,16 +149,27 @@ def _upright(data, size):
     """Decode a photo to RGB, upright, a JPEG scaled down while it is decoded; whatever Pillow raises is a reason."""
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            image.draft("RGB", (size, size))
+            _scaled(image, size)
             return _rgb(ImageOps.exif_transpose(image))
     except UnidentifiedImageError as error:
         raise Unreadable("not an image") from error
     except Image.DecompressionBombError as error:
         raise Unreadable("too many pixels") from error
-    except MemoryError:  # no fault of the photo's
+    except (Unreadable, MemoryError):  # the latter is no fault of the photo's
         raise
     except Exception as error:  # what a reader raises on a broken file differs by format, and by release of Pillow
         raise Unreadable(f"not decoded: {error}".splitlines()[0][:120]) from error
+
+
+def _scaled(image, size):
+    """Have a JPEG scaled down while it is decoded, and refuse what would take too much memory before it does."""
+    whole = image.width * image.height
+    image.draft("RGB", (size, size))
+    pixels = whole if "progressive" in image.info else image.width * image.height  # all of such a JPEG is kept
+    if pixels > MOST_PIXELS:
+        raise Unreadable("too many pixels")
+    if max(image.size) > MOST_NARROW * min(image.size):
+        raise Unreadable("too narrow")
 
 
 def _rgb(image):

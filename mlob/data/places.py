@@ -24,12 +24,14 @@ from mlob.errors import InputError
 from mlob.progress import say
 
 READS = 64  # under way at once in a bucket, where each waits tens of milliseconds for its first byte
-MOST_BYTES = 256 * 2**20  # of one photo; a few kilobytes of a zip can claim to be gigabytes
 ARCHIVES = (".zip", ".tar")
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # in all zips but exotic ones
 LOCAL_HEADER = 30  # bytes, of a zip's member; the last four are the lengths of what follows before the content
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError, struct.error)
+BROKEN = (  # a size that cannot be ends in one of the last three
+    tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError, struct.error,
+    LookupError, OverflowError, MemoryError,
+)  # fmt: skip
 OPTIONS = {"s3": {"config_kwargs": {"max_pool_connections": READS}}, "gs": {}}  # s3fs opens 10 unless told
 
 
@@ -73,7 +75,7 @@ class Inside:
         Raises:
             images.Unreadable: gone, damaged, cut short, of too many bytes.
         """
-        if not 0 <= self.size <= MOST_BYTES:
+        if not 0 <= self.size <= images.MOST_BYTES:
             raise images.Unreadable("too many bytes")
         return self._read()
 
@@ -104,7 +106,7 @@ class InZip(Inside):
     def _read(self):
         if self.method not in PACKED:
             raise images.Unreadable("encrypted, or compressed in an unusual way")
-        if self.packed_size > MOST_BYTES:
+        if self.packed_size > images.MOST_BYTES:
             raise images.Unreadable("too many bytes")
         data = self._packed()
         try:
@@ -322,6 +324,8 @@ def contents(archive):
     """
     found, left = {}, []
     try:
+        if not archive.is_file():
+            raise ValueError("no plain file")
         for inside, place in (_zip_entries if archive.suffix.lower() == ".zip" else _tar_entries)(archive):
             path = pathlib.PureWindowsPath(inside)  # knows both slashes, and drives
             if place is None or path.anchor or ".." in path.parts:
@@ -358,6 +362,8 @@ def _tar_entries(archive):
     """Yield (path, place) of each entry of a tar but folders, None in place of links, devices and files with holes."""
     with tarfile.open(archive, "r:") as index:
         while info := index.next():
+            if index.offset < info.offset_data:  # a negative size, which may lead back for ever
+                raise ValueError(f"{info.name!r} ends before it begins")
             is_plain = info.isreg() and not info.issparse()
             if not info.isdir():
                 place = InTar(archive, info.name, info.size, info.mtime, info.offset_data)

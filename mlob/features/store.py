@@ -23,6 +23,7 @@ from mlob.files import atomic, digest, read_json, write_once
 SLICE = 4096
 DECLARED = "fingerprint.json"
 UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py makes of bytes that it cannot read
+MOST_BYTES = 4 * 2**30  # of one file's arrays; the largest backbone has 0.1
 MADE_ANEW = "remove the file and run the same command again, which makes it anew."
 
 
@@ -237,12 +238,16 @@ def arrays_of(path):
     """Read every array of an HDF5 file, whatever its layout: {name inside the file: array}.
 
     Raises:
-        InputError: not an HDF5 file.
+        InputError: not an HDF5 file; texts; arrays that lie in other files, or of more than `MOST_BYTES` together.
     """
-    arrays = {}
+    arrays, left = {}, MOST_BYTES
 
     def keep(name, item):
+        nonlocal left
         if isinstance(item, h5py.Dataset):
+            left -= item.size * item.dtype.itemsize
+            if left < 0 or item.dtype.kind not in "fiub" or item.external or item.is_virtual:
+                raise ValueError(f"{name} is no array of numbers of its own, or too large")
             arrays[name] = item[()]
 
     with _reading(path, mend="copy or download it again.") as file:

@@ -1,6 +1,7 @@
 """Photos become upright RGB squares, or Unreadable with a reason that is the same in each run."""
 
 import io
+import os
 import struct
 import zlib
 
@@ -241,6 +242,38 @@ def test_a_photo_in_one_hue_is_kept():
     assert images.decode(encoded(Image.fromarray(stripes)), SIZE).any()
 
 
+def header_of(width, height):
+    """The start of a PNG that claims this size; a few bytes of it would unpack to all its pixels."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(b"\0" * 100)
+    parts = (struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)) for part in (header, data))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "wanted"),
+    [
+        (8000, 4001, "too many pixels"),
+        (13_000, 13_000, "too many pixels"),
+        (178_000_000, 1, "too many pixels"),
+        (1, 31_000_000, "too narrow"),
+        (20_000, 19, "too narrow"),
+    ],
+)
+@pytest.mark.parametrize("shown", [lambda data: images.decode(data, SIZE), lambda data: images.thumbnail(data, SIZE),
+                                   lambda data: images.prepared(data, SIZE, 10**12)])  # fmt: skip
+def test_a_photo_too_large_or_too_narrow_for_memory_is_refused_by_its_header(width, height, wanted, shown):
+    with pytest.raises(images.Unreadable, match=f"^{wanted}$"):
+        shown(header_of(width, height))
+
+
+def test_a_jpeg_counts_with_the_pixels_that_are_kept_of_it(monkeypatch):
+    plain, progressive = (encoded(photo(400, 400), "JPEG", progressive=kept) for kept in (False, True))
+    monkeypatch.setattr(images, "MOST_PIXELS", 400 * 399)
+    assert images.decode(plain, SIZE).any()
+    assert reason(progressive) == "too many pixels"
+
+
 def test_too_many_pixels_are_refused(monkeypatch):
     data = encoded(photo(40, 40))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
@@ -316,6 +349,27 @@ def test_a_photo_that_is_not_there_or_holds_nothing_is_unreadable(tmp_path, name
     (tmp_path / "folder.jpg").mkdir()
     with pytest.raises(images.Unreadable, match=f"^{wanted}$"):
         images.content(name and tmp_path / name)
+
+
+def test_a_file_without_an_end_is_no_photo(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    for path in tmp_path.iterdir():
+        with pytest.raises(images.Unreadable, match=r"^no plain file$"):
+            images.content(path)
+
+
+def test_a_file_of_too_many_bytes_is_not_read(tmp_path):
+    with open(tmp_path / "sparse.jpg", "wb") as file:
+        file.truncate(30 * 2**30)
+    with pytest.raises(images.Unreadable, match=r"^too many bytes$"):
+        images.content(tmp_path / "sparse.jpg")
+
+
+def test_a_link_to_a_photo_is_read(tmp_path):
+    (tmp_path / "photo").write_bytes(PNG)
+    (tmp_path / "link.png").symlink_to("photo")
+    assert images.content(tmp_path / "link.png") == PNG
 
 
 def test_a_photo_is_known_by_its_bytes():

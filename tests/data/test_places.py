@@ -1,6 +1,7 @@
 """Photos are the same wherever they lie: in folders, in archives as if unpacked, in a bucket."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import http.server
 import io
@@ -299,7 +300,7 @@ def test_a_member_cut_short_since_is_unreadable_and_so_is_one_whose_archive_has_
 
 def test_a_member_of_too_many_bytes_is_unreadable(tmp_path, monkeypatch):
     files = {"1.jpg": bytes(1001), "2.jpg": bytes(1000)}
-    monkeypatch.setattr(places, "MOST_BYTES", 1000)
+    monkeypatch.setattr(images, "MOST_BYTES", 1000)
     for path in (zipped(tmp_path / "a.zip", files), tarred(tmp_path / "b.tar", files)):
         bomb, good = places.contents(path).values()
         assert reason(bomb) == "too many bytes"
@@ -316,9 +317,57 @@ def test_a_member_that_holds_more_than_it_says_is_unreadable(tmp_path):
 def test_a_member_that_takes_more_bytes_than_it_says_is_not_read(tmp_path, monkeypatch):
     data = zipped(tmp_path / "a.zip", {"1.jpg": os.urandom(2000)}).read_bytes()
     (tmp_path / "a.zip").write_bytes(data.replace((2000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
-    monkeypatch.setattr(places, "MOST_BYTES", 1000)
+    monkeypatch.setattr(images, "MOST_BYTES", 1000)
     (place,) = places.contents(tmp_path / "a.zip").values()
     assert place.size == 10 and reason(place) == "too many bytes"
+
+
+def pax(records, size=512, follows=b""):
+    """The start of a tar: an extended header of these records, and one file."""
+    about = tarfile.TarInfo("1.jpg")
+    about.type, about.size = tarfile.XHDTYPE, size
+    text = "".join(f"{len(line) + 4} {line}\n" for line in records).encode()
+    return (
+        about.tobuf(tarfile.USTAR_FORMAT if size < 8**11 else tarfile.GNU_FORMAT)
+        + text.ljust(512, b"\0")
+        + (follows or tarfile.TarInfo("1.jpg").tobuf())
+    )
+
+
+@pytest.mark.parametrize("head", [
+    pax([f"size={size}"]) for size in (-512, -1024, -1536, -10_240, -(2**70), 2**70)
+] + [
+    pax([], size) for size in (2**40, 2**62, 2**63 - 512, 2**70)
+] + [pax(["GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.name=a"])])  # fmt: skip
+def test_a_tar_whose_sizes_cannot_be_is_refused_at_once(tmp_path, head):
+    (tmp_path / "images.tar").write_bytes(head.ljust(10_240, b"\0"))
+    with pytest.raises(InputError, match=r"images\.tar is no whole tar archive"):
+        places.contents(tmp_path / "images.tar")
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar"])
+def test_an_archive_without_an_end_is_refused(tmp_path, suffix):
+    os.mkfifo(tmp_path / f"images.{suffix}")
+    with pytest.raises(InputError, match=rf"images\.{suffix} is no whole {suffix} archive"):
+        places.below([tmp_path / f"images.{suffix}"])
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.sampled_from([pax(["size=9"]), pax(["path=2.jpg"]), tarfile.TarInfo("1.jpg").tobuf()]), st.data())
+def test_any_header_of_a_tar_gives_files_or_a_refusal(tmp_path_factory, head, data):
+    path = tmp_path_factory.mktemp("headers") / "a.tar"
+    changed = bytearray(head.ljust(2048, b"\0"))
+    spots = st.integers(0, len(head) - 1) | st.sampled_from([124, 125, 135, 156, 257, 482, 483])
+    for place, value in data.draw(st.dictionaries(spots, st.integers(0, 255), max_size=6)).items():
+        changed[place] = value
+    if data.draw(st.booleans()):  # else the checksum refuses nearly all
+        total = sum(changed[:148]) + sum(changed[156:512]) + 8 * 32
+        changed[148:156] = b"%06o\0 " % total
+    path.write_bytes(changed)
+    with contextlib.suppress(InputError):
+        for place in places.contents(path).values():
+            with contextlib.suppress(images.Unreadable):
+                images.content(place)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
