@@ -167,3 +167,28 @@ def _flush(path):
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write_arrays(path, **arrays):
+    """Write named arrays, atomically; none of them may hold Python objects."""
+    import numpy as np
+
+    with atomic(path) as part, part.open("wb") as file:
+        np.savez(file, **arrays)
+
+
+def read_arrays(path):
+    """Read what `write_arrays` wrote: {name: array}. Nothing in the file is run, whatever it holds.
+
+    Raises:
+        InputError: the file is missing, or holds something else.
+    """
+    import numpy as np
+
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing.") from error
+    except Exception as error:  # a zip, and in it NumPy's headers: damage shows in a dozen ways
+        raise InputError(f"{path} holds no arrays that can be read ({error}).") from error

@@ -235,3 +235,27 @@ def test_a_cell_never_begins_as_a_formula_does_and_is_read_back_as_it_was(text):
     cell = files.to_cell(text)
     assert cell[:1] not in tuple("=+-@\t\r") and files.from_cell(cell) == text
     assert cell == text or text.lstrip("'")[:1] in tuple("=+-@\t\r")
+
+
+# Arrays
+
+
+def test_arrays_come_back_as_they_were(tmp_path):
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b 1": np.array(True), "none": np.zeros((0, 4))}
+    files.write_arrays(tmp_path / "a.npz", **arrays)
+    found = files.read_arrays(tmp_path / "a.npz")
+    assert list(found) == list(arrays)
+    assert all(
+        found[name].dtype == array.dtype and np.array_equal(found[name], array) for name, array in arrays.items()
+    )
+
+
+def test_what_holds_no_arrays_is_told(tmp_path):
+    path = tmp_path / "a.npz"
+    with pytest.raises(InputError, match=r"a\.npz is missing"):
+        files.read_arrays(path)
+    np.savez(path, a=np.array([{}], object))
+    for content in (path.read_bytes(), b"", b"PK", b"{}", b"\x93NUMPY\x01\x00"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.npz holds no arrays that can be read"):
+            files.read_arrays(path)

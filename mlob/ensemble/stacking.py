@@ -5,10 +5,12 @@ labels go together, a small convolution, or gradient boosting. How far to go is 
 float32 (members, n, labels) in [0, 1], targets 0/1 (n, labels). What is fitted has `predict(members)`, which gives
 float32 (n, labels) in [0, 1] for other photos, and `held`, the same for the photos of the fit, each by a fit of the
 other folds: thresholds are chosen on these, since on the photos it has learned a second level is too sure of itself.
+All else that was fitted is arrays, which `arrays()` gives and `rebuilt` takes back.
 """
 
 import dataclasses
 import itertools
+import typing
 
 import numpy as np
 
@@ -24,6 +26,7 @@ RANK = 64  # principal components of the logits that a head may look at; 30 and 
 PENALTIES = (1000, 300, 100)  # ridge of the linear head, falling: each fit starts from the one before
 RARE = 20  # positives that a label needs for trees of its own
 TREES = (0, 10, 20, 40)
+LEAVES = 8  # of a tree
 SUMMARY = 16  # principal components that the trees of each label see beside its own logits
 FILTERS = (8, 16, 32, 64)  # of the convolutions, each three members high while there are members left
 UNITS = 256
@@ -51,6 +54,16 @@ class Linear:
         start = _start(arithmetic(members, self.weights), self.blocks)
         inputs = (_columns(members) - self.centre) @ self.axes
         return _compete(start + _with_one(inputs) @ self.coefficients, self.blocks)[0].astype(np.float32)
+
+    def arrays(self):
+        """Give what was fitted: {name: array}."""
+        named = ("weights", "centre", "axes", "coefficients", "penalty")
+        return {"block": self.blocks.indices} | {name: np.asarray(getattr(self, name)) for name in named}
+
+    @classmethod
+    def of(cls, *, block, penalty, **arrays):
+        """Rebuild what gave these arrays."""
+        return cls(**arrays, blocks=_as_blocks(block), penalty=float(penalty))
 
 
 def linear(members, targets, *, seed, groups=None):
@@ -132,14 +145,21 @@ def _start(blended, blocks):
 
 def _blocks(targets, groups):
     """Blocks, sparse 0/1 (labels, blocks): a group of which no photo bears two labels; any other label is its own."""
-    from scipy.sparse import csr_array
-
     names = np.arange(targets.shape[1])
     for group in dict.fromkeys(groups if groups is not None else ()):
         inside = np.asarray(groups) == group
         if targets[:, inside].sum(axis=1).max() <= 1:
             names[inside] = names[inside][0]
-    return csr_array((names[:, np.newaxis] == np.unique(names)).astype(np.float64))
+    return _as_blocks(np.unique(names, return_inverse=True)[1])
+
+
+def _as_blocks(block):
+    """Sparse 0/1 (labels, blocks) from the block of each label, numbers (labels,) from 0."""
+    from scipy.sparse import csr_array
+
+    if not 0 <= block.min() <= block.max() < len(block):
+        raise ValueError("there are more blocks than labels")
+    return csr_array((block[:, np.newaxis] == np.arange(block.max() + 1)).astype(np.float64))
 
 
 # A small convolution
@@ -151,7 +171,7 @@ class Convolution:
 
     weights: np.ndarray  # float64 (members,), of the blend
     networks: list  # each a list of arrays
-    held: np.ndarray
+    held: np.ndarray | None = None
 
     def predict(self, members):
         """Probabilities float32 (n, labels) for members (members, n, labels)."""
@@ -162,6 +182,22 @@ class Convolution:
             network.set_weights(arrays)
             total += _run(network, inputs)
         return np.minimum(total / len(self.networks), 1)
+
+    def arrays(self):
+        """Give what was fitted: {name: array}."""
+        return {"weights": self.weights} | {
+            f"{number} {place}": array
+            for number, network in enumerate(self.networks)
+            for place, array in enumerate(network)
+        }
+
+    @classmethod
+    def of(cls, *, weights, **arrays):
+        """Rebuild what gave these arrays."""
+        networks = {}
+        for name, array in arrays.items():
+            networks.setdefault(name.split()[0], []).append(array)
+        return cls(weights, list(networks.values()))
 
 
 def convolution(members, targets, *, seed):
@@ -228,6 +264,27 @@ def _run(network, inputs):
 # Gradient boosting
 
 
+class Trees(typing.NamedTuple):
+    """The trees of one label: from the first node on, one of two others by an input's value; a leaf leads to itself."""
+
+    start: np.ndarray  # float64 (), what stands before the first tree
+    inputs: np.ndarray  # integers (trees, nodes)
+    most: np.ndarray  # float64 (trees, nodes): values up to it go to the first of the two
+    children: np.ndarray  # integers (trees, nodes, 2)
+    values: np.ndarray  # float64 (trees, nodes)
+
+    def stages(self, inputs):
+        """What is predicted after each tree, float64 (trees, n), for inputs (n, any)."""
+        rows, reached, stages = np.arange(len(inputs)), self.start, []
+        for looked_at, most, children, values in zip(*self[1:], strict=True):
+            node = np.zeros(len(inputs), np.int64)
+            for _ in range(LEAVES - 1):
+                node = children[node, (inputs[rows, looked_at[node]] > most[node]).astype(np.int64)]
+            reached = reached + values[node]
+            stages.append(reached)
+        return stages
+
+
 @dataclasses.dataclass(frozen=True)
 class Boosting:
     """The blend, plus what trees expect it to be wrong by for each label that has enough positives."""
@@ -235,7 +292,7 @@ class Boosting:
     weights: np.ndarray  # float64 (members,), of the blend
     centre: np.ndarray  # float32 (members * labels,)
     axes: np.ndarray  # float32 (members * labels, components)
-    trees: dict  # {column of a label: its regressor}
+    trees: dict  # {column of a label: its `Trees`}
     count: int  # trees of each that are used
     held: np.ndarray | None = None
 
@@ -250,10 +307,23 @@ class Boosting:
         shared = (_columns(members) - self.centre) @ self.axes
         trees = self.trees if len(blended) else {}  # scikit-learn refuses no photos
         for column, model in trees.items():
-            wrong_by = list(model.staged_predict(_own(members, blended, shared, column)))
+            wrong_by = model.stages(_own(members, blended, shared, column))
             for stage, count in zip(stages, counts, strict=True):
                 stage[:, column] += wrong_by[count - 1] if count else 0
         return np.clip(stages, 0, 1)
+
+    def arrays(self):
+        """Give what was fitted: {name: array}."""
+        parts = {name: np.array([getattr(one, name) for one in self.trees.values()]) for name in Trees._fields}
+        named = {name: np.asarray(getattr(self, name)) for name in ("weights", "centre", "axes", "count")}
+        return {"columns": np.array([*self.trees], np.int64)} | named | parts
+
+    @classmethod
+    def of(cls, *, weights, centre, axes, count, columns, **parts):
+        """Rebuild what gave these arrays."""
+        trees = zip(*(parts[name] for name in Trees._fields), strict=True)
+        found = {int(column): Trees(*own) for column, own in zip(columns, trees, strict=True)}
+        return cls(weights, centre, axes, found, int(count))
 
 
 def boosting(members, targets, *, seed):
@@ -299,11 +369,28 @@ def _trees(inputs, wrong_by, count, seed):
     # trained at once.
     from sklearn.ensemble import HistGradientBoostingRegressor
 
-    options = {"max_leaf_nodes": 8, "min_samples_leaf": 20, "l2_regularization": 10, "max_bins": 63}
+    options = {"max_leaf_nodes": LEAVES, "min_samples_leaf": 20, "l2_regularization": 10, "max_bins": 63}
     model = HistGradientBoostingRegressor(
         max_iter=count, learning_rate=0.05, early_stopping=False, random_state=seed, **options
     )
-    return model.fit(inputs, wrong_by)
+    return _as_arrays(model.fit(inputs, wrong_by))
+
+
+def _as_arrays(model):
+    """Take scikit-learn's trees apart, which it can only pickle: `Trees`, each tree padded to the same number of nodes.
+
+    No public attribute holds them; a test holds that these predict what scikit-learn does.
+    """
+    nodes = [predictor.nodes for (predictor,) in model._predictors]
+    shape = len(nodes), 2 * LEAVES - 1
+    inputs, most, values = np.zeros(shape, np.int64), np.zeros(shape), np.zeros(shape)
+    children = np.tile(np.arange(shape[1])[:, np.newaxis], (shape[0], 1, 2))
+    for number, own in enumerate(nodes):
+        inner, place = own["is_leaf"] == 0, slice(len(own))
+        inputs[number, place], most[number, place] = own["feature_idx"], own["num_threshold"]
+        values[number, place] = own["value"]
+        children[number, place][inner] = np.stack([own["left"], own["right"]], axis=1)[inner]
+    return Trees(np.float64(model._baseline_prediction.item()), inputs, most, children, values)
 
 
 def _own(members, blended, shared, column):
@@ -312,6 +399,31 @@ def _own(members, blended, shared, column):
 
 
 # What all three share
+
+
+KINDS = {kind.__name__: kind for kind in (Linear, Convolution, Boosting)}
+
+
+def rebuilt(kind, arrays, members, labels):
+    """Rebuild a second level from what its `arrays()` gave, and try it on one photo.
+
+    Args:
+        kind: one of KINDS.
+        arrays: {name: array}.
+        members, labels: numbers of them that it is to take.
+
+    Raises:
+        ValueError: the arrays are of no such second level.
+    """
+    try:
+        found = KINDS[kind].of(**arrays)
+        with np.errstate(all="ignore"):  # of damaged numbers
+            probabilities = found.predict(np.full((members, 1, labels), 0.5, np.float32))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, InputError) as error:
+        raise ValueError(f"its arrays are of no {kind} head") from error
+    if probabilities.shape != (1, labels) or not np.isfinite(probabilities).all():
+        raise ValueError(f"its arrays are of other members or labels than {members} and {labels}")
+    return found
 
 
 def _folds(members, targets, seed):

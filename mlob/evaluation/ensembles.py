@@ -2,23 +2,22 @@
 
 import dataclasses
 
-import joblib
 import numpy as np
 
 from mlob import machine
-from mlob.ensemble import methods
+from mlob.ensemble import methods, stacking
 from mlob.errors import InputError
 from mlob.evaluation import judge, shift
 from mlob.evaluation.crossfit import folds
 from mlob.evaluation.runs import JUDGED, costs, labelled_validation, plain
-from mlob.files import atomic, digest, read_json, write_json
+from mlob.files import digest, read_arrays, read_json, write_arrays, write_json
 from mlob.predictions import table as tables
 
 WHY = (
     "it has the highest cross-fitted micro-F1 of {} methods on validation; picking the highest flatters the figure by "
     "a little: where each photo is decided on by the method that is highest on the other folds, it is {:.3f}"
 )
-SECOND_LEVEL = "second_level.joblib"
+SECOND_LEVEL = "second_level.npz"
 
 
 def identity(dataset, runs, recipe):
@@ -115,8 +114,10 @@ def load_decision(folder):
     content = read_json(folder / "ensemble.json")
     found = content["decision"]
     weights = np.array([found["weights"][name] for name in content["members"]])
-    second_level = _read_second_level(folder / SECOND_LEVEL) if found.get("second_level") else None
     thresholds = np.array(found["thresholds"], np.float32)
+    shape = len(weights), len(thresholds)
+    kind = found["second_level"]
+    second_level = _read_second_level(folder / SECOND_LEVEL, kind, shape) if kind else None
     return methods.Decision(weights, thresholds, found["is_harmonic"], second_level=second_level)
 
 
@@ -237,22 +238,21 @@ def _to_json(decision, runs):
         "weights": dict(zip(runs, decision.weights.tolist(), strict=True)),
         "thresholds": decision.thresholds.tolist(),
         "is_harmonic": decision.is_harmonic,
-        "second_level": decision.second_level is not None,
+        "second_level": type(decision.second_level).__name__ if decision.second_level else None,
     }
 
 
 def _write_second_level(path, decision):
-    """Write the second level, where the decision has one, without what it gave for the photos of its fit."""
+    """Write the second level, where the decision has one, as arrays."""
     path.unlink(missing_ok=True)
     if decision.second_level:
-        with atomic(path) as part:
-            joblib.dump(dataclasses.replace(decision.second_level, held=None), part)
+        write_arrays(path, **decision.second_level.arrays())
 
 
-def _read_second_level(path):
+def _read_second_level(path, kind, shape):
     try:
-        return joblib.load(path)
-    except Exception as error:  # a pickle that is cut short or of another version fails in many ways
+        return stacking.rebuilt(kind, read_arrays(path), *shape)
+    except (InputError, ValueError) as error:
         raise InputError(
             f"{path} is missing or damaged ({error}): remove {path.parent} and run `make ensemble` again."
         ) from error

@@ -1,6 +1,3 @@
-import io
-
-import joblib
 import numpy as np
 import pytest
 
@@ -52,15 +49,50 @@ def test_it_gives_probabilities_photo_by_photo_and_held_out_ones_for_its_own(fit
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_one_seed_gives_one_set_of_bytes_here_and_from_disk(fit):
+def test_one_seed_gives_one_set_of_bytes_here_and_from_its_arrays(fit):
     members, targets = made([2, 1, 0.5])
     first, again = (fit(members, targets, seed=5) for _ in range(2))
     assert first.predict(members).tobytes() == again.predict(members).tobytes()
     assert first.held.tobytes() == again.held.tobytes()
-    file = io.BytesIO()
-    joblib.dump(first, file)
-    file.seek(0)
-    assert joblib.load(file).predict(members).tobytes() == first.predict(members).tobytes()
+    kind, arrays = type(first).__name__, first.arrays()
+    assert all(array.dtype.kind in "iuf" for array in arrays.values())
+    assert stacking.rebuilt(kind, arrays, 3, 4).predict(members).tobytes() == first.predict(members).tobytes()
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_arrays_of_another_second_level_are_refused(fit):
+    fitted = fit(*made([2, 1, 0.5]), seed=0)
+    kind, arrays = type(fitted).__name__, fitted.arrays()
+    for members, labels in ((2, 4), (3, 5)):
+        with pytest.raises(ValueError, match="its arrays are of"):
+            stacking.rebuilt(kind, arrays, members, labels)
+    for spoilt in (
+        {**arrays, "weights": np.full(3, np.nan)},
+        {"weights": arrays["weights"]},
+        {**arrays, "weights": "x"},
+    ):
+        with pytest.raises(ValueError, match="its arrays are of"):
+            stacking.rebuilt(kind, spoilt, 3, 4)
+    with pytest.raises(ValueError, match="its arrays are of no Pickle head"):
+        stacking.rebuilt("Pickle", arrays, 3, 4)
+
+
+@pytest.mark.parametrize("photos", [5, 30, 400])
+def test_trees_taken_apart_predict_what_scikit_learn_does_stage_by_stage(photos, monkeypatch):
+    taken = []
+    monkeypatch.setattr(
+        stacking, "_as_arrays", lambda model, apart=stacking._as_arrays: taken.append(model) or apart(model)
+    )
+    generator = np.random.default_rng(photos)
+    inputs, wrong_by = generator.normal(size=(2, photos, 3)).astype(np.float32), generator.normal(size=photos)
+    trees = stacking._trees(inputs[0], wrong_by, 40, 0)
+    for rows in inputs:
+        assert np.array_equal(trees.stages(rows), list(taken[0].staged_predict(rows)))
+
+
+def test_blocks_beyond_the_labels_are_refused():
+    with pytest.raises(ValueError, match="more blocks than labels"):
+        stacking._as_blocks(np.array([0, 10**12]))
 
 
 @pytest.mark.parametrize("fit", FITS)

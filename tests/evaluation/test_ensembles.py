@@ -1,9 +1,13 @@
 import dataclasses
 import json
+import pathlib
+import pickle
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mlob.ensemble import methods, stacking
 from mlob.errors import InputError
@@ -111,7 +115,7 @@ def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, mon
     probabilities = stack(made, members, "test")
     assert np.array_equal(decision.probabilities(probabilities), written.probabilities)
     assert np.array_equal(decision(probabilities), written.decided)
-    assert (folder / "second_level.joblib").exists() == bool(second_level)
+    assert (folder / "second_level.npz").exists() == bool(second_level)
 
 
 @pytest.mark.parametrize("method", [methods.BEST_SINGLE, methods.PSO, methods.BY_GROUP, "stacked linear"])
@@ -139,12 +143,65 @@ def test_a_second_level_goes_where_it_is_not_chosen_and_is_missed_where_it_is(ma
     monkeypatch.setattr(judge, "choose", lambda targets, held: (chosen[0], methods.ONE_GLOBAL))
     recipe = dataclasses.replace(RECIPE, second_level=("linear",))
     ensembles.make("made", made, members, folder, recipe)
-    (folder / "second_level.joblib").write_bytes(b"no pickle")
-    with pytest.raises(InputError, match=r"second_level\.joblib is missing or damaged .* run `make ensemble`"):
+    (folder / "second_level.npz").unlink()
+    with pytest.raises(InputError, match=r"second_level\.npz is missing or damaged .* run `make ensemble`"):
         ensembles.load_decision(folder)
     chosen.pop(0)
     ensembles.make("made", made, members, folder, recipe)
-    assert not (folder / "second_level.joblib").exists()
+    assert not (folder / "second_level.npz").exists()
+
+
+class Payload:
+    """What runs as soon as a pickle is loaded."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        """Give the call."""
+        return pathlib.Path.touch, (self.mark,)
+
+
+@pytest.fixture
+def stacked(made, members, tmp_path, monkeypatch):
+    """The folder of an ensemble whose chosen method is a second level."""
+    monkeypatch.setattr(judge, "choose", lambda targets, held: ("stacked linear", methods.ONE_GLOBAL))
+    ensembles.make("made", made, members, tmp_path / "stacked", dataclasses.replace(RECIPE, second_level=("linear",)))
+    return tmp_path / "stacked"
+
+
+def test_nothing_that_a_copied_ensemble_holds_is_run(stacked, tmp_path):
+    path, mark = stacked / "second_level.npz", tmp_path / "ran"
+    with np.load(path) as file:
+        arrays = dict(file)
+    for content in (
+        {**arrays, "weights": np.array([Payload(mark)], object)},
+        {"payload": np.array([Payload(mark)], object)},
+    ):
+        np.savez(path, **content)
+        with pytest.raises(InputError, match="missing or damaged"):
+            ensembles.load_decision(stacked)
+    path.write_bytes(pickle.dumps(Payload(mark)))
+    with pytest.raises(InputError, match="missing or damaged"):
+        ensembles.load_decision(stacked)
+    assert not mark.exists()
+
+
+def test_whatever_bytes_stand_for_a_second_level_it_is_read_or_refused(stacked):
+    path = stacked / "second_level.npz"
+    content = path.read_bytes()
+
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    @given(st.integers(0, len(content) - 1), st.binary(max_size=8), st.booleans(), st.booleans())
+    def spoil(place, bytes_, is_cut, is_new):
+        rest = b"" if is_cut else content[place + len(bytes_) :]
+        path.write_bytes(bytes_ if is_new else content[:place] + bytes_ + rest)
+        try:
+            ensembles.load_decision(stacked)
+        except InputError as error:
+            assert "second_level.npz is missing or damaged" in str(error)
+
+    spoil()
 
 
 def test_costs_are_those_of_the_members_in_use_and_a_store_counts_once(ensemble):
