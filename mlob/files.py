@@ -7,20 +7,23 @@ import json
 import os
 import pathlib
 import re
+import secrets
 import shutil
-import socket
+import time
 
 from mlob.errors import InputError
 
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet runs, or that was kept from it
+PART = re.compile(r"\..*\.[0-9a-f]{16}\.part(\.[^.]*)?")
+STALE_SECONDS = 24 * 3600
 
 
 @contextlib.contextmanager
 def atomic(path):
     """Give a part path beside `path`; when the block ends, the part is flushed to disk and renamed to `path`.
 
-    A block that fails leaves no part behind and the old file untouched. Machine and process in the part's name keep two
-    writers of one file apart; the suffix stays, for libraries that go by it.
+    A block that fails leaves no part behind and the old file untouched. A name drawn by chance keeps the writers of one
+    file apart, in whatever container; the suffix stays, for libraries that go by it.
 
     Raises:
         InputError: the disk is full, or the folder cannot be written.
@@ -51,10 +54,15 @@ def write_once(path, text):
     return path.read_text(encoding="utf-8")
 
 
+def part_path(path):
+    """Give a path beside `path` to write it under until it is whole; no other writer has it."""
+    return path.with_name(f".{path.stem}.{secrets.token_hex(8)}.part{path.suffix}")
+
+
 @contextlib.contextmanager
 def _part(path):
     """Give a part path beside `path` that is removed at the end; what the system refuses is told in one sentence."""
-    part = path.with_name(f".{path.stem}.{socket.gethostname()}.{os.getpid()}.part{path.suffix}")
+    part = part_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -138,27 +146,21 @@ def from_cell(cell):
     return cell[1:] if cell[:1] == "'" and FORMULA.match(cell) else cell
 
 
-def remove_stale_parts(folder):
-    """Remove the part files that killed processes of this machine left in `folder`."""
-    for part in pathlib.Path(folder).glob(f".*.{socket.gethostname()}.*.part*"):
-        if not _alive(int(part.name.rsplit(".part", 1)[0].rsplit(".", 1)[1])):
-            _remove(part)
+def remove_stale_parts(folder, seconds=STALE_SECONDS):
+    """Remove the part files that killed processes left in `folder`: those that nobody has written to for a day.
+
+    Their writers cannot be asked: in another container they have another host's name, or the same name and number.
+    """
+    for part in pathlib.Path(folder).glob(".*.part*"):
+        with contextlib.suppress(FileNotFoundError):  # another process removes it at this moment
+            if PART.fullmatch(part.name) and time.time() - part.stat().st_mtime >= seconds:
+                _remove(part)
 
 
 def _remove(path):
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
-
-
-def _alive(process):
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _flush(path):

@@ -43,7 +43,7 @@ def _clean(folder):
     for path in found:
         path.unlink()
     for parent in parents:
-        remove_stale_parts(parent)
+        remove_stale_parts(parent, 0)
     _remove_empty(sorted(parents, reverse=True))
     kept = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
     more = f"; {len(kept):,} that mlob did not make stay ({kept[0]}{', …' * (len(kept) > 1)})" if kept else ""

@@ -3,6 +3,7 @@
 import pytest
 
 from mlob import workspace
+from mlob.files import part_path
 
 OURS = (
     *("wide/recipe.json", "wide/head.keras", "wide/checkpoint/training.npz", "wide/curve/50.npz"),
@@ -31,6 +32,7 @@ def files(folder):
 def test_products_are_removed_with_the_folders_that_they_leave_empty(tmp_path):
     fill(tmp_path / "runs/tiny", OURS)
     fill(tmp_path / "runs/other", OURS[:2])
+    part_path(tmp_path / "runs/tiny/wide/checkpoint/training.npz").touch()
     told = workspace.clean(tmp_path / "runs")
     assert not (tmp_path / "runs").exists() and tmp_path.exists()
     assert told == [f"{tmp_path / 'runs/other'}: 2 files removed", f"{tmp_path / 'runs/tiny'}: 8 files removed"]

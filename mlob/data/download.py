@@ -30,7 +30,7 @@ import aiohttp
 
 from mlob.data import images
 from mlob.errors import InputError
-from mlob.files import from_cell, remove_stale_parts, to_cell, write_text
+from mlob.files import from_cell, part_path, remove_stale_parts, to_cell, write_text
 from mlob.progress import bar
 
 HEADERS = {"User-Agent": "mlob", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
@@ -387,7 +387,7 @@ def _prepare(data, path, size, pixels):
     # It is not flushed to the disk, which would take longer than all the rest: what a power cut may leave is an empty
     # file, and that counts as none.
     photo = images.prepared(data, size, pixels)
-    part = path.with_name(f".{path.stem}.{socket.gethostname()}.{os.getpid()}.part{path.suffix}")
+    part = part_path(path)
     try:
         part.write_bytes(photo)
         os.replace(part, path)
