@@ -28,6 +28,7 @@ class Work:
     weights: str | None
     settings: str
     is_dry: bool
+    extracted: set = dataclasses.field(default_factory=set)  # stores that this verb has seen to
 
     @functools.cached_property
     def overrides(self):
@@ -137,6 +138,13 @@ def runs_folder():
 # Steps: each makes what it needs first, and redoes nothing that is there
 
 
+def check(work, *splits):
+    """Refuse what the annotations alone can tell to be in vain, before anything long."""
+    from mlob.data import preflight
+
+    preflight.check(work.dataset, splits or preflight.JUDGED)
+
+
 def make_images(work, side, allow_private):
     """Download the photos that are missing, prepared for the networks."""
     from mlob.data import download
@@ -151,7 +159,8 @@ def make_features(work, models, **where):
     """Extract what the stores of these models lack."""
     from mlob.features import extract
 
-    names = dict.fromkeys(store for model in models for store in work.stores(model))
+    names = [store for model in models for store in work.stores(model) if store not in work.extracted]
+    work.extracted.update(names)
     sets = {name: (work.feature_set(name), work.store(name)) for name in names}
     if not work.is_dry:
         return extract.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
@@ -163,6 +172,7 @@ def make_runs(work, models):
     """Train the models whose runs are not there."""
     from mlob.evaluation import runs
 
+    check(work)
     make_features(work, models)
     for model in models:
         experiment, stores, folder = work.experiment(model), work.stores(model), work.run(model)
@@ -184,6 +194,7 @@ def make_overfit(work, model, count):
     from mlob.evaluation import runs
 
     experiment, stores = work.head(model), work.stores(model)
+    check(work, "train")
     make_features(work, [model])
     if work.is_dry:
         return say(f"overfit {model}: {count} photos")
@@ -200,6 +211,7 @@ def make_curve(work, model):
     from mlob.evaluation import curve
 
     experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / "curve"
+    check(work, "train")
     make_features(work, [model])
     if work.is_dry:
         return say(f"learning curve of {model}: {folder}, where photos, features or recipe have changed")
@@ -212,6 +224,7 @@ def make_search(work, model, seconds):
     from mlob.evaluation import searched
 
     experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / "search"
+    check(work, "train")
     make_features(work, [model])
     if work.is_dry:
         return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds included")
@@ -269,6 +282,7 @@ def make_submission(work):
     from mlob.predictions import table
     from mlob.reports import submission
 
+    check(work, "train", "validation", "test")
     make_ensemble(work)
     path = work.run("ensemble") / "submission.csv"
     if not work.is_dry:
@@ -321,9 +335,9 @@ def make_predictions(work, paths):
     """Label new photos with the suite's ensemble; print the labels and write them as a table."""
     from mlob.reports import predicted
 
+    found = predicted.find(paths)
     work = as_ensembled(work)
     make_ensemble(work)
-    found = predicted.find(paths)
     if work.is_dry:
         return say(f"predict: {len(found):,} photos")
     models = {model: (work.run(model), tuple(work.stores(model))) for model in work.suite.members}
@@ -379,15 +393,19 @@ def cli():
 @cli.command()
 @options
 def facts(work):
-    """Print what there is: photos, labels, splits, photos twice, labels whose share differs.
+    """Print what there is (photos, labels, splits, photos twice, labels whose share differs) and what is to be mended.
 
     \b
     Example:
       mlob facts --data data/mine
     """
     from mlob.data import facts as described
+    from mlob.data import preflight
+    from mlob.features import store
 
-    click.echo(described.text(described.describe(work.dataset, {})))
+    stores = [work.store(path.stem) for path in sorted(RECIPES.glob("*.py"))]
+    photos = store.first_whole(stores, work.dataset) or described.look(work.dataset)
+    click.echo(f"{described.text(described.describe(work.dataset, photos))}\n{preflight.text(work.dataset)}")
 
 
 @cli.command()
@@ -435,6 +453,10 @@ def features(work, model, part, name):
       mlob features --suite photos --data data/mine --shard 2/3
       mlob features --suite photos --data data/mine --engine ray
     """
+    from mlob.data import preflight
+
+    for sentence in preflight.refusals(work.dataset):
+        say(f"What comes after the features will be refused: {sentence}")
     make_features(work, work.models(model), part=part, run=ENGINES[name])
 
 

@@ -33,6 +33,7 @@ from mlob.recipes import Sum
 
 recipe = Sum(parts=("common", "rest"))
 """
+ADD = "add validation.json, or rows of that split to photos.csv"
 FEATURES = """
 from mlob.recipes import FeatureSet
 
@@ -125,6 +126,37 @@ def test_new_photos_are_labelled_and_extracted_once(workplace, tmp_path):
 def test_a_bad_photo_to_predict_is_named_with_its_reason(workplace, tmp_path):
     (tmp_path / "bad.jpg").write_text("no photo")
     assert "bad.jpg: not read (not an image)" in mlob(workplace, "predict", tmp_path / "bad.jpg")
+
+
+@pytest.fixture
+def unfinished(tmp_path):
+    """A data folder without a validation split."""
+    write(tmp_path / "data/photos.csv", "image,labels,split\n" + "".join(f"{row}.jpg,x,train\n" for row in range(9)))
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("verb", ["train", "submission", "report --dry-run", "predict photos"])
+def test_what_the_annotations_alone_can_tell_is_refused_before_anything_long(workplace, unfinished, verb):
+    told = mlob(workplace, *verb.split(), "--data", unfinished, status=2)
+    assert told == f"mlob: {unfinished} has no validation split (found: train): {ADD}.\n"
+
+
+def test_a_submission_asks_for_a_test_split_before_anything_long(workplace, unfinished):
+    with open(unfinished / "photos.csv", "a") as file:
+        file.writelines(f"{row}.jpg,x,validation\n" for row in range(10, 13))
+    assert "has no test split" in mlob(workplace, "submission", "--data", unfinished, status=2)
+
+
+def test_facts_end_in_what_is_to_be_mended_or_in_ready(workplace, unfinished):
+    told = mlob(workplace, "facts", "--data", unfinished)
+    assert "9 of 9 train photos have no features: no file 9" in told
+    assert f"To mend: {unfinished} has no validation split (found: train): {ADD}" in told and "Ready" not in told
+    assert mlob(workplace, "facts").splitlines()[-1].startswith("Ready: ")
+
+
+def test_facts_find_photos_that_are_there_twice_before_their_features_and_after(workplace, tmp_path):
+    for features in ({}, {"FEATURES": str(tmp_path)}):
+        assert "of test found in train too, by content" in mlob(workplace, "facts", **features)
 
 
 def test_a_dry_run_does_nothing_and_says_what_is_missing(workplace, tmp_path):

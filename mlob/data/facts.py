@@ -1,10 +1,16 @@
 """Facts of a data set, to read before any figure is believed: sizes, failures, equal photos, shifts."""
 
 import collections
+import concurrent.futures
+import dataclasses
 import itertools
+import os
 import statistics
 
 import numpy as np
+
+from mlob.data import images, places
+from mlob.progress import bar
 
 EXAMPLES = 10  # ids shown of a longer list
 ENDS = 10  # rarest labels, and commonest
@@ -12,13 +18,46 @@ STRONGEST = 20  # labels whose share differs most
 SIGNIFICANCE = 0.01  # of all labels tested together
 
 
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What the files of a split tell of its photos.
+
+    Attributes:
+        ids: texts, of the photos that were read.
+        digests: uint64 (n,), equal for photos of equal bytes.
+        failures: {id: reason} of those that are not there or could not be read.
+    """
+
+    ids: tuple[str, ...]
+    digests: np.ndarray
+    failures: dict[str, str]
+
+
+def look(dataset):
+    """Look for files that are missing, and read those of equal size, which alone may be equal: {split: `Seen`}.
+
+    In a bucket no photo is read.
+    """
+    found = {
+        (name, photo): place
+        for name, split in dataset.splits.items()
+        for photo, place in zip(split.ids, dataset.photos(name), strict=True)
+    }
+    sizes = {key: _size(place) for key, place in found.items()}
+    shared = collections.Counter() if dataset.is_remote else collections.Counter(sizes.values())
+    read = {key: found[key] for key, size in sizes.items() if shared[size] > 1 or size == "0"}
+    outcomes = dict(zip(read, _digests(read.values()), strict=True))
+    outcomes |= {key: "no file" for key, size in sizes.items() if not size}
+    return {name: _seen(name, outcomes) for name in dataset.splits}
+
+
 def describe(dataset, shards):
-    """Describe a data set from its annotations and, where there are any, the shards of a feature set.
+    """Describe a data set from its annotations and from what is known of its photos.
 
     Args:
         dataset: an `annotations.DataSet`.
-        shards: {split: `store.Shard` over the whole split}, for digests and failures. A split that is missing
-            here has `failed` None and takes no part in the comparison of contents.
+        shards: {split: `Seen`, or `store.Shard` over the whole split}, for digests and failures. A split that is
+            missing here has `failed` None and takes no part in the comparison of contents.
 
     Returns:
         A dict that JSON can hold:
@@ -59,7 +98,10 @@ def text(facts):
     splits = facts["splits"]
     lines = [found, "", *_split_lines(splits), *_unlabelled_lines(splits), *_failure_lines(splits)]
     titles = {"commonest": "Commonest labels", "rarest": "Rarest labels", "unseen": "Never in train"}
-    lines += [f"\n{title}: {', '.join(map(_named, facts[key]))}" for key, title in titles.items() if facts[key]]
+    counted = f"(group, photos in {'/'.join(facts['counts'])})"
+    lines += [
+        f"\n{title} {counted}: {', '.join(map(_named, facts[key]))}" for key, title in titles.items() if facts[key]
+    ]
     return "\n".join([*lines, "", *_equal_lines(facts), *_shift_lines(facts["shifted"])]) + "\n"
 
 
@@ -71,8 +113,43 @@ def losses(split, photos, failures):
         photos: their number.
         failures: {id: reason}.
     """
-    reasons = [f"{reason['reason']} {reason['photos']:,}" for reason in _failed(failures)["reasons"]]
-    return [f"{len(failures):,} of {photos:,} {split} photos have no features: {', '.join(reasons)}"] if reasons else []
+    return _loss_lines(split, photos, _failed(failures), lambda reason: "")
+
+
+def _loss_lines(split, photos, failed, examples):
+    reasons = [f"{reason['reason']} {reason['photos']:,}{examples(reason)}" for reason in failed["reasons"]]
+    return (
+        [f"{failed['photos']:,} of {photos:,} {split} photos have no features: {', '.join(reasons)}"] if reasons else []
+    )
+
+
+def _size(place):
+    """The size of a photo's file as a text, empty where there is none."""
+    found, _, time = places.version(place).partition(":")
+    return found if time else ""
+
+
+def _digests(found):
+    """Yield each photo's digest, or why it cannot be read."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool, bar("photos twice", len(found)) as advance:
+        for outcome in pool.map(_digest, found):
+            yield outcome
+            advance(1)
+
+
+def _digest(place):
+    try:
+        return images.content_digest(images.content(place))
+    except images.Unreadable as reason:
+        return str(reason)
+
+
+def _seen(split, outcomes):
+    """Gather a split's photos: {(split, id): digest, or the reason why there is none}."""
+    mine = {photo: outcome for (name, photo), outcome in outcomes.items() if name == split}
+    read = {photo: outcome for photo, outcome in mine.items() if isinstance(outcome, int)}
+    failures = {photo: outcome for photo, outcome in mine.items() if photo not in read}
+    return Seen(tuple(read), np.array([*read.values()], np.uint64), failures)
 
 
 def _annotated(split):
@@ -228,11 +305,13 @@ def _unlabelled_lines(splits):
 
 def _failure_lines(splits):
     for name, split in splits.items():
-        for reason in split["failed"]["reasons"] if split["failed"] else ():
-            yield f"{name}: {_photos(reason['photos'])} failed, {reason['reason']} ({_listed(reason)})"
+        if split["failed"]:
+            yield from _loss_lines(name, split["photos"], split["failed"], lambda reason: f" ({_listed(reason)})")
 
 
 def _equal_lines(facts):
+    if not facts["equal_between"] and not facts["equal_within"]:
+        yield "No photo was found twice."
     for found in facts["equal_between"]:
         yield (
             f"{_photos(found['photos'])} of {found['split']} found in {found['other']} too, by {found['by']} "
@@ -251,6 +330,8 @@ def _shift_lines(shifted):
         f"{shifted['labels']:,} of {shifted['tested']:,} labels have another share in validation than in "
         f"train (two-proportion z-test, {shifted['significance']:.0%} over all labels)"
     )
+    if shifted["strongest"]:
+        yield f"  {'label':<28}{'train':>9}{'valid.':>9}{'ratio':>9}{'z':>8}"
     for label in shifted["strongest"]:
         times = f"x {label['ratio']:.2f}" if label["ratio"] is not None else "new"
         shares = f"{label['train']:>9.2%}{label['validation']:>9.2%}"

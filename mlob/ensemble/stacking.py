@@ -430,10 +430,10 @@ def _folds(members, targets, seed):
     """The inner folds, (inside, outside) masks (n,) each."""
     fitness.check(members, targets)
     count = len(targets)
-    if count < FOLDS:
-        raise InputError(f"A second level needs at least {FOLDS} photos, one for each inner fold; found {count}.")
+    if count < 2:
+        raise InputError(f"A second level needs at least 2 photos, one for each inner fold; found {count}.")
     number = np.random.default_rng(seed).permutation(count) % FOLDS
-    return [(number != one, number == one) for one in range(FOLDS)]
+    return [(number != one, number == one) for one in range(min(FOLDS, count))]
 
 
 def _logits(probabilities):

@@ -8,6 +8,8 @@ from mlob.errors import InputError
 def folds(targets, count, *, seed, keys=None):
     """Fold of each photo, integers (n,) from 0 to count - 1, every label spread evenly over the folds.
 
+    Fewer different photos than folds make a fold each.
+
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011). Equal seeds give equal folds.
 
     Args:
@@ -15,7 +17,7 @@ def folds(targets, count, *, seed, keys=None):
         keys: one a photo, equal for photos of equal content, which then share a fold; None takes all as different.
 
     Raises:
-        InputError: fewer than two folds, or fewer different photos than folds.
+        InputError: fewer than two folds, or than two different photos.
     """
     place = places(len(targets), keys)
     different = np.zeros((place.max(initial=-1) + 1, np.shape(targets)[1]), np.uint8)
@@ -53,11 +55,12 @@ def crossfit(fit, members, targets, fold):
 def _folds(targets, count, seed):
     from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
-    if not 2 <= count <= len(targets):
+    if min(count, len(targets)) < 2:
         raise InputError(
-            f"Cross-fitting needs at least two folds and a photo in each; found {count} folds for "
-            f"{len(targets)} photos: change the number of folds, or label more photos."
+            f"Cross-fitting needs two folds and two different photos at least; found {count} folds and "
+            f"{len(targets)} photos: raise ensemble.folds, or label more photos."
         )
+    count = min(count, len(targets))
     padded = np.pad(targets, ((0, 0), (0, 1)))  # a single column is refused; one of zeros changes nothing
     fold = np.empty(len(targets), np.int64)
     splits = MultilabelStratifiedKFold(count, shuffle=True, random_state=seed).split(padded, padded)

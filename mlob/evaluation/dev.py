@@ -19,10 +19,13 @@ def compare(dataset, runs, recipe):
     Returns:
         {"photos", "against": the first's name, "models": a list of {model, micro_f1, gain}, by falling micro-F1}.
         Figures are {value, low, high}: at one global threshold, cross-fitted, with 95% intervals over photos.
+        None where fewer than two dev rows are common to all, which compare nothing.
     """
     predicted = {name: tables.read(folder / "predictions.h5")["dev"] for name, folder in runs.items()}
     shared = set.intersection(*(set(table.ids) for table in predicted.values()))
     photos = [(row, name) for row, name in enumerate(dataset["train"].ids) if name in shared]
+    if len(photos) < 2:
+        return None
     rows, ids = zip(*photos, strict=True)
     targets, keys = dataset["train"].targets[list(rows)], next(iter(predicted.values())).keys(ids)
     fold = folds(targets, recipe.folds, seed=recipe.seed, keys=keys)

@@ -68,7 +68,7 @@ def make(suite, dataset, runs, folder, recipe, features=None, settings=""):
         "decision": _to_json(decision, runs),
         "methods": _rows(judged, runs),
         **_on_test(dataset, decided, recipe, keys),
-        "folds": recipe.folds,
+        "folds": len(np.unique(fold)),
         "swarm": {"history": list(judged[methods.PSO, methods.ONE_GLOBAL].decision.history)},
         "shift": shift.describe(dataset, decided, features, seed=recipe.seed),
         "identity": identity(dataset, runs, recipe),

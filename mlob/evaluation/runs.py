@@ -9,8 +9,8 @@ import json
 import numpy as np
 
 from mlob import machine
+from mlob.data import preflight
 from mlob.ensemble.methods import ONE_GLOBAL
-from mlob.errors import InputError
 from mlob.evaluation import judge
 from mlob.features import log, store
 from mlob.files import atomic, digest, read_json, write_json, write_text
@@ -44,12 +44,10 @@ def labelled_validation(dataset):
     """Give the validation split, on which everything is judged.
 
     Raises:
-        InputError: it has no labels.
+        InputError: it is missing, too small, or without labels.
     """
-    split = dataset["validation"]
-    if split.targets is None:
-        raise InputError(f"The validation split of {dataset.folder} has no labels: nothing can be judged on it.")
-    return split
+    preflight.check(dataset, ["validation"])
+    return dataset["validation"]
 
 
 def make(name, experiment, dataset, *, stores, folder, recipe):

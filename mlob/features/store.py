@@ -187,6 +187,19 @@ def read_photos(folder, ids):
     return _joined(shards)
 
 
+def first_whole(folders, dataset):
+    """Read what the first store that holds all splits tells of a data set's photos: {split: `Shard`}, {} without one.
+
+    Args:
+        folders: of stores, features/<set>/<data set>.
+        dataset: the `DataSet`.
+    """
+    for folder in folders:
+        with contextlib.suppress(InputError):
+            return {name: read_photos(folder / name, split.ids) for name, split in dataset.splits.items()}
+    return {}
+
+
 def check(folder, expected, found):
     """Compare the fingerprint that a store is asked for with the one that is found there.
 

@@ -21,6 +21,7 @@ RESULT = METHOD | {"weights": str, "processor": str}
 KINDS = ("constant", "model", "ensemble")
 HEADERS = ("method", "micro-F1", "95% interval", "in-sample", "macro-F1", "thresholds")
 HEADERS += ("parameters (M)", "features (s)", "training (s)", "weights", "note")
+NOT_COMPARED = "Recipes are not compared on dev: fewer than two of its photos are common to all models.\n"
 DEV_HEADERS = ("model", "micro-F1 on dev", "95% interval", "gain", "its 95% interval")
 WORDS = ("method", "model", "thresholds", "weights", "note")  # columns of text; the others are numbers, to the right
 
@@ -64,7 +65,7 @@ def text(rows):
 
 def dev_text(compared):
     """Align what `evaluation.dev.compare` gives in plain columns, with a sentence on how to read it."""
-    return f"{_aligned(DEV_HEADERS, _dev_cells(compared))}{_dev_note(compared)}\n"
+    return f"{_aligned(DEV_HEADERS, _dev_cells(compared))}{_dev_note(compared)}\n" if compared else NOT_COMPARED
 
 
 def markdown(rows):
@@ -76,7 +77,7 @@ def markdown(rows):
 
 def dev_markdown(compared):
     """Give what `evaluation.dev.compare` gives as a block for a Markdown file."""
-    return f"{_piped(DEV_HEADERS, _dev_cells(compared))}\n\n{_dev_note(compared)}\n"
+    return f"{_piped(DEV_HEADERS, _dev_cells(compared))}\n\n{_dev_note(compared)}\n" if compared else NOT_COMPARED
 
 
 def processors(rows):

@@ -186,14 +186,44 @@ def test_facts_are_json_and_their_text_holds_what_matters():
     assert json.loads(json.dumps(found)) == found
     for part in (
         "300 photos",
-        "1 photo failed, blank: one uniform colour (bad)",
-        "Never in train: Red",
+        "1 of 200 train photos have no features: blank: one uniform colour 1 (bad)",
+        "Never in train (group, photos in train/validation): Red (colour, 0/100)",
         "1 photo of validation found in train too, by content (v0)",
         "2 of 2 labels",
         "x 0.00",
         "new",
     ):
         assert part in shown
+
+
+def photos(folder, contents):
+    """A data set of the train photos {id: bytes, None where there is no file}."""
+    (folder / "images/train").mkdir(parents=True)
+    for name, content in contents.items():
+        if content is not None:
+            (folder / f"images/train/{name}.jpg").write_bytes(content)
+    train = Split("train", tuple(contents), ((),) * len(contents), None)
+    return DataSet("made", folder, LABELS, {"train": train})
+
+
+def test_files_alone_tell_what_is_missing_empty_or_there_twice(tmp_path):
+    contents = {"a": b"one", "b": b"longer", "c": b"one", "d": None, "e": b"two", "f": b"", "g": None}
+    dataset = photos(tmp_path, contents)
+    found = facts.describe(dataset, facts.look(dataset))
+    assert found["equal_within"] == [{"split": "train", "photos": 1, "ids": [["a", "c"]]}]
+    assert "3 of 7 train photos have no features: no file 2 (d, g), empty file 1 (f)" in facts.text(found)
+
+
+def test_photos_of_a_size_that_no_other_has_are_not_read(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(facts.images, "content", lambda place: read.append(place.name) or b"x")
+    facts.look(photos(tmp_path, {"a": b"1", "b": b"22", "c": b"2", "d": b"333"}))
+    assert sorted(read) == ["a.jpg", "c.jpg"]
+
+
+def test_that_no_photo_is_there_twice_is_said(tmp_path):
+    dataset = photos(tmp_path, {"a": b"one", "b": b"two"})
+    assert "No photo was found twice" in facts.text(facts.describe(dataset, facts.look(dataset)))
 
 
 def test_an_empty_set_has_facts_too():

@@ -195,8 +195,14 @@ def test_a_label_too_rare_for_trees_keeps_the_blend(monkeypatch):
     assert not np.array_equal(fitted.predict(members)[:, 0], blended[:, 0])
 
 
+def test_fewer_photos_than_inner_folds_make_a_fold_each(monkeypatch):
+    monkeypatch.setattr(stacking, "FOLDS", 5)
+    members, targets = made([1, 1], n=3)
+    assert stacking.linear(members, targets, seed=0).held.shape == targets.shape
+
+
 @pytest.mark.parametrize("fit", FITS)
-def test_fewer_photos_than_folds_and_what_is_no_probability_are_refused(fit):
+def test_fewer_than_two_photos_and_what_is_no_probability_are_refused(fit):
     members, targets = made([1, 1], n=1)
     with pytest.raises(InputError, match="at least 2 photos"):
         fit(members, targets, seed=0)

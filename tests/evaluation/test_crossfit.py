@@ -40,10 +40,15 @@ def test_equal_seeds_give_equal_folds_and_the_global_random_state_is_left_alone(
     assert np.array_equal(np.random.get_state()[1], before)
 
 
-@pytest.mark.parametrize("n, count", [(4, 5), (0, 2), (10, 1)])
+@pytest.mark.parametrize("n, count", [(1, 5), (0, 2), (10, 1)])
 def test_folds_that_cannot_be_are_refused(n, count):
-    with pytest.raises(InputError, match=f"found {count} folds for {n} photos"):
+    with pytest.raises(InputError, match=f"found {count} folds and {n} photos"):
         folds(made(n=n), count, seed=0)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+def test_fewer_photos_than_folds_make_a_fold_each(n):
+    assert sorted(folds(made(n=n), 5, seed=0)) == list(range(n))
 
 
 def test_a_photo_without_any_label_gets_a_fold_too():
@@ -57,7 +62,7 @@ def test_equal_photos_share_a_fold_and_different_ones_are_spread_as_without_keys
     assert np.array_equal(fold[:100:2], fold[1:100:2]) and len(set(fold[100:])) == 5
     assert np.abs(np.bincount(fold) - 40).max() <= 8
     assert np.array_equal(folds(targets, 5, seed=0, keys=range(200)), folds(targets, 5, seed=0))
-    with pytest.raises(InputError, match="5 folds for 1 photos"):
+    with pytest.raises(InputError, match="5 folds and 1 photos"):
         folds(targets, 5, seed=0, keys=["one"] * 200)
 
 

@@ -7,6 +7,7 @@ from mlob.evaluation import bootstrap, dev
 from mlob.evaluation.crossfit import folds
 from mlob.predictions import table as tables
 from mlob.recipes import Ensemble
+from mlob.reports import tables as report_tables
 
 RECIPE = Ensemble(folds=3, draws=200)
 ROWS = slice(0, 80)
@@ -82,3 +83,14 @@ def test_equal_photos_share_fold_and_draw(made, runs, monkeypatch):
 def test_equal_models_do_not_differ(made, runs):
     found = dev.compare(made, {"base": runs["base"], "again": runs["base"]}, RECIPE)
     assert found["models"][1]["gain"] == {"value": 0, "low": 0, "high": 0}
+
+
+@pytest.mark.parametrize("common", [0, 1])
+def test_fewer_than_two_common_dev_photos_compare_nothing_and_it_is_said(made, tmp_path, common):
+    folders = {
+        "one": write_run(tmp_path / "one", made, 1, slice(0, 10)),
+        "other": write_run(tmp_path / "other", made, 1, slice(10 - common, 20)),
+    }
+    assert dev.compare(made, folders, RECIPE) is None
+    assert report_tables.dev_text(None) == report_tables.dev_markdown(None)
+    assert "fewer than two of its photos are common" in report_tables.dev_text(None)

@@ -314,10 +314,20 @@ def test_one_member_alone_is_an_ensemble(made, members, tmp_path):
     assert scores["mean", "one global"] == scores["best single", "one global"] == scores["PSO", "one global"]
 
 
-def test_fewer_photos_than_folds_are_refused(made, members, tmp_path):
-    recipe = dataclasses.replace(RECIPE, folds=91)
-    with pytest.raises(InputError, match="91 folds for 90 photos"):
-        ensembles.make("made", made, members, tmp_path / "ensemble", recipe)
+def test_few_photos_are_judged_in_as_many_folds_which_is_what_is_told(made, members, tmp_path):
+    part = dataclasses.replace(
+        made["validation"],
+        ids=made["validation"].ids[:3],
+        urls=made["validation"].urls[:3],
+        targets=made["validation"].targets[:3],
+    )
+    dataset = dataclasses.replace(made, splits={**made.splits, "validation": part})
+    for folder in members.values():
+        found = tables.read(folder / "predictions.h5")
+        few = tables.Table(part.ids, found["validation"].probabilities[:3])
+        tables.write(folder / "predictions.h5", {**found, "validation": few})
+    recipe = dataclasses.replace(RECIPE, folds=5, second_level=("linear",))
+    assert ensembles.make("made", dataset, members, tmp_path / "ensemble", recipe)["folds"] == 3
 
 
 def test_equal_photos_are_decided_on_by_one_fold_and_drawn_together(made, members, tmp_path, monkeypatch):

@@ -81,10 +81,10 @@ def test_a_rerun_gives_the_same_figures_and_another_seed_other_intervals(case):
     assert figures[0] == figures[1] != figures[2]
 
 
-def test_fewer_photos_than_folds_are_refused(case):
+def test_a_photo_alone_cannot_be_judged(case):
     members, targets = case
-    with pytest.raises(InputError, match="4 folds for 3 photos"):
-        judge.judge_model(members[0][:3], targets[:3], RECIPE)
+    with pytest.raises(InputError, match="4 folds and 1 photos"):
+        judge.judge_model(members[0][:1], targets[:1], RECIPE)
 
 
 def test_each_label_has_its_counts_and_its_own_figures():

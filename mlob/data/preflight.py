@@ -1,0 +1,136 @@
+"""What a data set lacks for training and judging, and what looks odd in it: told before anything long runs."""
+
+import collections
+import unicodedata
+
+import numpy as np
+
+from mlob.errors import InputError
+
+JUDGED = ("train", "validation")  # what a model is made of: fitted on the one, judged on the other
+FEWEST = {"train": 5, "validation": 3}  # a fifth of train may be dev; a second level is fitted on folds of folds
+FEW = 100  # photos of a split, below which its figures are hardly known
+RARE = 10  # train photos of a label, below which it is hardly learned
+SEPARATORS = {",": "a comma", ";": "a semicolon", "/": "a slash", "\\": "a backslash", "#": "a #"}
+
+
+def check(dataset, splits=JUDGED):
+    """Refuse a data set that cannot be trained on and judged, from its annotations alone.
+
+    Raises:
+        InputError: a split is missing, too small, or (train and validation) without labels.
+    """
+    for sentence in refusals(dataset, splits):
+        raise InputError(sentence)
+
+
+def refusals(dataset, splits=JUDGED):
+    """Give what stops the work on these splits: a list of sentences, each with its mend."""
+    return [sentence for name in splits if (sentence := _refusal(dataset, name))]
+
+
+def doubts(dataset):
+    """Give what looks odd, and stops nothing: a list of sentences."""
+    found = [_few(name, split) for name, split in dataset.splits.items()]
+    train = dataset.splits.get("train")
+    if train is not None and train.targets is not None:
+        found += [_separated(dataset.labels, train.targets) or _single(train.targets)]
+        found += [_everywhere(dataset.labels, train.targets), _rare(dataset.labels, train.targets)]
+    return [sentence for sentence in [*found, _alike(dataset.labels)] if sentence]
+
+
+def text(dataset):
+    """Say whether a data set is ready, or what is to be mended; and what looks odd."""
+    stops = refusals(dataset) + _lost(dataset)
+    lines = [f"To look at: {sentence}" for sentence in doubts(dataset)]
+    if "test" not in dataset.splits:
+        lines.append("To look at: there is no test split, so that no submission can be written.")
+    end = [f"To mend: {sentence}" for sentence in stops] or ["Ready: `mlob submission` or any other verb can begin."]
+    return "\n".join(lines + end)
+
+
+def _refusal(dataset, name):
+    try:
+        split = dataset[name]
+    except InputError as error:
+        return str(error)
+    if name in JUDGED and split.targets is None:
+        purpose = "trained" if name == "train" else "judged"
+        return f"The {name} split of {dataset.folder} has no labels: label its photos; nothing can be {purpose} on it."
+    least = FEWEST.get(name, 1)
+    if len(split.ids) < least:
+        return (
+            f"The {name} split of {dataset.folder} has {_photos(len(split.ids))}, expected at least {least}: add some, "
+            "or move some there with the column split."
+        )
+    return ""
+
+
+def _lost(dataset):
+    """Splits none of whose photos has a file."""
+    return [
+        f"None of {name}'s {_photos(len(split.ids))} lies in {dataset.folder}: put them there, or run `make images`."
+        for name, split in dataset.splits.items()
+        if not any(dataset.photos(name))
+    ]
+
+
+def _few(name, split):
+    return len(split.ids) < FEW and f"{name} has {_photos(len(split.ids))}: below {FEW} its figures are hardly known."
+
+
+def _separated(labels, targets):
+    """Labels that look like several in one, which | would have separated."""
+    known = set(labels.names)
+    is_single = targets.sum(axis=1).max() <= 1
+    for mark, what in SEPARATORS.items():
+        held = [name for name in labels.names if mark in name.strip(mark)]
+        whole = [name for name in held if known.issuperset(part.strip() for part in name.split(mark))]
+        if found := whole or (held if is_single and len(held) > 1 else []):
+            return (
+                f"{_counted(len(found), 'label holds', 'labels hold')} {what}, {found[0]!r} first: if that is several "
+                "labels, separate them by |."
+            )
+    return ""
+
+
+def _single(targets):
+    if not (targets.sum(axis=1) == 1).all():
+        return ""
+    return (
+        "every train photo has exactly one label: they are decided on one by one, so that a photo may be given "
+        "several, or none."
+    )
+
+
+def _everywhere(labels, targets):
+    found = [labels.names[column] for column in np.flatnonzero(targets.all(axis=0))]
+    return found and f"{_listed(found)}: on every train photo, so that nothing can be learned about it."
+
+
+def _rare(labels, targets):
+    count = targets.sum(axis=0)
+    found = [labels.names[column] for column in np.flatnonzero((count > 0) & (count < RARE))]
+    return found and f"{_listed(found)}: on fewer than {RARE} train photos, too few to learn from."
+
+
+def _alike(labels):
+    """Labels of one group whose names differ in case and blanks alone."""
+    spelt = collections.defaultdict(list)
+    for group, name in zip(labels.groups, labels.names, strict=True):
+        spelt[group, "".join(unicodedata.normalize("NFKC", name).casefold().split())].append(name)
+    found = [" and ".join(map(repr, names)) for names in spelt.values() if len(names) > 1]
+    return found and f"{_listed(found)}: labels of nearly one name, which count as different."
+
+
+def _listed(found):
+    shown = ", ".join(found[:3])
+    return f"{len(found):,} labels ({shown}, …)" if len(found) > 3 else shown
+
+
+def _photos(count):
+    return _counted(count, "photo", "photos")
+
+
+def _counted(count, one, many):
+    return f"{count:,} {one if count == 1 else many}"

@@ -1,0 +1,115 @@
+"""What stops a data set is refused in one sentence with its mend; what looks odd is told, and stops nothing."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mlob.data import annotations, preflight
+from mlob.errors import InputError
+from mlob.labels import Labels
+
+NAMES = ("coat", "dress", "red")
+
+
+def data_set(folder, names=NAMES, **splits):
+    """A data set of splits given as targets, or as the number of photos without labels."""
+    found = {}
+    for name, targets in splits.items():
+        count = targets if isinstance(targets, int) else len(targets)
+        marks = None if isinstance(targets, int) else np.array(targets, np.uint8)
+        found[name] = annotations.Split(name, tuple(map(str, range(count))), ((),) * count, marks)
+    labels = Labels(tuple(range(len(names))), tuple(names), ("label",) * len(names))
+    return annotations.DataSet("made", folder, labels, found)
+
+
+def ordinary(rows=200, columns=3):
+    return (np.random.default_rng(0).random((rows, columns)) < 0.5).astype(np.uint8)
+
+
+def with_photos(dataset):
+    for name, split in dataset.splits.items():
+        (dataset.folder / "images" / name).mkdir(parents=True)
+        for photo in split.ids:
+            (dataset.folder / "images" / name / f"{photo}.jpg").write_bytes(b"photo")
+    return dataclasses.replace(dataset, tree=None)
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ({"validation": ordinary()}, r"has no train split \(found: validation\): add train\.json, or rows"),
+        ({"train": ordinary()}, r"has no validation split \(found: train\): add validation\.json, or rows"),
+        ({"train": 9, "validation": ordinary()}, "The train split of .* has no labels: .* can be trained on it"),
+        ({"train": ordinary(), "validation": 9}, "The validation split of .* has no labels: .* can be judged on it"),
+        ({"train": ordinary(4), "validation": ordinary()}, "train split of .* has 4 photos, expected at least 5: add"),
+        ({"train": ordinary(), "validation": [[1, 0, 0]]}, "validation split of .* has 1 photo, expected at least 3"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_trained_on_and_judged_is_refused_with_its_mend(tmp_path, splits, message):
+    dataset = data_set(tmp_path, **splits)
+    with pytest.raises(InputError, match=message):
+        preflight.check(dataset)
+    assert any(line.startswith("To mend: ") for line in preflight.text(dataset).splitlines())
+
+
+def test_test_is_asked_for_by_those_alone_who_write_a_submission(tmp_path):
+    dataset = data_set(tmp_path, train=ordinary(), validation=ordinary())
+    preflight.check(dataset)
+    with pytest.raises(InputError, match="has no test split"):
+        preflight.check(dataset, ("train", "validation", "test"))
+    assert "there is no test split, so that no submission can be written" in preflight.text(dataset)
+    preflight.check(data_set(tmp_path, train=ordinary(), validation=ordinary(), test=3), ("train", "test"))
+
+
+def test_an_ordinary_data_set_is_ready_and_nothing_looks_odd(tmp_path):
+    dataset = with_photos(data_set(tmp_path, train=ordinary(), validation=ordinary(), test=100))
+    assert preflight.text(dataset) == "Ready: `mlob submission` or any other verb can begin."
+
+
+def test_a_split_of_which_no_photo_is_there_is_to_be_mended(tmp_path):
+    dataset = data_set(tmp_path, train=ordinary(), validation=ordinary(), test=100)
+    assert "To mend: None of test's 100 photos lies in" in preflight.text(dataset)
+
+
+def doubt(folder, names=NAMES, **splits):
+    return " ".join(preflight.doubts(data_set(folder, names, **splits)))
+
+
+@pytest.mark.parametrize(
+    ("names", "is_odd"),
+    [
+        (("coat, red", "dress, red", "hat"), True),
+        (("coat;red", "dress;red", "hat"), True),
+        (("coat, red", "coat", "red"), True),
+        (("coat, woollen", "dress", "red"), False),
+    ],
+)
+def test_labels_that_look_like_several_in_one_are_told(tmp_path, names, is_odd):
+    found = doubt(tmp_path, names, train=np.tile(np.eye(3, dtype=np.uint8), (50, 1)))
+    assert ("separate them by |" in found) == is_odd
+
+
+def test_a_comma_in_the_name_of_a_label_beside_others_is_not_doubted(tmp_path):
+    assert "separate" not in doubt(tmp_path, ("Red, dark", "Blue, pale", "coat"), train=ordinary())
+
+
+def test_data_of_one_label_a_photo_are_told(tmp_path):
+    assert "exactly one label" in doubt(tmp_path, train=np.tile(np.eye(3, dtype=np.uint8), (50, 1)))
+    assert "exactly one label" not in doubt(tmp_path, train=ordinary())
+
+
+def test_a_label_on_every_photo_one_on_hardly_any_and_small_splits_are_told(tmp_path):
+    targets = ordinary()
+    targets[:, 0] = 1
+    targets[:, 1] = 0
+    targets[:9, 1] = 1
+    found = doubt(tmp_path, train=targets, validation=ordinary(7))
+    assert "coat: on every train photo" in found and "dress: on fewer than 10 train photos" in found
+    assert "validation has 7 photos" in found and "train has" not in found and "red" not in found
+
+
+def test_labels_of_nearly_one_name_are_told(tmp_path):
+    assert "'Red' and 'red ', 'T-shirt' and 'T-Shirt': labels of nearly one name" in doubt(
+        tmp_path, ("Red", "T-shirt", "red ", "T-Shirt", "blue"), train=ordinary(columns=5)
+    )
