@@ -52,13 +52,14 @@ class Work:
     def dataset(self):
         """The annotated photos; the demo set is drawn where it is not there."""
         from mlob.data import annotations, places
+        from mlob.features import home
 
         folder = places.data_folder(self.data or self.suite.data)
         if self.suite.generated and not self.data:
             from mlob.data import demo
 
             demo.make(folder)
-        return annotations.read(folder, digests=self.features / f"{places.data_name(folder)}-digests.csv")
+        return annotations.read(folder, digests=home.digests(self.features, folder))
 
     @property
     def features(self):
@@ -67,8 +68,10 @@ class Work:
 
     def store(self, name):
         """The folder of a feature set's store of this data."""
+        from mlob.features import home
+
         self.feature_set(name)  # a recipe that is wrong is told before the photos are read
-        return self.features / name / self.dataset.name
+        return home.find(self.features / name, self.dataset.folder)
 
     def run(self, model):
         """The folder of a model's run, or of the ensemble's and the report's products."""

@@ -53,7 +53,7 @@ class DataSet:
     """A folder of photos with their labels.
 
     Attributes:
-        name: the folder's own name; stores lie under it.
+        name: the folder's own name.
         folder: a `pathlib.Path`, or a `UPath` into a bucket.
         tree: what lies in the folder, as it was when it was first looked for.
     """
@@ -94,6 +94,11 @@ class DataSet:
         """Find a split's photos: `places.Places`, None where there is none."""
         wanted = self[split]
         return places.locate(self.tree, split, wanted.ids, [_local(urls) for urls in wanted.urls])
+
+    @functools.cached_property
+    def versions(self):
+        """{split: what would differ in each photo's file if it was changed (`places.version`)}; looked at once."""
+        return {split: [places.version(place) for place in self.photos(split)] for split in self.splits}
 
 
 def read(folder, *, digests=None):

@@ -23,6 +23,7 @@ from mlob.data.splits import SHARES
 from mlob.errors import InputError
 from mlob.progress import say
 
+NOWHERE = "none"  # the version of a photo without a file
 READS = 64  # under way at once in a bucket, where each waits tens of milliseconds for its first byte
 ARCHIVES = (".zip", ".tar")
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
@@ -144,13 +145,16 @@ class InBucket(Inside):
 
 
 def version(place):
-    """Give a text that changes when a photo's bytes do, without reading them; "none" for no place."""
+    """Give a text that changes when a photo's bytes do, without reading them; `NOWHERE` where there is no file."""
     if place is None:
-        return "none"
-    if isinstance(place, pathlib.Path):
+        return NOWHERE
+    if not isinstance(place, pathlib.Path):
+        return f"{place.size}:{place.mark}"
+    try:
         status = place.stat()
-        return f"{status.st_size}:{status.st_mtime_ns}"
-    return f"{place.size}:{place.mark}"
+    except OSError:
+        return NOWHERE
+    return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 def _exactly(archive, start, size):

@@ -25,9 +25,11 @@ FEWEST_ROWS = 20_000  # from here on a head has rows enough, and one regression 
 
 
 def identity(experiment, dataset, stores):
-    """Give all that shapes a run, as it stands in recipe.json: recipe, labelled photos, fingerprints of the stores."""
+    """Give all that shapes a run, as it stands in recipe.json: recipe, labelled photos, stores and what they hold."""
     found = {name: store.fingerprint(folder) for name, folder in stores.items()}
-    return plain({"recipe": dataclasses.asdict(experiment), "data": dataset.digest, "fingerprint": found})
+    features = {name: store.content(folder) for name, folder in stores.items()}
+    recipe = dataclasses.asdict(experiment)
+    return plain({"recipe": recipe, "data": dataset.digest, "fingerprint": found, "features": features})
 
 
 def key(identity):

@@ -14,7 +14,7 @@ import numpy as np
 from mlob import engine, recipes
 from mlob.data import facts, splits
 from mlob.errors import InputError
-from mlob.features import backbones, log, pipeline, runtimes, store, weights
+from mlob.features import backbones, changes, home, log, pipeline, runtimes, store, weights
 from mlob.features.plan import asked_for, fingerprint, plan
 from mlob.files import digest
 from mlob.machine import load_keras, processor
@@ -72,6 +72,8 @@ def extract(sets, dataset, *, given=None, random_fallback=False, part=(1, 1), ru
         InputError: as `plan`; no readable photo in a split; a full disk.
     """
     plans = {name: plan(name, features, dataset, folder, given) for name, (features, folder) in sets.items()}
+    for name, one in plans.items():
+        _note(name, sets[name][1], one.changes, dataset)
     lacking = {name: one for name, one in plans.items() if one.slices}
     for size in dict.fromkeys(sets[name][0].size for name in lacking):
         alike = [name for name in lacking if sets[name][0].size == size]
@@ -108,7 +110,8 @@ def extract_new(features, made, photos, folder, given=None, name=""):
     mark = store.fingerprint(made)
     folder = folder / digest(json.dumps(mark, sort_keys=True))[:16]
     shards = [store.read(path) for path in sorted(folder.glob("[0-9]*.h5"))]
-    known = {photo for shard in shards for photo in (*shard.ids, *shard.failures)}
+    failed = {photo for shard in shards for photo, reason in shard.failures.items() if not changes.is_unread(reason)}
+    known = failed.union(*(shard.ids for shard in shards))
     new = {photo: path for photo, path in photos.items() if photo not in known}
     if new:
         load_keras()
@@ -122,10 +125,26 @@ def extract_new(features, made, photos, folder, given=None, name=""):
                 store.write(store.shard_path(folder, one.number), new_shards[name], mark)
                 shards.append(new_shards[name])
     rows = {photo: row for shard in shards for photo, row in zip(shard.ids, shard.features, strict=True)}
-    return rows, {photo: reason for shard in shards for photo, reason in shard.failures.items()}
+    failed = {photo: reason for shard in shards for photo, reason in shard.failures.items()}
+    return rows, {photo: reason for photo, reason in failed.items() if photo not in rows}
 
 
 # Which slices, and with what
+
+
+def _note(name, folder, found, dataset):
+    """Tell what has become of a store's photos, and note the sizes and times of those that are the same."""
+    for sentence in changes.told(found):
+        say(f"{name}: {sentence}")
+    news = {path: one.note for path, one in found.items() if one.note}
+    if not news:
+        return
+    try:
+        home.claim(folder, dataset.folder)
+        for path, note in news.items():
+            changes.write_note(path, note)
+    except InputError as error:  # a store that one may only read
+        say(f"{error} Until then these photos are compared by content each time.")
 
 
 def _part(slices, dataset, part, parts):
@@ -144,7 +163,9 @@ def _declared(name, features, folder, lacking, dataset, random_fallback):
     source = lacking.source or _downloaded(features, random_fallback)
     if lacking.found:
         store.check(folder, {"weights": source.digest}, lacking.found)
-    mark = lacking.found or store.declare(folder, _mark(features, source, folder, dataset))
+    mark = lacking.found or _mark(features, source, folder, dataset)
+    home.claim(folder, dataset.folder)
+    mark = lacking.found or store.declare(folder, mark)
     store.check(folder, asked_for(features, source), mark)
     parameters = _network(features, source, "float32").count_params()
     made = Made(features, source, folder, json.dumps(mark, sort_keys=True), parameters)
@@ -271,6 +292,7 @@ def _extractors(made):
 def _write(made, one, shard, seconds):
     path = store.shard_path(made.folder / one.split, one.number)
     store.write(path, shard, json.loads(made.mark))
+    changes.write_note(path, changes.versions(one, shard.failures))
     facts = {"weights": made.source.kind, "parameters": made.parameters, "processor": processor()}
     log.write(path, photos=len(one.ids), seconds=seconds, **facts)
 

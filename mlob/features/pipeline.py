@@ -31,6 +31,7 @@ class Slice:
         ids: texts.
         places: where each photo lies, a sequence; None for a photo that is missing.
         wanted: names of the feature sets whose shard of this slice is to be made.
+        versions: what would differ in each photo's file if it was changed, taken before it is read (`places.version`).
     """
 
     split: str
@@ -38,6 +39,7 @@ class Slice:
     ids: tuple[str, ...]
     places: collections.abc.Sequence
     wanted: tuple[str, ...]
+    versions: collections.abc.Sequence = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,11 +4,10 @@ import dataclasses
 
 from mlob.data import images
 from mlob.errors import InputError
-from mlob.features import backbones, log, runtimes, store, weights
+from mlob.features import backbones, changes, log, runtimes, store, weights
 from mlob.features.pipeline import Slice
 from mlob.files import remove_stale_parts
 
-NO_FILE = "no file"
 OPEN = ("auto", None)  # values of a fingerprint that a recipe leaves to the machine
 
 
@@ -17,16 +16,18 @@ class Plan:
     """What a feature store lacks.
 
     Attributes:
-        slices: those whose shard is missing.
+        slices: those whose shard is missing, or of photos that have come or changed since.
         source: the weights, None where they must be downloaded first.
         found: fingerprint of the store, None where nothing is there.
         rate: photos a second of all that was ever extracted with this feature set; None where nothing was.
+        changes: {path of a shard that is there: `changes.Changes`}, of those whose photos are not as noted.
     """
 
     slices: tuple[Slice, ...]
     source: weights.Source | None
     found: dict | None
     rate: float | None
+    changes: dict = dataclasses.field(default_factory=dict)
 
     @property
     def photos(self):
@@ -35,6 +36,9 @@ class Plan:
 
     def text(self, features):
         """Tell what would be done, from what, and how long it takes at the measured rate."""
+        return " ".join([*changes.told(self.changes), self._work(features)])
+
+    def _work(self, features):
         if not self.slices:
             return "complete"
         origin = self.source.kind if self.source else "imagenet, to be downloaded"
@@ -66,8 +70,12 @@ def plan(name, features, dataset, folder, given=None):
         source = weights.random()
     if found:
         store.check(folder, asked_for(features, source), found)
-    slices = [one for split in dataset.splits for one in _missing(name, dataset, split, folder / split, found)]
-    return Plan(tuple(slices), source, found, log.rate(folder.parent.glob("*/")))
+    slices = {path: one for split in dataset.splits for path, one in _slices(name, dataset, split, folder / split)}
+    suspects = _suspects({path: one for path, one in slices.items() if path.is_file()}, found)
+    changed = changes.compare(name, suspects, backbones.SIZES[features.size], dataset.is_remote)
+    kept = {path for path in slices if path.is_file() and not (path in changed and changed[path].changed)}
+    lacking = [one for path, one in slices.items() if path not in kept]
+    return Plan(tuple(lacking), source, found, log.rate(folder.parent.glob("*/")), changed)
 
 
 def fingerprint(features, source, choice, calibration=None):
@@ -93,10 +101,10 @@ def asked_for(features, source):
     return {field: value for field, value in declared.items() if value not in OPEN}
 
 
-def _missing(name, dataset, split, folder, found):
-    """List the slices whose shard is not there, or holds a photo as missing whose file has come since."""
+def _slices(name, dataset, split, folder):
+    """Give (path of the shard, `pipeline.Slice`) of each slice of a split."""
     remove_stale_parts(folder)
-    ids, places = dataset[split].ids, dataset.photos(split)
+    ids, places, versions = dataset[split].ids, dataset.photos(split), dataset.versions[split]
     if not any(places):
         raise InputError(
             f"None of the {len(ids):,} {split} photos lies in {dataset.folder} (looked for "
@@ -104,15 +112,16 @@ def _missing(name, dataset, split, folder, found):
         )
     start = 0
     for number, slice_ids in enumerate(store.slices(ids)):
-        path, there = store.shard_path(folder, number), places[start : start + len(slice_ids)]
-        start += len(slice_ids)
-        if not path.is_file() or _has_come(path, slice_ids, there, found):
-            yield Slice(split, number, slice_ids, there, (name,))
+        rows = slice(start, start := start + len(slice_ids))
+        yield store.shard_path(folder, number), Slice(split, number, slice_ids, places[rows], (name,), versions[rows])
 
 
-def _has_come(path, ids, places, found):
-    header = store.header(path)
-    store.check(path.parent.parent, found, header.fingerprint)
-    store.check_ids(path, ids, header.ids)
-    missing = {name for name, reason in header.failures.items() if reason == NO_FILE}
-    return any(place and name in missing for name, place in zip(ids, places, strict=True))
+def _suspects(slices, found):
+    """Check the shards that are there, {path: slice}; give {path: `changes.Suspect`} of those not as noted."""
+    suspects = {}
+    for path, one in slices.items():
+        header = store.header(path)
+        store.check(path.parent.parent, found, header.fingerprint)
+        store.check_ids(path, one.ids, header.ids)
+        suspects[path] = changes.suspect(path, header, one)
+    return {path: one for path, one in suspects.items() if one}

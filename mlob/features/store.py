@@ -22,6 +22,7 @@ from mlob.files import atomic, digest, read_json, write_once
 
 SLICE = 4096
 DECLARED = "fingerprint.json"
+PREDICTED = "predicted"  # beside the stores of data folders: what was extracted of photos outside of them
 UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py makes of bytes that it cannot read
 MOST_BYTES = 4 * 2**30  # of one file's arrays; the largest backbone has 0.1
 MADE_ANEW = "remove the file and run the same command again, which makes it anew."
@@ -52,11 +53,13 @@ class Header:
         fingerprint: all that shaped its features.
         ids: of its slice, with features or without.
         failures: {id: reason} of those without.
+        checksum: of all that is in it.
     """
 
     fingerprint: dict
     ids: set[str]
     failures: dict[str, str]
+    checksum: str
 
 
 def slices(ids):
@@ -98,8 +101,20 @@ def read(path):
 def header(path):
     """Read what a shard tells of itself: a `Header`."""
     with _reading(path) as file:
-        failures = _failures(file)
-        return Header(json.loads(_attribute(file, "fingerprint")), {*_texts(file["ids"]), *failures}, failures)
+        failures, mark = _failures(file), json.loads(_attribute(file, "fingerprint"))
+        return Header(mark, {*_texts(file["ids"]), *failures}, failures, _attribute(file, "checksum"))
+
+
+def checksum(path):
+    """Read the checksum that a shard bears."""
+    with _reading(path) as file:
+        return _attribute(file, "checksum")
+
+
+def content(folder):
+    """Give the digest of all that a store holds, by its shards' checksums."""
+    paths = sorted(folder.glob("*/[0-9]*.h5"))
+    return digest(*(f"{path.parent.name}/{path.name} {checksum(path)}" for path in paths))
 
 
 def fingerprint(folder):
@@ -180,11 +195,13 @@ def extent(path):
 
 def read_photos(folder, ids):
     """Read what a split's shards tell of its photos, without the features: a `Shard` of features (n, 0)."""
-    shards = []
-    for number, _ in enumerate(slices(ids)):
-        with _reading(shard_path(folder, number)) as file:
-            shards.append(_shard(file, columns=0))
-    return _joined(shards)
+    return _joined([read_told(shard_path(folder, number)) for number, _ in enumerate(slices(ids))])
+
+
+def read_told(path):
+    """Read what one shard tells of its photos, without the features: a `Shard` of features (n, 0)."""
+    with _reading(path) as file:
+        return _shard(file, columns=0)
 
 
 def first_whole(folders, dataset):

@@ -8,11 +8,9 @@ import numpy as np
 from mlob.data import images, places
 from mlob.errors import InputError
 from mlob.evaluation import ensembles
-from mlob.features import extract
+from mlob.features import extract, store
 from mlob.files import to_cell, write_text
 from mlob.predictions import predict
-
-SEEN_FOLDER = "predicted"  # beside the data sets of a feature set
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +61,7 @@ def label(paths, models, sets, folder, labels, *, given=None):
     readable = {number: path for path, number in digests.items() if not number.startswith("!")}
     rows, failures = {}, {}
     for name, (features, made) in sets.items():
-        seen = made.parent / SEEN_FOLDER
+        seen = made.parent / store.PREDICTED
         rows[name], failed = extract.extract_new(features, made, readable, seen, given, name)
         failures |= failed
     kept = [number for number in readable if number not in failures]

@@ -57,6 +57,7 @@ def test_a_run_is_done_only_with_just_its_recipe_its_photos_and_its_features(run
     changed = dataclasses.replace(LEARNED, seed=1)
     assert not runs.is_done(folder, runs.identity(changed, made, one))
     assert not runs.is_done(folder, runs.identity(LEARNED, made, {"other": stores["other"]}))
+    assert not runs.is_done(folder, runs.identity(LEARNED, made, {"one": stores["other"]})), "made anew since"
     relabelled = {**made.splits, "test": dataclasses.replace(made["test"], targets=1 - made["test"].targets)}
     assert not runs.is_done(folder, runs.identity(LEARNED, dataclasses.replace(made, splits=relabelled), one))
     assert not runs.is_done(folder.with_name("nothing"), runs.identity(LEARNED, made, one))

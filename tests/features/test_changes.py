@@ -1,0 +1,247 @@
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mlob.data import annotations, images
+from mlob.features import changes, extract, pipeline, store
+from mlob.recipes import FeatureSet
+
+RECIPE = FeatureSet("mobilenet", weights="random")
+
+
+def run(photos, folder):
+    extract.extract({"set": (RECIPE, folder)}, photos)
+
+
+def shards(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.h5"))}
+
+
+def file_of(photos, split, name):
+    return photos.folder / "images" / split / f"{name}.png"
+
+
+def spoil(photos):
+    """One photo of each way to be unreadable."""
+    file_of(photos, "train", "2").write_bytes(file_of(photos, "train", "2").read_bytes()[:300])
+    file_of(photos, "train", "5").unlink()
+    Image.new("RGB", (30, 20), "grey").save(file_of(photos, "validation", "1"))
+    file_of(photos, "test", "3").write_bytes(b"")
+
+
+@pytest.fixture
+def extracted(photos, network, tmp_path):
+    """A folder of photos whose features are there."""
+    run(photos, tmp_path / "store")
+    network.seen = 0
+    return tmp_path / "store"
+
+
+def again(photos, folder, capsys):
+    """Run the same command again, which looks at the photos anew; give what it tells."""
+    capsys.readouterr()
+    run(annotations.read(photos.folder), folder)
+    return capsys.readouterr().err
+
+
+def repaint(path, level):
+    """Put another photo in the place of one."""
+    pixels = np.full((24, 32, 3), level, np.uint8)
+    pixels[::2] = 255 - level
+    Image.fromarray(pixels).save(path)
+
+
+def as_if_made_now(photos, folder, tmp_path):
+    run(annotations.read(photos.folder), tmp_path / "fresh")
+    return shards(folder) == shards(tmp_path / "fresh")
+
+
+def refuse_to_decode(monkeypatch):
+    monkeypatch.setattr(images, "decode", lambda *_: pytest.fail("decoded"))
+
+
+def test_a_rerun_reads_no_photo_and_writes_nothing(photos, extracted, monkeypatch, capsys):
+    before = {path: path.stat().st_mtime_ns for path in extracted.rglob("*")}
+    monkeypatch.setattr(images, "content", lambda *_: pytest.fail("read"))
+    assert again(photos, extracted, capsys) == ""
+    assert {path: path.stat().st_mtime_ns for path in extracted.rglob("*")} == before
+
+
+def test_a_photo_that_was_replaced_has_its_own_shard_made_anew_and_no_other(
+    photos,
+    extracted,
+    network,
+    tmp_path,
+    capsys,
+):
+    before = {path: path.stat().st_mtime_ns for path in extracted.glob("*/*.h5")}
+    for split, name in (("train", "2"), ("train", "3"), ("test", "4")):
+        repaint(file_of(photos, split, name), 90)
+    told = again(photos, extracted, capsys)
+    assert "set: 2 train, 1 test photos have come or changed since the features were made: 2 shards" in told
+    changed = {path for path, time in before.items() if path.stat().st_mtime_ns != time}
+    assert changed == {extracted / "train" / "00000.h5", extracted / "test" / "00001.h5"}
+    assert network.seen == 3 + 2 and as_if_made_now(photos, extracted, tmp_path)
+    assert again(photos, extracted, capsys) == ""
+
+
+def test_photos_of_another_time_and_the_same_content_cost_no_decoding(photos, extracted, monkeypatch, capsys):
+    refuse_to_decode(monkeypatch)
+    before = shards(extracted)
+    for split in photos.splits:
+        for name in photos[split].ids:
+            os.utime(file_of(photos, split, name), (1, 1))
+    assert "12 train, 7 validation, 5 test photos have another size or time than noted" in again(
+        photos, extracted, capsys
+    )
+    assert shards(extracted) == before
+    assert again(photos, extracted, capsys) == ""
+
+
+REASONS = ("train", "2"), ("train", "5"), ("validation", "1"), ("test", "3")
+
+
+@pytest.mark.parametrize("split, name", REASONS)
+def test_a_photo_that_failed_for_any_reason_is_tried_again_when_its_file_has_changed(
+    split,
+    name,
+    photos,
+    network,
+    tmp_path,
+    capsys,
+):
+    spoil(photos)
+    run(photos, tmp_path / "store")
+    assert name in store.header(store.shard_path(tmp_path / "store" / split, (int(name) - 1) // 3)).failures
+    repaint(file_of(photos, split, name), 60)
+    assert f"1 {split} photo has come or changed" in again(photos, tmp_path / "store", capsys)
+    assert as_if_made_now(photos, tmp_path / "store", tmp_path)
+
+
+def test_a_photo_that_is_still_broken_is_not_extracted_again(photos, network, tmp_path, capsys):
+    spoil(photos)
+    run(photos, tmp_path / "store")
+    network.seen = 0
+    os.utime(file_of(photos, "train", "2"), (1, 1))
+    again(photos, tmp_path / "store", capsys)
+    assert network.seen == 0 and "compared by content" not in again(photos, tmp_path / "store", capsys)
+
+
+def test_a_photo_that_could_not_be_read_is_tried_again_each_time(photos, network, tmp_path, monkeypatch, capsys):
+    wanted, content = file_of(photos, "train", "4"), images.content
+
+    def failing(place):
+        if place == wanted:
+            raise images.Unreadable("not read: Input/output error")
+        return content(place)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(images, "content", failing)
+        run(photos, tmp_path / "store")
+        network.seen = 0
+        assert again(
+            photos, tmp_path / "store", capsys
+        ) == "set: compared by content: 1/1 photos, 1,000.0 photos/s" or (network.seen == 0)
+    assert "1 train photo has come or changed" in again(photos, tmp_path / "store", capsys)
+    assert as_if_made_now(photos, tmp_path / "store", tmp_path)
+
+
+def test_photos_that_are_gone_keep_their_features_and_are_told_each_time(photos, extracted, capsys):
+    before = shards(extracted)
+    for name in ("1", "2", "3", "7"):
+        file_of(photos, "train", name).unlink()
+    for _ in range(2):
+        assert "4 train photos have no file any more, whose features are kept" in again(photos, extracted, capsys)
+    assert shards(extracted) == before
+
+
+def test_a_store_without_notes_is_compared_by_content_once(photos, extracted, monkeypatch, capsys):
+    for path in extracted.glob("*/photos-*.json"):
+        path.unlink()
+    refuse_to_decode(monkeypatch)
+    before = shards(extracted)
+    assert "5 test photos have another size or time than noted (or none was noted) and the same content" in again(
+        photos, extracted, capsys
+    )
+    assert shards(extracted) == before and again(photos, extracted, capsys) == ""
+
+
+def test_another_folder_with_equal_ids_takes_nothing_of_a_store_without_notes(photos, extracted, tmp_path, capsys):
+    for path in (*extracted.glob("*/photos-*.json"), extracted / "folder.txt"):
+        path.unlink()
+    other = tmp_path / "b" / "photos"
+    shutil.copytree(photos.folder, other)
+    for path in other.glob("images/*/*.png"):
+        repaint(path, 30 + int(path.stem))
+    for name in ("10", "11", "12"):
+        (other / "images" / "train" / f"{name}.png").unlink()
+    told = again(annotations.read(other), extracted, capsys)
+    assert "12 train, 7 validation, 5 test photos have come or changed since" in told
+    assert as_if_made_now(annotations.read(other), extracted, tmp_path)
+
+
+@pytest.mark.parametrize("note", ["", "[]", "5", '{"shard": 1}', '{"shard": "x", "photos": 7}', "\udc80"])
+def test_a_note_that_is_damaged_counts_as_none(note, photos, extracted, capsys):
+    path = extracted / "train" / "photos-00000.json"
+    path.write_bytes(note.encode("utf-8", "surrogateescape"))
+    assert "3 train photos have another size or time than noted" in again(photos, extracted, capsys)
+    assert set(json.loads(path.read_text())["photos"]) == {"1", "2", "3"}
+
+
+def test_a_note_is_of_the_shard_that_it_was_written_for(photos, extracted, network, tmp_path, capsys):
+    """Of a shard that was copied in from elsewhere the note says nothing."""
+    kept = (extracted / "train" / "00000.h5").read_bytes()
+    repaint(file_of(photos, "train", "2"), 90)
+    again(photos, extracted, capsys)
+    (extracted / "train" / "00000.h5").write_bytes(kept)
+    assert "1 train photo has come or changed" in again(photos, extracted, capsys)
+    assert as_if_made_now(photos, extracted, tmp_path)
+
+
+def test_a_dry_run_tells_what_has_changed_and_writes_nothing(photos, extracted):
+    repaint(file_of(photos, "train", "2"), 90)
+    os.utime(file_of(photos, "train", "9"), (1, 1))
+    before = {path: path.stat().st_mtime_ns for path in extracted.rglob("*")}
+    told = extract.plan("set", RECIPE, annotations.read(photos.folder), extracted).text(RECIPE)
+    assert told.startswith("1 train photo has come or changed") and "3 photos through mobilenet" in told
+    assert {path: path.stat().st_mtime_ns for path in extracted.rglob("*")} == before
+
+
+def test_a_store_that_may_only_be_read_is_used_as_it_is(photos, extracted, monkeypatch, capsys):
+    os.utime(file_of(photos, "train", "2"), (1, 1))
+
+    def write_note(path, note):
+        raise changes.InputError(f"{path} cannot be written (Read-only file system): give write permission.")
+
+    monkeypatch.setattr(changes, "write_note", write_note)
+    assert "compared by content each time" in again(photos, extracted, capsys)
+
+
+def test_a_photo_that_changes_while_it_is_read_is_noticed_next_time(photos, network, tmp_path, monkeypatch, capsys):
+    wanted, decode = file_of(photos, "train", "4"), pipeline.photo
+
+    def late(place, size, views):
+        found = decode(place, size, views)
+        if place == wanted:
+            repaint(place, 120)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(extract, "_sample", lambda *_: None)
+        patched.setattr(pipeline, "photo", late)
+        run(photos, tmp_path / "store")
+    assert "1 train photo has come or changed" in again(photos, tmp_path / "store", capsys)
+    assert as_if_made_now(photos, tmp_path / "store", tmp_path)
+
+
+def test_what_a_store_holds_is_told_by_one_digest(photos, extracted, capsys):
+    first = store.content(extracted)
+    again(photos, extracted, capsys)
+    assert store.content(extracted) == first
+    repaint(file_of(photos, "test", "4"), 90)
+    again(photos, extracted, capsys)
+    assert store.content(extracted) != first
