@@ -91,9 +91,14 @@ class DataSet:
         return places.is_remote(self.folder)
 
     def photos(self, split):
-        """Find a split's photos: `places.Places`, None where there is none."""
+        """Find a split's photos: `places.Places`, None where there is none.
+
+        Raises:
+            InputError: a file that a photo of another split would be as well.
+        """
         wanted = self[split]
-        return places.locate(self.tree, split, wanted.ids, [_local(urls) for urls in wanted.urls])
+        others = {name: other.ids for name, other in self.splits.items() if name != split}
+        return places.locate(self.tree, split, wanted.ids, [_local(urls) for urls in wanted.urls], others=others)
 
     @functools.cached_property
     def versions(self):

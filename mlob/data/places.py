@@ -24,6 +24,7 @@ from mlob.errors import InputError
 from mlob.progress import say
 
 NOWHERE = "none"  # the version of a photo without a file
+FLAT = "images"  # where photos of any split may lie
 READS = 64  # under way at once in a bucket, where each waits tens of milliseconds for its first byte
 ARCHIVES = (".zip", ".tar")
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
@@ -291,7 +292,7 @@ def _objects(root):
 
 def _archives(tree):
     """Give (folder, file name) of each archive, and tell of those that are not read."""
-    for folder in ("", "images"):
+    for folder in ("", FLAT):
         for file in sorted(tree.files[folder]):
             path, kind = tree.root / folder / file, file.lower()
             if kind.endswith(COMPRESSED):
@@ -378,24 +379,29 @@ def _tar_entries(archive):
 # Photos
 
 
-def locate(tree, split, ids, urls):
+def locate(tree, split, ids, urls, *, others=None):
     """Find each photo: `images/<split>/<id>.<ext>`, else `images/<id>.<ext>`, else a relative url.
 
-    What no file is found for is looked for in archives.
+    Where the url is the id, a file of that path comes first. What no file is found for is looked for in archives.
 
     Args:
         tree: the `Tree` of the data folder.
         split: name of the split; empty where there is none yet.
         ids, urls: texts, one a photo; a url that names a scheme is no file.
+        others: {split: ids} of the other splits.
 
     Returns:
         `Places`, None where there is no file.
+
+    Raises:
+        InputError: a file of no split's folder that a photo of another split would be as well.
     """
-    found = _located(tree.files, split, ids, urls)
-    if not all(found):
-        packed = _located(tree.members, split, ids, urls)
-        found = [one or other for one, other in zip(found, packed, strict=True)]
-    return Places(tree.root, found)
+    wanted = dict(zip(ids, urls, strict=True))
+    found = _located(tree, [tree.files], split, wanted, others or {})
+    missing = {name: url for name, url in wanted.items() if name not in found}
+    if missing:
+        found |= _located(tree, [tree.files, tree.members], split, missing, others or {})
+    return Places(tree.root, [found.get(name) for name in ids])
 
 
 class Places(collections.abc.Sequence):
@@ -414,27 +420,56 @@ class Places(collections.abc.Sequence):
         return self.root.joinpath(*one) if isinstance(one, tuple) else one
 
 
-def _located(listing, split, ids, urls):
-    """Give a place in an archive or a bucket, (folder, file) of a plain file, or None, for each photo."""
-    stems = [(home, _by_stem(listing[home])) for home in dict.fromkeys((f"images/{split}".rstrip("/"), "images"))]
-    found = (_by_id(stems, name) or _by_url(listing, url) for name, url in zip(ids, urls, strict=True))
-    return [at and (listing[at[0]][at[1]] or at) for at in found]
+def _located(tree, listings, split, wanted, others):
+    """Find photos, {id: url}, in the last listing: {id: place, or (folder, file) of a plain file}.
+
+    Another split's own photos are looked for in the earlier ones, too.
+    """
+    listing = listings[-1]
+    homes = [(home, _by_name(listing[home])) for home in dict.fromkeys((_own(split), FLAT))]
+    found = {name: at for name, url in wanted.items() if name == url and (at := _by_url(listing, url))}
+    by_id = {name: at for name in wanted if name not in found and (at := _by_id(homes, name))}
+    _check_claims(tree, listings, split, {name: file for name, (home, file) in by_id.items() if home == FLAT}, others)
+    found |= by_id
+    found |= {name: at for name, url in wanted.items() if name not in found and (at := _by_url(listing, url))}
+    return {name: listing[at[0]][at[1]] or at for name, at in found.items()}
 
 
-def _by_stem(files):
-    """Give {file name without its suffix: file name} of photos; of two files of one stem, the first sorted."""
-    split = ((*posixpath.splitext(file), file) for file in sorted(files, reverse=True))
-    return {stem: file for stem, suffix, file in split if suffix.lower() in images.SUFFIXES}
+def _check_claims(tree, listings, split, flat, others):
+    """Refuse a file for two photos: ids that start anew in each split would make it the wrong one for some."""
+    for other, ids in others.items():
+        if other == split or not (shared := flat.keys() & set(ids)):
+            continue
+        own = set().union(*(_by_name(listing[_own(other)]) for listing in listings))
+        if shared := sorted(shared - own):
+            raise InputError(
+                f"{tree.root / FLAT / flat[shared[0]]} would be the photo {shared[0]} of {split} and of {other}: put "
+                f"each split's photos into a folder of its own, {_own(split)}/ and {_own(other)}/."
+            )
 
 
-def _by_id(stems, name):
-    return next(((home, files[name]) for home, files in stems if name in files), None)
+def _own(split):
+    return f"{FLAT}/{split}".rstrip("/")
+
+
+def _by_name(files):
+    """Give {name: file} of photos, by the whole name, else without the suffix; of two files the first sorted."""
+    photos = sorted(filter(_has_suffix, files), reverse=True)
+    return {posixpath.splitext(file)[0]: file for file in photos} | {file: file for file in photos}
+
+
+def _has_suffix(file):
+    return posixpath.splitext(file)[1].lower() in images.SUFFIXES
+
+
+def _by_id(homes, name):
+    return next(((home, files[name]) for home, files in homes if name in files), None)
 
 
 def _by_url(listing, url):
     if not url or "://" in url:
         return None
-    paths = (posixpath.split(posixpath.normpath(posixpath.join(home, url))) for home in ("", "images"))
+    paths = (posixpath.split(posixpath.normpath(posixpath.join(home, url))) for home in ("", FLAT))
     return next(((home, file) for home, file in paths if file in listing[home]), None)
 
 

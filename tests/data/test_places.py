@@ -62,6 +62,48 @@ def test_of_two_files_of_one_name_the_first_sorted_is_taken(tmp_path):
     assert located(tmp_path, "1") == "images/1.jpg"
 
 
+def test_the_file_that_is_named_whole_comes_before_one_of_that_stem(tmp_path):
+    touch(tmp_path, "images/1.jpg.png")
+    assert located(tmp_path, "1.jpg") == located(tmp_path, "1.jpg", "1.jpg") == "images/1.jpg.png"
+    touch(tmp_path, "images/1.jpg")
+    assert located(tmp_path, "1.jpg") == located(tmp_path, "1.jpg", "1.jpg") == "images/1.jpg"
+    touch(tmp_path, "images/train/1.jpg.png")
+    assert located(tmp_path, "1.jpg", "1.jpg") == "images/1.jpg"  # where the id is a path, as in photos.csv
+
+
+def splits_of(folder, **ids):
+    """A data set whose splits have these ids, each photo with an address of its own."""
+    for split, names in ids.items():
+        records = [{"imageId": name, "url": f"http://nowhere/{split}/{name}"} for name in names]
+        (folder / f"{split}.json").write_text(json.dumps({"images": records}))
+    return annotations.read(folder)
+
+
+def test_a_photo_that_two_splits_would_take_is_refused_and_both_folders_are_named(tmp_path):
+    touch(tmp_path, "images/1.jpg", "images/2.jpg")
+    dataset = splits_of(tmp_path, train=["1", "2"], validation=["1", "3"], test=["2", "4"])
+    for split, photo, other in (("train", 1, "validation"), ("validation", 1, "train"), ("test", 2, "train")):
+        told = rf"images/{photo}\.jpg .* {photo} of {split} and of {other}: .* images/{split}/ and images/{other}/"
+        with pytest.raises(InputError, match=told):
+            dataset.photos(split)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_photo_of_no_split_is_taken_where_the_others_have_their_own(tmp_path, packed):
+    touch(tmp_path, "images/validation/1.jpg", "images/test/1.png")
+    if packed:
+        zipped(tmp_path / "images.zip", {"1.jpg": b"a"})
+    else:
+        touch(tmp_path, "images/1.jpg")
+    dataset = splits_of(tmp_path, train=["1"], validation=["1", "2"], test=["1"])
+    (photo,) = dataset.photos("train")
+    assert photo.name == "1.jpg" and str(photo).startswith(str(tmp_path / "images"))
+    assert [place and place.parent.name for place in dataset.photos("validation")] == ["validation", None]
+    (tmp_path / "images/validation/1.jpg").unlink()
+    with pytest.raises(InputError, match=r"1\.jpg .* images/validation/ and images/train/"):
+        annotations.read(tmp_path).photos("validation")
+
+
 def test_a_name_may_hold_dots(tmp_path):
     touch(tmp_path, "images/a.b.jpg")
     assert located(tmp_path, "a.b") == "images/a.b.jpg"
