@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import re
+import unicodedata
 import warnings
 
 import numpy as np
@@ -231,7 +232,8 @@ def _label_map(path):
     table = _csv(path, ("labelId", "labelName"), ("taskId", "taskName"))
     try:
         rows = sorted(
-            (int(row.labelId), row.labelName, getattr(row, "taskName", "label")) for row in table.itertuples()
+            (int(row.labelId), _composed(row.labelName), _composed(getattr(row, "taskName", "label")))
+            for row in table.itertuples()
         )
     except ValueError as error:
         raise InputError(f"{path}: expected whole numbers as labelId ({error}).") from error
@@ -252,6 +254,11 @@ def _labels(rows):
     return Labels(*zip(*rows, strict=True)) if (rows := list(rows)) else Labels((), (), ())
 
 
+def _composed(text):
+    """Give the one form of what Unicode writes in two: an é of one character, or of an e and an accent, as on macOS."""
+    return unicodedata.normalize("NFC", text)
+
+
 def _shape(content):
     return f"the keys {', '.join(map(str, content))}" if isinstance(content, dict) else f"a {type(content).__name__}"
 
@@ -264,7 +271,7 @@ def _read_table(tree, digests):
     table = _csv(path, ("image", "labels"), ("split",))
     _check_ids(tuple(table.image), path, nested=True)
     _check_inside(table.image, [(image,) for image in table.image], path)
-    names = [[name for part in text.split("|") if (name := part.strip())] for text in table.labels]
+    names = [[name for part in text.split("|") if (name := part.strip())] for text in map(_composed, table.labels)]
     known = sorted({name for row in names for name in row})
     _check_text("label", known, path)
     labels = _labels((number, name, "label") for number, name in enumerate(known, 1))
@@ -346,6 +353,12 @@ def _csv(path, needed, optional):
             f"{path} is no CSV table in UTF-8 ({str(error).strip()}): save it as one; a comma inside a value "
             "stands between quotes."
         ) from error
+    header = list(pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, header=None, nrows=1).iloc[0])
+    if twice := [name for name in (*needed, *optional) if header.count(name) > 1]:
+        raise InputError(
+            f"{path} has the column {twice[0]} {header.count(twice[0])} times: keep one (labels stand in one cell, "
+            "separated by |)."
+        )
     if not set(needed) <= set(table.columns):
         raise InputError(
             f"{path}: expected the columns {', '.join(needed)} and (if you like) {', '.join(optional)}, found "

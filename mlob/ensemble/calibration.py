@@ -6,6 +6,7 @@ photos that bear each label.
 """
 
 import numpy as np
+from scipy.sparse import issparse
 from scipy.special import expit, logit
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -205,8 +206,11 @@ def checked_pair(estimator, X, y):
     """Check what an estimator is fitted on: probabilities float32 and targets uint8, both (n, labels).
 
     Raises:
+        TypeError: sparse targets.
         ValueError: as `checked`; no targets, other values than 0 and 1, another shape than that of the probabilities.
     """
+    if issparse(y):
+        raise TypeError("Sparse targets were passed, but dense ones are required: use y.toarray().")
     _, y = validate_data(estimator, X, y, multi_output=True)
     X = checked(estimator, X)
     if y.shape != X.shape or not np.isin(y, (0, 1)).all():

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -194,6 +195,17 @@ def test_blanks_around_labels_and_repeated_labels_make_no_difference(tmp_path):
     data = annotations.read(tmp_path)
     assert data.labels.names == ("NA", "dress", "red")
     assert targets(data["train"]) == [[0, 1, 1], [1, 0, 0]]
+
+
+def test_a_label_in_both_forms_of_unicode_is_one_label(tmp_path):
+    one, two = (unicodedata.normalize(form, "décolleté") for form in ("NFC", "NFD"))
+    write(tmp_path / "photos.csv", f"image,labels,split\na.jpg,{one},train\nb.jpg,{two}|{one},train\n")
+    data = annotations.read(tmp_path)
+    assert data.labels.names == (one,) and targets(data["train"]) == [[1], [1]]
+    write_split(tmp_path / "map", "train", {1: [1]})
+    write(tmp_path / "map/label_map.csv", f"labelId,labelName,taskName\n1,{two},{two}\n")
+    labels = annotations.read(tmp_path / "map").labels
+    assert labels.names == labels.groups == (one,)
 
 
 def test_photos_lie_relative_to_the_folder_or_to_images(tmp_path):
@@ -427,6 +439,7 @@ def test_a_split_that_is_missing_is_refused_when_it_is_asked_for(tmp_path):
         (b"labelId,labelName\n1,caf\xe9\n", r"label_map\.csv is no CSV table in UTF-8 .* save it as one"),
         (b"labelId,labelName\n1,a,b\n", r"label_map\.csv is no CSV table .* a comma inside a value"),
         (b"id,name\n1,a\n", r"label_map\.csv: expected the columns labelId, labelName .* found id, name"),
+        (b"labelId,labelName,labelName\n1,a,b\n", r"label_map\.csv has the column labelName 2 times: keep one"),
         (b"labelId,labelName\nx,a\n", r"label_map\.csv: expected whole numbers as labelId"),
         (b"labelId,labelName\n1,a\n2,b\n1,c\n", r"label_map\.csv: the label 1 stands there twice: remove one"),
     ],
@@ -443,6 +456,8 @@ def test_a_label_map_that_cannot_be_right_is_refused(tmp_path, content, message)
     [
         (b"", r"photos\.csv is no CSV table .* save it as one"),
         (b"\n\n", r"photos\.csv is no CSV table"),
+        (b"image,labels,labels\na.jpg,x,y\n", r"photos\.csv has the column labels 2 times: keep one .* one cell"),
+        (b"image,split,labels,split\n1,train,x,test\n", r"photos\.csv has the column split 2 times: keep one"),
         (b"image,labels\ncaf\xe9.jpg,x\n", r"photos\.csv is no CSV table in UTF-8 .* save it as one"),
         (b"image,labels\na.jpg,red,dress\n", r"photos\.csv is no CSV table .* a comma inside a value"),
         (b"image,labels\na.jpg,red\nb.jpg,red,dress\n", r"photos\.csv is no CSV table .* a comma inside a value"),

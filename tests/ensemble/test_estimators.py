@@ -3,6 +3,7 @@ import pickle
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from scipy.special import expit
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -22,6 +23,7 @@ THRESHOLDS = (
     thresholds.ImageThresholds,
 )
 CALIBRATIONS = (LabelCalibration, PriorShift)
+UNSUPERVISED = (thresholds.HalfF1Threshold,)
 
 
 def numbers(array):
@@ -124,3 +126,10 @@ def test_a_grid_search_chooses_a_strength(drawn):
 @pytest.mark.parametrize("module", [thresholds, calibration])
 def test_the_examples_in_the_docstrings_hold(module):
     assert doctest.testmod(module).failed == 0 < doctest.testmod(module).attempted
+
+
+@pytest.mark.parametrize("estimator", [one for one in (*THRESHOLDS, *CALIBRATIONS) if one not in UNSUPERVISED])
+def test_sparse_targets_are_refused_with_what_makes_them_dense(estimator):
+    scores = np.full((4, 2), 0.5, np.float32)
+    with pytest.raises(TypeError, match=r"Sparse targets .* use y\.toarray\(\)"):
+        estimator().fit(scores, csr_array(np.eye(4, 2)))
