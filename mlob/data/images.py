@@ -6,12 +6,13 @@ import io
 import os
 import pathlib
 import stat
+import struct
 import warnings
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
-DECODER = "pillow draft"  # part of a store's fingerprint: scaled JPEG decoding moves pixels by half a grey level
+DECODER = "pillow draft, srgb"  # part of a store's fingerprint: what moves pixels, if by half a grey level
 BLANK_RANGE = 3  # grey levels; JPEG leaves about this much noise on one uniform colour
 CROP = 7 / 8  # of each side: what a crop keeps (224 of 256 pixels, Krizhevsky, Sutskever and Hinton 2012)
 VIEWS = {  # where a crop lies between the left and the right edge, and between the top and the bottom one
@@ -28,8 +29,29 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
 
 MOST_BYTES = 256 * 2**20  # of one photo's file; a few kilobytes of a zip can claim to be gigabytes
-MOST_PIXELS = 32_000_000  # in memory at once: on their way to RGB they take 400 MB in each thread
+MOST_PIXELS = 32_000_000  # in memory at once: on their way to RGB they take half a gigabyte, or more, in each thread
 MOST_NARROW = 1000  # times as long as wide; of more, a square shows less than a line
+
+FRAMES = 10  # of an animation, or pages, among which the first that shows anything is taken
+ORIENTATION = 0x0112  # of EXIF
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+END = b"\xff\xd9"  # of a JPEG
+MORE = b"".join(bytes(range(254, 0, -1)) + bytes([255, 0xD0 + number]) for number in (*range(8), 0))  # to be decoded
+SRGB = ImageCms.createProfile("sRGB")
+MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # of Pillow, by the colours that a profile is for
+KEYS = {  # PNG's transparent colour, told in the file's depth, in that of the pixels
+    "L;2": lambda key: key * 85,
+    "L;4": lambda key: key * 17,
+    "RGB;16B": lambda key: tuple(value >> 8 for value in key),
+}
 
 # What Pillow warns of (odd EXIF, many pixels) either fails, and is a reason, or does no harm. Set once, not around each
 # photo: photos are decoded in threads, which share the filters.
@@ -148,9 +170,7 @@ def thumbnail(data, size):
 def _upright(data, size):
     """Decode a photo to RGB, upright, a JPEG scaled down while it is decoded; whatever Pillow raises is a reason."""
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            _scaled(image, size)
-            return _rgb(ImageOps.exif_transpose(image))
+        return _ended(data, size)
     except UnidentifiedImageError as error:
         raise Unreadable("not an image") from error
     except Image.DecompressionBombError as error:
@@ -159,6 +179,47 @@ def _upright(data, size):
         raise
     except Exception as error:  # what a reader raises on a broken file differs by format, and by release of Pillow
         raise Unreadable(f"not decoded: {error}".splitlines()[0][:120]) from error
+
+
+def _ended(data, size):
+    """Decode a photo, a JPEG that lacks its end marker alone as well: it shows nothing of more that follows."""
+    try:
+        return _first_shown(data, size)
+    except OSError:
+        if not data.startswith(b"\xff\xd8"):
+            raise
+        data = bytes(data).rstrip(b"\xff")
+        found = _first_shown(data + END, size)
+        if _first_shown(data + MORE + END, size) != found:
+            raise
+        return found
+
+
+def _first_shown(data, size):
+    """Decode the first frame, or page, that is not blank."""
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        found = _frame(image, size)
+        most = min(FRAMES, 1 + MOST_PIXELS // (image.width * image.height))
+        with contextlib.suppress(EOFError):
+            for number in range(1, most):
+                if not _is_blank(found):
+                    break
+                image.seek(number)
+                found = _frame(image, size)
+    return found
+
+
+def _frame(image, size):
+    _scaled(image, size)
+    for tile in image.tile[:1]:
+        if tile.args in KEYS and "transparency" in image.info:
+            image.info["transparency"] = KEYS[tile.args](image.info["transparency"])
+    try:
+        image.load()
+    except Exception as error:
+        if image.tile or isinstance(error, OSError | MemoryError):
+            raise  # else only what is told of the pixels is odd
+    return _rgb(_turned(image))
 
 
 def _scaled(image, size):
@@ -172,19 +233,67 @@ def _scaled(image, size):
         raise Unreadable("too narrow")
 
 
+def _turned(image):
+    """Turn a photo upright. Its orientation is read and nothing written back, so that other tags do no harm."""
+    turn = None
+    with contextlib.suppress(Exception):
+        turn = TURNS.get(_orientation(image.info.get("exif", b"")) or image.getexif().get(ORIENTATION))
+    return image if turn is None else image.transpose(turn)
+
+
+def _orientation(exif):
+    """Find the orientation in a block of EXIF, None without one; Pillow gives up at the first tag that is broken."""
+    with contextlib.suppress(KeyError, struct.error):
+        block = exif.removeprefix(b"Exif\0\0")
+        order = {b"II": "<", b"MM": ">"}[block[:2]]
+        (start,) = struct.unpack_from(f"{order}4xI", block)
+        (count,) = struct.unpack_from(f"{order}H", block, start)
+        for at in range(start + 2, start + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(f"{order}HH", block, at)
+            if tag == ORIENTATION:
+                return struct.unpack_from(order + {1: "B", 3: "H", 4: "I"}[kind], block, at + 8)[0]
+
+
 def _rgb(image):
-    """Convert any mode to RGB; what is transparent shows white, and 16 bits are scaled to 8."""
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image).clip(0, 65535) / 257).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
+    """Convert any mode to RGB; what is transparent shows white."""
+    if image.mode.startswith(("I", "F")):
+        image = _grey(image)
+    colours = _srgb(image)
+    if not image.has_transparency_data:
+        return colours
+    colours.putalpha(image.convert("RGBA").getchannel("A"))
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
+
+
+def _grey(image):
+    """Convert 16 bits, 32 bits or floats, which may end at 1, at 255 or at 65535, to 8 bits."""
+    values = np.nan_to_num(np.asarray(image))
+    most = 65535 if image.mode != "F" else next((most for most in (1, 255) if values.max() <= most), 65535)
+    grey = Image.fromarray((values.clip(0, most) * (255 / most) + 1e-4).astype(np.uint8))
+    if "transparency" in image.info:
+        grey.putalpha(Image.fromarray((values != image.info["transparency"]) * np.uint8(255)))
+    if "icc_profile" in image.info:
+        grey.info["icc_profile"] = image.info["icc_profile"]
+    return grey
+
+
+def _srgb(image):
+    """Convert to RGB; from the colours of an embedded profile, where one fits and is another, to those of sRGB."""
+    with contextlib.suppress(ImageCms.PyCMSError, OSError, KeyError):
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        mode = MODES[profile.profile.xcolor_space]
+        fits = mode == image.mode.removesuffix("A") or (mode == "RGB" and image.mode != "CMYK")
+        if fits and "sRGB" not in (profile.profile.profile_description or ""):
+            return ImageCms.profileToProfile(image.convert(mode), profile, SRGB, outputMode="RGB")
     return image.convert("RGB")
 
 
+def _is_blank(image):
+    return all(high - low <= BLANK_RANGE for low, high in image.getextrema())
+
+
 def _letterboxed(image, size):
-    if all(high - low <= BLANK_RANGE for low, high in image.getextrema()):
+    if _is_blank(image):
         raise Unreadable("blank: one uniform colour")
     scale = size / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)

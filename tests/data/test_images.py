@@ -80,6 +80,114 @@ def test_a_broken_exif_block_does_no_harm(exif):
     np.testing.assert_array_equal(images.decode(broken, SIZE), images.decode(data, SIZE))
 
 
+def tags(*entries):
+    """An EXIF block of entries (tag, type, count, four bytes), little-endian."""
+    packed = b"".join(struct.pack("<HHI4s", *entry) for entry in sorted(entries))
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(entries)) + packed + bytes(200)
+
+
+LAID_DOWN = (0x0112, 3, 1, b"\x06\0\0\0")
+TAGS = (0x0100, 0x0111, 0x011A, 0x0128, 0x0132, 0x8769, 0x8825, 0xA005, 0xC4A5)
+VALUES = ((1, b"\0\0\1\0"), (4, b"\x08\0\0\0"), (9, b"\x08\0\0\0"), (9, b"\xff\xff\xff\xff"))
+ODD = [(tag, kind, *value) for tag in TAGS for kind in range(14) for value in VALUES]
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_no_tag_costs_a_photo_its_pixels_or_its_orientation(kind):
+    wanted = images.decode(encoded(corners(), kind, exif=tags(LAID_DOWN)), SIZE)
+    for odd in ODD if kind == "JPEG" else ODD[::10]:
+        found = images.decode(encoded(corners(), kind, exif=tags(LAID_DOWN, odd)), SIZE)
+        assert np.array_equal(found, wanted), odd
+
+
+@pytest.mark.parametrize("entry", [
+    (0x0112, 1, 1, b"\x06\0\0\0"), (0x0112, 4, 1, b"\x06\0\0\0"), (0x0112, 3, 2, b"\x06\0\0\0"),
+])  # fmt: skip
+def test_an_orientation_of_an_odd_type_counts(entry):
+    wanted = images.decode(encoded(corners(), exif=tags(LAID_DOWN)), SIZE)
+    assert not np.array_equal(wanted, np.asarray(corners()))
+    np.testing.assert_array_equal(images.decode(encoded(corners(), exif=tags(entry)), SIZE), wanted)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_no_tag_costs_a_tiff_its_pixels_or_its_orientation(compression):
+    whole = bytearray(encoded(corners(), "TIFF", compression=compression, tiffinfo={0x0112: 6, 0x0131: "made up"}))
+    wanted = images.decode(bytes(whole), SIZE)
+    assert not np.array_equal(wanted, np.asarray(corners()))
+    at = whole.index(struct.pack("<HH", 0x0131, 2))
+    for tag, kind, count, value in ODD:
+        if tag not in (0x0100, 0x0111):  # which tell where the pixels are
+            whole[at : at + 12] = struct.pack("<HHI4s", tag, kind, count, value)
+            assert np.array_equal(images.decode(bytes(whole), SIZE), wanted), (tag, kind, count, value)
+
+
+@pytest.mark.parametrize("options", [
+    {"dpi": (0, 0)}, {"icc_profile": b"none"}, {"xmp": b"\xff<tiff:Orientation>x</tiff:Orientation>"},
+    {"comment": b"\xff" * 9},
+])  # fmt: skip
+def test_no_other_metadata_costs_a_photo_its_pixels(options):
+    wanted = images.decode(encoded(photo(), "JPEG"), SIZE)
+    np.testing.assert_array_equal(images.decode(encoded(photo(), "JPEG", **options), SIZE), wanted)
+
+
+def profile(space, **curves):
+    """A colour profile (ICC.1:2001-04) of Adobe RGB's primaries, or of grey; curves are gammas."""
+
+    def number(*values):
+        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+    primaries = {b"rXYZ": (0.60974, 0.31111, 0.01947), b"gXYZ": (0.20528, 0.62567, 0.06087),
+                 b"bXYZ": (0.14919, 0.06322, 0.74457)}  # fmt: skip
+    parts = {b"wtpt": b"XYZ \0\0\0\0" + number(0.9642, 1, 0.8249)}
+    parts |= {name: b"XYZ \0\0\0\0" + number(*xyz) for name, xyz in primaries.items() if space == b"RGB "}
+    for name, gamma in curves.items():
+        parts[name.encode()] = b"curv\0\0\0\0\0\0\0\1" + struct.pack(">Hxx", round(gamma * 256))
+    table, body, start = b"", b"", 128 + 4 + 12 * len(parts)
+    for name, part in parts.items():
+        table += name + struct.pack(">II", start + len(body), len(part))
+        body += part
+    head = struct.pack(">I4x4s4s4s4s", start + len(body), b"\2\x20\0\0", b"mntr", space, b"XYZ ") + bytes(12)
+    head += b"acsp" + bytes(28) + number(0.9642, 1, 0.8249) + bytes(48)
+    return head + struct.pack(">I", len(parts)) + table + body
+
+
+ADOBE = profile(b"RGB ", rTRC=2.2, gTRC=2.2, bTRC=2.2)
+
+
+@pytest.mark.parametrize(("kind", "options"), [
+    ("PNG", {}), ("JPEG", {"quality": 100, "subsampling": 0}), ("WEBP", {"lossless": True}), ("TIFF", {}),
+])  # fmt: skip
+def test_colours_of_an_embedded_profile_become_those_of_srgb(kind, options):
+    image = Image.new("RGB", (SIZE, SIZE), (200, 40, 40))
+    image.paste((90, 90, 90), (16, 0, SIZE, SIZE))
+    pixels = images.decode(encoded(image, kind, icc_profile=ADOBE, **options), SIZE).astype(int)
+    assert np.abs(pixels[16, 4] - (233, 35, 35)).max() <= 3
+    assert np.abs(pixels[16, 28] - 90).max() <= 3
+
+
+def test_what_is_transparent_stays_so_under_a_profile():
+    image = Image.new("RGBA", (SIZE, SIZE), (200, 40, 40, 255))
+    image.paste((0, 0, 0, 0), (16, 0, SIZE, SIZE))
+    pixels = images.decode(encoded(image, icc_profile=ADOBE), SIZE).astype(int)
+    assert np.abs(pixels[16, 4] - (233, 35, 35)).max() <= 2 and (pixels[16, 28] == 255).all()
+
+
+def test_a_grey_photo_follows_a_grey_profile():
+    dark = Image.fromarray(GREYS.astype(np.uint8))
+    plain, linear = (images.decode(encoded(dark, **options), 24)[4:20].astype(int)
+                     for options in ({}, {"icc_profile": profile(b"GRAY", kTRC=1.0)}))  # fmt: skip
+    assert (linear > plain + 10).all()
+
+
+@pytest.mark.parametrize(("mode", "space"), [("RGB", b"GRAY"), ("RGB", b"CMYK"), ("CMYK", b"RGB "), ("L", b"CMYK")])
+def test_a_profile_that_does_not_fit_the_photo_is_left_alone(mode, space):
+    wanted = images.decode(encoded(corners().convert(mode), "TIFF"), SIZE)
+    odd = profile(space, kTRC=1.0, rTRC=2.2, gTRC=2.2, bTRC=2.2)
+    np.testing.assert_array_equal(
+        images.decode(encoded(corners().convert(mode), "TIFF", icc_profile=odd), SIZE), wanted
+    )
+
+
 def grey(mode):
     if mode == "1":
         return Image.fromarray(((GREYS // 20 % 2) * 255).astype(np.uint8)).convert("1")
@@ -140,6 +248,36 @@ def test_what_is_transparent_shows_white(data):
     assert (pixels[:, 16:] == 255).all()
 
 
+def png(depth, kind, dark, clear):
+    """A PNG of any depth, grey (0) or RGB (2): dark left and clear right, which tRNS makes transparent."""
+    channels = 1 if kind == 0 else 3
+    bits = "".join(f"{value:0{depth}b}" * channels for value in [dark] * 16 + [clear] * 16)
+    row = b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+    header = struct.pack(">IIBBBBB", SIZE, SIZE, depth, kind, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"tRNS", struct.pack(">H", clear) * channels), (b"IDAT", zlib.compress(row * SIZE)))
+    chunks = (struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+              for name, data in (*parts, (b"IEND", b"")))  # fmt: skip
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize(("depth", "kind", "dark", "clear", "wanted"), [
+    (1, 0, 0, 1, 0), (2, 0, 1, 2, 85), (4, 0, 3, 9, 51), (8, 0, 60, 10, 60), (16, 0, 60 * 257, 2570, 60),
+    (8, 2, 60, 10, 60), (16, 2, 60 * 257, 2571, 60),
+])  # fmt: skip
+def test_the_transparent_colour_of_a_png_counts_at_every_depth(depth, kind, dark, clear, wanted):
+    pixels = images.decode(png(depth, kind, dark, clear), SIZE)
+    assert (pixels[:, :16] == wanted).all()
+    assert (pixels[:, 16:] == 255).all()
+
+
+@pytest.mark.parametrize("scale", [1 / 255, 1, 257])
+def test_a_photo_of_floats_looks_alike_whether_they_end_at_1_at_255_or_at_65535(scale):
+    values = (GREYS * scale).astype(np.float32)
+    values[0, 0] = np.nan
+    pixels = images.decode(encoded(Image.fromarray(values), "TIFF"), 24)[4:20]
+    assert np.abs(pixels.astype(float) - GREYS[..., None]).ravel()[3:].max() <= 1
+
+
 def test_half_transparent_is_mixed_with_white():
     image = half_transparent("RGBA")
     image.putpixel((0, 0), (0, 0, 0, 128))
@@ -181,6 +319,15 @@ def test_the_first_frame_of_an_animation_is_taken():
     assert (images.decode(data, SIZE)[20, 20] == 50).all()
 
 
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_frames_of_one_colour_before_the_first_photo_are_passed_over(kind):
+    frames = [Image.new("RGB", (SIZE, SIZE), "white"), Image.new("RGB", (SIZE, SIZE), "black"), corners()]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    np.testing.assert_array_equal(images.decode(data, SIZE), np.asarray(corners()))
+    assert reason(encoded(frames[0], kind, save_all=True, append_images=[frames[1]] * 30)).startswith("blank")
+
+
 def test_a_rerun_gives_equal_pixels():
     data = encoded(photo(300, 200), "JPEG")
     np.testing.assert_array_equal(images.decode(data, SIZE), images.decode(data, SIZE))
@@ -197,6 +344,24 @@ JPEG, PNG = encoded(photo(), "JPEG"), encoded(photo())
 )
 def test_a_photo_that_is_cut_short_is_unreadable(data):
     assert reason(data).startswith("not decoded: ")
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}])
+@pytest.mark.parametrize("size", [16, SIZE, 400])
+def test_a_jpeg_that_lacks_its_end_marker_alone_is_whole_and_one_that_lacks_more_is_not(options, size):
+    data = encoded(photo(300, 200), "JPEG", **options)
+    wanted = images.decode(data, size)
+    for end in (b"", b"\xff", bytes(20)):
+        np.testing.assert_array_equal(images.decode(data[:-2] + end, size), wanted)
+    for end in (*range(3, 40), *range(len(data) // 2, len(data) // 2 + 20)):
+        try:
+            found = images.decode(data[:-end], size)
+        except images.Unreadable as error:
+            assert str(error).startswith("not decoded: ")
+        else:  # a scan or bits that nothing at this size shows
+            assert np.abs(found.astype(int) - wanted).max() <= 3 * options.get("progressive", 0)
+    with pytest.raises(images.Unreadable):
+        images.decode(data[: len(data) // 4], size)
 
 
 @pytest.mark.parametrize(
@@ -316,9 +481,10 @@ def test_any_bytes_give_pixels_or_a_reason(head, data):
 EXIF = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # orientation 6
 SEEDS = [
     encoded(photo(), "JPEG", exif=EXIF),
-    encoded(photo(), "JPEG", progressive=True),
+    encoded(photo(), "JPEG", progressive=True, icc_profile=ADOBE),
+    encoded(photo(), "GIF", save_all=True, append_images=[photo(seed=1)]),
     encoded(photo(), "TIFF", compression="tiff_adobe_deflate"),
-    *(encoded(photo(), kind) for kind in ("PNG", "GIF", "BMP", "TIFF", "WEBP")),
+    *(encoded(photo(), kind) for kind in ("PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000")),
 ]
 
 
