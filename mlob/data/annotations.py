@@ -27,8 +27,10 @@ from mlob.data import images, places, splits
 from mlob.errors import InputError
 from mlob.files import digest, read_json, write_text
 from mlob.labels import Labels
+from mlob.progress import say
 
 SPLITS = ("train", "validation", "test")
+UNREADABLE = "unreadable "  # stands before the name of a photo that has no digest
 LONGEST = {"image id": 1024, "url": 16_384, "label": 1024}  # characters; tables that we write are read with these
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends, halves of characters
 
@@ -307,7 +309,7 @@ def _photo_digests(tree, ids, kept):
     """Digest each photo's bytes (its name, where it cannot be read), once: `kept` remembers them by size and time."""
     import pandas as pd
 
-    known = pd.read_csv(kept, dtype=str, index_col="key").digest.to_dict() if kept and kept.is_file() else {}
+    known = _kept(kept) if kept and kept.is_file() else {}
     photos = places.locate(tree, "", ids, ids)
     keys = [_key(name, place) for name, place in zip(ids, photos, strict=True)]
     new = {key: (name, place) for key, name, place in zip(keys, ids, photos, strict=True) if key not in known}
@@ -317,6 +319,17 @@ def _photo_digests(tree, ids, kept):
         table = pd.DataFrame({"key": keys, "digest": digests})
         write_text(kept, table.to_csv(index=False))
     return digests
+
+
+def _kept(path):
+    """Read {key: digest} of a table that an earlier run has kept; nothing of a damaged one, which is made anew."""
+    try:
+        table = _csv(path, ("key", "digest"), ())
+    except InputError as error:
+        say(f"{error} The photos are read again.")
+        return {}
+    pairs = zip(table.key, table.digest, strict=True)
+    return {key: found for key, found in pairs if found.isdecimal() or found.startswith(UNREADABLE)}
 
 
 def _key(name, place):
@@ -335,7 +348,7 @@ def _photo_digest(name, place):
     try:
         return str(images.content_digest(images.content(place)))
     except images.Unreadable:
-        return f"unreadable {name}"
+        return f"{UNREADABLE}{name}"
 
 
 def _csv(path, needed, optional):

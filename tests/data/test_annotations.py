@@ -6,13 +6,14 @@ import os
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlob.data import annotations, images
+from mlob.data import annotations, facts, images, preflight
 from mlob.errors import InputError
 
 SPLITS = ("train", "validation", "test")
+EXAMPLES = int(os.environ.get("FUZZ", "25"))  # of spoilt files
 
 
 def write(path, content):
@@ -519,3 +520,65 @@ def test_any_table_reads_or_is_refused(tmp_path_factory, rows):
         assert split_of_each(data) == {name: split for name, _, split in rows}
         wanted = {part.strip() for _, found, _ in rows for name in found for part in name.split("|")} - {""}
         assert set(data.labels.names) == wanted
+
+
+WHOLE = {
+    "train.json": b"""{"images": [{"imageId": 1, "url": ["http://h/1.jpg", "a/1.jpg"]}, {"imageId": "2", "url": null}],
+        "annotations": [{"imageId": 1, "labelId": ["3", 5]}, {"imageId": "2", "labelId": 5}]}""",
+    "label_map.csv": b'labelId,taskId,labelName,taskName\n3,1,D\xc3\xa9collet\xc3\xa9,neck\n5,2,"Red, dark",colour\n',
+    "photos.csv": "image,labels,split\n1.jpg,dress | red,train\nsub/2.jpg,,validation\n\u00e9.jpg,red,test\n".encode(),
+    "kept.csv": b"key,digest\n1.jpg:3:1,1234\n2.jpg:none,unreadable 2.jpg\n",
+}
+ODD = [
+    b'"',
+    b",",
+    b"|",
+    b"\n",
+    b"\r",
+    b"\0",
+    b"\xff",
+    b"null",
+    b"{}",
+    b"[]",
+    b"1e999",
+    b'"\\ud800"',
+    b"9" * 30,
+    b"../",
+    b"-",
+]
+
+
+def spoilt(whole):
+    """Bytes near those of a whole file: a part of it is left out or is another."""
+    parts = st.tuples(st.integers(0, len(whole)), st.integers(0, 30), st.sampled_from(ODD) | st.binary(max_size=8))
+    return parts.map(lambda part: whole[: part[0]] + part[2] + whole[part[0] + part[1] :])
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@settings(
+    deadline=None,
+    max_examples=EXAMPLES,
+    derandomize="FUZZ" not in os.environ,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(data=st.data())
+def test_whatever_bytes_a_file_of_annotations_holds_it_is_read_and_described_or_refused(tmp_path_factory, name, data):
+    folder = tmp_path_factory.mktemp("data")
+    content = data.draw(spoilt(WHOLE[name]) | spoilt(WHOLE[name][: len(WHOLE[name]) // 2]) | st.binary(max_size=40))
+    others = {"label_map.csv": ["train.json"], "kept.csv": ["photos.csv"]}.get(name, [])
+    write_photos(folder, {**{other: WHOLE[other] for other in others}, "images/1.jpg": b"one", name: content})
+    if name == "kept.csv":
+        write(folder / "photos.csv", "image,labels\n1.jpg,x\n2.jpg,\n")
+    try:
+        found = annotations.read(folder, digests=folder / "kept.csv")
+    except InputError as error:
+        assert any(one in str(error) for one in WHOLE)
+        return
+    assert sum(len(split.ids) for split in found.splits.values()) >= 1
+    described = facts.text(facts.describe(found, facts.look(found)))
+    assert json.dumps([described, preflight.text(found), found.digest]).encode()
+    with open(folder / "again.csv", "w", encoding="utf-8", newline="") as file:
+        texts = [text for split in found.splits.values() for text in (*split.ids, *sum(split.urls, ()))]
+        csv.writer(file).writerows([text] for text in [*texts, *found.labels.names] if text)
+    with open(folder / "again.csv", encoding="utf-8", newline="") as file:
+        assert [row[0] for row in csv.reader(file)] == [text for text in [*texts, *found.labels.names] if text]
