@@ -125,9 +125,12 @@ def read(folder, *, digests=None):
     folder, names = tree.root, places.names(tree.root)
     if not names and not folder.is_dir():
         raise InputError(f"The data folder {folder} does not exist: name it with DATA= (--data).")
+    others = [name for split in SPLITS if (name := f"{split}.json") in names]
+    if "photos.csv" in names and others:
+        raise InputError(f"{folder} holds photos.csv and {others[0]}, two layouts: move one of them elsewhere.")
     if "photos.csv" in names:
         labels, found = _read_table(tree, digests)
-    elif any(f"{split}.json" in names for split in SPLITS):
+    elif others:
         labels, found = _read_imaterialist(folder, names)
     else:
         raise InputError(
@@ -142,7 +145,11 @@ def read(folder, *, digests=None):
 
 def _read_imaterialist(folder, names):
     raw = {split: _read_split(folder / f"{split}.json") for split in SPLITS if f"{split}.json" in names}
-    maps = sorted(fnmatch.filter(names, "*label_map*.csv"))
+    maps = [
+        name for name in sorted(fnmatch.filter(names, "*label_map*.csv")) if not name.startswith(".")
+    ]  # macOS's notes
+    if len(maps) > 1:
+        raise InputError(f"{folder} has {len(maps)} label maps, {' and '.join(maps)}: keep one, or rename the others.")
     labels = _label_map(folder / maps[0]) if maps else _labels_in(raw.values())
     found = {}
     for split, (ids, urls, label_sets) in raw.items():
@@ -230,7 +237,7 @@ def _whole(label):
 
 
 def _label_map(path):
-    """Read a label map: the first CSV file whose name holds `label_map`."""
+    """Read a label map: the CSV file whose name holds `label_map`."""
     table = _csv(path, ("labelId", "labelName"), ("taskId", "taskName"))
     try:
         rows = sorted(

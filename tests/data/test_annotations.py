@@ -417,6 +417,24 @@ def test_json_of_another_layout_is_refused_with_what_was_found(tmp_path, content
         annotations.read(tmp_path)
 
 
+def test_the_finders_note_on_a_label_map_is_none(tmp_path):
+    write_split(tmp_path, "train", {1: [10]})
+    write(tmp_path / "._label_map.csv", b"\0\5\x16\7")
+    write(tmp_path / "label_map.csv", "labelId,labelName\n10,a\n")
+    assert annotations.read(tmp_path).labels.names == ("a",)
+
+
+def test_of_two_label_maps_or_two_layouts_none_is_ignored_in_silence(tmp_path):
+    write_split(tmp_path, "train", {1: [1]})
+    for name in ("label_map.csv", "old_label_map.csv"):
+        write(tmp_path / name, "labelId,labelName\n1,a\n")
+    with pytest.raises(InputError, match=r"has 2 label maps, label_map\.csv and old_label_map\.csv: keep one"):
+        annotations.read(tmp_path)
+    write(tmp_path / "photos.csv", "image,labels,split\na.jpg,x,train\n")
+    with pytest.raises(InputError, match=r"holds photos\.csv and train\.json, two layouts: move one"):
+        annotations.read(tmp_path)
+
+
 def test_a_folder_without_annotations_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"holds neither photos\.csv nor train\.json: the README"):
         annotations.read(tmp_path)

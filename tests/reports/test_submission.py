@@ -56,3 +56,16 @@ def test_other_files_are_refused_by_name(tmp_path, text):
 def test_a_missing_file_names_the_command_that_makes_it(tmp_path):
     with pytest.raises(InputError, match=r"make submission"):
         submission.read(tmp_path / "submission.csv")
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(st.binary(max_size=60).map(lambda content: b"image_id,label_id\n" + content) | st.binary(max_size=60))
+def test_whatever_bytes_stand_in_a_submission_it_is_read_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("runs") / "submission.csv"
+    path.write_bytes(content)
+    try:
+        ids, label_sets = submission.read(path)
+    except InputError as error:
+        assert "submission.csv is no submission" in str(error)
+    else:
+        assert len(ids) == len(label_sets)
