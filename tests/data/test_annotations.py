@@ -373,9 +373,9 @@ def test_ids_urls_and_labels_that_could_not_be_read_again_are_refused(tmp_path, 
         with pytest.raises(InputError, match=r"train\.json: the (image id|url) .* (correct it|at most [\d,]+)\."):
             annotations.read(tmp_path)
     if text.isascii():
-        write(tmp_path / "photos.csv", f'image,labels,split\na.jpg,"x{text}y",train\n'.encode())
+        write(tmp_path / "table/photos.csv", f'image,labels,split\na.jpg,"x{text}y",train\n'.encode())
         with pytest.raises(InputError, match=r"photos\.csv: the label .* (correct it|at most [\d,]+)\."):
-            annotations.read(tmp_path)
+            annotations.read(tmp_path / "table")
 
 
 def test_a_label_map_with_names_that_could_not_be_read_again_is_refused(tmp_path):
