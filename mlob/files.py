@@ -16,6 +16,14 @@ from mlob.errors import InputError
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet runs, or that was kept from it
 PART = re.compile(r"\..*\.[0-9a-f]{16}\.part(\.[^.]*)?")
 STALE_SECONDS = 24 * 3600
+IN_USE, AWAY = "another program has it open: close that one, or wait", "see that the disk is there and sound"
+REFUSALS = {  # how the system says no to reading a file whose bytes may be whole
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "give read permission"),
+    **dict.fromkeys((errno.EAGAIN, errno.EBUSY, errno.ETXTBSY), IN_USE),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "too many files are open: close some, or raise `ulimit -n`"),
+    **dict.fromkeys((errno.EIO, errno.ENODEV, errno.ENOLCK, errno.ENOTCONN, errno.ESTALE, errno.ETIMEDOUT), AWAY),
+    **dict.fromkeys((errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR), "a file has to be there"),
+}
 
 
 @contextlib.contextmanager
@@ -104,16 +112,26 @@ def write_json(path, value):
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def refusal(path, error):
+    """Give the `InputError` of a file that the system will not have read; None where its bytes are to blame."""
+    if error.errno not in REFUSALS:
+        return None
+    reason = f"{os.strerror(error.errno).lower()}; it may be whole"
+    return InputError(f"{path} cannot be read ({reason}): {REFUSALS[error.errno]}, and run the same command again.")
+
+
 def read_json(path):
     """Read a JSON file, whose path may be one into a bucket.
 
     Raises:
-        InputError: the file is missing or not JSON.
+        InputError: the file is missing, not to be read, or not JSON.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing.") from error
+    except OSError as error:
+        raise refusal(path, error) or error from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not whole JSON ({error}): copy or download it again.") from error
 
@@ -192,5 +210,7 @@ def read_arrays(path):
             return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing.") from error
+    except OSError as error:
+        raise refusal(path, error) or InputError(f"{path} cannot be read ({error}).") from error
     except Exception as error:  # a zip, and in it NumPy's headers: damage shows in a dozen ways
         raise InputError(f"{path} holds no arrays that can be read ({error}).") from error

@@ -1,6 +1,8 @@
 """Files are whole or absent, and equal digests mean equal contents."""
 
+import builtins
 import errno
+import io
 import json
 import os
 import socket
@@ -271,3 +273,19 @@ def test_what_holds_no_arrays_is_told(tmp_path):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"a\.npz holds no arrays that can be read"):
             files.read_arrays(path)
+
+
+@pytest.mark.parametrize("read", [files.read_json, files.read_arrays])
+def test_a_file_that_the_system_refuses_may_be_whole_and_is_told_so(read, tmp_path, monkeypatch):
+    path = tmp_path / "product"
+    path.mkdir()
+    with pytest.raises(InputError, match="is a directory; it may be whole"):
+        read(path)
+
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    for owner in (io, builtins):
+        monkeypatch.setattr(owner, "open", refuse)
+    with pytest.raises(InputError, match=r"permission denied; it may be whole.*: give read permission"):
+        read(path)

@@ -23,7 +23,7 @@ ROWS = (
 DOORS = {
     "PIL": {"data.images", "data.demo"},
     "aiohttp": {"data.download"},
-    "h5py": {"features.store", "predictions.table"},
+    "h5py": {"features.store"},
     "iterstrat": {"evaluation.crossfit"},
     "matplotlib": {"reports.figures"},
     "nncf": {"features.quantise"},

@@ -18,12 +18,12 @@ import h5py
 import numpy as np
 
 from mlob.errors import InputError
-from mlob.files import atomic, digest, read_json, write_once
+from mlob.files import atomic, digest, read_json, refusal, write_once
 
 SLICE = 4096
 DECLARED = "fingerprint.json"
 PREDICTED = "predicted"  # beside the stores of data folders: what was extracted of photos outside of them
-UNREADABLE = (OSError, KeyError, RuntimeError, ValueError, TypeError)  # what h5py makes of bytes that it cannot read
+DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)  # what h5py raises on bytes
 MOST_BYTES = 4 * 2**30  # of one file's arrays; the largest backbone has 0.1
 MADE_ANEW = "remove the file and run the same command again, which makes it anew."
 
@@ -75,7 +75,7 @@ def shard_path(folder, number):
 def write(path, shard, fingerprint):
     """Write one shard, atomically; equal content gives equal bytes."""
     text = json.dumps(fingerprint, sort_keys=True)
-    with atomic(path) as part, full_disk_told(path), _new_file(part) as file:
+    with atomic(path) as part, full_disk_told(path), new_file(part) as file:
         file["ids"] = text_array(shard.ids)
         file["features"] = shard.features
         file["digests"] = shard.digests
@@ -91,7 +91,7 @@ def read(path):
     Raises:
         InputError: missing, cut short, or changed since it was written.
     """
-    with _reading(path) as file:
+    with reading(path) as file:
         shard = _shard(file)
         if _attribute(file, "checksum") != _checksum(shard, _attribute(file, "fingerprint")):
             raise InputError(_damaged(path, "its checksum is not that of its content"))
@@ -100,14 +100,14 @@ def read(path):
 
 def header(path):
     """Read what a shard tells of itself: a `Header`."""
-    with _reading(path) as file:
-        failures, mark = _failures(file), json.loads(_attribute(file, "fingerprint"))
-        return Header(mark, {*_texts(file["ids"]), *failures}, failures, _attribute(file, "checksum"))
+    with reading(path) as file:
+        failures, mark = _failures(file), _fingerprint(file)
+        return Header(mark, {*texts(file["ids"]), *failures}, failures, _attribute(file, "checksum"))
 
 
 def checksum(path):
     """Read the checksum that a shard bears."""
-    with _reading(path) as file:
+    with reading(path) as file:
         return _attribute(file, "checksum")
 
 
@@ -183,13 +183,17 @@ class Extent:
             flat = np.fromfile(self.path, "<f2", (stop - start) * size, offset=self.offset + 2 * start * size)
             return flat.reshape(stop - start, *self.shape[1:])
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.path} changed while it was read: run `make features`, then go on.") from error
+            refused = isinstance(error, OSError) and refusal(self.path, error)
+            changed = f"{self.path} changed while it was read: run `make features`, then go on."
+            raise refused or InputError(changed) from error
 
 
 def extent(path):
     """Find the features of a shard in its file: an `Extent`."""
-    with _reading(path) as file:
+    with reading(path) as file:
         features = file["features"]
+        if len(features) and features.id.get_offset() is None:
+            raise ValueError("its features are packed, or in pieces")
         return Extent(path, features.id.get_offset(), features.shape)
 
 
@@ -200,8 +204,8 @@ def read_photos(folder, ids):
 
 def read_told(path):
     """Read what one shard tells of its photos, without the features: a `Shard` of features (n, 0)."""
-    with _reading(path) as file:
-        return _shard(file, columns=0)
+    with reading(path) as file:
+        return _shard(file, has_features=False)
 
 
 def first_whole(folders, dataset):
@@ -250,7 +254,7 @@ def write_virtual(folder):
     """Lay one virtual data set over a split's shards, beside the folder: <split>.h5, for h5py, pandas or anyone."""
     paths = sorted(folder.glob("[0-9]*.h5"))
     target = folder.with_suffix(".h5")
-    with atomic(target) as part, full_disk_told(target), _new_file(part) as file:
+    with atomic(target) as part, full_disk_told(target), new_file(part) as file:
         for name in ("ids", "features", "digests", "failed_ids", "failed_reasons"):
             sources = [_source(path, name, folder.name) for path in paths]
             rows = sum(source.shape[0] for source in sources)
@@ -280,7 +284,7 @@ def arrays_of(path):
                 raise ValueError(f"{name} is no array of numbers of its own, or too large")
             arrays[name] = item[()]
 
-    with _reading(path, mend="copy or download it again.") as file:
+    with reading(path, mend="copy or download it again.") as file:
         file.visititems(keep)
     return arrays
 
@@ -303,42 +307,78 @@ def text_array(texts):
 
 
 @contextlib.contextmanager
-def _reading(path, mend=MADE_ANEW):
-    """Open a file for reading; whatever h5py finds wrong with its bytes becomes one sentence."""
+def reading(path, mend=MADE_ANEW, missing="run `make features`."):
+    """Open an HDF5 file for reading; what the system or h5py says of it becomes one sentence.
+
+    Raises:
+        InputError: the file is missing, not to be read at the moment, or damaged.
+    """
     try:
         with h5py.File(path, "r") as file:
             yield file
     except FileNotFoundError as error:
-        raise InputError(f"{path} is missing: run `make features`.") from error
-    except UNREADABLE as error:
-        raise InputError(_damaged(path, f"not whole HDF5: {str(error).splitlines()[0][:80]}", mend)) from error
+        raise InputError(f"{path} is missing: {missing}") from error
+    except DAMAGE as error:
+        refused = isinstance(error, OSError) and refusal(path, error)
+        what = (str(error).splitlines() or [""])[0][:80]
+        raise refused or InputError(_damaged(path, f"not whole HDF5: {what}", mend)) from error
 
 
-def _new_file(path):
-    """Create a file of format 1.10 that bears no time, so that equal content gives equal bytes."""
-    creation, access = (h5py.h5p.create(kind) for kind in (h5py.h5p.FILE_CREATE, h5py.h5p.FILE_ACCESS))
+def values(dataset):
+    """Read all of a data set, whose bytes lie in its own file.
+
+    Raises:
+        ValueError: it claims to be more than the file.
+    """
+    if dataset.size * dataset.dtype.itemsize > os.path.getsize(dataset.file.filename):
+        raise ValueError(f"{dataset.name} claims more bytes than the file has")
+    return dataset[()]
+
+
+def new_file(path, groups=()):
+    """Create a file of format 1.10, with groups, that bears no time, so that equal content gives equal bytes."""
+    kinds = h5py.h5p.FILE_CREATE, h5py.h5p.GROUP_CREATE, h5py.h5p.FILE_ACCESS
+    creation, grouping, access = (h5py.h5p.create(kind) for kind in kinds)
     creation.set_obj_track_times(False)
+    grouping.set_obj_track_times(False)
     access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
-    return h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, creation, access))
+    file = h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, creation, access))
+    for name in groups:
+        h5py.h5g.create(file.id, name.encode(), gcpl=grouping)
+    return file
 
 
 def _damaged(path, what, mend=MADE_ANEW):
     return f"{path} is damaged ({what}): {mend}"
 
 
-def _shard(file, columns=None):
-    return Shard(_texts(file["ids"]), file["features"][:, :columns], file["digests"][()], _failures(file))
+def _shard(file, has_features=True):
+    ids, features, digests = texts(file["ids"]), file["features"], values(file["digests"])
+    if (features.dtype, digests.dtype) != (np.float16, np.uint64) or features.ndim < 2:
+        raise ValueError(f"features are {features.dtype} {features.shape}")
+    if not len(ids) == len(features) == len(digests):
+        raise ValueError(f"{len(ids)} ids, {len(features)} features, {len(digests)} digests")
+    return Shard(ids, values(features) if has_features else features[:, :0], digests, _failures(file))
 
 
 def _failures(file):
-    return dict(zip(_texts(file["failed_ids"]), _texts(file["failed_reasons"]), strict=True))
+    return dict(zip(texts(file["failed_ids"]), texts(file["failed_reasons"]), strict=True))
+
+
+def _fingerprint(file):
+    found = json.loads(_attribute(file, "fingerprint"))
+    if not isinstance(found, dict):
+        raise ValueError("its fingerprint is none")
+    return found
 
 
 def _attribute(file, name):
     return np.array(file.attrs[name], "S").item().decode("ascii")
 
 
-def _texts(dataset):
+def texts(dataset):
+    """Read a data set of texts: a tuple."""
+    values(dataset)
     return tuple(dataset.asstr()[()])
 
 
@@ -357,6 +397,6 @@ def _joined(shards):
 
 
 def _source(path, name, folder):
-    with h5py.File(path, "r") as file:
+    with reading(path) as file:
         found = file[name]
         return h5py.VirtualSource(f"{folder}/{path.name}", name, found.shape, dtype=found.dtype)

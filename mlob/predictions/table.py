@@ -1,16 +1,17 @@
-"""The HDF5 contract of predictions: ids x labels for validation, test and dev. The only door to h5py here."""
+"""The HDF5 contract of predictions: ids x labels for validation, test and dev."""
 
 import dataclasses
 import json
 
-import h5py
 import numpy as np
 
 from mlob.errors import InputError
 from mlob.features import store
 from mlob.files import atomic
 
+MADE_ANEW = "remove its folder and run the same command again."
 ABOUT = "about"  # beside the splits: what all predictions of a file have in common
+KINDS = {"probabilities": np.float32, "decided": np.uint8, "digests": np.uint64}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,8 @@ def write(path, tables, **attributes):
         attributes: labels, seed, and what shaped the run (recipe, data, fingerprint): kept as JSON in `about`, in
             data sets, for HDF5's own attributes end at 64 KB, which 9,000 labels fill.
     """
-    with atomic(path) as part, store.full_disk_told(path), h5py.File(part, "w") as file:
+    groups = [*tables, ABOUT] if attributes else tables
+    with atomic(path) as part, store.full_disk_told(path), store.new_file(part, groups) as file:
         for split, table in tables.items():
             file[f"{split}/ids"] = store.text_array(table.ids)
             file[f"{split}/probabilities"] = table.probabilities.astype(np.float32)
@@ -61,11 +63,8 @@ def read(path):
     Raises:
         InputError: no such file, or not one of ours; probabilities outside [0, 1] or not finite.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            tables = {split: _table(group) for split, group in file.items() if split != ABOUT}
-    except (*store.UNREADABLE, AttributeError) as error:
-        raise InputError(f"{path} is missing or damaged: remove its folder and run the same command again.") from error
+    with store.reading(path, MADE_ANEW, MADE_ANEW) as file:
+        tables = {split: _table(group) for split, group in file.items() if split != ABOUT}
     for split, table in tables.items():
         low, high = table.probabilities.min(initial=0), table.probabilities.max(initial=0)
         if not (low >= 0 and high <= 1):
@@ -75,7 +74,7 @@ def read(path):
 
 def read_labels(path):
     """Read the ids of the labels that predictions are of, a list in column order; None where they do not say."""
-    with h5py.File(path, "r") as file:
+    with store.reading(path, MADE_ANEW, MADE_ANEW) as file:
         return json.loads(file[ABOUT]["labels"][()]) if ABOUT in file and "labels" in file[ABOUT] else None
 
 
@@ -113,5 +112,12 @@ def _rows(name, table, ids):
 
 
 def _table(group):
-    decided, digests = (group[name][()] if name in group else None for name in ("decided", "digests"))
-    return Table(tuple(group["ids"].asstr()[()]), group["probabilities"][()], decided, digests)
+    found = {name: store.values(group[name]) for name in KINDS if name == "probabilities" or name in group}
+    table = Table(store.texts(group["ids"]), **found)
+    expected = {name: table.probabilities.shape for name in ("probabilities", "decided")} | {"digests": ()}
+    for name, array in found.items():
+        if (array.dtype, array.shape[1:], len(array)) != (KINDS[name], expected[name][1:], len(table.ids)):
+            raise ValueError(f"{name} are {array.dtype} {array.shape} of {len(table.ids)} photos")
+    if table.probabilities.ndim != 2:
+        raise ValueError(f"probabilities are {table.probabilities.shape}")
+    return table

@@ -1,5 +1,8 @@
+import errno
 import os
 import shutil
+import subprocess
+import sys
 import time
 
 import h5py
@@ -256,3 +259,104 @@ def test_arrays_that_no_memory_holds_or_that_lie_elsewhere_are_refused_unread(tm
         write(file)
     with pytest.raises(InputError, match=r"any\.h5 .*kernel"):
         store.arrays_of(tmp_path / "any.h5")
+
+
+REFUSED = {errno.EAGAIN: "another program has it open", errno.EACCES: "give read permission", errno.EIO: "the disk"}
+
+
+@pytest.mark.parametrize("number", REFUSED)
+@pytest.mark.parametrize("read", [store.read, store.header, store.checksum, store.extent, store.read_told])
+def test_a_shard_that_the_system_refuses_is_not_called_damaged(number, read, tmp_path, monkeypatch):
+    path = store.shard_path(tmp_path, 0)
+    store.write(path, shard("a"), FINGERPRINT)
+
+    def refuse(*_, **__):
+        raise OSError(number, "Unable to open file")
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    with pytest.raises(InputError, match=REFUSED[number]) as told:
+        read(path)
+    assert "it may be whole" in str(told.value) and "damaged" not in str(told.value) and "remove" not in str(told.value)
+
+
+def test_a_shard_that_another_program_writes_to_is_not_called_damaged(tmp_path):
+    path = store.shard_path(tmp_path, 0)
+    store.write(path, shard("a"), FINGERPRINT)
+    code = f"import fcntl, sys; f = open({str(path)!r}, 'r+b'); fcntl.flock(f, 2); print(flush=True); sys.stdin.read()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as holder:
+        holder.stdout.readline()
+        with pytest.raises(InputError, match="another program has it open"):
+            store.read(path)
+        holder.stdin.close()
+    assert store.read(path).ids == ("a",)
+
+
+def test_rows_that_the_disk_does_not_give_are_told_as_that(tmp_path, monkeypatch):
+    path = store.shard_path(tmp_path, 0)
+    store.write(path, shard("a"), FINGERPRINT)
+    found = store.extent(path)
+
+    def refuse(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(np, "fromfile", refuse)
+    with pytest.raises(InputError, match="input/output error; it may be whole"):
+        found.read(0, 1)
+
+
+def repacked(path, **changes):
+    """Write a shard's arrays anew, some of them in another way."""
+    with h5py.File(path) as file:
+        arrays, marks = {name: file[name][()] for name in file}, dict(file.attrs)
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            if (how := changes.get(name, {})) is not None:
+                file.create_dataset(name, **{"data": array} | how)
+        file.attrs.update(marks | changes.get("marks", {}))
+
+
+def test_a_shard_repacked_in_pieces_is_refused_where_its_rows_are_read_past_hdf5(tmp_path):
+    path = store.shard_path(tmp_path, 0)
+    store.write(path, shard(*IDS), FINGERPRINT)
+    repacked(path, features={"compression": "gzip"})
+    with pytest.raises(InputError, match=r"packed, or in pieces.*remove the file"):
+        store.extent(path)
+
+
+DAMAGED = {
+    "a data set is gone": {"digests": None},
+    "too few digests": {"digests": {"data": np.zeros(3, np.uint64)}},
+    "features of float32": {"features": {"data": np.zeros((8, 4), np.float32)}},
+    "features of one number": {"features": {"data": np.zeros(8, np.float16)}},
+    "more bytes than the file has": {"features": {"data": None, "shape": (8, 2**40), "dtype": "f2", "chunks": (1, 64)}},
+    "numbers in place of ids": {"ids": {"data": np.arange(8)}},
+    "a fingerprint that is none": {"marks": {"fingerprint": np.bytes_("5")}},
+    "a fingerprint that is no JSON": {"marks": {"fingerprint": np.bytes_("{")}},
+}
+
+
+@pytest.mark.parametrize("changes", DAMAGED.values(), ids=DAMAGED)
+def test_a_shard_of_another_shape_is_damaged(changes, tmp_path):
+    path = store.shard_path(tmp_path, 0)
+    store.write(path, shard(*IDS), FINGERPRINT)
+    repacked(path, **changes)
+    for read in (store.header, store.read) if "marks" in changes else (store.read_told, store.read):
+        if (read, changes) != (store.read_told, DAMAGED["more bytes than the file has"]):
+            with pytest.raises(InputError, match="damaged"):
+                read(path)
+
+
+@given(st.binary(max_size=300), st.integers(0, 5000), st.booleans())
+@settings(deadline=None, max_examples=150, derandomize=True)
+def test_whatever_bytes_stand_in_a_shard_give_its_content_or_one_sentence(bytes_and_content, folder, noise, at, cut):
+    data, (expected, _) = bytes_and_content
+    path = folder.parent / "noise" / "00000.h5"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data[:at] + noise + (b"" if cut else data[at + len(noise) :]))
+    for read in (store.read, store.header, store.extent, store.read_told, store.checksum):
+        try:
+            found = read(path)
+        except InputError:
+            continue
+        assert read is not store.read or equal(found, expected)

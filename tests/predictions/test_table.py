@@ -116,7 +116,7 @@ def test_what_is_no_probability_is_refused(path, value):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"predictions\.h5 is missing or damaged: remove its folder"):
+    with pytest.raises(InputError, match=r"predictions\.h5 is missing: remove its folder"):
         tables.read(tmp_path / "predictions.h5")
 
 
@@ -125,7 +125,7 @@ def test_a_file_cut_short_is_named(path, left):
     tables.write(path, {"validation": table([str(row) for row in range(500)])})
     content = path.read_bytes()
     path.write_bytes(content[: left if isinstance(left, int) else int(left * len(content))])
-    with pytest.raises(InputError, match="is missing or damaged"):
+    with pytest.raises(InputError, match=r"is damaged .* remove its folder"):
         tables.read(path)
 
 
@@ -134,7 +134,7 @@ def test_a_file_without_one_of_its_parts_is_named(path, name):
     tables.write(path, {"validation": table()})
     with h5py.File(path, "a") as file:
         del file[f"validation/{name}"]
-    with pytest.raises(InputError, match="is missing or damaged"):
+    with pytest.raises(InputError, match=r"is damaged .* remove its folder"):
         tables.read(path)
 
 
@@ -148,3 +148,51 @@ def test_a_flipped_byte_gives_either_a_table_or_the_message(path):
         except InputError:
             messages += 1
     assert messages > 50
+
+
+WRONG = {
+    "fewer ids than probabilities": ("ids", np.array([b"a"], "S1")),
+    "probabilities of one number": ("probabilities", np.zeros(4, np.float32)),
+    "probabilities of float64": ("probabilities", np.zeros((4, 3))),
+    "numbers in place of ids": ("ids", np.arange(4)),
+    "decisions of other labels": ("decided", np.zeros((4, 2), np.uint8)),
+    "fewer digests than photos": ("digests", np.zeros(3, np.uint64)),
+}
+
+
+@pytest.mark.parametrize("name, array", WRONG.values(), ids=WRONG)
+def test_tables_of_another_shape_are_damaged(name, array, path):
+    tables.write(path, {"validation": dataclasses.replace(table(), decided=np.ones((4, 3), np.uint8))})
+    with h5py.File(path, "a") as file:
+        if name in file["validation"]:
+            del file[f"validation/{name}"]
+        file[f"validation/{name}"] = array
+    with pytest.raises(InputError, match="damaged"):
+        tables.read(path)
+
+
+def test_a_table_that_the_system_refuses_is_not_called_damaged(path, monkeypatch):
+    tables.write(path, {"validation": table()})
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Unable to open file")
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    for read in (tables.read, tables.read_labels):
+        with pytest.raises(InputError, match="permission denied; it may be whole"):
+            read(path)
+
+
+@given(st.binary(max_size=300), st.integers(0, 8000), st.booleans())
+@settings(deadline=None, max_examples=150, derandomize=True)
+def test_whatever_bytes_stand_in_predictions_give_tables_or_one_sentence(path, noise, at, cut):
+    tables.write(
+        path, {"validation": dataclasses.replace(table(), decided=np.ones((4, 3), np.uint8))}, labels=[1, 2, 3]
+    )
+    data = path.read_bytes()
+    path.write_bytes(data[:at] + noise + (b"" if cut else data[at + len(noise) :]))
+    for read in (tables.read, tables.read_labels):
+        try:
+            read(path)
+        except InputError as error:
+            assert "\n" not in str(error)
