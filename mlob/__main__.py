@@ -183,13 +183,21 @@ def make_runs(work, models):
             make_sum(work, model, experiment)
             continue
         if runs.is_done(folder, runs.identity(experiment, work.dataset, stores)):
+            judge_again(work, folder)
             continue
         if work.is_dry:
             say(f"train {model}: {folder} is missing or of another recipe, photos or features")
             continue
-        recipe = work.suite.ensemble
-        result = runs.make(model, experiment, work.dataset, stores=stores, folder=folder, recipe=recipe)
-        say(runs.text(result))
+        judging = work.suite.ensemble.judging
+        say(runs.text(runs.make(model, experiment, work.dataset, stores=stores, folder=folder, judging=judging)))
+
+
+def judge_again(work, folder):
+    """Make the figures of a trained model anew where the suite is judged in another way."""
+    from mlob.evaluation import runs
+
+    if not work.is_dry and (result := runs.judge_again(folder, work.dataset, work.suite.ensemble.judging)):
+        say(f"judged anew, as the suite is: {runs.text(result)}")
 
 
 def make_overfit(work, model, count):
@@ -218,7 +226,7 @@ def make_curve(work, model):
     make_features(work, [model])
     if work.is_dry:
         return say(f"learning curve of {model}: {folder}, where photos, features or recipe have changed")
-    where = {"stores": stores, "folder": folder, "recipe": work.suite.ensemble}
+    where = {"stores": stores, "folder": folder, "judging": work.suite.ensemble.judging}
     click.echo(curve.text(curve.make(model, experiment, work.dataset, **where)))
 
 
@@ -231,7 +239,7 @@ def make_search(work, model, seconds):
     make_features(work, [model])
     if work.is_dry:
         return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds included")
-    where = {"stores": stores, "folder": folder, "recipe": work.suite.ensemble, "budget_seconds": seconds}
+    where = {"stores": stores, "folder": folder, "judging": work.suite.ensemble.judging, "budget_seconds": seconds}
     click.echo(searched.text(searched.make(work.name, model, experiment, work.dataset, **where)))
     say(f"search: {folder / 'recipe.py'} is the best recipe; in {EXPERIMENTS / work.name} it can be trained")
 
@@ -245,7 +253,9 @@ def make_sum(work, model, total):
     if work.is_dry:
         say(f"sum {model}: of {', '.join(parts)}, where one of them is made anew")
     elif not runs.is_done(folder, specialists.identity(total, work.dataset, parts)):
-        say(runs.text(specialists.make(model, total, work.dataset, parts, folder, work.suite.ensemble)))
+        say(runs.text(specialists.make(model, total, work.dataset, parts, folder, work.suite.ensemble.judging)))
+    else:
+        judge_again(work, folder)
 
 
 def make_reference(work):
@@ -295,6 +305,15 @@ def make_submission(work):
     say(f"submission: {path}")
 
 
+def tell_otherwise_judged(work):
+    """Name the curves and searches that the report shows with figures judged in another way than the rest."""
+    judging = dataclasses.asdict(work.suite.ensemble.judging)
+    for verb, name in (("learning-curve", "curve/curve.json"), ("search", "search/search.json")):
+        for path in (work.run(model) / name for model in work.models(None)):
+            if path.is_file() and read_json(path).get("judging") != judging:
+                say(f"report: {path} is judged in another way than the rest: `mlob {verb}` judges it anew")
+
+
 def make_report(work, readme):
     """Print the table, write the report page where a result has changed, put the table into a README if asked to."""
     from mlob.reports import report, tables
@@ -304,9 +323,10 @@ def make_report(work, readme):
     make_reference(work)
     page = work.run("report") / "index.html"
     if not work.is_dry:
+        tell_otherwise_judged(work)
         runs = {model: work.run(model) for model in work.models(None)}
         stores = work.stores(work.suite.members[0])
-        compared = report.make(page, work.name, work.dataset, stores, runs, work.suite.ensemble)
+        compared = report.make(page, work.name, work.dataset, stores, runs, work.suite.ensemble.judging)
         rows = tables.rows(page.parent.parent)
         click.echo(f"{tables.text(rows)}\n{tables.dev_text(compared)}")
         if readme:

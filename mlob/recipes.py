@@ -189,11 +189,26 @@ class Sum(Recipe):
 
 
 @dataclasses.dataclass(frozen=True)
+class Judging:
+    """What figures depend on beside decisions and targets: two figures compare where it is equal.
+
+    Attributes:
+        folds: of the cross-fitted figures.
+        draws: bootstrap draws behind an interval.
+        seed: of both.
+    """
+
+    folds: int = 5
+    draws: int = 1000
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Ensemble(Recipe):
     """How members are weighted and thresholds chosen.
 
     Attributes:
-        folds: of the cross-fitted figures on validation.
+        folds: of the cross-fitted figures, those of single models included.
         particles, iterations, patience: of the swarm; it stops after `patience` iterations without gain.
         inertia, cognitive, social: share of its velocity that a particle keeps, and its pull towards its own best
             position and the swarm's; Clerc and Kennedy's (2002).
@@ -212,6 +227,11 @@ class Ensemble(Recipe):
     second_level: tuple[Literal["linear", "convolution", "boosting"], ...] = ("linear",)
     draws: int = 1000
     seed: int = 0
+
+    @property
+    def judging(self):
+        """How all models of the suite are judged."""
+        return Judging(self.folds, self.draws, self.seed)
 
 
 @dataclasses.dataclass(frozen=True)

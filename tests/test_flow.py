@@ -181,6 +181,18 @@ def test_set_changes_a_recipe_and_the_run_is_made_anew(workplace, tmp_path):
     assert result["epochs"] == 2 and (tmp_path / "tiny/wide/predictions.h5").read_bytes() != first
 
 
+def test_a_suite_is_judged_in_one_way_and_another_trains_nothing(workplace, tmp_path):
+    shutil.copytree(workplace / "runs", tmp_path / "runs")
+    heads = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/head.keras")}
+    told = mlob(workplace, "ensemble", SET="ensemble.folds=4", RUNS=str(tmp_path / "runs"))
+    assert "judged anew, as the suite is: wide" in told
+    assert heads == {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/head.keras")}
+    content = json.loads((tmp_path / "runs/tiny/ensemble/ensemble.json").read_text())
+    for name in ("wide", "both", "pair", "common", "rest", "logistic"):
+        result = json.loads((tmp_path / f"runs/tiny/{name}/result.json").read_text())
+        assert result["judging"] == content["judging"] == {"folds": 4, "draws": 50, "seed": 0}
+
+
 def test_few_photos_are_learned_by_heart_and_a_head_that_cannot_is_told(workplace):
     told = mlob(workplace, "overfit", "--model", "wide", "-n", "10")
     assert "wide learned 10 photos by heart: loss 0." in told

@@ -81,8 +81,11 @@ class DataSet:
 
     @functools.cached_property
     def digest(self):
-        """The digest of ids and targets of all splits; every run and ensemble is compared by it, so it is kept."""
-        parts = []
+        """The digest of label ids, and of ids and targets of all splits; every run is compared by it, so it is kept.
+
+        What the labels are called and how they are grouped shapes some products and not others, which add it.
+        """
+        parts = [json.dumps(self.labels.ids)]
         for split in self.splits.values():
             parts += [split.name, json.dumps(split.ids)]
             parts += [] if split.targets is None else [split.targets]

@@ -1,15 +1,15 @@
 """A learning curve: a recipe trained on growing parts of train. Products: runs/<suite>/<model>/curve/."""
 
+import dataclasses
 import functools
 import math
 
-import numpy as np
-
 from mlob import machine
 from mlob.data import splits
+from mlob.errors import InputError
 from mlob.evaluation import dev, runs
 from mlob.evaluation.crossfit import folds
-from mlob.files import atomic, write_json
+from mlob.files import read_arrays, write_arrays, write_json
 from mlob.metrics import highest_micro_f1
 
 # Of the Stanford poster (seed 000): 20,000, 75,000, 100,000 and all of 1,014,544 photos; 0.3 shows the bend between
@@ -17,7 +17,7 @@ SHARES = (0.02, 0.075, 0.1, 0.3, 1.0)
 SEEN = 2000  # photos that were trained on, and whose F1 is drawn beside
 
 
-def make(name, experiment, dataset, *, stores, folder, recipe, shares=SHARES):
+def make(name, experiment, dataset, *, stores, folder, judging, shares=SHARES):
     """Train on growing parts, each within the next, and judge all on the same dev rows.
 
     Every point is kept: a killed job goes on with the next one, and a second call trains nothing.
@@ -28,7 +28,7 @@ def make(name, experiment, dataset, *, stores, folder, recipe, shares=SHARES):
         dataset: the `DataSet`.
         stores: {store name: features/<set>/<data set>}.
         folder: runs/<suite>/<model>/curve.
-        recipe: the suite's `Ensemble`: folds, draws, seed.
+        judging: the suite's `Judging`.
         shares: of the rows to train on, rising.
 
     Returns:
@@ -36,12 +36,12 @@ def make(name, experiment, dataset, *, stores, folder, recipe, shares=SHARES):
         of the photos trained on; that on dev and what it is above the point before, {value, low, high}, cross-fitted.
     """
     train, on_dev = runs.train_and_dev(experiment, dataset, stores)
-    fold = folds(on_dev.targets, recipe.folds, seed=recipe.seed, keys=on_dev.keys)
     wanted = runs.identity(experiment, dataset, stores)
-    point = functools.partial(_point, name, experiment, train, on_dev, dataset.labels.groups, fold)
+    point = functools.partial(_point, name, experiment, train, on_dev, dataset.labels.groups)
     counts = sorted({max(1, round(share * len(train.ids))) for share in shares})
     found = {count: point(count, folder / f"{runs.key(wanted)}-{count}.npz") for count in counts}
-    content = {"identity": wanted, "photos": len(on_dev.ids), "points": _points(found, on_dev, recipe)}
+    content = {"identity": wanted, "judging": dataclasses.asdict(judging), "photos": len(on_dev.ids)}
+    content["points"] = _points(found, on_dev, judging)
     write_json(folder / "curve.json", {**content, **machine.facts()})
     return content
 
@@ -70,8 +70,8 @@ def verdict(content):
     )
 
 
-def _point(name, experiment, train, on_dev, groups, fold, count, path):
-    """Train on `count` rows, unless that was done: micro-F1 on rows trained on, and decisions on dev."""
+def _point(name, experiment, train, on_dev, groups, count, path):
+    """Train on `count` rows, unless that was done: micro-F1 on rows trained on, and probabilities on dev."""
     if not path.is_file():
         machine.load_keras()
         from mlob.training import fit
@@ -80,18 +80,20 @@ def _point(name, experiment, train, on_dev, groups, fold, count, path):
         model = fit.fit(experiment, rows, on_dev, name=f"{name} on {count:,} photos", groups=groups).model
         some = rows.take(splits.limit_rows(rows.ids, SEEN)).resident()
         seen = highest_micro_f1(some.targets, fit.predict(model, some.features))
-        decided = dev.decide(fit.predict(model, on_dev.features), on_dev.targets, fold)
-        with atomic(path) as part, part.open("wb") as file:
-            np.savez(file, seen=seen, decided=decided)
-    with np.load(path) as kept:
-        return float(kept["seen"]), kept["decided"]
+        write_arrays(path, seen=seen, probabilities=fit.predict(model, on_dev.features))
+    kept = read_arrays(path)
+    if set(kept) != {"seen", "probabilities"} or kept["probabilities"].shape != on_dev.targets.shape:
+        raise InputError(f"{path} holds no point of this curve: remove it and run the same command again.")
+    return float(kept["seen"]), kept["probabilities"]
 
 
-def _points(found, on_dev, recipe):
+def _points(found, on_dev, judging):
     """Lay the points out, each compared with the one before."""
+    fold = folds(on_dev.targets, judging.folds, seed=judging.seed, keys=on_dev.keys)
+    decided = {count: dev.decide(probabilities, on_dev.targets, fold) for count, (_, probabilities) in found.items()}
     counts, points = list(found), []
     for before, count in zip([counts[0], *counts], counts, strict=False):
-        held = {"before": found[before][1], "this": found[count][1]}
-        *_, (_, score, gain) = dev.figures(held, on_dev.targets, recipe, on_dev.keys)
+        held = {"before": decided[before], "this": decided[count]}
+        *_, (_, score, gain) = dev.figures(held, on_dev.targets, judging, on_dev.keys)
         points.append({"rows": count, "seen": found[count][0], "micro_f1": score, "gain": gain})
     return points

@@ -8,13 +8,13 @@ from mlob.metrics import micro_f1
 from mlob.predictions import table as tables
 
 
-def compare(dataset, runs, recipe):
+def compare(dataset, runs, judging):
     """Judge models on the dev rows that all of them have, and each against the first, on the same photos.
 
     Args:
         dataset: the `DataSet`.
         runs: {model: runs/<suite>/<model>}; the first is what the others are measured against.
-        recipe: the suite's `Ensemble`: folds, draws, seed.
+        judging: the suite's `Judging`.
 
     Returns:
         {"photos", "against": the first's name, "models": a list of {model, micro_f1, gain}, by falling micro-F1}.
@@ -28,10 +28,10 @@ def compare(dataset, runs, recipe):
         return None
     rows, ids = zip(*photos, strict=True)
     targets, keys = dataset["train"].targets[list(rows)], next(iter(predicted.values())).keys(ids)
-    fold = folds(targets, recipe.folds, seed=recipe.seed, keys=keys)
+    fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
     held = {name: decide(_at(table, ids), targets, fold) for name, table in predicted.items()}
     models = [
-        {"model": name, "micro_f1": found, "gain": gain} for name, found, gain in figures(held, targets, recipe, keys)
+        {"model": name, "micro_f1": found, "gain": gain} for name, found, gain in figures(held, targets, judging, keys)
     ]
     models.sort(key=lambda model: -model["micro_f1"]["value"])
     return {"photos": len(ids), "against": next(iter(held)), "models": models}
@@ -48,16 +48,16 @@ def decide(probabilities, targets, fold):
     return crossfit(judge.fit_alone, probabilities[np.newaxis], targets, fold)["model"]
 
 
-def figures(held, targets, recipe, keys=None):
+def figures(held, targets, judging, keys=None):
     """Yield each model's name, its micro-F1, and its gain on the first model's, both {value, low, high}.
 
     Args:
         held: {name: decisions uint8 (n, labels)}.
         targets: uint8 (n, labels).
-        recipe: the `Ensemble`: draws, seed.
+        judging: the `Judging`.
         keys: one a row, equal for photos of equal content, which are drawn together; None takes all as different.
     """
-    drawn = bootstrap.micro_f1_draws(targets, *held.values(), keys=keys, draws=recipe.draws, seed=recipe.seed)
+    drawn = bootstrap.micro_f1_draws(targets, *held.values(), keys=keys, draws=judging.draws, seed=judging.seed)
     scores = np.array([micro_f1(targets, decided) for decided in held.values()])
     for name, score, draws in zip(held, scores, drawn, strict=True):
         yield name, _figure(score, draws), _figure(score - scores[0], draws - drawn[0])

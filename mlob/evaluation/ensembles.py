@@ -1,6 +1,7 @@
 """An ensemble: all methods fitted and judged on the members' predictions. Products: runs/<suite>/ensemble/."""
 
 import dataclasses
+import json
 
 import numpy as np
 
@@ -21,14 +22,16 @@ SECOND_LEVEL = "second_level.npz"
 
 
 def identity(dataset, runs, recipe):
-    """Give all that shapes an ensemble: members' predictions, labelled photos, recipe.
+    """Give all that shapes an ensemble: members' predictions, labelled photos, labels' names and groups, recipe.
 
     Args:
         runs: {member: runs/<suite>/<member>}.
         recipe: the suite's `Ensemble`.
     """
     found = {name: digest((folder / "predictions.h5").read_bytes()) for name, folder in runs.items()}
-    return plain({"predictions": found, "data": dataset.digest, "recipe": dataclasses.asdict(recipe)})
+    labels = digest(json.dumps([dataset.labels.names, dataset.labels.groups]))
+    shaped = {"data": dataset.digest, "labels": labels, "recipe": dataclasses.asdict(recipe)}
+    return plain({"predictions": found, **shaped})
 
 
 def is_done(folder, wanted):
@@ -54,9 +57,10 @@ def make(suite, dataset, runs, folder, recipe, features=None, settings=""):
         What ensemble.json holds.
     """
     targets, (stacks, keys) = labelled_validation(dataset).targets, _stacks(dataset, runs)
-    fold = folds(targets, recipe.folds, seed=recipe.seed, keys=keys["validation"])
+    judging = recipe.judging
+    fold = folds(targets, judging.folds, seed=judging.seed, keys=keys["validation"])
     fit = methods.fit(recipe, dataset.labels.groups)
-    judged = judge.judge(fit, stacks["validation"], targets, fold, recipe, keys["validation"])
+    judged = judge.judge(fit, stacks["validation"], targets, fold, judging, keys["validation"])
     chosen = judge.choose(targets, {name: found.held for name, found in judged.items()})
     decision, held, _ = judged[chosen]
     decided = {split: held if split == "validation" else decision(stack) for split, stack in stacks.items()}
@@ -64,13 +68,14 @@ def make(suite, dataset, runs, folder, recipe, features=None, settings=""):
         "suite": suite,
         "members": list(runs),
         "settings": settings,
-        **_figures(dataset, judged, chosen, fold, recipe, keys["validation"]),
+        **_figures(dataset, judged, chosen, fold, judging, keys["validation"]),
         "decision": _to_json(decision, runs),
         "methods": _rows(judged, runs),
-        **_on_test(dataset, decided, recipe, keys),
+        **_on_test(dataset, decided, judging, keys),
+        "judging": dataclasses.asdict(judging),
         "folds": len(np.unique(fold)),
         "swarm": {"history": list(judged[methods.PSO, methods.ONE_GLOBAL].decision.history)},
-        "shift": shift.describe(dataset, decided, features, seed=recipe.seed),
+        "shift": shift.describe(dataset, decided, features, seed=judging.seed),
         "identity": identity(dataset, runs, recipe),
     }
     (folder / "ensemble.json").unlink(missing_ok=True)  # it says that all else in the folder is its own
@@ -179,28 +184,28 @@ def _predictions(name, path, labels):
     return found
 
 
-def _on_test(dataset, decided, recipe, keys):
+def _on_test(dataset, decided, judging, keys):
     """Judge the decisions on a labelled test split, which nothing was fitted on; {} where there is none."""
     targets = dataset["test"].targets if "test" in decided else None
     if targets is None:
         return {}
-    figure = judge.figure("micro_f1", targets, decided["test"], recipe, keys["test"])
+    figure = judge.figure("micro_f1", targets, decided["test"], judging, keys["test"])
     return {"test": {"photos": len(targets), "micro_f1": figure}}
 
 
-def _figures(dataset, judged, chosen, fold, recipe, keys):
+def _figures(dataset, judged, chosen, fold, judging, keys):
     """Say how good the chosen method is: beside the others, in each group and on each label; and how optimistic."""
     labels, targets = dataset.labels, dataset["validation"].targets
     held = {name: found.held for name, found in judged.items()}
-    elsewhere = judge.figure("micro_f1", targets, judge.chosen_elsewhere(targets, held, fold), recipe, keys)
+    elsewhere = judge.figure("micro_f1", targets, judge.chosen_elsewhere(targets, held, fold), judging, keys)
     beside = held[methods.BEST_SINGLE, chosen[1]]
     thresholds = judged[chosen].decision.thresholds
     why = WHY.format(len(judged) - 1, elsewhere["value"])
     return {
         "chosen": {"method": judge.full_name(chosen), "why": why, "micro_f1": elsewhere},
         "optimism": _optimism(judged, chosen, elsewhere["value"]),
-        "paired": judge.paired(targets, held, chosen, recipe, keys),
-        "groups": judge.by_group(labels, targets, held[chosen], beside, recipe, keys),
+        "paired": judge.paired(targets, held, chosen, judging, keys),
+        "groups": judge.by_group(labels, targets, held[chosen], beside, judging, keys),
         "labels": judge.by_label(labels, dataset["train"].targets, targets, held[chosen], thresholds),
     }
 

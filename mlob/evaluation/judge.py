@@ -25,7 +25,7 @@ class Judged(typing.NamedTuple):
     figures: dict  # as result.json holds them
 
 
-def judge(fit, members, targets, fold, recipe, keys=None):
+def judge(fit, members, targets, fold, judging, keys=None):
     """Fit methods on all photos, and judge them by decisions of fits that did not see the photo decided on.
 
     Args:
@@ -33,7 +33,7 @@ def judge(fit, members, targets, fold, recipe, keys=None):
         members: float32 (members, n, labels) on validation.
         targets: uint8 (n, labels).
         fold: of each photo (n,), as `crossfit.folds` gives it.
-        recipe: the `Ensemble`: draws, seed.
+        judging: the `Judging`.
         keys: one a photo, equal for photos of equal content, which are drawn together; None takes all as different.
 
     Returns:
@@ -41,7 +41,7 @@ def judge(fit, members, targets, fold, recipe, keys=None):
     """
     fitted, held = fit(members, targets), crossfit(fit, members, targets, fold)
     return {
-        name: Judged(decision, held[name], figures(targets, held[name], decision(members), recipe, keys))
+        name: Judged(decision, held[name], figures(targets, held[name], decision(members), judging, keys))
         for name, decision in fitted.items()
     }
 
@@ -51,10 +51,10 @@ def fit_alone(members, targets):
     return {"model": methods.one_global(members, targets)}
 
 
-def judge_model(member, targets, recipe, keys=None):
+def judge_model(member, targets, judging, keys=None):
     """Judge one model at one global threshold: a `Judged`; equal photos, whose keys are equal, share fold and draw."""
-    fold = folds(targets, recipe.folds, seed=recipe.seed, keys=keys)
-    return judge(fit_alone, member[np.newaxis], targets, fold, recipe, keys)["model"]
+    fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
+    return judge(fit_alone, member[np.newaxis], targets, fold, judging, keys)["model"]
 
 
 def choose(targets, held):
@@ -83,7 +83,7 @@ def chosen_elsewhere(targets, held, fold):
     return decided
 
 
-def figures(targets, cross_fitted, in_sample, recipe, keys=None):
+def figures(targets, cross_fitted, in_sample, judging, keys=None):
     """Give the figures of decisions.
 
     Returns:
@@ -92,19 +92,19 @@ def figures(targets, cross_fitted, in_sample, recipe, keys=None):
     """
     found = {}
     for name, (metric, _) in FIGURES.items():
-        held = figure(name, targets, cross_fitted, recipe, keys)
+        held = figure(name, targets, cross_fitted, judging, keys)
         found[name] = {"cross_fitted": held.pop("value"), **held, "in_sample": metric(targets, in_sample)}
     return {**found, **{name: metric(targets, cross_fitted) for name, metric in POOLED.items()}}
 
 
-def figure(name, targets, predicted, recipe, keys=None):
+def figure(name, targets, predicted, judging, keys=None):
     """Give one of FIGURES: {value, low, high}."""
     metric, interval = FIGURES[name]
-    low, high = interval(targets, predicted, keys=keys, draws=recipe.draws, seed=recipe.seed)
+    low, high = interval(targets, predicted, keys=keys, draws=judging.draws, seed=judging.seed)
     return {"value": metric(targets, predicted), "low": low, "high": high}
 
 
-def paired(targets, held, chosen, recipe, keys=None):
+def paired(targets, held, chosen, judging, keys=None):
     """Test methods in pairs on the same photos: every one against `best single` and `mean`, and `chosen` against all.
 
     Args:
@@ -114,7 +114,7 @@ def paired(targets, held, chosen, recipe, keys=None):
     Returns:
         A list of {method, against, gain, low, high}: micro-F1 of the one less that of the other, and the 95% interval.
     """
-    draws = bootstrap.micro_f1_draws(targets, *held.values(), keys=keys, draws=recipe.draws, seed=recipe.seed)
+    draws = bootstrap.micro_f1_draws(targets, *held.values(), keys=keys, draws=judging.draws, seed=judging.seed)
     drawn = dict(zip(held, draws, strict=True))
     scores = {name: micro_f1(targets, decided) for name, decided in held.items()}
     found = []
@@ -148,14 +148,14 @@ def by_label(labels, train_targets, targets, predicted, thresholds):
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def by_group(labels, targets, predicted, other, recipe, keys=None):
+def by_group(labels, targets, predicted, other, judging, keys=None):
     """Give one dict a group of labels: figures of `predicted` there, and its gain on the decisions `other`."""
     found = []
     for group in dict.fromkeys(labels.groups):
         inside = np.equal(labels.groups, group)
         pair = targets[:, inside], predicted[:, inside]
         low, high = bootstrap.micro_f1_difference(
-            *pair, other[:, inside], keys=keys, draws=recipe.draws, seed=recipe.seed
+            *pair, other[:, inside], keys=keys, draws=judging.draws, seed=judging.seed
         )
         gain = micro_f1(*pair) - micro_f1(pair[0], other[:, inside])
         found.append(
@@ -163,8 +163,8 @@ def by_group(labels, targets, predicted, other, recipe, keys=None):
                 "group": group,
                 "labels": int(inside.sum()),
                 "validation": int(pair[0].sum()),
-                "micro_f1": figure("micro_f1", *pair, recipe, keys),
-                "macro_f1": figure("macro_f1", *pair, recipe, keys),
+                "micro_f1": figure("micro_f1", *pair, judging, keys),
+                "macro_f1": figure("macro_f1", *pair, judging, keys),
                 **{name: metric(*pair) for name, metric in POOLED.items()},
                 "gain": {"value": gain, "low": low, "high": high},
             }

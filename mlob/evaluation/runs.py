@@ -25,11 +25,15 @@ FEWEST_ROWS = 20_000  # from here on a head has rows enough, and one regression 
 
 
 def identity(experiment, dataset, stores):
-    """Give all that shapes a run, as it stands in recipe.json: recipe, labelled photos, stores and what they hold."""
+    """Give all that shapes a run, as it stands in recipe.json: recipe, labelled photos, stores and what they hold.
+
+    The labels' groups shape a head that has a softmax for each.
+    """
     found = {name: store.fingerprint(folder) for name, folder in stores.items()}
     features = {name: store.content(folder) for name, folder in stores.items()}
-    recipe = dataclasses.asdict(experiment)
-    return plain({"recipe": recipe, "data": dataset.digest, "fingerprint": found, "features": features})
+    groups = {"groups": digest(json.dumps(dataset.labels.groups))} if experiment.head.groups else {}
+    shaped = {"recipe": dataclasses.asdict(experiment), "data": dataset.digest, **groups}
+    return plain({**shaped, "fingerprint": found, "features": features})
 
 
 def key(identity):
@@ -52,7 +56,7 @@ def labelled_validation(dataset):
     return dataset["validation"]
 
 
-def make(name, experiment, dataset, *, stores, folder, recipe):
+def make(name, experiment, dataset, *, stores, folder, judging):
     """Train one model, predict validation and test, judge it, write its folder; result.json comes last.
 
     Args:
@@ -61,7 +65,7 @@ def make(name, experiment, dataset, *, stores, folder, recipe):
         dataset: the `DataSet`.
         stores: {store name: features/<set>/<data set>}.
         folder: runs/<suite>/<model>.
-        recipe: the suite's `Ensemble`, for folds and draws.
+        judging: the suite's `Judging`.
 
     Returns:
         The result, as result.json holds it.
@@ -81,7 +85,7 @@ def make(name, experiment, dataset, *, stores, folder, recipe):
     }
     failed = sum(len(dataset[split].ids) - len(rows[split].ids) for split in rows)
     made = {
-        **result(name, found["validation"], dataset, recipe),
+        **result(name, found["validation"], dataset, judging),
         **_costs(head, stores, train),
         "seed": experiment.seed,
         "rows": {"train": len(train.ids), "dev": len(dev.ids), "validation": len(validation.ids), "failed": failed},
@@ -98,10 +102,30 @@ def make(name, experiment, dataset, *, stores, folder, recipe):
     return made
 
 
-def result(name, predicted, dataset, recipe):
-    """Judge a model's `Table` of validation: the first keys of its result.json, and where it was made."""
+def judge_again(folder, dataset, judging):
+    """Judge a run by its predictions, without training, where its result is of another `Judging`.
+
+    Returns:
+        The result, as result.json holds it now, or None where it stays as it was.
+    """
+    result = read_json(folder / "result.json")
+    if result.get("judging") == dataclasses.asdict(judging):
+        return None
+    made = result | judged(tables.read(folder / "predictions.h5")["validation"], dataset, judging)
+    write_json(folder / "result.json", made)
+    return made
+
+
+def judged(predicted, dataset, judging):
+    """Judge a model's `Table` of validation: its figures in result.json, and how they were made."""
     targets, keys = labelled_validation(dataset).targets, predicted.keys(predicted.ids)
-    _, _, figures = judge.judge_model(predicted.probabilities, targets, recipe, keys)
+    _, _, figures = judge.judge_model(predicted.probabilities, targets, judging, keys)
+    return {**figures, "judging": dataclasses.asdict(judging)}
+
+
+def result(name, predicted, dataset, judging):
+    """Judge a model's `Table` of validation: the first keys of its result.json, and where it was made."""
+    figures = judged(predicted, dataset, judging)
     return {"method": name, "members": [name], **figures, "thresholds": ONE_GLOBAL, **machine.facts()}
 
 

@@ -19,7 +19,7 @@ recipe = {recipe}
 '''
 
 
-def make(suite, name, experiment, dataset, *, stores, folder, recipe, budget_seconds):
+def make(suite, name, experiment, dataset, *, stores, folder, judging, budget_seconds):
     """Search until the budget is spent, judge the trials, write search.json and the best recipe as a file.
 
     Args:
@@ -28,7 +28,7 @@ def make(suite, name, experiment, dataset, *, stores, folder, recipe, budget_sec
         dataset: the `DataSet`.
         stores: {store name: features/<set>/<data set>}.
         folder: runs/<suite>/<model>/search.
-        recipe: the suite's `Ensemble`: folds, draws, seed.
+        judging: the suite's `Judging`.
         budget_seconds: of training, that of earlier calls included.
 
     Returns:
@@ -41,7 +41,6 @@ def make(suite, name, experiment, dataset, *, stores, folder, recipe, budget_sec
     from mlob.training import search
 
     train, on_dev = runs.train_and_dev(experiment, dataset, stores)
-    fold = folds(on_dev.targets, recipe.folds, seed=recipe.seed, keys=on_dev.keys)
     wanted = runs.identity(experiment, dataset, stores)
     trials = search.search(
         experiment,
@@ -49,13 +48,13 @@ def make(suite, name, experiment, dataset, *, stores, folder, recipe, budget_sec
         on_dev,
         name=name,
         groups=dataset.labels.groups,
-        decide=lambda probabilities: dev.decide(probabilities, on_dev.targets, fold),
         budget_seconds=budget_seconds,
         folder=folder,
         key=runs.key(wanted),
     )
-    found = _judged(trials, on_dev, fold, recipe)
-    content = {"identity": wanted, "photos": len(on_dev.ids), **found, **machine.facts()}
+    found = _judged(trials, on_dev, judging)
+    content = {"identity": wanted, "judging": dataclasses.asdict(judging), "photos": len(on_dev.ids), **found}
+    content |= machine.facts()
     write_text(folder / "recipe.py", _recipe(suite, name, experiment, content))
     write_json(folder / "search.json", content)
     return content
@@ -79,12 +78,17 @@ def _told(gain):
     return f"{gain['value']:+.4f} (95% {gain['low']:+.4f} to {gain['high']:+.4f})"
 
 
-def _judged(trials, on_dev, fold, recipe):
+def _judged(trials, on_dev, judging):
     """Judge the trials that ran to their end against the first, and the choice among them."""
-    held = {(str(trial.number), ""): trial.decided for trial in trials if trial.decided is not None}
+    fold = folds(on_dev.targets, judging.folds, seed=judging.seed, keys=on_dev.keys)
+    held = {
+        (str(trial.number), ""): dev.decide(trial.probabilities(), on_dev.targets, fold)
+        for trial in trials
+        if trial.kept
+    }
     base, elsewhere = next(iter(held)), ("chosen elsewhere", "")
     held[elsewhere] = judge.chosen_elsewhere(on_dev.targets, held, fold)
-    judged = dev.figures(held, on_dev.targets, recipe, on_dev.keys)
+    judged = dev.figures(held, on_dev.targets, judging, on_dev.keys)
     figures = {name: (score, gain) for name, score, gain in judged}
     _, gained = figures.pop(elsewhere)
     found = [_row(trial, *figures.get((str(trial.number), ""), (None, None))) for trial in trials]

@@ -23,7 +23,7 @@ def identity(total, dataset, parts):
     return runs.plain({"recipe": dataclasses.asdict(total), "data": dataset.digest, "predictions": found})
 
 
-def make(name, total, dataset, parts, folder, recipe):
+def make(name, total, dataset, parts, folder, judging):
     """Add up the predictions of trained specialists, judge the sum, write its folder; result.json comes last.
 
     Args:
@@ -32,7 +32,7 @@ def make(name, total, dataset, parts, folder, recipe):
         dataset: the `DataSet`.
         parts: {model: runs/<suite>/<model>}.
         folder: runs/<suite>/<name>.
-        recipe: the suite's `Ensemble`, for folds and draws.
+        judging: the suite's `Judging`.
 
     Returns:
         The result, as result.json holds it.
@@ -48,7 +48,7 @@ def make(name, total, dataset, parts, folder, recipe):
     predicted = {part: tables.read(path / "predictions.h5") for part, path in parts.items()}
     first = next(iter(predicted.values()))
     found = {split: _added({part: held[split] for part, held in predicted.items()}) for split in first}
-    result = runs.result(name, found["validation"], dataset, recipe) | _facts(list(results.values()))
+    result = runs.result(name, found["validation"], dataset, judging) | _facts(list(results.values()))
     _write_head(folder / "head.keras", parts)
     tables.write(folder / "predictions.h5", found, labels=dataset.labels.ids, seed=result["seed"], **wanted)
     runs.write_history(folder / "history.csv", [])

@@ -18,7 +18,7 @@ DOUBTED = 24  # photos with annotations in doubt that are shown
 CONFUSED = 20  # pairs of labels that are told
 
 
-def make(path, suite, dataset, stores, runs, recipe):
+def make(path, suite, dataset, stores, runs, judging):
     """Write the report page, and dev.json beside it, unless they stand there already for the same results.
 
     Args:
@@ -27,7 +27,7 @@ def make(path, suite, dataset, stores, runs, recipe):
         dataset: the `DataSet`.
         stores: {name: folder} of a feature store, which knows the photos that failed and those that are equal.
         runs: {model: runs/<suite>/<model>}; the first is what the others are measured against on dev.
-        recipe: the suite's `Ensemble`.
+        judging: the suite's `Judging`.
 
     Returns:
         What `dev.compare` gives.
@@ -37,7 +37,7 @@ def make(path, suite, dataset, stores, runs, recipe):
     kept, compared = path.with_name("inputs.json"), path.with_name("dev.json")
     if path.is_file() and kept.is_file() and read_json(kept) == inputs:
         return read_json(compared)
-    write_json(compared, dev.compare(dataset, runs, recipe))
+    write_json(compared, dev.compare(dataset, runs, judging))
     root = next(iter(stores.values()))
     shards = {split: store.read_photos(root / split, dataset[split].ids) for split in dataset.splits}
     predicted, show = table.read(folder / "ensemble" / "predictions.h5")["validation"], camera(dataset)

@@ -7,6 +7,7 @@ recipe's in every trial, so that equal epochs compare.
 
 import dataclasses
 import operator
+import pathlib
 import time
 
 import keras
@@ -36,7 +37,7 @@ class Trial:
         values: {field: number or text}.
         dev_micro_f1: after its last epoch, at its best threshold there.
         epochs, seconds: that it took.
-        decided: uint8 (dev rows, labels); None where it was stopped early.
+        kept: path of its probabilities on dev; None where it was stopped early.
     """
 
     number: int
@@ -45,14 +46,18 @@ class Trial:
     dev_micro_f1: float
     epochs: int
     seconds: float
-    decided: np.ndarray | None
+    kept: pathlib.Path | None
+
+    def probabilities(self):
+        """Read its probabilities on dev, float32 (dev rows, labels)."""
+        return np.load(self.kept)
 
 
 class _Spent(Exception):
     """The budget is spent in the middle of a trial."""
 
 
-def search(experiment, train, dev, *, name, groups, decide, budget_seconds, folder, key):
+def search(experiment, train, dev, *, name, groups, budget_seconds, folder, key):
     """Try changes of a recipe until the budget is spent.
 
     Trials of an earlier call count, and the budget is for all of them; one that was broken off is run again.
@@ -62,9 +67,8 @@ def search(experiment, train, dev, *, name, groups, decide, budget_seconds, fold
         train, dev: `batches.Rows`, dev resident.
         name: of the model, for the progress bar.
         groups: the group of each label, texts (labels,).
-        decide: function from probabilities on dev to decisions uint8 (n, labels), which are kept.
         budget_seconds: of training. The first trial, the recipe as it is, runs to its end in any case.
-        folder: runs/<suite>/<model>/search, for the journal and the decisions.
+        folder: runs/<suite>/<model>/search, for the journal and the probabilities.
         key: text that names recipe, photos and features: trials of another one are not looked at.
 
     Returns:
@@ -84,7 +88,7 @@ def search(experiment, train, dev, *, name, groups, decide, budget_seconds, fold
         except _Spent:
             break  # the trial stays open, and is run again if the budget is raised
         if probabilities is not None:
-            _keep(study, trial, decide(probabilities), folder)
+            _keep(study, trial, probabilities, folder)
         trials = _trials(study, folder)
         _tell(trials, budget_seconds)
     return trials
@@ -119,10 +123,10 @@ def _run(study, trial, experiment, train, dev, groups, name, seconds_left):
         return fit.predict(fitted.model, dev.features)
 
 
-def _keep(study, trial, decided, folder):
-    """Keep a trial's decisions, then tell the study that it is complete: its value is that of its last epoch."""
+def _keep(study, trial, probabilities, folder):
+    """Keep a trial's probabilities, then tell the study that it is complete: its value is that of its last epoch."""
     with atomic(_path(folder, study, trial.number)) as part, part.open("wb") as file:
-        np.save(file, np.asarray(decided, bool))
+        np.save(file, probabilities)
     reported = study.trials[trial.number].intermediate_values
     study.tell(trial, reported[max(reported)])
 
@@ -194,9 +198,9 @@ def _trials(study, folder):
 def _trial(study, found, folder):
     epochs = max(found.intermediate_values)
     is_complete = found.state == optuna.trial.TrialState.COMPLETE
-    decided = np.load(_path(folder, study, found.number)).astype(np.uint8) if is_complete else None
+    kept = _path(folder, study, found.number) if is_complete else None
     score, seconds = found.intermediate_values[epochs], found.user_attrs.get("seconds", 0.0)
-    return Trial(found.number, found.user_attrs[CHANGES], found.params, score, epochs, seconds, decided)
+    return Trial(found.number, found.user_attrs[CHANGES], found.params, score, epochs, seconds, kept)
 
 
 def _path(folder, study, number):
@@ -209,8 +213,8 @@ def _seconds(trials):
 
 def _tell(trials, budget_seconds):
     """Say how the last trial did, and the best."""
-    last, best = trials[-1], max(trials, key=lambda trial: (trial.decided is not None, trial.dev_micro_f1))
-    end = "" if last.decided is not None else f", stopped after {last.epochs} epochs"
+    last, best = trials[-1], max(trials, key=lambda trial: (trial.kept is not None, trial.dev_micro_f1))
+    end = "" if last.kept else f", stopped after {last.epochs} epochs"
     say(
         f"trial {last.number}: dev micro-F1 {last.dev_micro_f1:.4f}{end}; best {best.dev_micro_f1:.4f}, trial "
         f"{best.number}; {_seconds(trials):,.0f} of {budget_seconds:,.0f} s"

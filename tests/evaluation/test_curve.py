@@ -1,12 +1,14 @@
 import json
 
+import numpy as np
 import pytest
 
+from mlob.errors import InputError
 from mlob.evaluation import curve
-from mlob.recipes import LINEAR, Ensemble, Experiment, Training
+from mlob.recipes import LINEAR, Experiment, Judging, Training
 from mlob.training import fit
 
-JUDGE = Ensemble(folds=3, draws=50)
+JUDGE = Judging(folds=3, draws=50)
 LEARNED = Experiment(("one",), LINEAR, Training(epochs=60, learning_rate=0.03))
 
 
@@ -18,7 +20,7 @@ def stores(made, write_store, tmp_path_factory):
 @pytest.fixture
 def draw(made, stores, tmp_path):
     def draw(experiment=LEARNED, **others):
-        where = {"stores": stores, "folder": tmp_path / "curve", "recipe": JUDGE, "shares": (0.05, 0.3, 1.0)}
+        where = {"stores": stores, "folder": tmp_path / "curve", "judging": JUDGE, "shares": (0.05, 0.3, 1.0)}
         return curve.make("head", experiment, made, **{**where, **others})
 
     return draw
@@ -68,6 +70,27 @@ def test_a_second_call_trains_nothing_and_a_killed_one_goes_on(draw, fits, monke
     found = draw()
     assert len(fits) == 3
     assert draw() == found and len(fits) == 3
+
+
+def test_another_judging_makes_the_figures_anew_and_trains_nothing(draw, fits, tmp_path):
+    draw()
+    other = draw(judging=Judging(folds=7, draws=60))
+    assert len(fits) == 3 and other["judging"] == {"folds": 7, "draws": 60, "seed": 0}
+    fits.clear()
+    fresh = draw(folder=tmp_path / "fresh", judging=Judging(folds=7, draws=60))
+    assert len(fits) == 3 and fresh["points"] == other["points"]
+
+
+def test_a_point_that_is_damaged_is_told(draw, tmp_path):
+    draw()
+    path = next((tmp_path / "curve").glob("*.npz"))
+    for content in (b"", b"no zip"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="holds no arrays"):
+            draw()
+    np.savez(path, seen=1.0, probabilities=np.zeros((2, 2)))
+    with pytest.raises(InputError, match="holds no point of this curve: remove it"):
+        draw()
 
 
 def test_points_of_another_recipe_are_not_taken(draw, fits):

@@ -54,9 +54,9 @@ def stack(made, members, split):
 def test_the_content_is_on_disk_with_the_keys_that_scripts_read(ensemble):
     folder, content = ensemble
     assert json.loads((folder / "ensemble.json").read_text()) == content
-    keys = {"members", "chosen", "methods", "folds", "swarm", "optimism", "paired", "groups", "labels", "shift"}
+    keys = {"members", "chosen", "methods", "judging", "swarm", "optimism", "paired", "groups", "labels", "shift"}
     assert keys <= content.keys()
-    assert content["members"] == ["good", "fair", "poor"] and content["folds"] == 3
+    assert content["members"] == ["good", "fair", "poor"] and content["judging"] == {"folds": 3, "draws": 50, "seed": 0}
     blends = {"best single", "mean", "harmonic mean", "PSO", "greedy", "hill climbing", "log-loss", "log-loss by group"}
     assert {row["method"] for row in content["methods"]} == {"constant", *blends}
     assert [group["group"] for group in content["groups"]] == ["colour", "length"]
@@ -214,10 +214,15 @@ def test_costs_are_those_of_the_members_in_use_and_a_store_counts_once(ensemble)
     assert rows["mean"]["seconds"] == {"features": 2, "training": 6}
 
 
-def test_an_ensemble_is_done_until_a_member_the_photos_or_the_recipe_change(ensemble, made, members):
+def test_an_ensemble_is_done_until_a_member_the_photos_the_labels_or_the_recipe_change(ensemble, made, members):
     folder, _ = ensemble
     assert ensembles.is_done(folder, ensembles.identity(made, members, RECIPE))
     assert not ensembles.is_done(folder, ensembles.identity(made, members, dataclasses.replace(RECIPE, folds=4)))
+    renamed = dataclasses.replace(made.labels, names=("crimson", *made.labels.names[1:]))
+    merged = dataclasses.replace(made.labels, groups=("all",) * 4)
+    for labels in (renamed, merged):
+        other = dataclasses.replace(made, labels=labels)
+        assert not ensembles.is_done(folder, ensembles.identity(other, members, RECIPE))
     write_member(members["poor"], made, 5, 9)
     assert not ensembles.is_done(folder, ensembles.identity(made, members, RECIPE))
     assert not ensembles.is_done(folder.with_name("nothing"), ensembles.identity(made, members, RECIPE))

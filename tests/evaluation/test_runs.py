@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,14 +10,14 @@ from mlob.data.annotations import DataSet
 from mlob.errors import InputError
 from mlob.evaluation import runs
 from mlob.predictions import table as tables
-from mlob.recipes import LINEAR, LOGISTIC, Ensemble, Experiment, Training
+from mlob.recipes import LINEAR, LOGISTIC, Experiment, Judging, Training
 
-JUDGE = Ensemble(folds=3, draws=100)
+JUDGE = Judging(folds=3, draws=100)
 LEARNED = Experiment(("one",), LINEAR, Training(epochs=3, learning_rate=0.03))
 REFERENCE = Experiment(("one",), LOGISTIC)
 KEYS = {
-    "method", "members", "micro_f1", "macro_f1", "thresholds", "parameters", "seconds", "rows_per_second", "epochs",
-    "seed", "versions", "fingerprint", "processor", "commit", "weights",
+    "method", "members", "judging", "micro_f1", "macro_f1", "thresholds", "parameters", "seconds", "rows_per_second",
+    "epochs", "seed", "versions", "fingerprint", "processor", "commit", "weights",
 }  # fmt: skip
 FAILED = ("train 3", "validation 5", "validation 6", "test 1")
 
@@ -35,7 +36,7 @@ def run(made, stores, tmp_path_factory):
     """A trained run's folder and result."""
     folder = tmp_path_factory.mktemp("runs") / "linear"
     one = {"one": stores["one"]}
-    return folder, runs.make("linear", LEARNED, made, stores=one, folder=folder, recipe=JUDGE)
+    return folder, runs.make("linear", LEARNED, made, stores=one, folder=folder, judging=JUDGE)
 
 
 def test_the_result_is_on_disk_with_the_keys_that_scripts_read(run):
@@ -99,7 +100,7 @@ def test_the_model_on_disk_predicts_what_was_written(run, made, stores):
 
 def test_a_rerun_writes_the_same_predictions(run, made, stores, tmp_path):
     folder, result = run
-    again = runs.make("linear", LEARNED, made, stores={"one": stores["one"]}, folder=tmp_path / "again", recipe=JUDGE)
+    again = runs.make("linear", LEARNED, made, stores={"one": stores["one"]}, folder=tmp_path / "again", judging=JUDGE)
     for name in ("predictions.h5", "history.csv", "recipe.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
     assert again["micro_f1"] == result["micro_f1"]
@@ -107,7 +108,7 @@ def test_a_rerun_writes_the_same_predictions(run, made, stores, tmp_path):
 
 def test_a_run_that_is_broken_off_is_not_done_whatever_was_there(run, made, stores, tmp_path, monkeypatch):
     folder, one = tmp_path / "run", {"one": stores["one"]}
-    runs.make("logistic", REFERENCE, made, stores=one, folder=folder, recipe=JUDGE)
+    runs.make("logistic", REFERENCE, made, stores=one, folder=folder, judging=JUDGE)
     changed = dataclasses.replace(REFERENCE, training=Training(limit=100))
 
     def killed(path, value, write=runs.write_json):
@@ -117,9 +118,41 @@ def test_a_run_that_is_broken_off_is_not_done_whatever_was_there(run, made, stor
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(runs, "write_json", killed)
-        runs.make("logistic", changed, made, stores=one, folder=folder, recipe=JUDGE)
+        runs.make("logistic", changed, made, stores=one, folder=folder, judging=JUDGE)
     assert not runs.is_done(folder, runs.identity(changed, made, one))
     assert not runs.is_done(folder, runs.identity(REFERENCE, made, one))
+
+
+def test_another_judging_makes_the_figures_anew_from_the_predictions_alone(run, made, stores, tmp_path, monkeypatch):
+    folder, one = tmp_path / "run", {"one": stores["one"]}
+    shutil.copytree(run[0], folder)
+    monkeypatch.setattr(runs, "_trained", None)
+    assert runs.judge_again(folder, made, JUDGE) is None
+    other = Judging(folds=5, draws=60, seed=3)
+    found = runs.judge_again(folder, made, other)
+    assert json.loads((folder / "result.json").read_text()) == found and runs.is_done(
+        folder, runs.identity(LEARNED, made, one)
+    )
+    assert found["judging"] == {"folds": 5, "draws": 60, "seed": 3} and run[1]["judging"]["folds"] == 3
+    changed = {key for key in found if found[key] != run[1][key]}
+    assert {"judging", "micro_f1"} <= changed
+    assert changed <= {"judging", "micro_f1", "macro_f1", "image_f1", "accuracy", "precision", "recall"}
+    predicted = tables.read(folder / "predictions.h5")["validation"]
+    assert found["micro_f1"] == runs.judged(predicted, made, other)["micro_f1"]
+    assert runs.judge_again(folder, made, other) is None
+
+
+def test_label_ids_shape_every_run_groups_those_with_a_softmax_for_each_and_names_none(made, stores):
+    renumbered = dataclasses.replace(made.labels, ids=(*made.labels.ids[:-1], 9))
+    other = dataclasses.replace(made, labels=renumbered)
+    assert runs.identity(LEARNED, other, stores) != runs.identity(LEARNED, made, stores)
+    renamed = dataclasses.replace(made.labels, names=("crimson", *made.labels.names[1:]))
+    merged = dataclasses.replace(made.labels, groups=("all",) * 4)
+    grouped = dataclasses.replace(LEARNED, head=dataclasses.replace(LINEAR, groups=True))
+    for experiment, shapes in ((LEARNED, False), (grouped, True)):
+        own = runs.identity(experiment, made, stores)
+        assert runs.identity(experiment, dataclasses.replace(made, labels=renamed), stores) == own
+        assert (runs.identity(experiment, dataclasses.replace(made, labels=merged), stores) != own) == shapes
 
 
 def test_two_stores_side_by_side_tell_more_than_either(made, write_store, tmp_path):
@@ -128,7 +161,7 @@ def test_two_stores_side_by_side_tell_more_than_either(made, write_store, tmp_pa
     for names in ("a", "b", "ab"):
         experiment = dataclasses.replace(REFERENCE, stores=tuple(names))
         chosen = {name: stores[name] for name in names}
-        result = runs.make(names, experiment, made, stores=chosen, folder=tmp_path / f"run {names}", recipe=JUDGE)
+        result = runs.make(names, experiment, made, stores=chosen, folder=tmp_path / f"run {names}", judging=JUDGE)
         scores[names] = result["micro_f1"]["cross_fitted"]
         assert result["parameters"]["total"] == result["parameters"]["own"] + 1000 * len(names)
     assert scores["ab"] > max(scores["a"], scores["b"])
@@ -150,14 +183,14 @@ def test_nothing_to_judge_or_to_train_on_is_told_before_any_work(made, stores, t
         "nowhere has no train split": left_out("train"),
     }.items():
         with pytest.raises(InputError, match=message):
-            runs.make("linear", LEARNED, dataset, stores=stores, folder=tmp_path / "run", recipe=JUDGE)
+            runs.make("linear", LEARNED, dataset, stores=stores, folder=tmp_path / "run", judging=JUDGE)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_set_without_test_photos_is_judged_all_the_same(made, stores, tmp_path):
     rest = {name: split for name, split in made.splits.items() if name != "test"}
     dataset = dataclasses.replace(made, splits=rest)
-    runs.make("logistic", REFERENCE, dataset, stores={"one": stores["one"]}, folder=tmp_path / "run", recipe=JUDGE)
+    runs.make("logistic", REFERENCE, dataset, stores={"one": stores["one"]}, folder=tmp_path / "run", judging=JUDGE)
     assert set(tables.read(tmp_path / "run" / "predictions.h5")) == {"dev", "validation"}
 
 

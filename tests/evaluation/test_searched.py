@@ -6,11 +6,11 @@ import pytest
 
 from mlob import recipes
 from mlob.evaluation import searched
-from mlob.recipes import LINEAR, Ensemble, Experiment, Head, Training
+from mlob.recipes import LINEAR, Experiment, Head, Judging, Training
 from mlob.training import search
 from mlob.training.search import Trial
 
-JUDGE = Ensemble(folds=3, draws=50)
+JUDGE = Judging(folds=3, draws=50)
 BASE = Experiment(("one",), LINEAR, Training(epochs=3, learning_rate=0.03))
 CHANGES = "training.learning_rate=0.1,head.units=[8,4],head.dropout=0.25"
 
@@ -24,23 +24,24 @@ def stores(made, write_store, tmp_path_factory):
 def look(made, stores, tmp_path, monkeypatch):
     """Judge made-up trials: each decides dev right but for a share of the cells; None for one that was stopped."""
 
-    def look(wrong):
+    def look(wrong, judging=JUDGE):
         def tried(experiment, train, dev, **others):
-            return [trial(number, share, dev.targets) for number, share in enumerate(wrong)]
+            return [trial(number, share, dev.targets, tmp_path) for number, share in enumerate(wrong)]
 
         monkeypatch.setattr(search, "search", tried)
-        where = {"stores": stores, "folder": tmp_path / "search", "recipe": JUDGE, "budget_seconds": 9}
+        where = {"stores": stores, "folder": tmp_path / "search", "judging": judging, "budget_seconds": 9}
         return searched.make("tiny", "head", BASE, made, **where)
 
     return look
 
 
-def trial(number, wrong, targets):
+def trial(number, wrong, targets, folder):
     changes = CHANGES if number else ""
     if wrong is None:
         return Trial(number, changes, {}, 0.3, 1, 1.0, None)
     flipped = np.random.default_rng(0).random(targets.shape) < wrong
-    return Trial(number, changes, {}, 0.5, 3, 2.0, np.where(flipped, 1 - targets, targets))
+    np.save(folder / f"{number}.npy", np.where(flipped, 1 - targets, targets).astype(np.float32))
+    return Trial(number, changes, {}, 0.5, 3, 2.0, folder / f"{number}.npy")
 
 
 def test_trials_are_judged_against_the_recipe_as_it_is(look, tmp_path):
@@ -81,3 +82,9 @@ def test_what_is_told_names_the_changes_or_that_there_are_none(look):
 def test_a_recipe_is_written_with_the_fields_that_differ_from_the_defaults():
     assert searched._code(Experiment(("a", "b"))) == "Experiment(stores=('a', 'b'))"
     assert searched._code(Experiment(("a",), Head(units=(5,)))) == "Experiment(stores=('a',), head=Head(units=(5,)))"
+
+
+def test_another_judging_judges_what_was_kept(look):
+    one, other = look([0.3, 0.1]), look([0.3, 0.1], dataclasses.replace(JUDGE, folds=7, draws=60))
+    assert (one["judging"]["folds"], other["judging"]) == (3, {"folds": 7, "draws": 60, "seed": 0})
+    assert one["best"]["gain"] != other["best"]["gain"]

@@ -9,9 +9,9 @@ from mlob.errors import InputError
 from mlob.evaluation import runs, specialists
 from mlob.features import store
 from mlob.predictions import table as tables
-from mlob.recipes import Ensemble, Experiment, Head, Sum, Training
+from mlob.recipes import Experiment, Head, Judging, Sum, Training
 
-JUDGE = Ensemble(folds=3, draws=50)
+JUDGE = Judging(folds=3, draws=50)
 CUT = 0.3
 PARTS = {"frequent": {"least_share": CUT}, "rare": {"most_share": CUT}}
 BASE = Experiment(("one",), Head(units=(8,)), Training(epochs=2))
@@ -20,7 +20,7 @@ FAILED = ("train 3", "validation 5", "test 1")
 
 
 def train(folder, dataset, stores, **cuts):
-    runs.make(folder.name, dataclasses.replace(BASE, **cuts), dataset, stores=stores, folder=folder, recipe=JUDGE)
+    runs.make(folder.name, dataclasses.replace(BASE, **cuts), dataset, stores=stores, folder=folder, judging=JUDGE)
     return folder
 
 

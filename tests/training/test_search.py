@@ -38,8 +38,7 @@ def clock(monkeypatch):
 def look(rows, clock, tmp_path):
     def look(experiment=SMALL, budget=40, **others):
         where = {"name": "head", "groups": ("a",) * 4, "folder": tmp_path / "search", "key": "key"}
-        decide = lambda probabilities: (probabilities >= 0.5).astype(np.uint8)  # noqa: E731
-        return search.search(experiment, *rows, decide=decide, budget_seconds=budget, **{**where, **others})
+        return search.search(experiment, *rows, budget_seconds=budget, **{**where, **others})
 
     return look
 
@@ -52,12 +51,12 @@ def test_the_recipe_as_it_is_comes_first_and_the_budget_ends_the_search(look, ro
     assert 28 <= sum(trial.seconds for trial in found) <= 40
     for trial in found:
         assert trial.epochs == trial.seconds <= 6
-        assert (trial.decided is None) or trial.decided.shape == rows[1].targets.shape
+        assert trial.kept is None or trial.probabilities().shape == rows[1].targets.shape
 
 
 def test_the_first_trial_runs_to_its_end_whatever_the_budget(look):
     (only,) = look(budget=1)
-    assert only.epochs == 6 and only.decided is not None
+    assert only.epochs == 6 and only.kept is not None
 
 
 def test_a_second_call_goes_on_and_one_without_budget_left_trains_nothing(look, clock):
@@ -102,7 +101,7 @@ def test_a_trial_whose_loss_bursts_is_the_worst_and_the_search_goes_on(look, mon
 
     monkeypatch.setattr(fit, "fit", bursting)
     found = look()
-    assert (found[1].decided, found[1].dev_micro_f1, found[1].epochs) == (None, 0.0, 0) and len(found) > 2
+    assert (found[1].kept, found[1].dev_micro_f1, found[1].epochs) == (None, 0.0, 0) and len(found) > 2
 
 
 def test_a_recipe_whose_own_loss_bursts_is_told(look, monkeypatch):
