@@ -160,6 +160,7 @@ def make_images(work, side, allow_private):
 
 def make_features(work, models, **where):
     """Extract what the stores of these models lack."""
+    from mlob.data import facts as described
     from mlob.features import extract
 
     names = [store for model in models for store in work.stores(model) if store not in work.extracted]
@@ -167,6 +168,8 @@ def make_features(work, models, **where):
     sets = {name: (work.feature_set(name), work.store(name)) for name in names}
     if not work.is_dry:
         return extract.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
+    for line in described.missing(work.dataset) if sets else ():
+        say(line)
     for name, (features, folder) in sets.items():
         say(f"features {name}: {extract.plan(name, features, work.dataset, folder, work.weights).text(features)}")
 

@@ -154,6 +154,14 @@ def test_facts_end_in_what_is_to_be_mended_or_in_ready(workplace, unfinished):
     assert mlob(workplace, "facts").splitlines()[-1].startswith("Ready: ")
 
 
+def test_a_dry_run_tells_of_photos_without_a_file(workplace, tmp_path):
+    shutil.copytree(workplace / "photos", tmp_path / "photos")
+    for name in ("4", "6"):
+        next((tmp_path / "photos/images/train").glob(f"{name}.*")).unlink()
+    told = mlob(workplace, "submission", "--dry-run", "--data", tmp_path / "photos")
+    assert told.count("of 60 train photos have no file") == 1
+
+
 def test_facts_find_photos_that_are_there_twice_before_their_features_and_after(workplace, tmp_path):
     for features in ({}, {"FEATURES": str(tmp_path)}):
         assert "of test found in train too, by content" in mlob(workplace, "facts", **features)

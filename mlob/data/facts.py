@@ -116,6 +116,14 @@ def losses(split, photos, failures):
     return _loss_lines(split, photos, _failed(failures), lambda reason: "")
 
 
+def missing(dataset):
+    """Tell how many photos of each split have no file: a list of lines, none of a split that is whole."""
+    gone = {name: sum(place is None for place in dataset.photos(name)) for name in dataset.splits}
+    return [
+        f"{count:,} of {len(dataset[name].ids):,} {name} photos have no file" for name, count in gone.items() if count
+    ]
+
+
 def _loss_lines(split, photos, failed, examples):
     reasons = [f"{reason['reason']} {reason['photos']:,}{examples(reason)}" for reason in failed["reasons"]]
     return (

@@ -214,6 +214,13 @@ def test_files_alone_tell_what_is_missing_empty_or_there_twice(tmp_path):
     assert "3 of 7 train photos have no features: no file 2 (d, g), empty file 1 (f)" in facts.text(found)
 
 
+def test_photos_without_a_file_are_counted_by_split(tmp_path):
+    assert facts.missing(photos(tmp_path / "some", {"a": b"1", "b": None, "c": None})) == [
+        "2 of 3 train photos have no file"
+    ]
+    assert facts.missing(photos(tmp_path / "none", {"a": b"1"})) == []
+
+
 def test_photos_of_a_size_that_no_other_has_are_not_read(tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(facts.images, "content", lambda place: read.append(place.name) or b"x")
