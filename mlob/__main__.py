@@ -1,10 +1,11 @@
 """The command line: `mlob <verb>`, the same as `python -m mlob <verb>`. The only module that knows where things lie."""
 
 import dataclasses
+import errno
 import functools
-import os
 import pathlib
 import re
+import reprlib
 import sys
 
 import click
@@ -12,11 +13,12 @@ import click
 from mlob import fields, machine, recipes, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
-from mlob.files import read_json
+from mlob.files import make_folder, read_json
 from mlob.progress import say
 
 EXPERIMENTS, RECIPES = pathlib.Path("experiments"), pathlib.Path("features")
 LOGISTIC = fields.LOGISTIC
+REFUSED = (errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.EROFS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Work:
     @functools.cached_property
     def suite(self):
         """The suite's recipe."""
+        fields.check_name(self.name, "The suite")
         folder = EXPERIMENTS / self.name
         if not EXPERIMENTS.is_dir():
             raise InputError(
@@ -64,7 +67,7 @@ class Work:
     @property
     def features(self):
         """The folder of all feature stores."""
-        return pathlib.Path(os.environ.get("FEATURES") or RECIPES)
+        return workspace.folder("FEATURES", RECIPES)
 
     def store(self, name):
         """The folder of a feature set's store of this data."""
@@ -75,7 +78,10 @@ class Work:
 
     def run(self, model):
         """The folder of a model's run, or of the ensemble's and the report's products."""
-        return runs_folder() / self.name / model
+        suite = workspace.folder("RUNS", "runs") / self.name
+        if not self.is_dry:
+            make_folder(suite)  # a folder that cannot be made is told before anything is trained
+        return suite / model
 
     def feature_set(self, name):
         """The recipe of a feature set."""
@@ -86,6 +92,8 @@ class Work:
     def experiment(self, model):
         """The recipe of a model; `logistic` is the reference head on the default model's stores and rows."""
         if model == LOGISTIC:
+            if (own := EXPERIMENTS / self.name / f"{model}.py").exists():
+                raise InputError(f"{own} has the name of the reference that every suite has: rename the file.")
             default = self.first_experiment(self.suite.members[0])
             limit = recipes.Training(limit=default.training.limit)
             return recipes.Experiment(default.stores, recipes.LOGISTIC, limit)
@@ -131,11 +139,6 @@ class Work:
     def models(self, model):
         """The models asked for: one, or all of the suite's."""
         return [model] if model else [*self.suite.members, *self.suite.rows]
-
-
-def runs_folder():
-    """Give the folder of all runs."""
-    return pathlib.Path(os.environ.get("RUNS") or "runs")
 
 
 # Steps: each makes what it needs first, and redoes nothing that is there
@@ -378,6 +381,16 @@ def make_predictions(work, paths):
 # Verbs
 
 
+class Text(click.ParamType):
+    """A name or a path: an empty one, which a shell makes of a variable that is not set, would mean something else."""
+
+    name = "text"
+
+    def convert(self, value, param, ctx):
+        """Give the text."""
+        return value or self.fail("it is empty; leave it out, or name something.", param, ctx)
+
+
 def options(verb):
     """Give a verb the options that all of them share, and hand it a `Work`; each may stand in the environment."""
 
@@ -391,8 +404,12 @@ def options(verb):
             "--dry-run", "dry_run", is_flag=True, help="Say what would be done, from what, and how long it takes."
         ),
         click.option("--set", "fields", envvar="SET", metavar="FIELD=VALUE,…", help="Change fields of the recipes."),
-        click.option("--weights", envvar="WEIGHTS", metavar="PATH", help="Weights file, or a folder of them."),
-        click.option("--data", envvar="DATA", metavar="FOLDER", help="Data folder, instead of the suite's own."),
+        click.option(
+            "--weights", envvar="WEIGHTS", type=Text(), metavar="PATH", help="Weights file, or a folder of them."
+        ),
+        click.option(
+            "--data", envvar="DATA", type=Text(), metavar="FOLDER", help="Data folder, instead of the suite's own."
+        ),
         click.option("--suite", envvar="SUITE", default="demo", show_default=True, help="A folder of experiments/."),
     ):
         run = option(run)
@@ -401,7 +418,7 @@ def options(verb):
 
 def model_option(verb):
     """Give a verb the option that names one model of the suite."""
-    return click.option("--model", envvar="MODEL", metavar="NAME", help="One model of the suite.")(verb)
+    return click.option("--model", envvar="MODEL", type=Text(), metavar="NAME", help="One model of the suite.")(verb)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -457,9 +474,9 @@ class Part(click.ParamType):
 
     def convert(self, value, param, ctx):
         """Give (i, n)."""
-        found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", value)
+        found = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,8})", value)
         if not found or int(found[1]) > int(found[2]):
-            self.fail(f"{value!r}: expected i/n with i from 1 to n, for example 2/3.")
+            self.fail(f"{reprlib.repr(value)}: expected i/n with i from 1 to n, for example 2/3.")
         return int(found[1]), int(found[2])
 
 
@@ -536,9 +553,9 @@ class Duration(click.ParamType):
 
     def convert(self, value, param, ctx):
         """Give seconds."""
-        found = re.fullmatch(r"(\d+\.?\d*)([smh])", value)
+        found = re.fullmatch(r"(\d{1,9}\.?\d{0,9})([smh])", value)
         if not found or not float(found[1]):
-            self.fail(f"{value!r}: expected a duration, for example 90s, 20m or 1.5h.")
+            self.fail(f"{reprlib.repr(value)}: expected a duration, for example 90s, 20m or 1.5h.")
         return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
@@ -584,9 +601,7 @@ def submission(work):
 
 @cli.command()
 @options
-@click.option(
-    "--readme", type=click.Path(path_type=pathlib.Path), help="Put the tables between this file's markers, too."
-)
+@click.option("--readme", type=Text(), metavar="FILE", help="Put the tables between this file's markers, too.")
 def report(work, readme):
     """Print the table of results and write the report page.
 
@@ -599,8 +614,8 @@ def report(work, readme):
 
 @cli.command()
 @options
-@click.option("--photos", envvar="PHOTOS", metavar="FOLDER", help="A folder of photos.")
-@click.argument("paths", nargs=-1, type=click.Path(path_type=pathlib.Path))
+@click.option("--photos", envvar="PHOTOS", type=Text(), metavar="FOLDER", help="A folder of photos.")
+@click.argument("paths", nargs=-1, type=Text())
 def predict(work, photos, paths):
     """Predict labels for new photos: files, or a folder of them.
 
@@ -609,11 +624,11 @@ def predict(work, photos, paths):
       mlob predict a.jpg b.jpg
       mlob predict --photos holiday/ > labels.txt
     """
-    make_predictions(work, [*paths, *([pathlib.Path(photos)] if photos else [])])
+    make_predictions(work, [pathlib.Path(path) for path in (*paths, *([photos] if photos else []))])
 
 
 @cli.command()
-@click.option("--suite", envvar="SUITE", metavar="NAME", help="This suite's alone.")
+@click.option("--suite", envvar="SUITE", type=Text(), metavar="NAME", help="This suite's alone.")
 def clean(suite):
     """Remove the products in runs/ or RUNS: runs, ensembles, reports. Features stay, and whatever mlob did not make.
 
@@ -621,8 +636,9 @@ def clean(suite):
     Example:
       mlob clean --suite demo
     """
-    told = workspace.clean(runs_folder(), suite)
-    say("\n".join(told) or f"{runs_folder() / (suite or '')} holds no products of mlob: nothing was removed.")
+    runs = workspace.folder("RUNS", "runs")
+    told = workspace.clean(runs, suite)
+    say("\n".join(told) or f"{runs / (suite or '')} holds no products of mlob: nothing was removed.")
 
 
 def main():
@@ -631,6 +647,13 @@ def main():
         cli.main(standalone_mode=False)
     except InputError as error:
         say(f"mlob: {error}")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        say(
+            f"mlob: {reprlib.repr(str(error.filename))}: {error.strerror}. Name another file or folder, or give access."
+        )
         sys.exit(2)
     except click.ClickException as error:
         error.show()

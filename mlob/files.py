@@ -67,12 +67,28 @@ def part_path(path):
     return path.with_name(f".{path.stem}.{secrets.token_hex(8)}.part{path.suffix}")
 
 
+def make_folder(folder, variables="DATA=, FEATURES= or RUNS="):
+    """Make a folder with its parents, where it is not there; `variables` name another.
+
+    Raises:
+        InputError: something that is no folder stands in the way, or no folder can be made there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(
+            f"The folder {folder} cannot be made ({error.strerror}): name another with {variables}."
+        ) from error
+
+
 @contextlib.contextmanager
 def _part(path):
     """Give a part path beside `path` that is removed at the end; what the system refuses is told in one sentence."""
     part = part_path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         yield part
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):

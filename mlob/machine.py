@@ -6,9 +6,13 @@ import logging
 import os
 import pathlib
 import platform
+import re
 import subprocess
 import sys
 
+from mlob.errors import InputError
+
+BACKENDS = ("tensorflow", "jax", "torch")
 PACKAGES = ("mlob", "tensorflow", "keras", "numpy", "scikit-learn", "openvino", "pyswarms")
 
 
@@ -36,12 +40,43 @@ def commit():
         return None
 
 
+def omp_threads():
+    """Give the threads that OMP_NUM_THREADS allows, its first number where it names several; None where it is not set.
+
+    Raises:
+        InputError: it is no number above 0.
+    """
+    text = os.environ.get("OMP_NUM_THREADS", "").strip()
+    if text and not re.fullmatch(r"0*[1-9]\d{0,5}( *,.*)?", text, re.ASCII):
+        raise InputError(f"OMP_NUM_THREADS: expected a number of threads, for example 2, found {text!r}.")
+    return int(text.split(",")[0]) if text else None
+
+
 def load_keras():
-    """Import TensorFlow and Keras without the lines that TensorFlow's C++ side logs."""
+    """Import Keras and its backend without the lines that TensorFlow's C++ side logs.
+
+    Raises:
+        InputError: KERAS_BACKEND, or Keras's own settings, name a backend that is unknown or not installed.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    with silent_stderr():
-        import keras  # noqa: F401
+    with _backend_told(), silent_stderr():
+        import keras
+
+        if keras.backend.backend() not in BACKENDS:
+            raise ValueError(f"{keras.backend.backend()} trains nothing")
+
+
+@contextlib.contextmanager
+def _backend_told():
+    try:
+        yield
+    except (ImportError, ValueError) as error:
+        named = f"KERAS_BACKEND={os.environ['KERAS_BACKEND']}" if os.environ.get("KERAS_BACKEND") else "Keras's backend"
+        raise InputError(
+            f"{named} does not load ({error}): expected {', '.join(BACKENDS)}; the last two are extras, "
+            'pip install "mlob[jax]" or "mlob[torch]".'
+        ) from error
 
 
 def has_gpu():

@@ -392,10 +392,10 @@ def override(recipe, pairs):
     for field, value in pairs:
         try:
             if "${" in value or "???" in value:  # OmegaConf's signs for another field's value, and for none
-                raise InputError(f"SET: {field}={value!r}: expected a plain value.")
+                raise InputError(f"SET: {field}={reprlib.repr(value)}: expected a plain value.")
             base = OmegaConf.merge(base, OmegaConf.from_dotlist([f"{field}={value}"]))
-        except (OmegaConfBaseException, YAMLError, TypeError) as error:
-            raise InputError(f"SET: {field}={value!r}: {str(error).splitlines()[0]}") from error
+        except (OmegaConfBaseException, YAMLError, TypeError, ValueError, RecursionError) as error:
+            raise InputError(f"SET: {field}={reprlib.repr(value)}: {str(error).splitlines()[0][:200]}") from error
     try:
         changed = OmegaConf.to_object(base)
     except InputError as error:

@@ -1,8 +1,11 @@
 """What lies in a folder of runs: the products by their names, and how they are removed."""
 
 import contextlib
+import os
 import pathlib
+import reprlib
 
+from mlob.errors import InputError
 from mlob.files import remove_stale_parts
 
 # In runs/<suite>/<model>. Other programs have files of the second names, too: these go beside one of the first alone.
@@ -15,6 +18,22 @@ BESIDE = (
     *("search/search.json", "search/recipe.py", "search/journal.log.*", "search/*.npy"),
     *("second_level.*", "submission.csv", "index.html", "dev.json"),
 )
+
+
+def folder(variable, default):
+    """Give the folder of products that a variable of the environment names, or the default.
+
+    Raises:
+        InputError: it is no folder, or no path at all.
+    """
+    path = pathlib.Path(os.environ.get(variable) or default)
+    try:
+        is_usable = path.is_dir() or not path.exists()
+    except OSError as error:
+        raise InputError(f"{variable}={reprlib.repr(str(path))}: {error.strerror}. Name another folder.") from error
+    if not is_usable:
+        raise InputError(f"{variable}={path} is a file: expected a folder, which may be missing.")
+    return path
 
 
 def clean(runs, suite=None):

@@ -18,7 +18,8 @@ import time
 import numpy as np
 
 from mlob.errors import InputError
-from mlob.machine import has_gpu, silent_stderr
+from mlob.files import make_folder
+from mlob.machine import has_gpu, omp_threads, silent_stderr
 from mlob.progress import say
 
 LEAST_COSINE = 0.999
@@ -221,8 +222,8 @@ def open_vino(model, precision):
     """
     core, kind = _core(), _openvino_type(precision)
     hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": kind}
-    if threads := os.environ.get("OMP_NUM_THREADS"):
-        hints["INFERENCE_NUM_THREADS"] = int(threads)
+    if threads := omp_threads():
+        hints["INFERENCE_NUM_THREADS"] = threads
     compiled = core.compile_model(model, "CPU", hints)
     if compiled.get_property("INFERENCE_PRECISION_HINT") != kind:
         raise InputError(f"This processor does not run {precision}: leave out features.precision.")
@@ -275,7 +276,7 @@ def quantise(model, photos, path):
     from mlob.features import quantise as door
 
     openvino = _openvino()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".int8-") as folder:
         openvino.save_model(door.int8(converted(model), photos), pathlib.Path(folder) / path.name, False)
         for suffix in (".bin", ".xml"):  # the .xml comes last: where it is, all is

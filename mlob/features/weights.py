@@ -17,7 +17,7 @@ import warnings
 
 from mlob.errors import InputError
 from mlob.features import backbones
-from mlob.files import digest
+from mlob.files import digest, make_folder
 from mlob.progress import say
 
 CONNECT_SECONDS = 10
@@ -104,7 +104,7 @@ def download(features):
         Unreachable: the host does not answer, or the bytes are not the published ones.
     """
     backbone, cached = backbones.find(features), _cache_path(features)
-    cached.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(cached.parent, "KERAS_HOME=")
     parts = f".{cached.name}.part-"
     with _lock(cached), _connect_timeout():
         for stale in cached.parent.glob(f"{parts}*"):

@@ -16,7 +16,7 @@ import optuna
 
 from mlob import recipes
 from mlob.errors import InputError
-from mlob.files import atomic
+from mlob.files import atomic, make_folder
 from mlob.progress import say
 from mlob.training import fit
 
@@ -74,7 +74,7 @@ def search(experiment, train, dev, *, name, groups, budget_seconds, folder, key)
     Returns:
         A list of `Trial`s, in the order in which they began.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     epochs = fit.epochs(experiment.training, len(train.ids))
     study, space = _study(experiment, folder, key, epochs), _space(experiment)
     trials = _trials(study, folder)
