@@ -73,7 +73,6 @@ class Work:
         """The folder of a feature set's store of this data."""
         from mlob.features import home
 
-        self.feature_set(name)  # a recipe that is wrong is told before the photos are read
         return home.find(self.features / name, self.dataset.folder)
 
     def run(self, model):
@@ -88,6 +87,10 @@ class Work:
         known = [path.stem for path in RECIPES.glob("*.py")]
         recipe = recipes.load(RECIPES / f"{name}.py", known, (recipes.FeatureSet,))
         return recipes.override(recipe, self.overrides[recipes.FeatureSet])
+
+    def feature_sets(self, model):
+        """The recipes of what a model reads, {name: feature set}."""
+        return {name: self.feature_set(name) for name in self.first_experiment(model).stores}
 
     def experiment(self, model):
         """The recipe of a model; `logistic` is the reference head on the default model's stores and rows."""
@@ -144,10 +147,13 @@ class Work:
 # Steps: each makes what it needs first, and redoes nothing that is there
 
 
-def check(work, *splits):
-    """Refuse what the annotations alone can tell to be in vain, before anything long."""
+def check(work, models, *splits):
+    """Refuse what recipes, then folders, then the annotations alone can tell to be in vain, before anything long."""
     from mlob.data import preflight
 
+    for model in models:
+        work.feature_sets(model)
+        work.run(model)
     preflight.check(work.dataset, splits or preflight.JUDGED)
 
 
@@ -181,7 +187,7 @@ def make_runs(work, models):
     """Train the models whose runs are not there."""
     from mlob.evaluation import runs
 
-    check(work)
+    check(work, models)
     make_features(work, models)
     for model in models:
         experiment, stores, folder = work.experiment(model), work.stores(model), work.run(model)
@@ -211,7 +217,7 @@ def make_overfit(work, model, count):
     from mlob.evaluation import runs
 
     experiment, stores = work.head(model), work.stores(model)
-    check(work, "train")
+    check(work, [model], "train")
     make_features(work, [model])
     if work.is_dry:
         return say(f"overfit {model}: {count} photos")
@@ -228,7 +234,7 @@ def make_curve(work, model):
     from mlob.evaluation import curve
 
     experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / "curve"
-    check(work, "train")
+    check(work, [model], "train")
     make_features(work, [model])
     if work.is_dry:
         return say(f"learning curve of {model}: {folder}, where photos, features or recipe have changed")
@@ -241,7 +247,7 @@ def make_search(work, model, seconds):
     from mlob.evaluation import searched
 
     experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / "search"
-    check(work, "train")
+    check(work, [model], "train")
     make_features(work, [model])
     if work.is_dry:
         return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds included")
@@ -301,7 +307,7 @@ def make_submission(work):
     from mlob.predictions import table
     from mlob.reports import submission
 
-    check(work, "train", "validation", "test")
+    check(work, work.suite.members, "train", "validation", "test")
     make_ensemble(work)
     path = work.run("ensemble") / "submission.csv"
     if not work.is_dry:
