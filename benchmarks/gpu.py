@@ -29,7 +29,6 @@ from mlob import machine
 from mlob.recipes import FeatureSet
 
 COSINE_PHOTOS = 64  # on which half precision is compared with float32
-PASSES = 3  # over ready photos; the fastest counts, since other work only ever adds
 NETWORKS = ("xception", "inception_v3", "resnet50", "mobilenet", "densenet169", "efficientnet_lite0")
 
 
@@ -46,6 +45,8 @@ class Scale:
         photos: that an end-to-end run takes, each drawn one several times.
         rows: of an epoch.
         judged: photos that thresholds and weights are fitted on.
+        passes: over what is timed, after one that compiles; the fastest counts, since other work only ever adds.
+        patience: by which the steps' time limits are multiplied.
     """
 
     side: int = 8192
@@ -53,13 +54,15 @@ class Scale:
     end_to_end: str = "xception"
     ready: int = 2048
     drawn: int = 512
-    photos: int = 8192
+    photos: int = 16_384
     rows: int = training.ROWS
     judged: int = ensembling.PHOTOS
+    passes: int = 3
+    patience: int = 1
 
 
 FULL = Scale()
-TINY = Scale(256, ("mobilenet",), "mobilenet", 32, 8, 40, 2 * 8192, 50)
+TINY = Scale(256, ("mobilenet",), "mobilenet", 32, 8, 16, 2 * 8192, 50, passes=1, patience=10)
 
 
 # The steps: each yields dicts, a "name" and figures, in a process of its own
@@ -69,8 +72,8 @@ def device(scale):
     """Name the card, and measure its matrix product and the copy of photos to it."""
     yield {"name": "machine", "card": _card(), "processor": machine.processor(), **_versions()}
     for precision in ("float32", "bfloat16", "float16"):
-        yield {"name": f"matrix product, {precision}", "tflops": round(_matmul_flops(scale.side, precision) / 1e12, 1)}
-    yield {"name": "copy to the device", "gb_per_second": round(_copy_rate(4 * scale.side**2) / 1e9, 2)}
+        yield {"name": f"matrix product, {precision}", "tflops": round(_matmul_flops(scale, precision) / 1e12, 3)}
+    yield {"name": "copy to the device", "gb_per_second": round(_copy_rate(scale) / 1e9, 2)}
 
 
 def extract_one(scale, network):
@@ -86,7 +89,7 @@ def extract_one(scale, network):
         _make_up_weights(build(precision))
         run = runtimes.run(runtimes.Choice("keras", precision), build)
         ready = time.monotonic() - started
-        rate = len(photos) / _fastest(lambda run=run: run(photos))
+        rate = len(photos) / _fastest(lambda run=run: run(photos), scale.passes)
         rows[precision] = run(photos[:COSINE_PHOTOS])
         yield {
             "name": f"{network} {pixels}, {precision}",
@@ -126,8 +129,11 @@ def ensemble(scale):
 
 
 def steps(scale):
-    """List the steps in their order: {name: (generator of figures, seconds that it may take)}."""
-    networks = {f"extract {one}": (functools.partial(extract_one, network=one), 75) for one in scale.networks}
+    """List the steps: {name: (generator of figures, seconds that it may take)}.
+
+    Those whose figures have targets come first, so that a short loan of a card tells them.
+    """
+    networks = {f"extract {one}": (functools.partial(extract_one, network=one), 90) for one in scale.networks}
     first, *others = networks
     return {
         "device": (device, 60),
@@ -167,10 +173,11 @@ def _versions():
     return {"versions": f"{keras.backend.backend()} {version(keras.backend.backend())}, keras {keras.__version__}"}
 
 
-def _matmul_flops(side, precision, products=10):
+def _matmul_flops(scale, precision, products=10):
     """Measure the matrix product on random numbers, FLOP a second: chained products, waited for at their end."""
     import keras
 
+    side = scale.side
     one = keras.ops.cast(keras.random.normal((side, side), stddev=side**-0.5), precision)
 
     def chain():
@@ -179,23 +186,23 @@ def _matmul_flops(side, precision, products=10):
             product = keras.ops.matmul(one, product)
         return product[:1, :1]
 
-    return 2 * side**3 * products / _fastest(chain)
+    return 2 * side**3 * products / _fastest(chain, scale.passes)
 
 
-def _copy_rate(size):
+def _copy_rate(scale):
     """Measure the copy from host memory, bytes a second."""
     import keras
 
-    data = np.random.default_rng(0).integers(0, 256, (size // 4096, 4096), np.uint8)
-    return data.nbytes / _fastest(lambda: keras.ops.convert_to_tensor(data)[:1, :1])
+    data = np.random.default_rng(0).integers(0, 256, (4 * scale.side, scale.side), np.uint8)
+    return data.nbytes / _fastest(lambda: keras.ops.convert_to_tensor(data)[:1, :1], scale.passes)
 
 
-def _fastest(work):
-    """Time work, whose result is waited for: the fewest seconds of PASSES, after one that compiles."""
+def _fastest(work, passes):
+    """Time work, whose result is waited for: the fewest seconds of some passes, after one that compiles."""
     import keras
 
     seconds = []
-    for _ in range(PASSES + 1):
+    for _ in range(1 + passes):
         started = time.perf_counter()
         keras.ops.convert_to_numpy(work())
         seconds.append(time.perf_counter() - started)
@@ -267,28 +274,38 @@ def _decoding_rate(features, photos, count):
     """Decode and drop: photos a second of all processors, without a network."""
     from mlob.features import backbones, pipeline, runtimes
 
-    blind = pipeline.Extractor("whole", runtimes.Runner(lambda photos: np.zeros((len(photos), 1), np.float32), 256))
-    started = time.monotonic()
-    for _ in pipeline.shards(_slices(photos, count), {"set": blind}, backbones.SIZES[features.size]):
-        pass
-    return count / (time.monotonic() - started)
+    blind = runtimes.Runner(lambda photos: np.zeros((len(photos), 1), np.float32), 128, machine.has_gpu())
+    work = _slices(photos, count), {"set": pipeline.Extractor("whole", blind)}, backbones.SIZES[features.size]
+    return _steady_rate(lambda advance: list(pipeline.shards(*work, advance=advance)))
 
 
 def _end_to_end(features, photos, count, folder):
-    """Extract to shards: photos a second, and the seconds of each stage; compilation is left out."""
+    """Extract to shards: photos a second, and the seconds of each stage."""
     from mlob.features import extract, log, plan, runtimes, weights
 
     source = weights.random()
     precision = "float16" if machine.has_gpu() else "float32"
     mark = plan.fingerprint(features, source, runtimes.Choice("keras", precision))
     made = {"set": extract.Made(features, source, folder, json.dumps(mark))}
-    extract.make_slices(made, False, _slices(photos, 1), lambda count: None)
-    slices = _slices(photos, count)
-    started = time.monotonic()
-    extract.make_slices(made, False, slices, lambda count: None)
-    seconds = time.monotonic() - started
+    rate = _steady_rate(lambda advance: extract.make_slices(made, False, _slices(photos, count), advance))
     stages = {f"{stage}_seconds": round(spent, 2) for stage, spent in log.read(folder)["stages"].items()}
-    return {"photos_per_second": round(count / seconds), "seconds": round(seconds, 2), **stages}
+    return {"photos_per_second": round(rate), "photos": count, **stages}
+
+
+def _steady_rate(run):
+    """Run something with an `advance` to call: photos a second once a quarter of the calls is over.
+
+    Before that networks are compiled, and processes started.
+    """
+    times, counts = [time.monotonic()], [0]
+
+    def advance(count):
+        times.append(time.monotonic())
+        counts.append(count)
+
+    run(advance)
+    first = len(times) // 4
+    return sum(counts[first + 1 :]) / (times[-1] - times[first])
 
 
 def _epoch_on_device(rows):
@@ -352,18 +369,16 @@ def _epoch(rows, seconds, warm_up, first, last):
 def run_step(name, arguments, seconds):
     """Run a step in a process of its own; yield what it measures, and that it was cut or failed where it was."""
     command = [sys.executable, "-m", "benchmarks.gpu", "--only", name, *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    timer = threading.Timer(seconds, os.killpg, (process.pid, signal.SIGKILL))
-    timer.start()
-    for line in process.stdout:
-        if line.startswith("{"):
-            yield {"step": name, **json.loads(line)}
-    timer.cancel()
-    if process.wait():
-        why = (
-            f"cut after {seconds:.0f} s" if process.returncode == -signal.SIGKILL else f"failed ({process.returncode})"
-        )
-        yield {"step": name, "name": name, "note": why}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        timer = threading.Timer(seconds, process.kill)
+        timer.start()
+        for line in process.stdout:
+            if line.startswith("{"):
+                yield {"step": name, **json.loads(line)}
+        timer.cancel()
+    if process.returncode:
+        killed = process.returncode == -signal.SIGKILL
+        yield {"step": name, "name": name, "note": f"cut after {seconds:.0f} s" if killed else "failed"}
 
 
 def measure(scale, arguments, seconds):
@@ -372,7 +387,7 @@ def measure(scale, arguments, seconds):
     for name, (_, limit) in steps(scale).items():
         left = end - time.monotonic()
         if left > 0:
-            yield from run_step(name, arguments, min(limit, left))
+            yield from run_step(name, arguments, min(scale.patience * limit, left))
         else:
             yield {"step": name, "name": name, "note": "not begun: the time was over"}
 
@@ -420,7 +435,7 @@ def _read(log):
 
 @click.command()
 @click.option("--tiny", is_flag=True, help="Every step in seconds, on any machine: figures mean nothing.")
-@click.option("--seconds", default=540.0, show_default=True, help="After these no step begins.")
+@click.option("--seconds", default=500.0, show_default=True, help="After these no step begins.")
 @click.option("--log", type=click.Path(path_type=pathlib.Path), help="Append each figure to this file, JSON lines.")
 @click.option("--markdown", "table", type=click.Path(path_type=pathlib.Path), help="Write the log's tables here.")
 @click.option("--only", hidden=True, help="Run one step in this process.")

@@ -132,7 +132,7 @@ def _baseline(folder):
     marks.append(time.monotonic())
     unseen = _rows(folder, "unseen").resident()
     probabilities = model.predict(unseen.features.astype(np.float32), batch_size=batches.CHUNK, verbose=0)
-    loss = float(np.mean(keras.losses.binary_crossentropy(unseen.targets, probabilities)))
+    loss = float(np.mean(keras.ops.convert_to_numpy(keras.losses.binary_crossentropy(unseen.targets, probabilities))))
     loaded, ready, done = marks
     return _figures(len(features), done - ready, ready - loaded, loaded - started, loss)
 

@@ -12,7 +12,7 @@ import os
 
 from mlob.data import images, places
 from mlob.errors import InputError
-from mlob.features import pipeline, store
+from mlob.features import decoding, pipeline, store
 from mlob.files import read_json, write_json
 from mlob.progress import bar
 
@@ -147,7 +147,7 @@ def _compared(path, suspected, size, run):
 def _is_changed(expected):
     place, digest, reason, size = expected
     if reason is not None:
-        return pipeline.photo(place, size, frozenset()).reason != reason
+        return decoding.photo(place, size, frozenset()).reason != reason
     try:
         return images.content_digest(images.content(place)) != digest
     except images.Unreadable:

@@ -14,7 +14,7 @@ import numpy as np
 from mlob import engine, recipes
 from mlob.data import facts, splits
 from mlob.errors import InputError
-from mlob.features import backbones, changes, home, log, pipeline, runtimes, store, weights
+from mlob.features import backbones, changes, decoding, home, log, pipeline, runtimes, store, weights
 from mlob.features.plan import asked_for, fingerprint, plan
 from mlob.files import digest
 from mlob.machine import load_keras, processor
@@ -192,7 +192,7 @@ def _sample(features, dataset, count):
     split = "train" if "train" in dataset.splits else next(iter(dataset.splits))
     places, size, view = dataset.photos(split), backbones.SIZES[features.size], features.view
     order = np.argsort(~splits.limit_rows(dataset[split].ids, 4 * count), kind="stable")
-    candidates = (pipeline.photo(places[row], size, {view}) for row in order)
+    candidates = (decoding.photo(places[row], size, {view}) for row in order)
     found = [one.views[view] for one in itertools.islice((one for one in candidates if not one.reason), count)]
     if not found:
         raise InputError(f"No photo of {dataset.folder} can be read: see that the files are whole images.")
@@ -286,6 +286,7 @@ def _extractors(made):
     loaded = {name: one.extractor() for name, one in made}
     _network.cache_clear()
     runtimes.converted.cache_clear()
+    runtimes.keras.cache_clear()
     return loaded
 
 

@@ -1,4 +1,4 @@
-"""From photos to features: decoded ahead in threads, run through one or several extractors, in bounded memory.
+"""From photos to features: decoded ahead, run through one or several extractors, in bounded memory.
 
 Photos of one size are decoded once for all extractors of that size. While a chunk of photos is in the networks the next
 one is decoded; photos travel as uint8, and are normalised where the network runs.
@@ -6,17 +6,16 @@ one is decoded; photos travel as uint8, and are normalised where the network run
 
 import collections
 import collections.abc
-import concurrent.futures
+import contextlib
 import dataclasses
-import functools
 import itertools
 import os
 import time
 
 import numpy as np
 
-from mlob.data import images, places
-from mlob.features import store
+from mlob.data import places
+from mlob.features import decoding, store
 
 CHUNK = 128  # photos: what the networks run on while the next ones are decoded
 BATCHES = 4  # of the largest batch in a chunk, where that makes more photos
@@ -50,15 +49,6 @@ class Extractor:
     run: object
 
 
-@dataclasses.dataclass(frozen=True)
-class _Photo:
-    """One decoded photo: its digest and {view: pixels}, or the reason why it has none."""
-
-    digest: int = 0
-    views: dict = dataclasses.field(default_factory=dict)
-    reason: str = ""
-
-
 def shards(slices, extractors, size, *, is_remote=False, advance=lambda count: None):
     """Make the shards of slices.
 
@@ -74,10 +64,12 @@ def shards(slices, extractors, size, *, is_remote=False, advance=lambda count: N
         among the feature sets), "forward" is in the network. A stage that keeps up with the others takes no time here.
     """
     chunk = max(CHUNK, BATCHES * max(extractor.run.batch for extractor in extractors.values()))
-    read = functools.partial(photo, size=size, views=frozenset(one.view for one in extractors.values()))
+    views = frozenset(one.view for one in extractors.values())
     photos = itertools.chain.from_iterable(one.places for one in slices)
-    with concurrent.futures.ThreadPoolExecutor(places.READS if is_remote else os.cpu_count()) as pool:
-        decoded = _ahead(pool, read, photos, chunk)
+    is_fast = any(extractor.run.is_on_gpu for extractor in extractors.values()) and not is_remote
+    decode = decoding.in_processes if is_fast else decoding.in_threads
+    workers = places.READS if is_remote else os.cpu_count()
+    with contextlib.closing(decode(photos, size, views, chunk, workers)) as decoded:
         for one in slices:
             wanted = {name: extractors[name] for name in one.wanted}
             yield one, *_shards(one.ids, wanted, decoded, chunk, advance)
@@ -111,24 +103,3 @@ def _shard(ids, told, features):
     digests = np.array([digest for digest, reason in told if not reason], np.uint64)
     failures = {name: reason for name, (_, reason) in zip(ids, told, strict=True) if reason}
     return store.Shard(kept, features, digests, failures)
-
-
-def photo(place, size, views=frozenset({"whole"})):
-    """Read and decode one photo."""
-    try:
-        data = images.content(place)
-        pixels = images.decode(data, size)
-    except images.Unreadable as reason:
-        return _Photo(reason=str(reason))
-    return _Photo(images.content_digest(data), {name: images.view(pixels, name) for name in views})
-
-
-def _ahead(pool, function, items, ahead):
-    """Map in threads, in order, at most `ahead` results waiting (decoders run without Python's lock)."""
-    waiting = collections.deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) == ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

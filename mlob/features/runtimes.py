@@ -26,8 +26,10 @@ LEAST_COSINE = 0.999
 TIMED = 8  # photos of the sample that the two precisions are timed on
 LEAST_SPEEDUP = 1.2  # below it the gain is not worth the digits, and noise could turn the choice
 CPU_BATCH = 32
-SMALLEST_BATCH, FIRST_BATCH, LARGEST_BATCH = 8, 128, 1024  # on a GPU; each that is tried costs a compilation
-LEAST_GAIN = 1.05  # a batch twice as large has to be this much faster
+SMALLEST_BATCH, LARGEST_BATCH = (
+    8,
+    128,
+)  # on a GPU; on an H100 256 photos at once gain less than compiling for them costs
 UNDER_WAY = 2  # batches at once on a GPU: one is stacked and copied while the other is in the network
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -46,6 +48,7 @@ class Runner:
 
     forward: object
     batch: int = 1
+    is_on_gpu: bool = False
 
     def __call__(self, photos):
         """Give float32 features, one row a photo."""
@@ -130,11 +133,12 @@ def least_cosine(expected, found):
 # Keras
 
 
+@functools.lru_cache
 def keras(model):
     """Run a Keras model in batches of one static size; the last batch is filled up with zeros.
 
-    On a GPU the network is jitted (PyTorch excepted, where compiling takes minutes) and the batch is found by
-    measurement.
+    On a GPU the network is jitted (PyTorch excepted, where compiling takes minutes), in the largest batch of up to 128
+    that memory holds.
     """
     if not has_gpu():
         return _in_batches(_predict(model), model, CPU_BATCH, under_way=1)
@@ -142,42 +146,27 @@ def keras(model):
 
     model.jit_compile = library.backend.backend() != "torch"
     predict = _predict(model)
-    batch = best_batch(functools.partial(_photos_per_second, predict, model.input_shape[1:]))
+    batch = largest_batch(lambda batch: predict(np.zeros((batch, *model.input_shape[1:]), np.uint8)))
     say(f"  batches of {batch} photos")
-    return _in_batches(predict, model, batch, under_way=UNDER_WAY)
+    return dataclasses.replace(_in_batches(predict, model, batch, UNDER_WAY), is_on_gpu=True)
 
 
-def best_batch(rate):
-    """Halve the first batch until memory holds it; where it does at once, double it until the rate stops rising.
+def largest_batch(run):
+    """Halve the batch until memory holds it.
 
     Args:
-        rate: function of a batch that gives photos a second; whatever it raises above the smallest batch means that the
-            device has no room for it (each backend has an error of its own for that).
+        run: function of a batch; whatever it raises above the smallest batch means that the device has no room for it
+            (each backend has an error of its own for that).
     """
-    batch = FIRST_BATCH
-    while batch > SMALLEST_BATCH and (best := _rate_or_none(rate, batch)) is None:
-        batch //= 2
-    if batch == SMALLEST_BATCH:
-        rate(batch)  # its error is the user's to see
-    while FIRST_BATCH <= batch < LARGEST_BATCH:
-        found = _rate_or_none(rate, 2 * batch)
-        if found is None or found < LEAST_GAIN * best:
-            break
-        batch, best = 2 * batch, found
+    batch = LARGEST_BATCH
+    while batch > SMALLEST_BATCH:
+        try:
+            run(batch)
+            return batch
+        except Exception:
+            batch //= 2
+    run(batch)
     return batch
-
-
-def _rate_or_none(rate, batch):
-    try:
-        return rate(batch)
-    except Exception:
-        return None
-
-
-def _photos_per_second(predict, shape, batch):
-    photos = np.random.default_rng(0).integers(0, 256, (batch, *shape), np.uint8)  # zeros would run faster than photos
-    predict(photos)  # compiles
-    return batch / _seconds(predict, photos)
 
 
 def _predict(model):

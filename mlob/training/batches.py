@@ -112,6 +112,23 @@ class Rows:
         return dataclasses.replace(self, features=self.features[:])
 
 
+def on_device(rows):
+    """Copy resident rows to a GPU, where an epoch draws them in a tenth of the time.
+
+    Returns:
+        `Rows` whose features and targets are tensors of Keras's backend; the same rows where the device does not hold
+        them twice, which leaves room for the training itself.
+    """
+    import keras
+
+    try:
+        moved = {name: keras.ops.convert_to_tensor(getattr(rows, name)) for name in ("features", "targets")}
+        keras.ops.convert_to_numpy((moved["features"] + moved["features"])[:1])
+    except Exception:  # each backend has an error of its own for full memory
+        return rows
+    return dataclasses.replace(rows, **moved)
+
+
 def allowed_bytes():
     """Give the memory that the features of train may take: MEMORY gigabytes, or half of what the machine has.
 
@@ -273,7 +290,16 @@ def _chunks(parts, batch, chunk):
             whole = len(part) // batch * batch
             for rows, size in ((part[:whole], batch), (part[whole:], len(part) - whole)):
                 if len(rows):
-                    yield tuple(found[rows].reshape(-1, size, *found.shape[1:]) for found in (features, targets))
+                    yield tuple(_take(found, rows, size) for found in (features, targets))
+
+
+def _take(found, rows, size):
+    """Give rows of an array in batches of a size, (batches, size, ...); what lies on a device stays there."""
+    if isinstance(found, np.ndarray):
+        return found[rows].reshape(-1, size, *found.shape[1:])
+    import keras
+
+    return keras.ops.reshape(keras.ops.take(found, rows, axis=0), (-1, size, *found.shape[1:]))
 
 
 def _ahead(items):

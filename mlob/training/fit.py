@@ -7,6 +7,7 @@ import time
 import keras
 import numpy as np
 
+from mlob import machine
 from mlob.errors import InputError
 from mlob.metrics import highest_micro_f1
 from mlob.models import heads, losses
@@ -132,6 +133,7 @@ class _Learner:
         self.model = heads.build(experiment.head, train.features, train.targets, self.precision, exclusive, self.views)
         self.loss = losses.of(self.training, train.targets, exclusive)
         self.chances = sampling.chances(train.targets, self.training.balance) if self.training.balance else None
+        self.drawn = batches.on_device(train) if self._can_draw_on_device() else train
         self._take_optimizer()
         if arrays:
             _assign(self.model.variables, arrays["model"])
@@ -193,10 +195,15 @@ class _Learner:
     def _batches(self, generator):
         """Give the batches of an epoch, drawn, seen and mixed as the recipe says."""
         times = None if self.chances is None else sampling.times(self.chances, generator)
-        for features, targets in batches.epoch(self.train, self.training.batch, generator, times):
+        for features, targets in batches.epoch(self.drawn, self.training.batch, generator, times):
             seen = sampling.one_view(features, self.views, generator) if self.views > 1 else features
             alpha = self.training.mixup
             yield sampling.mixed(seen, targets, alpha, generator) if alpha else (seen, targets)
+
+    def _can_draw_on_device(self):
+        """Say whether rows need not pass through NumPy on their way to a GPU."""
+        is_plain = self.views == 1 and not self.training.mixup
+        return is_plain and isinstance(self.train.features, np.ndarray) and machine.has_gpu()
 
     def _dev_losses(self):
         """List the dev losses since the recipe's own optimizer took over."""
@@ -276,7 +283,7 @@ def _trial(experiment, train, precision, jit):
 
 def _judged(model, dev):
     probabilities = predict(model, dev.features)
-    dev_loss = float(np.mean(keras.losses.binary_crossentropy(dev.targets, probabilities)))
+    dev_loss = float(np.mean(keras.ops.convert_to_numpy(keras.losses.binary_crossentropy(dev.targets, probabilities))))
     if not np.isfinite(dev_loss):  # what an epoch's last step spoils shows on dev alone
         raise InputError(f"The loss is {dev_loss} on dev after the epoch's last step: lower training.learning_rate.")
     return {"dev_loss": dev_loss, "dev_micro_f1": highest_micro_f1(dev.targets, probabilities)}

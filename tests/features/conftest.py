@@ -11,7 +11,7 @@ from mlob.features import extract, pipeline, runtimes, store
 class Network:
     """Stands for a backbone and its runner: the features of a photo are the mean colours of its two halves."""
 
-    batch = 1
+    batch, is_on_gpu = 1, False
 
     def __init__(self):
         self.seen = 0

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mlob.data import annotations, images
-from mlob.features import changes, extract, pipeline, store
+from mlob.features import changes, decoding, extract, store
 from mlob.recipes import FeatureSet
 
 RECIPE = FeatureSet("mobilenet", weights="random")
@@ -222,7 +222,7 @@ def test_a_store_that_may_only_be_read_is_used_as_it_is(photos, extracted, monke
 
 
 def test_a_photo_that_changes_while_it_is_read_is_noticed_next_time(photos, network, tmp_path, monkeypatch, capsys):
-    wanted, decode = file_of(photos, "train", "4"), pipeline.photo
+    wanted, decode = file_of(photos, "train", "4"), decoding.photo
 
     def late(place, size, views):
         found = decode(place, size, views)
@@ -232,7 +232,7 @@ def test_a_photo_that_changes_while_it_is_read_is_noticed_next_time(photos, netw
 
     with monkeypatch.context() as patched:
         patched.setattr(extract, "_sample", lambda *_: None)
-        patched.setattr(pipeline, "photo", late)
+        patched.setattr(decoding, "photo", late)
         run(photos, tmp_path / "store")
     assert "1 train photo has come or changed" in again(photos, tmp_path / "store", capsys)
     assert as_if_made_now(photos, tmp_path / "store", tmp_path)

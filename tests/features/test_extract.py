@@ -14,7 +14,7 @@ from PIL import Image
 
 from mlob import files
 from mlob.errors import InputError
-from mlob.features import extract, log, pipeline, runtimes, store, weights
+from mlob.features import decoding, extract, log, pipeline, runtimes, store, weights
 from mlob.recipes import FeatureSet
 
 RECIPE = FeatureSet("mobilenet", weights="random")
@@ -139,7 +139,7 @@ def test_an_interrupted_job_goes_on_where_it_stopped(broken_at, photos, network,
     spoil(photos)
     run(RECIPE, photos, tmp_path / "whole")
 
-    def interrupted(place, size, views, decode=pipeline.photo):
+    def interrupted(place, size, views, decode=decoding.photo):
         nonlocal broken_at
         broken_at -= 1
         if not broken_at:
@@ -148,7 +148,7 @@ def test_an_interrupted_job_goes_on_where_it_stopped(broken_at, photos, network,
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(extract, "_sample", lambda *_: None)
-        patched.setattr(pipeline, "photo", interrupted)
+        patched.setattr(decoding, "photo", interrupted)
         run(RECIPE, photos, tmp_path / "store")
     finished = shards(tmp_path / "store")
     network.seen = 0
@@ -165,7 +165,7 @@ from mlob.features import extract, log, pipeline, runtimes, store, weights
 from mlob.recipes import FeatureSet
 
 class Network:
-    batch = 1
+    batch, is_on_gpu = 1, False
     count_params = lambda self: 7
 
     def __call__(self, photos):

@@ -1,17 +1,13 @@
-import concurrent.futures
-import threading
-
 import numpy as np
-import pytest
 
-from mlob.features import pipeline
+from mlob.features import decoding, pipeline
 
 
 class Mean:
     """Stands for a network: a photo's features are its mean colour; it notes how many photos came at a time."""
 
-    def __init__(self, batch=1):
-        self.batch, self.counts = batch, []
+    def __init__(self, batch=1, is_on_gpu=False):
+        self.batch, self.is_on_gpu, self.counts = batch, is_on_gpu, []
 
     def __call__(self, photos):
         self.counts.append(len(photos))
@@ -48,11 +44,11 @@ def test_slices_cover_the_photos_in_order_and_the_chunk_changes_nothing(photos, 
 def test_feature_sets_of_one_size_share_the_decoding(photos, monkeypatch):
     read = []
 
-    def photo(place, size, views, decode=pipeline.photo):
+    def photo(place, size, views, decode=decoding.photo):
         read.append(place)
         return decode(place, size, views)
 
-    monkeypatch.setattr(pipeline, "photo", photo)
+    monkeypatch.setattr(decoding, "photo", photo)
     both = made(photos, {name: pipeline.Extractor("whole", Mean()) for name in ("one", "two")})
     assert sorted(read) == sorted(photos.photos("train"))
     for one, two in zip(both["one"], both["two"], strict=True):
@@ -110,16 +106,9 @@ def test_the_seconds_are_those_of_the_stages(photos):
     assert set(seconds["one"]) == {"read", "forward"} and min(seconds["one"].values()) >= 0
 
 
-@pytest.mark.parametrize("ahead", [1, 4, 100])
-def test_at_most_ahead_results_wait_and_all_come_in_order(ahead):
-    started, lock = [], threading.Lock()
-
-    def note(item):
-        with lock:
-            started.append(item)
-        return item
-
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for taken, item in enumerate(pipeline._ahead(pool, note, range(40), ahead)):
-            assert item == taken and len(started) <= taken + ahead
-    assert sorted(started) == list(range(40))
+def test_a_network_on_a_gpu_is_fed_by_processes_and_gives_the_same_features(photos, monkeypatch):
+    expected = made(photos, {"one": pipeline.Extractor("flip", Mean())})["one"]
+    monkeypatch.setattr(decoding, "in_threads", None)
+    found = made(photos, {"one": pipeline.Extractor("flip", Mean(is_on_gpu=True))})["one"]
+    for one, other in zip(expected, found, strict=True):
+        assert one.features.tobytes() == other.features.tobytes() and one.digests.tobytes() == other.digests.tobytes()

@@ -31,6 +31,7 @@ def drawn(count):
 
 
 def run(runtime, extractor):
+    runtimes.keras.cache_clear()
     return runtimes.run(runtimes.Choice(runtime, "float32"), lambda precision: extractor)
 
 
@@ -144,35 +145,29 @@ def test_an_int8_model_that_is_gone_is_named_with_the_mend(tmp_path):
         runtimes.run(runtimes.Choice("openvino", "int8"), None, quantised=tmp_path / "int8.xml")
 
 
-SIZES = [runtimes.SMALLEST_BATCH * 2**doublings for doublings in range(8)]
+@given(st.integers(0, 7))
+def test_the_batch_is_the_largest_up_to_128_that_memory_holds(doublings):
+    fitting, tried = runtimes.SMALLEST_BATCH * 2**doublings, []
 
-
-@given(st.sampled_from(SIZES), st.sampled_from(SIZES))
-def test_the_batch_is_the_one_from_which_the_rate_no_longer_rises_or_the_largest_that_memory_holds(rising, fitting):
-    tried = []
-
-    def rate(batch):
+    def run(batch):
         tried.append(batch)
         if batch > fitting:
             raise MemoryError
-        return min(batch, rising)
 
-    first, found = runtimes.FIRST_BATCH, runtimes.best_batch(rate)
-    assert found == (fitting if fitting < first else max(first, min(rising, fitting, runtimes.LARGEST_BATCH)))
-    assert len(set(tried)) == len(tried)  # each costs a compilation
+    assert runtimes.largest_batch(run) == tried[-1] == min(fitting, runtimes.LARGEST_BATCH)
 
 
 def test_a_network_too_large_for_the_smallest_batch_is_no_silent_choice():
-    def rate(batch):
+    def run(batch):
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        runtimes.best_batch(rate)
+        runtimes.largest_batch(run)
 
 
 def test_on_a_gpu_two_batches_are_under_way_and_rows_keep_their_order(extractor, monkeypatch):
     monkeypatch.setattr(runtimes, "has_gpu", lambda: True)
-    monkeypatch.setattr(runtimes, "best_batch", lambda rate: 8)
+    monkeypatch.setattr(runtimes, "largest_batch", lambda run: 8)
     both, photos = threading.Barrier(2, timeout=10), drawn(16)
 
     def predict_on_batch(one, predict=extractor.predict_on_batch):
@@ -183,11 +178,11 @@ def test_on_a_gpu_two_batches_are_under_way_and_rows_keep_their_order(extractor,
     assert run("keras", extractor)(list(photos)) == pytest.approx(extractor(photos).numpy(), abs=1e-5)
 
 
-def test_on_a_gpu_the_network_is_jitted_and_runs_in_the_measured_batch(extractor, monkeypatch):
+def test_on_a_gpu_the_network_is_jitted_and_runs_in_the_batch_that_fits(extractor, monkeypatch):
     monkeypatch.setattr(runtimes, "has_gpu", lambda: True)
-    monkeypatch.setattr(runtimes, "_photos_per_second", lambda predict, shape, batch: min(batch, 256))
+    monkeypatch.setattr(runtimes, "largest_batch", lambda run: 64)
     runner = run("keras", extractor)
-    assert runner.batch == 256 and extractor.jit_compile
+    assert runner.batch == 64 and runner.is_on_gpu and extractor.jit_compile
     assert runner(drawn(70)) == pytest.approx(extractor(drawn(70)).numpy(), abs=1e-5)
 
 

@@ -290,7 +290,28 @@ def test_xla_is_taken_where_steps_are_many_and_it_is_faster(compiled, least, wan
     assert fit._jit(SMALL, rows[0], "float32") is wanted
 
 
-JAX = """
+def test_rows_drawn_on_a_device_train_the_same_head(rows, monkeypatch):
+    expected = fitted(SMALL, rows, epochs=2).model.get_weights()
+    monkeypatch.setattr(fit.machine, "has_gpu", lambda: True)
+    taken = []
+    monkeypatch.setattr(
+        batches, "_take", lambda found, *where, take=batches._take: taken.append(found) or take(found, *where)
+    )
+    found = fitted(SMALL, rows, epochs=2).model.get_weights()
+    assert taken and not any(isinstance(one, np.ndarray) for one in taken)
+    assert all(np.array_equal(one, other) for one, other in zip(expected, found, strict=True))
+
+
+@pytest.mark.parametrize("training", [{"mixup": 0.2}, {}])
+def test_rows_that_a_device_cannot_hold_or_numpy_has_to_mix_stay_in_memory(training, rows, monkeypatch):
+    monkeypatch.setattr(fit.machine, "has_gpu", lambda: True)
+    if not training:
+        monkeypatch.setattr(keras.ops, "convert_to_tensor", lambda *_: 1 / 0)
+    experiment = dataclasses.replace(SMALL, training=dataclasses.replace(SMALL.training, **training))
+    assert len(fitted(experiment, rows, epochs=1).history) == 1
+
+
+OTHERS = """
 import numpy as np
 from mlob.recipes import Experiment, Head, Training
 from mlob.training import batches, fit
@@ -307,10 +328,11 @@ print(losses[-1] / losses[0])
 """
 
 
-def test_jax_trains_as_well():
-    pytest.importorskip("jax")
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    done = subprocess.run([sys.executable, "-c", JAX], env=environment, capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_train_as_well(backend):
+    pytest.importorskip(backend)
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    done = subprocess.run([sys.executable, "-c", OTHERS], env=environment, capture_output=True, text=True, check=True)
     assert float(done.stdout) < 0.7
 
 
