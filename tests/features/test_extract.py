@@ -14,7 +14,7 @@ from PIL import Image
 
 from mlob import files
 from mlob.errors import InputError
-from mlob.features import decoding, extract, log, pipeline, runtimes, store, weights
+from mlob.features import decoding, extract, log, runtimes, store, weights
 from mlob.recipes import FeatureSet
 
 RECIPE = FeatureSet("mobilenet", weights="random")
