@@ -8,6 +8,8 @@ Targets and decisions are 0/1 (n, labels), probabilities float (n, labels) in [0
 import numpy as np
 
 BINS = 10
+TOLERANCE = 0.1  # by which a probability may miss what is true and still be believed
+CHANCE = 2  # standard errors by which it may miss besides
 ALONE = 0.9  # share of a group's photos with exactly one of its labels, from which on the labels exclude each other
 SHOWN = 12  # mistakes of a kind
 
@@ -17,7 +19,8 @@ def reliability(targets, probabilities):
 
     Returns:
         {bins: [{count, said (mean probability), true (share of true labels)}] of the bins that hold a cell, error: the
-        expected calibration error, the mean distance of the two over all cells}.
+        expected calibration error, the mean distance of the two over all cells, off: the bin in which the two are
+        furthest apart, None where no bin has them further apart than a tenth and than chance allows}.
     """
     bins = np.minimum((probabilities * BINS).astype(np.int64), BINS - 1).ravel()
     count, said, true = (
@@ -28,7 +31,14 @@ def reliability(targets, probabilities):
     rows = [
         {"count": int(count[i]), "said": float(said[i] / count[i]), "true": float(true[i] / count[i])} for i in held
     ]
-    return {"bins": rows, "error": float(np.abs(said - true).sum() / count.sum())}
+    off = max(filter(_is_off, rows), key=lambda held: abs(held["said"] - held["true"]), default=None)
+    return {"bins": rows, "error": float(np.abs(said - true).sum() / count.sum()), "off": off}
+
+
+def _is_off(held):
+    """Whether a bin's probabilities are further from what is true than is tolerable, and than chance allows."""
+    allowed = max(TOLERANCE, CHANCE * (held["said"] * (1 - held["said"]) / held["count"]) ** 0.5)
+    return abs(held["said"] - held["true"]) > allowed
 
 
 def exclusive(targets, groups):

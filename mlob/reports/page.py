@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from mlob.errors import InputError
 from mlob.files import read_json, write_text
-from mlob.reports import figures, papers, tables
+from mlob.reports import figures, opening, papers, tables
 
 ROOM = 3_500_000  # bytes of photos, as text; the whole page stays below about 5 MB
 BEST_TRIALS = 10
@@ -41,11 +41,13 @@ def write(path, *, suite, folder, labels, facts, gallery=(), diagnosis=None, com
     folder = pathlib.Path(folder)
     rows, ensemble, photos = tables.rows(folder), tables.ensemble(folder), _fitting(gallery)
     models = [row for row in rows if row["kind"] == "model"]
+    best = _chosen(rows, ensemble)
     html = _template().render(
         suite=suite,
         rows=rows[::-1],
         papers=papers.REPORTED if labels.ids == papers.LABELS else (),
-        best=_chosen(rows, ensemble),
+        best=best,
+        told=opening.tell(best, ensemble.get("labels", []), facts, diagnosis),
         constant=next((row for row in rows[::-1] if row["kind"] == "constant"), None),
         random=sorted({name for row in models for name in row["random"]}),
         alone={row["method"]: row["micro_f1"]["cross_fitted"] for row in models},

@@ -34,6 +34,16 @@ def test_probabilities_that_come_true_as_often_as_they_say_have_no_error_and_oth
     assert diagnosis.reliability(targets, calibrated + 0.1)["error"] == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(
+    "said, true, photos, is_off",
+    [(0.95, 0.9, 1000, False), (0.95, 0.8, 1000, True), (0.55, 0.4, 20, False), (0.55, 0.3, 400, True)],
+)
+def test_probabilities_are_off_where_they_miss_by_more_than_a_tenth_and_than_chance(said, true, photos, is_off):
+    targets = (np.arange(photos) < true * photos).astype(np.uint8)[:, np.newaxis]
+    found = diagnosis.reliability(targets, np.full((photos, 1), said))
+    assert (found["off"] and found["off"]["said"]) == (pytest.approx(said) if is_off else None)
+
+
 def test_a_group_is_exclusive_where_nine_in_ten_photos_that_bear_it_bear_one_of_it():
     targets = np.zeros((20, 7), np.uint8)
     targets[:10, 0] = targets[10:, 1] = 1

@@ -56,6 +56,38 @@ def test_tags_nest_and_ids_are_unique(written):
     assert len(ids) == len(set(ids))
 
 
+def test_the_page_opens_with_what_a_layman_needs_and_tells_then_how_it_was_measured(written, suite):
+    path = suite / "ensemble" / "ensemble.json"
+    content = json.loads(path.read_text())
+    content["methods"][1] |= {"precision": 0.764, "recall": 0.668}
+    content["labels"][0]["f1"] = 0.9
+    path.write_text(json.dumps(content))
+    words = " ".join(re.sub(r"<[^>]*>", " ", written().partition("</style>")[2]).split())
+    order = [
+        "Of 100 labels that it gives, 76 are right; of 100 true ones it finds 67.",
+        "Good 1 label: Dress",
+        "Too few photos 1 label: &lt;b&gt;Tom",
+        "Next take out the 12 photos that stand in two splits",
+        "Then add photos of the 1 label with fewer than 20 to train on",
+        "How it was measured Micro-F1 0.650 on validation",
+    ]
+    places = [words.find(part) for part in order]
+    assert -1 not in places and places == sorted(places)
+
+
+def test_whether_probabilities_can_be_believed_is_answered_with_yes_or_no(written, diagnosis):
+    reliability = diagnosis["reliability"]
+    for off, answer in (
+        (None, "believed? Yes: of the labels"),
+        (
+            {"said": 0.99, "true": 0.12, "count": 1008},
+            "believed? No: where it says 99%, 12% are true (1,008 decisions).",
+        ),
+    ):
+        page = written(diagnosis=diagnosis | {"reliability": reliability | {"off": off}})
+        assert answer in " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
 def test_the_headline_gives_the_choice_its_figure_its_interval_and_how_it_was_judged(written):
     words = " ".join(written().split())
     assert "Micro-F1 0.650 on validation (95% interval 0.630 to 0.670), by PSO, per label." in words
@@ -67,7 +99,7 @@ def test_the_headline_tells_how_the_labels_of_test_were_met_where_there_are_some
     path = suite / "ensemble" / "ensemble.json"
     test = {"photos": 1265, "micro_f1": {"value": 0.89, "low": 0.88, "high": 0.9}}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test": test}))
-    words = " ".join(re.search(r'<p class="lede">(.*?)</p>', written(), re.S).group(1).split())
+    words = " ".join(re.search(r'<p class="measured">(.*?)</p>', written(), re.S).group(1).split())
     assert words.endswith(
         "by PSO, per label. Test: micro-F1 0.890 (0.880 to 0.900) on 1,265 test photos, which chose nothing."
     )
@@ -77,7 +109,9 @@ def test_sections_stand_in_reading_order_and_the_navigation_leads_to_each(writte
     text = written()
     sections = ["results", "members", "dev", "training", "labels", "reliability", "confusions", "mistakes", "doubts"]
     sections += ["photos", "data"]
-    assert re.findall(r'<h2 id="(\w+)">', text) == re.findall(r'<a href="#(\w+)">', text) == sections
+    navigation = re.search(r"<nav.*?</nav>", text, re.S).group()
+    assert re.findall(r'<h2 id="(\w+)">', text) == re.findall(r'<a href="#(\w+)">', navigation) == sections
+    assert set(re.findall(r'<a href="#(\w+)">', text)) <= set(sections)
 
 
 def test_random_weights_are_warned_of_and_others_are_not(written, suite):
