@@ -171,22 +171,26 @@ class _Trained:
 
 
 def _trained(experiment, train, dev, groups, name, folder, wanted):
+    machine.load_keras()
     if experiment.head.kind == LOGISTIC:
         from mlob.training import logistic
 
         found = logistic.fit(train.resident(), dev)
+        _save(found.model, folder)
         note = f"C = {found.regularisation:g}, chosen on dev"
         return _Trained(lambda rows: found.predict(rows[:]), [], found.parameters, found.seconds, note)
-    machine.load_keras()
     from mlob.training import fit
 
     kept = checkpoint.Checkpoint(folder / "checkpoint", wanted)
     fitted = fit.fit(experiment, train, dev, name=name, groups=groups, checkpoint=kept)
-    model = fitted.model
+    _save(fitted.model, folder)
+    predict_with = functools.partial(fit.predict, fitted.model)
+    return _Trained(predict_with, fitted.history, fitted.model.count_params(), fitted.seconds)
+
+
+def _save(model, folder):
     with atomic(folder / "head.keras") as part:
         model.save(part)
-    predict_with = functools.partial(fit.predict, model)
-    return _Trained(predict_with, fitted.history, model.count_params(), fitted.seconds)
 
 
 def _own_shares(experiment, targets):

@@ -83,6 +83,26 @@ def build(head, features, targets, precision="float32", exclusive=(), views=1):
     return keras.Model(inputs, probabilities if len(branches) == 1 else keras.ops.mean(probabilities, axis=1))
 
 
+def regression(shape, moments, fitted):
+    """Build a head of one logistic regression a label, from what was fitted elsewhere.
+
+    Args:
+        shape: of a photo's features, (d,), or (h, w, d), whose average over the places counts.
+        moments: mean and variance float32 (d,) that standardise.
+        fitted: coefficients (d, labels) and intercepts (labels,).
+    """
+    mean, variance = moments
+    inputs = keras.Input(shape, dtype="float16", name="features")
+    x = keras.ops.cast(inputs, "float32")
+    if len(shape) > 1:
+        x = keras.layers.GlobalAveragePooling2D()(x)
+    x = keras.layers.Normalization(mean=mean, variance=variance, name="standardise")(x)
+    labels = keras.layers.Dense(len(fitted[1]), activation="sigmoid", name="labels")
+    model = keras.Model(inputs, labels(x))
+    labels.set_weights(fitted)
+    return model
+
+
 def with_logits(model):
     """Give the same head, its variables shared, up to the log-odds of its probabilities, which losses take.
 

@@ -28,7 +28,7 @@ def members(models, features):
 
     Args:
         models: {member: (runs/<suite>/<member>, names of the stores that it reads)}.
-        features: {store name: float16 (n, d)}.
+        features: {store name: float16 (n, d) or (n, h, w, d)}; those of several stand side by side on the last axis.
 
     Returns:
         {member: float32 (n, labels)}.
@@ -41,5 +41,5 @@ def members(models, features):
     found = {}
     for member, (folder, stores) in models.items():
         model = keras.saving.load_model(folder / "head.keras")
-        found[member] = fit.predict(model, np.concatenate([features[name] for name in stores], axis=1))
+        found[member] = fit.predict(model, np.concatenate([features[name] for name in stores], axis=-1))
     return found

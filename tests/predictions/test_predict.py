@@ -4,9 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlob.data.annotations import Split
+from mlob.evaluation import runs
+from mlob.features import log, store
 from mlob.models import heads
 from mlob.predictions import predict
-from mlob.recipes import Head
+from mlob.predictions import table as tables
+from mlob.recipes import LOGISTIC, Experiment, Head, Judging, Training
 from mlob.training import fit
 from mlob.training.batches import Rows
 
@@ -45,3 +48,39 @@ def test_members_read_their_own_stores_side_by_side(tmp_path):
     assert list(found) == ["both", "single"]
     for member, probabilities in found.items():
         assert probabilities.shape == (7, 2) and probabilities == pytest.approx(expected[member], abs=1e-6)
+
+
+def written(folder, dataset, shape, seed):
+    """A store whose features are numbers in one shape a photo."""
+    generator = np.random.default_rng(seed)
+    for name, split in dataset.splits.items():
+        features = generator.normal(size=(len(split.ids), *shape)).astype(np.float16)
+        shard = store.Shard(split.ids, features, np.arange(len(split.ids), dtype=np.uint64), {})
+        store.write(store.shard_path(folder / name, 0), shard, {"backbone": "mobilenet"})
+    facts = {"weights": "random", "parameters": 1000, "processor": "made up", "photos": 1}
+    log.write(store.shard_path(folder / "train", 0), seconds={"read": 1, "forward": 1, "write": 1}, **facts)
+    return folder
+
+
+SHORT = Training(epochs=1)
+MEMBERS = {
+    "dense": Experiment(("flat",), Head(units=(4,)), SHORT),
+    "groups and branches": Experiment(("flat",), Head(units=(4,), groups=True, branches=2), SHORT),
+    "views": Experiment(("flat", "flip"), Head(units=(4,)), SHORT, views=True),
+    "a part of the labels": Experiment(("flat",), Head(units=(4,)), SHORT, least_share=0.3),
+    "grids side by side": Experiment(("grid", "wide"), Head(units=(4,)), SHORT),
+    "logistic": Experiment(("flat",), LOGISTIC),
+    "logistic, side by side": Experiment(("flat", "flip"), LOGISTIC),
+    "logistic, on a grid": Experiment(("grid",), LOGISTIC),
+}
+SHAPES = {"flat": (6,), "flip": (6,), "grid": (2, 3, 4), "wide": (2, 3, 5)}
+
+
+@pytest.mark.parametrize("experiment", MEMBERS.values(), ids=MEMBERS)
+def test_whatever_trains_predicts_new_photos_as_it_did_those_of_test(experiment, made, tmp_path):
+    stores = {name: written(tmp_path / name, made, SHAPES[name], seed) for seed, name in enumerate(experiment.stores)}
+    folder = tmp_path / "run"
+    runs.make("one", experiment, made, stores=stores, folder=folder, judging=Judging(folds=2, draws=2))
+    features = {name: store.read_split(path / "test", made["test"].ids).features for name, path in stores.items()}
+    found = predict.members({"one": (folder, experiment.stores)}, features)["one"]
+    assert found == pytest.approx(tables.read(folder / "predictions.h5")["test"].probabilities, abs=1e-5)

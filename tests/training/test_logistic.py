@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from mlob.metrics import highest_micro_f1
-from mlob.training import batches, logistic
+from mlob.training import batches, fit, logistic
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +37,43 @@ def test_each_label_has_scikit_learns_regression_on_standardised_features(rows, 
         assert found[:, label] == pytest.approx(expected, abs=2e-3)
 
 
-def test_the_regularisation_is_the_best_of_the_grid_on_dev(rows, fitted):
+def test_the_regularisation_is_the_best_of_those_tried_on_dev(rows, fitted):
     train, dev = rows
-    scores = []
-    for regularisation in logistic.GRID:
+
+    def score(regularisation):
         columns = [scikit_learns(train, dev.features, label, regularisation) for label in (0, 1)]
-        scores.append(highest_micro_f1(dev.targets, np.stack([*columns, np.zeros(len(dev.ids))], axis=1)))
-    assert scores[logistic.GRID.index(fitted.regularisation)] == pytest.approx(max(scores), abs=0.01)
+        return highest_micro_f1(dev.targets, np.stack([*columns, np.zeros(len(dev.ids))], axis=1))
+
+    assert score(fitted.regularisation) >= max(map(score, logistic.GRID)) - 0.01
+
+
+@pytest.mark.parametrize(
+    "best, chosen, tried",
+    [(0.01, 0.01, 3), (0.1, 0.1, 4), (1, 1, 5), (0.003, 0.003, 4), (3e-4, 3e-4, 5), (1e9, 100, 6)],
+)
+def test_the_best_lies_within_what_was_tried_or_at_the_far_end(best, chosen, tried, rows, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        logistic,
+        "_regressions",
+        lambda rows, targets, value, advance: seen.append(value) or (np.array(value), np.array(0)),
+    )
+    monkeypatch.setattr(logistic, "_probabilities", lambda rows, value, _: value)
+    monkeypatch.setattr(logistic, "highest_micro_f1", lambda targets, value: -abs(np.log(value / best)))
+    monkeypatch.setattr(logistic, "regression", lambda *_: None)
+    assert logistic.fit(*rows).regularisation == pytest.approx(chosen) and len(seen) == len(set(seen)) == tried
+
+
+def test_equal_scores_at_an_end_are_no_reason_to_go_on():
+    assert logistic._beyond({0.003: 1.0, 0.01: 1.0, 0.1: 1.0}) == []
+
+
+def test_the_keras_model_predicts_the_same_of_maps_too(rows):
+    train, dev = rows
+    spread = lambda one: batches.Rows(one.ids, one.features[:, None, None, :] * np.float16([[[1], [0.5]]]), one.targets)  # noqa: E731
+    for one, other in ((train, dev), (spread(train), spread(dev))):
+        found = logistic.fit(one, other)
+        assert fit.predict(found.model, other.features) == pytest.approx(found.predict(other.features), abs=1e-5)
 
 
 def test_a_label_that_none_or_all_bear_is_predicted_for_none_or_all(rows):
