@@ -382,6 +382,8 @@ def make_predictions(work, paths):
     path = work.run("predict") / "predictions.csv"
     predicted.write(path, table)
     say(f"predictions: {path}")
+    if told := predicted.failures(table):
+        say(f"predict: {told}")
 
 
 # Verbs
@@ -623,7 +625,9 @@ def report(work, readme):
 @click.option("--photos", envvar="PHOTOS", type=Text(), metavar="FOLDER", help="A folder of photos.")
 @click.argument("paths", nargs=-1, type=Text())
 def predict(work, photos, paths):
-    """Predict labels for new photos: files, or a folder of them.
+    """Predict labels for new photos: files, or folders and archives of them.
+
+    Photos that cannot be read are listed with their reasons; where none can, the exit status is 2.
 
     \b
     Example:

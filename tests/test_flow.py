@@ -125,7 +125,19 @@ def test_new_photos_are_labelled_and_extracted_once(workplace, tmp_path):
 
 def test_a_bad_photo_to_predict_is_named_with_its_reason(workplace, tmp_path):
     (tmp_path / "bad.jpg").write_text("no photo")
-    assert "bad.jpg: not read (not an image)" in mlob(workplace, "predict", tmp_path / "bad.jpg")
+    told = mlob(workplace, "predict", tmp_path / "bad.jpg", status=2)
+    assert "bad.jpg: not read (not an image)" in told
+    assert "None of the 1 photos could be read (not an image: 1)" in told
+
+
+def test_of_a_folder_the_photos_are_labelled_and_the_rest_is_counted_with_reasons(workplace, tmp_path):
+    shutil.copy(workplace / "photos/images/test/1.jpg", tmp_path / "good.jfif")
+    (tmp_path / "bad.jpg").write_text("no photo")
+    (tmp_path / "notes.txt").write_text("no photo")
+    told = mlob(workplace, "predict", "--photos", tmp_path)
+    assert f"{tmp_path}: 1 file is no photo and is left out: notes.txt" in told
+    assert f"{tmp_path / 'good.jfif'}: " in told and f"{tmp_path / 'good.jfif'}: not read" not in told
+    assert "1 of 2 photos could not be read (not an image: 1)" in told
 
 
 @pytest.fixture
@@ -135,7 +147,7 @@ def unfinished(tmp_path):
     return tmp_path / "data"
 
 
-@pytest.mark.parametrize("verb", ["train", "submission", "report --dry-run", "predict photos"])
+@pytest.mark.parametrize("verb", ["train", "submission", "report --dry-run", "predict photos/images"])
 def test_what_the_annotations_alone_can_tell_is_refused_before_anything_long(workplace, unfinished, verb):
     told = mlob(workplace, *verb.split(), "--data", unfinished, status=2)
     assert told == f"mlob: {unfinished} has no validation split (found: train): {ADD}.\n"

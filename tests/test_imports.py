@@ -30,6 +30,7 @@ DOORS = {
     "optuna": {"training.search"},
     "openvino": {"features.runtimes", "features.quantise"},
     "pyswarms": {"ensemble.swarm"},
+    "pillow_heif": {"data.images"},
     "ray": {"engine"},
 }
 HEAVY = {

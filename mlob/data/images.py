@@ -24,9 +24,20 @@ VIEWS = {  # where a crop lies between the left and the right edge, and between 
     "bottom_left": (0, 1),
     "bottom_right": (1, 1),
 }
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-# What such files hold in truth. EPS, which Pillow would hand to Ghostscript, is not among it.
+SUFFIXES = {
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".avifs",
+    ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx",
+}  # fmt: skip
+# What such files, and those of any other name, may hold. EPS, which Pillow would hand to Ghostscript, is not among it.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
+HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}  # the brands that its files tell first
+NEEDS_HEIC = 'HEIC, which needs a package: pip install "mlob[heic]"'
+HEAD = 32  # bytes that tell what a file holds
+with contextlib.suppress(ImportError):
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    FORMATS += ("HEIF",)
 
 MOST_BYTES = 256 * 2**20  # of one photo's file; a few kilobytes of a zip can claim to be gigabytes
 MOST_PIXELS = 32_000_000  # in memory at once: on their way to RGB they take half a gigabyte, or more, in each thread
@@ -62,8 +73,11 @@ class Unreadable(Exception):
     """A photo that cannot become pixels; the message is the reason that its failure row keeps."""
 
 
-def content(place):
+def content(place, *, count=None):
     """Read the bytes of a photo that lies at a place (`places`), or nowhere: None.
+
+    Args:
+        count: how many are enough; an archive or a bucket gives all the same.
 
     Raises:
         Unreadable: no such file, no plain one, no bytes in it, or more than `MOST_BYTES`.
@@ -71,7 +85,7 @@ def content(place):
     if place is None:
         raise Unreadable("no file")
     try:
-        data = _plain(place) if isinstance(place, pathlib.Path) else place.read_bytes()
+        data = _plain(place, count) if isinstance(place, pathlib.Path) else place.read_bytes()
     except FileNotFoundError as error:
         raise Unreadable("no file") from error
     except OSError as error:
@@ -81,19 +95,33 @@ def content(place):
     return data
 
 
-def _plain(path):
-    """Read a plain file, as many bytes as it had when it was opened; a pipe or a device would give them without end."""
+def _plain(path, count):
+    """Read a plain file, no more bytes than it had when it was opened; a pipe or a device would give them for ever."""
     with open(path, "rb", opener=_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable("no plain file")
-        if status.st_size > MOST_BYTES:
+        if count is None and status.st_size > MOST_BYTES:
             raise Unreadable("too many bytes")
-        return file.read(status.st_size)
+        return file.read(min(status.st_size, count or status.st_size))
 
 
 def _at_once(path, flags):
     return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for its writer
+
+
+def is_photo(place):
+    """Tell by its first bytes whether a file is a photo, be it one that cannot be decoded."""
+    try:
+        head = content(place, count=HEAD)[:HEAD]
+    except Unreadable:
+        return False
+    Image.init()
+    return _is_heic(head) or any(Image.OPEN[kind][1](head) for kind in FORMATS)
+
+
+def _is_heic(data):
+    return data[4:8] == b"ftyp" and data[8:12] in HEIC
 
 
 def content_digest(data):
@@ -172,7 +200,7 @@ def _upright(data, size):
     try:
         return _ended(data, size)
     except UnidentifiedImageError as error:
-        raise Unreadable("not an image") from error
+        raise Unreadable(NEEDS_HEIC if _is_heic(data) else "not an image") from error
     except Image.DecompressionBombError as error:
         raise Unreadable("too many pixels") from error
     except (Unreadable, MemoryError):  # the latter is no fault of the photo's

@@ -9,12 +9,14 @@ import collections.abc
 import contextlib
 import dataclasses
 import functools
+import itertools
 import os
 import pathlib
 import posixpath
 import stat
 import struct
 import tarfile
+import unicodedata
 import zipfile
 import zlib
 
@@ -358,9 +360,19 @@ def _zip_entries(archive):
     with zipfile.ZipFile(archive) as index:
         for info in index.infolist():
             if not info.is_dir():
-                method = None if info.flag_bits & 1 else info.compress_type
-                about = info.filename, info.file_size, info.CRC, info.header_offset, info.compress_size
-                yield info.filename, None if stat.S_ISLNK(info.external_attr >> 16) else InZip(archive, *about, method)
+                name, method = _name(info), None if info.flag_bits & 1 else info.compress_type
+                about = name, info.file_size, info.CRC, info.header_offset, info.compress_size
+                yield name, None if stat.S_ISLNK(info.external_attr >> 16) else InZip(archive, *about, method)
+
+
+def _name(info):
+    """Give a zip entry's name: where no flag says UTF-8, zipfile takes it for cp437, and many are UTF-8 even so."""
+    if info.flag_bits & 0x800:
+        return info.filename
+    try:
+        return info.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.filename
 
 
 def _tar_entries(archive):
@@ -425,13 +437,17 @@ def _located(tree, listings, split, wanted, others):
 
     Another split's own photos are looked for in the earlier ones, too.
     """
-    listing = listings[-1]
-    homes = [(home, _by_name(listing[home])) for home in dict.fromkeys((_own(split), FLAT))]
+    listing, own = listings[-1], dict.fromkeys((_own(split), FLAT))
+    homes = [(home, _by_name(listing[home])) for home in own]
     found = {name: at for name, url in wanted.items() if name == url and (at := _by_url(listing, url))}
     by_id = {name: at for name in wanted if name not in found and (at := _by_id(homes, name))}
-    _check_claims(tree, listings, split, {name: file for name, (home, file) in by_id.items() if home == FLAT}, others)
     found |= by_id
     found |= {name: at for name, url in wanted.items() if name not in found and (at := _by_url(listing, url))}
+    if missing := [name for name in wanted if name not in found]:
+        by_content = _by_content(tree, listing, own, missing)
+        found |= by_content
+        by_id |= by_content
+    _check_claims(tree, listings, split, {name: file for name, (home, file) in by_id.items() if home == FLAT}, others)
     return {name: listing[at[0]][at[1]] or at for name, at in found.items()}
 
 
@@ -463,31 +479,66 @@ def _has_suffix(file):
 
 
 def _by_id(homes, name):
-    return next(((home, files[name]) for home, files in homes if name in files), None)
+    forms = _forms(name)
+    return next(((home, files[form]) for home, files in homes for form in forms if form in files), None)
+
+
+def _by_content(tree, listing, homes, names):
+    """Find photos, by id, among files whose suffix tells of none."""
+    found = {}
+    for home in homes:
+        others = collections.defaultdict(list)
+        for file in sorted(itertools.filterfalse(_has_suffix, listing[home])):
+            others[posixpath.splitext(file)[0]].append(file)
+        for name in names:
+            files = (file for form in _forms(name) for file in others.get(form, ()))
+            photos = (file for file in files if images.is_photo(listing[home][file] or tree.root / home / file))
+            if file := next(photos, None):
+                found.setdefault(name, (home, file))
+    return found
 
 
 def _by_url(listing, url):
     if not url or "://" in url:
         return None
-    paths = (posixpath.split(posixpath.normpath(posixpath.join(home, url))) for home in ("", FLAT))
-    return next(((home, file) for home, file in paths if file in listing[home]), None)
+    paths = (posixpath.normpath(posixpath.join(home, form)) for form in _forms(url) for home in ("", FLAT))
+    return next(((home, file) for home, file in map(posixpath.split, paths) if file in listing[home]), None)
+
+
+def _forms(name):
+    """Give a name as it is, and in the two forms that Unicode has for one text: macOS and others write either."""
+    if name.isascii():
+        return (name,)
+    return (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
 
 
 def below(paths):
-    """List the photos among files, folders and archives, each once, sorted within a folder; folders are searched."""
+    """List the photos among files, folders and archives, each once, sorted within a folder; folders are searched.
+
+    In a folder or an archive the suffix tells what is a photo, or else the content; of other files it is told.
+    """
     found = {}
     for path in paths:
         inside = _inside(path)
-        found |= dict.fromkeys([path] if inside is None else filter(_is_photo, inside))
+        photos = [path] if inside is None else list(filter(_is_photo, inside))
+        found |= dict.fromkeys(photos)
+        _tell_left(path, sorted({*(inside or ())}.difference(photos), key=str))
     return list(found)
 
 
 def _inside(path):
-    """List what a folder or an archive holds, sorted; None of a file."""
+    """List the files that a folder or an archive holds, sorted; None of a file."""
     if path.is_dir():
-        return sorted(path.rglob("*"))
+        return sorted(place for place in path.rglob("*") if not place.is_dir())
     return sorted(contents(path).values(), key=str) if path.suffix.lower() in ARCHIVES else None
 
 
 def _is_photo(place):
-    return place.suffix.lower() in images.SUFFIXES
+    return not place.name.startswith(".") and (_has_suffix(place.name) or images.is_photo(place))
+
+
+def _tell_left(path, left):
+    if left:
+        names = ", ".join([place.name for place in left[:3]] + ["…"] * (len(left) > 3))
+        count = "1 file is no photo and is" if len(left) == 1 else f"{len(left):,} files are no photos and are"
+        say(f"{path}: {count} left out: {names}")

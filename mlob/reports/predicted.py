@@ -1,5 +1,6 @@
 """Labels of new photos: through the ensemble, onto the terminal, into a table."""
 
+import collections
 import dataclasses
 import pathlib
 
@@ -29,7 +30,7 @@ class Photo:
 
 
 def find(paths):
-    """List the photos among files and folders.
+    """List the photos among files, folders and archives; what else lies in these is told.
 
     Raises:
         InputError: no path, one that does not exist, or no photo in any of them.
@@ -75,6 +76,19 @@ def label(paths, models, sets, folder, labels, *, given=None):
 def text(photos):
     """Give one line a photo: its name, then its labels with their probabilities, or why it could not be read."""
     return "\n".join(f"{_name(photo)}: {_told(photo)}" for photo in photos)
+
+
+def failures(photos):
+    """Tell how many photos could not be read, and why; empty where all could.
+
+    Raises:
+        InputError: none could.
+    """
+    reasons = collections.Counter(photo.failure.partition(" (")[0] for photo in photos if photo.failure)
+    told = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.most_common())
+    if reasons.total() == len(photos):
+        raise InputError(f"None of the {len(photos):,} photos could be read ({told}): see that they are whole images.")
+    return told and f"{reasons.total():,} of {len(photos):,} photos could not be read ({told})"
 
 
 def write(path, photos):

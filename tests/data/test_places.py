@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pickle
+import posixpath
 import sys
 import tarfile
 import threading
@@ -51,10 +52,41 @@ def test_photos_of_another_split_and_of_longer_names_are_others(tmp_path):
     assert located(tmp_path, "1", split="validation") == "images/validation/1.jpg"
 
 
-@pytest.mark.parametrize("suffix", [".jpg", ".JPG", ".jpeg", ".Png", ".webp", ".gif", ".bmp", ".tif", ".TIFF"])
+@pytest.mark.parametrize("suffix", [
+    ".jpg", ".JPG", ".jpeg", ".jpe", ".JFIF", ".Png", ".webp", ".gif", ".bmp", ".tif", ".TIFF", ".avif", ".jp2",
+])  # fmt: skip
 def test_suffixes_count_in_either_case(tmp_path, suffix):
     touch(tmp_path, f"images/1{suffix}")
     assert located(tmp_path, "1") == f"images/1{suffix}"
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(8)
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+
+
+@pytest.mark.parametrize("content", [PNG, HEIC, b"\xff\xd8\xff\xe0" + bytes(9)])
+@pytest.mark.parametrize("name", ["1", "1.image", "1.HEIC"])
+def test_of_other_names_the_content_tells_which_file_is_a_photo(tmp_path, name, content):
+    zipped(tmp_path / "packed" / "images.zip", {f"train/{name}": content, f"test/{name}": b"text"})
+    for folder, found in ((tmp_path, "images/train"), (tmp_path / "packed", "images.zip/train")):
+        if folder == tmp_path:
+            touch(folder, f"images/train/{name}", f"images/test/{name}")
+            (folder / "images/train" / name).write_bytes(content)
+        ids = [posixpath.splitext(name)[0]]
+        (place,) = places.locate(places.Tree(folder), "train", ids, [""])
+        assert str(place) == str(folder / found / name)
+        assert list(places.locate(places.Tree(folder), "test", ids, [""])) == [None]
+
+
+def test_a_file_whose_suffix_tells_of_a_photo_comes_before_others_of_its_stem(tmp_path):
+    touch(tmp_path, "images/1.jpg", "images/train/1")
+    (tmp_path / "images/train/1.heic").write_bytes(HEIC)
+    (tmp_path / "images/train/1.json").write_bytes(b"{}")
+    assert located(tmp_path, "1") == "images/1.jpg"
+    (tmp_path / "images/1.jpg").unlink()
+    assert located(tmp_path, "1") == "images/train/1.heic"
+    with pytest.raises(images.Unreadable, match=r'HEIC.* pip install "mlob\[heic\]"'):
+        images.decode(HEIC, 32)
 
 
 def test_of_two_files_of_one_name_the_first_sorted_is_taken(tmp_path):
@@ -128,6 +160,63 @@ def test_photos_are_listed_among_files_folders_and_archives_each_once(tmp_path):
     found = places.below([tmp_path / "a.txt", tmp_path / "kept", tmp_path / "kept/2.jpg", tmp_path / "more.zip"])
     names = ["a.txt", "kept/2.jpg", "kept/sub/1.PNG", "more.zip/a.jpg", "more.zip/b.jpg"]
     assert [str(place) for place in found] == [str(tmp_path / name) for name in names]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_photos_among_other_files_are_told_by_content_and_the_rest_is_counted(tmp_path, capsys, packed):
+    files = {"a.jfif": b"", "b": PNG, "c.HEIC": HEIC, "d.txt": b"text", "e.mp4": b"\0\0\0\x18ftypmp42", "f": b"",
+             "g.csv": b"1", "._a.jpg": b""}  # fmt: skip
+    if packed:
+        folder = zipped(tmp_path / "new.zip", files)
+    else:
+        folder = on_disk(tmp_path / "new", files | {"sub/i.jpg": b""})
+        (folder / "folder.jpg").mkdir()
+        os.mkfifo(folder / "pipe")
+    found = [str(place).removeprefix(f"{folder}/") for place in places.below([folder])]
+    assert found == ["a.jfif", "b", "c.HEIC", *([] if packed else ["sub/i.jpg"])]
+    (line,) = capsys.readouterr().err.splitlines()
+    first = "d.txt, e.mp4, f, …" if packed else "._a.jpg, d.txt, e.mp4, …"
+    assert line == f"{folder}: {4 if packed else 6} files are no photos and are left out: {first}"
+
+
+COMBINED, APART = "ge\u00e4ndert \u00c5", "gea\u0308ndert A\u030a"
+
+
+@pytest.mark.parametrize(("asked", "there"), [(COMBINED, APART), (APART, COMBINED)])
+@pytest.mark.parametrize("way", ["id", "path", "archive"])
+def test_a_name_is_found_in_the_other_form_of_unicode_and_first_in_its_own(tmp_path, asked, there, way):
+    def find():
+        ids, urls = ([asked], [""]) if way == "id" else ([f"{asked}/{asked}.jpg"],) * 2
+        (place,) = places.locate(places.Tree(tmp_path), "train", ids, urls)
+        return place and str(place).split("/")[-1]
+
+    def put(name):
+        if way == "archive":
+            zipped(tmp_path / "images.zip", {f"{name}/{name}.jpg": b"a"})
+        else:
+            touch(tmp_path, f"images/{name}.jpg" if way == "id" else f"{name}/{name}.jpg")
+
+    assert find() is None
+    put(there)
+    assert find() == f"{there}.jpg"
+    put(asked)
+    assert find() == f"{asked}.jpg"
+
+
+def unflagged(path, name, encoding):
+    """A zip whose name is of an encoding, without the flag that says UTF-8."""
+    raw = name.encode(encoding)
+    zipped(path, {"?" * len(raw): b"a"})
+    path.write_bytes(path.read_bytes().replace(b"?" * len(raw), raw))
+    return path
+
+
+@pytest.mark.parametrize("name", ["images/\u00e4.jpg", "\u5199\u771f/1.jpg", "images/plain.jpg"])
+def test_names_of_a_zip_that_lack_the_flag_are_utf_8_where_they_can_be_and_else_cp437(tmp_path, name):
+    assert [*places.contents(unflagged(tmp_path / "a.zip", name, "utf-8"))] == [name]
+    assert [*places.contents(zipped(tmp_path / "b.zip", {name: b"a"}))] == [name]
+    if name.startswith("images"):
+        assert [*places.contents(unflagged(tmp_path / "c.zip", name, "cp437"))] == [name]
 
 
 def test_a_folder_is_listed_once_and_only_when_it_is_asked_for(tmp_path, monkeypatch):
