@@ -33,7 +33,7 @@ from mlob.recipes import Sum
 
 recipe = Sum(parts=("common", "rest"))
 """
-ADD = "add validation.json, or rows of that split to photos.csv"
+ADD = "add validation.json, or rows of that split to photos.csv; without a column split, more photos, or that column"
 FEATURES = """
 from mlob.recipes import FeatureSet
 
@@ -151,6 +151,14 @@ def unfinished(tmp_path):
 def test_what_the_annotations_alone_can_tell_is_refused_before_anything_long(workplace, unfinished, verb):
     told = mlob(workplace, *verb.split(), "--data", unfinished, status=2)
     assert told == f"mlob: {unfinished} has no validation split (found: train): {ADD}.\n"
+
+
+def test_features_alone_say_what_will_be_refused_after_them(workplace, unfinished):
+    (unfinished / "images").mkdir()
+    shutil.copy(next((workplace / "photos/images/train").iterdir()), unfinished / "images/1.jpg")
+    told = mlob(workplace, "features", "--data", unfinished, "--dry-run")
+    assert f"after the features will be refused: {unfinished} has no validation split" in told
+    assert "8 of 9 train photos have no file" in told and "features average: 9 photos" in told
 
 
 def test_a_submission_asks_for_a_test_split_before_anything_long(workplace, unfinished):

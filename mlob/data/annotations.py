@@ -75,7 +75,7 @@ class DataSet:
         if split not in self.splits:
             raise InputError(
                 f"{self.folder} has no {split} split (found: {', '.join(self.splits)}): add {split}.json, "
-                "or rows of that split to photos.csv."
+                "or rows of that split to photos.csv; without a column split, more photos, or that column."
             )
         return self.splits[split]
 

@@ -267,6 +267,12 @@ def test_where_a_table_has_photos_to_predict_they_alone_are_test_and_validation_
     assert {name: after[name] for name in before} == {name: kept[split] for name, split in before.items()}
 
 
+def test_a_split_that_a_drawn_table_lacks_is_refused_with_what_helps_there(tmp_path):
+    drawn(tmp_path, {"1.jpg": "1"})
+    with pytest.raises(InputError, match=r"without a column split, more photos, or that column\."):
+        preflight.check(annotations.read(tmp_path))
+
+
 def test_photos_that_cannot_be_read_are_drawn_by_name(tmp_path):
     write(tmp_path / "photos.csv", "image,labels\n" + "".join(f"{number}.jpg,x\n" for number in range(60)))
     assert set(split_of_each(annotations.read(tmp_path)).values()) == set(SPLITS)
