@@ -268,7 +268,7 @@ def test_where_a_table_has_photos_to_predict_they_alone_are_test_and_validation_
 
 
 def test_a_split_that_a_drawn_table_lacks_is_refused_with_what_helps_there(tmp_path):
-    drawn(tmp_path, {"1.jpg": "1"})
+    drawn(tmp_path, dict.fromkeys(numbered(6), "one photo"))
     with pytest.raises(InputError, match=r"without a column split, more photos, or that column\."):
         preflight.check(annotations.read(tmp_path))
 
