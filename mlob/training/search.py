@@ -5,8 +5,11 @@ epoch is below the median of the earlier ones there, its journal keeps what was 
 recipe's in every trial, so that equal epochs compare.
 """
 
+import contextlib
 import dataclasses
+import math
 import operator
+import os
 import pathlib
 import time
 
@@ -24,6 +27,8 @@ FIRST = 5  # trials that run to their end whatever they give
 UNWATCHED = 0.25  # share of the epochs before a trial may be stopped
 WIDTHS = ((512,), (1024,), (2048,), (512, 512), (1024, 1024), (2048, 1024))
 BATCHES = (128, 256, 512)
+JOURNAL = "journal.log"
+WAIT_SECONDS = 30  # Optuna's, after which a lock that nobody has touched counts as left behind
 CHANGES = "changes"  # where the journal has a trial's
 
 
@@ -49,8 +54,16 @@ class Trial:
     kept: pathlib.Path | None
 
     def probabilities(self):
-        """Read its probabilities on dev, float32 (dev rows, labels)."""
-        return np.load(self.kept)
+        """Read its probabilities on dev, float32 (dev rows, labels).
+
+        Raises:
+            InputError: the file is missing or damaged.
+        """
+        with _damage_told(self.kept):
+            found = np.load(self.kept)
+            if found.dtype != np.float32 or found.ndim != 2:
+                raise ValueError(f"expected float32 (rows, labels), found {found.dtype} {found.shape}")
+        return found
 
 
 class _Spent(Exception):
@@ -73,15 +86,18 @@ def search(experiment, train, dev, *, name, groups, budget_seconds, folder, key)
 
     Returns:
         A list of `Trial`s, in the order in which they began.
+
+    Raises:
+        InputError: the journal is damaged, or the recipe's own training fails.
     """
     make_folder(folder)
     epochs = fit.epochs(experiment.training, len(train.ids))
-    study, space = _study(experiment, folder, key, epochs), _space(experiment)
-    trials = _trials(study, folder)
+    with _damage_told(folder / JOURNAL):
+        study, space = _study(experiment, folder, key, epochs), _space(experiment)
+        trials = _trials(study, folder)
     while not trials or _seconds(trials) < budget_seconds:
-        trial = study.ask(space)
-        if CHANGES not in trial.user_attrs:
-            trial.set_user_attr(CHANGES, _changes(trial.params))
+        with _damage_told(folder / JOURNAL):
+            trial = _asked(study, space)
         left = budget_seconds - _seconds(trials) if trials else np.inf
         try:
             probabilities = _run(study, trial, experiment, train, dev, groups, f"{name}, trial {trial.number}", left)
@@ -92,6 +108,16 @@ def search(experiment, train, dev, *, name, groups, budget_seconds, folder, key)
         trials = _trials(study, folder)
         _tell(trials, budget_seconds)
     return trials
+
+
+def _asked(study, space):
+    """Ask for the next trial; its changes are noted with it."""
+    trial = study.ask(space)
+    if CHANGES not in trial.user_attrs:
+        trial.set_user_attr(CHANGES, _changes(trial.params))
+    if not isinstance(trial.user_attrs[CHANGES], str):
+        raise ValueError(f"trial {trial.number} has changes {trial.user_attrs[CHANGES]!r}")
+    return trial
 
 
 def _run(study, trial, experiment, train, dev, groups, name, seconds_left):
@@ -134,7 +160,10 @@ def _keep(study, trial, probabilities, folder):
 def _study(experiment, folder, key, epochs):
     """Open the study of this key; a trial that was broken off is put first in the queue."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    backend = optuna.storages.journal.JournalFileBackend(str(folder / "journal.log"))
+    path = str((folder / JOURNAL).resolve())  # its lock is a link, which is not found where the path is a relative one
+    lock = optuna.storages.journal.JournalFileSymlinkLock(path)
+    _drop_half_line(path, lock)
+    backend = optuna.storages.journal.JournalFileBackend(path, lock_obj=lock)
     study = optuna.create_study(
         study_name=key,
         storage=optuna.storages.JournalStorage(backend),
@@ -149,6 +178,36 @@ def _study(experiment, folder, key, epochs):
         study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
         study.enqueue_trial(trial.params, user_attrs={CHANGES: trial.user_attrs.get(CHANGES, _changes(trial.params))})
     return study
+
+
+def _drop_half_line(path, lock):
+    """Drop what a full disk or a kill left of a journal's last line, which would break every later reading."""
+    if os.path.lexists(f"{path}.lock"):
+        say(f"search: another one holds {path}.lock, or was killed and left it: waiting, {WAIT_SECONDS} s at most")
+    lock.acquire()
+    try:
+        with open(path, "ab+") as file:
+            file.seek(0)
+            content = file.read()
+            if half := content.rpartition(b"\n")[2]:
+                say(f"search: the last line of {path} is not whole (a full disk, or a kill): it is dropped")
+                file.truncate(len(content) - len(half))
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _damage_told(path):
+    """Tell that a file is damaged, in whatever way Optuna or NumPy fail on it."""
+    try:
+        yield
+    except (InputError, PermissionError):
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{path} is missing or damaged ({type(error).__name__}: {str(error)[:200]}): "
+            f"remove {path.parent} to search from the start."
+        ) from error
 
 
 def _space(experiment):
@@ -200,7 +259,10 @@ def _trial(study, found, folder):
     is_complete = found.state == optuna.trial.TrialState.COMPLETE
     kept = _path(folder, study, found.number) if is_complete else None
     score, seconds = found.intermediate_values[epochs], found.user_attrs.get("seconds", 0.0)
-    return Trial(found.number, found.user_attrs[CHANGES], found.params, score, epochs, seconds, kept)
+    changes = found.user_attrs[CHANGES]
+    if not (isinstance(changes, str) and 0 <= score <= 1 and 0 <= seconds < math.inf):
+        raise ValueError(f"trial {found.number} has changes {changes!r}, score {score!r} and seconds {seconds!r}")
+    return Trial(found.number, changes, found.params, score, epochs, seconds, kept)
 
 
 def _path(folder, study, number):

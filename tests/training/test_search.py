@@ -1,7 +1,13 @@
 import dataclasses
+import json
+import os
+import pathlib
 
 import numpy as np
+import optuna
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mlob.errors import InputError
 from mlob.recipes import LINEAR, MLP, Experiment, Head, Training
@@ -128,3 +134,104 @@ def test_changes_are_what_set_takes(look):
         changed = search.recipes.override(SMALL, pairs)
         assert changed != SMALL and changed == dataclasses.replace(SMALL, head=changed.head, training=changed.training)
         assert changed.training.epochs == SMALL.training.epochs
+
+
+# The journal
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """The journal of a search of one trial that is done: a file, and the trials."""
+    folder = tmp_path / "search"
+    folder.mkdir()
+    study = search._study(SMALL, folder, "key", 6)
+    trial = study.ask(search._space(SMALL))
+    trial.set_user_attr("seconds", 6.0)
+    trial.report(0.75, 6)
+    search._keep(study, trial, np.zeros((20, 4), np.float32), folder)
+    return folder / "journal.log", search._trials(study, folder)
+
+
+@pytest.mark.parametrize("half", [b'{"op_code":5,"worker', b"{", b"\xff\xfe", b"\0" * 100])
+def test_half_a_line_at_the_end_of_the_journal_is_dropped_and_told(look, journal, capsys, half):
+    path, trials = journal
+    whole = path.read_bytes()
+    path.write_bytes(whole + half)
+    assert look(budget=1) == trials
+    after = path.read_bytes()
+    assert after.startswith(whole) and all(json.loads(line) for line in after.splitlines())
+    assert "is not whole" in capsys.readouterr().err
+    look(budget=1)
+    assert "is not whole" not in capsys.readouterr().err
+
+
+def test_a_lock_that_was_left_behind_is_told_before_the_wait(look, journal, monkeypatch):
+    path, trials = journal
+    lock, told = path.with_name("journal.log.lock"), []
+    lock.symlink_to(path)
+
+    def say(text):
+        told.append(text)
+        lock.unlink(missing_ok=True)  # its holder ends, before the wait does
+
+    monkeypatch.setattr(search, "say", say)
+    assert look(budget=1) == trials
+    assert str(lock) in told[0] and "30 s at most" in told[0]
+
+
+def test_the_lock_of_a_journal_named_by_a_relative_path_is_a_link_to_it(look, journal, monkeypatch, tmp_path):
+    acquire, targets = optuna.storages.journal.JournalFileSymlinkLock.acquire, set()
+
+    def seen(lock):
+        acquire(lock)
+        targets.add(os.path.exists(lock._lock_file))
+        return True
+
+    monkeypatch.setattr(optuna.storages.journal.JournalFileSymlinkLock, "acquire", seen)
+    monkeypatch.chdir(tmp_path)
+    look(budget=1, folder=pathlib.Path("search"))
+    assert targets == {True}
+
+
+LINES = st.lists(
+    st.binary(max_size=20) | st.sampled_from([b"{}", b"[]", b"5", b"null", b'{"op_code": 0}', b'{"op_code": 4}'])
+)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_whatever_bytes_the_journal_holds_it_is_gone_on_from_or_refused(journal, data):
+    path, _ = journal
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    at = data.draw(st.integers(0, len(lines)))
+    lines[at : at + data.draw(st.integers(0, 2))] = [line + b"\n" for line in data.draw(LINES)]
+    content = bytearray(b"".join(lines))
+    for _ in range(data.draw(st.integers(0, 3)) if content else 0):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        with search._damage_told(path):
+            study = search._study(SMALL, path.parent, "key", 6)
+            found = search._trials(study, path.parent)
+            search._asked(study, search._space(SMALL))
+    except InputError as error:
+        assert f"remove {path.parent} to search from the start" in str(error)
+    else:
+        assert all(isinstance(trial, search.Trial) for trial in found)
+    finally:
+        path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY", b"not an array", "cut", "other"])
+def test_probabilities_that_are_damaged_or_missing_are_told(journal, content):
+    _, (trial, *_) = journal
+    whole = trial.kept.read_bytes()
+    if content is None:
+        trial.kept.unlink()
+    elif content == "other":
+        np.save(trial.kept, np.zeros(3))
+    else:
+        trial.kept.write_bytes(whole[:-10] if content == "cut" else content)
+    with pytest.raises(InputError, match=r"0000\.npy is missing or damaged .*to search from the start"):
+        trial.probabilities()
