@@ -10,6 +10,7 @@ import re
 import secrets
 import shutil
 import time
+import zipfile
 
 from mlob.errors import InputError
 
@@ -205,6 +206,28 @@ def _flush(path):
         os.close(handle)
 
 
+def archive_fault(path):
+    """Say what is wrong with a zip archive of uncompressed files, "is missing" or "is damaged (…)"; None if nothing is.
+
+    Every byte is read and compared with the checksums. Compressed files are refused: they may be of any size.
+
+    Raises:
+        InputError: as `refusal`.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if any(file.compress_type != zipfile.ZIP_STORED for file in archive.infolist()):
+                return "is damaged (it is compressed)"
+            changed = archive.testzip()
+    except FileNotFoundError:
+        return "is missing"
+    except Exception as error:  # damage shows in a dozen ways
+        if isinstance(error, OSError) and (refused := refusal(path, error)):
+            raise refused from error
+        return f"is damaged ({error!s:.80})"
+    return None if changed is None else f"is damaged ({changed!r:.80} in it is not as it was written)"
+
+
 def write_arrays(path, **arrays):
     """Write named arrays, atomically; none of them may hold Python objects."""
     import numpy as np
@@ -213,20 +236,18 @@ def write_arrays(path, **arrays):
         np.savez(file, **arrays)
 
 
-def read_arrays(path):
+def read_arrays(path, mend="copy or make it again."):
     """Read what `write_arrays` wrote: {name: array}. Nothing in the file is run, whatever it holds.
 
     Raises:
-        InputError: the file is missing, or holds something else.
+        InputError: the file is missing, not to be read, or holds something else; the message ends in `mend`.
     """
     import numpy as np
 
+    if fault := archive_fault(path):
+        raise InputError(f"{path} {fault}: {mend}")
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing.") from error
-    except OSError as error:
-        raise refusal(path, error) or InputError(f"{path} cannot be read ({error}).") from error
-    except Exception as error:  # a zip, and in it NumPy's headers: damage shows in a dozen ways
-        raise InputError(f"{path} holds no arrays that can be read ({error}).") from error
+    except Exception as error:  # NumPy's headers: damage shows in a dozen ways
+        raise InputError(f"{path} is damaged ({error!s:.80}): {mend}") from error

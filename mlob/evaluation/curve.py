@@ -1,5 +1,6 @@
 """A learning curve: a recipe trained on growing parts of train. Products: runs/<suite>/<model>/curve/."""
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -11,6 +12,7 @@ from mlob.evaluation import dev, runs
 from mlob.evaluation.crossfit import folds
 from mlob.files import read_arrays, write_arrays, write_json
 from mlob.metrics import highest_micro_f1
+from mlob.progress import say
 
 # Of the Stanford poster (seed 000): 20,000, 75,000, 100,000 and all of 1,014,544 photos; 0.3 shows the bend between
 SHARES = (0.02, 0.075, 0.1, 0.3, 1.0)
@@ -72,7 +74,7 @@ def verdict(content):
 
 def _point(name, experiment, train, on_dev, groups, count, path):
     """Train on `count` rows, unless that was done: micro-F1 on rows trained on, and probabilities on dev."""
-    if not path.is_file():
+    if not _kept(path, on_dev.targets.shape):
         machine.load_keras()
         from mlob.training import fit
 
@@ -81,10 +83,18 @@ def _point(name, experiment, train, on_dev, groups, count, path):
         some = rows.take(splits.limit_rows(rows.ids, SEEN)).resident()
         seen = highest_micro_f1(some.targets, fit.predict(model, some.features))
         write_arrays(path, seen=seen, probabilities=fit.predict(model, on_dev.features))
-    kept = read_arrays(path)
-    if set(kept) != {"seen", "probabilities"} or kept["probabilities"].shape != on_dev.targets.shape:
-        raise InputError(f"{path} holds no point of this curve: remove it and run the same command again.")
-    return float(kept["seen"]), kept["probabilities"]
+    return _kept(path, on_dev.targets.shape)
+
+
+def _kept(path, shape):
+    """Read a point that was made before; None where it was not, or is damaged, which is told."""
+    if not path.is_file():
+        return None
+    with contextlib.suppress(InputError, KeyError, TypeError, ValueError):
+        found = read_arrays(path)
+        if (found["probabilities"].shape, found["probabilities"].dtype) == (shape, "float32"):
+            return float(found["seen"]), found["probabilities"]
+    say(f"{path} is damaged: this point is made anew.")
 
 
 def _points(found, on_dev, judging):

@@ -13,9 +13,10 @@ from mlob.data import preflight
 from mlob.ensemble.methods import ONE_GLOBAL
 from mlob.evaluation import judge
 from mlob.features import log, store
-from mlob.files import atomic, digest, read_json, write_json, write_text
+from mlob.files import archive_fault, atomic, digest, read_json, write_json, write_text
 from mlob.predictions import predict
 from mlob.predictions import table as tables
+from mlob.progress import say
 from mlob.training import batches, checkpoint, sampling
 
 JUDGED = ("validation", "test")
@@ -42,8 +43,12 @@ def key(identity):
 
 
 def is_done(folder, wanted):
-    """Say whether a run's folder holds the result of just this identity."""
-    return (folder / "result.json").is_file() and read_json(folder / "recipe.json") == wanted
+    """Say whether a run's folder holds the result of just this identity, and its head whole; what is not, is told."""
+    if not (folder / "result.json").is_file() or read_json(folder / "recipe.json") != wanted:
+        return False
+    if fault := archive_fault(folder / "head.keras"):
+        say(f"{folder / 'head.keras'} {fault}: {folder.name} is made anew.")
+    return not fault
 
 
 def labelled_validation(dataset):

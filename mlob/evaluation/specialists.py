@@ -82,10 +82,8 @@ def _facts(results):
 def _write_head(path, parts):
     """Write the sum as one Keras model, so that new photos are predicted as by any other."""
     machine.load_keras()
-    import keras
-
     from mlob.models import heads
 
-    loaded = {part: keras.saving.load_model(folder / "head.keras") for part, folder in parts.items()}
+    loaded = {part: heads.load(folder / "head.keras") for part, folder in parts.items()}
     with atomic(path) as written:
         heads.added(loaded).save(written)

@@ -124,6 +124,7 @@ def _view(storage, tensor):
     view = np.ndarray(
         tensor.shape, storage.dtype, storage, tensor.offset * size, tuple(step * size for step in tensor.steps)
     )
+    _require(view.shape == tensor.shape, "a tensor's shape is negative")  # -1 would be whatever fits
     _require(view.size <= storage.size, "a tensor is larger than its storage")
     return view
 
@@ -184,7 +185,7 @@ def _set_items(target, items):
 
 def _storage(identity):
     match identity:
-        case ("storage", str(kind), str(key), str(), int(count), None) if kind in DTYPES:
+        case ("storage", str(kind), str(key), str(), count, None) if kind in DTYPES and type(count) is int:
             return _Storage(key, DTYPES[kind], count)
     raise ValueError("a storage is described in an unknown way")
 
@@ -194,8 +195,8 @@ def _reduced(function, arguments):
     match arguments:
         case () if function == ORDERED_DICT:
             return {}
-        case (_Storage() as storage, int(offset), tuple(shape), tuple(steps), bool(), dict()) if (
-            function == TENSOR and all(isinstance(number, int) for number in shape + steps)
+        case (_Storage() as storage, offset, tuple(shape), tuple(steps), bool(), dict()) if (
+            function == TENSOR and all(type(number) is int for number in (offset, *shape, *steps))  # bool is an int too
         ):
             return _Tensor(storage, offset, shape, steps)
     raise ValueError("its pickle calls in an unknown way")

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from mlob.errors import InputError
+from mlob.files import archive_fault
 
 SMALLEST_SHARE = 1e-4  # a label that no training row bears starts at these odds, not at minus infinity
 SMALLEST_LOG = -1e-6  # of a softmax's probability: at 1 the odds are infinite
@@ -101,6 +102,24 @@ def regression(shape, moments, fitted):
     model = keras.Model(inputs, labels(x))
     labels.set_weights(fitted)
     return model
+
+
+def load(path):
+    """Load the head of a run: runs/<suite>/<model>/head.keras. Nothing in the file is run but layers of Keras.
+
+    Raises:
+        InputError: the file is missing, damaged, or no head.
+    """
+    fault = archive_fault(path)
+    if not fault:
+        try:
+            model = keras.saving.load_model(path)
+            if len(model.input_shape) < 2 or len(model.output_shape) != 2:
+                raise ValueError(f"it goes from {model.input_shape} to {model.output_shape}")
+            return model
+        except Exception as error:  # a configuration of any shape fails in any way
+            fault = f"is damaged ({next(iter(str(error).splitlines()), '')!s:.80})"
+    raise InputError(f"{path} {fault}: remove {path.parent} and run `make train MODEL={path.parent.name}`.")
 
 
 def with_logits(model):

@@ -34,12 +34,11 @@ def members(models, features):
         {member: float32 (n, labels)}.
     """
     machine.load_keras()
-    import keras
-
+    from mlob.models import heads
     from mlob.training import fit
 
     found = {}
     for member, (folder, stores) in models.items():
-        model = keras.saving.load_model(folder / "head.keras")
+        model = heads.load(folder / "head.keras")
         found[member] = fit.predict(model, np.concatenate([features[name] for name in stores], axis=-1))
     return found

@@ -4,12 +4,13 @@ import dataclasses
 import json
 import pathlib
 import shutil
-import zipfile
 
 import numpy as np
 
 from mlob.errors import InputError
-from mlob.files import atomic
+from mlob.files import read_arrays, write_arrays
+
+MEND = "remove it to train from the start."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +33,7 @@ class Checkpoint:
         """Keep facts (JSON) and groups of arrays, atomically."""
         arrays = {f"{name} {number}": array for name, group in groups.items() for number, array in enumerate(group)}
         text = json.dumps({"identity": self.identity, "facts": facts})
-        with atomic(self._path) as part, part.open("wb") as file:
-            np.savez(file, text=np.array(text), **arrays)
+        write_arrays(self._path, text=np.array(text), **arrays)
 
     def read(self):
         """Give what was kept of this training: its facts, and {group: arrays}; None where there is nothing.
@@ -41,23 +41,27 @@ class Checkpoint:
         Raises:
             InputError: the file is damaged, or of another training.
         """
-        try:
-            with self._path.open("rb") as file:
-                arrays = dict(np.load(file))
-        except FileNotFoundError:
+        if not self._path.exists():
             return None
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{self._path} is damaged ({error}): remove it to train from the start.") from error
-        text = json.loads(arrays.pop("text").item())
-        if names := list(_differing(text["identity"], self.identity)):
+        arrays = read_arrays(self._path, MEND)
+        try:
+            text = json.loads(arrays.pop("text").item())
+            identity, facts = (dict(text[name].items()) for name in ("identity", "facts"))
+        except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:  # JSON of another shape
+            raise self.damaged("nothing that a training goes on from") from error
+        if names := list(_differing(identity, self.identity)):
             raise InputError(
                 f"{self.folder} is of a training broken off with another {', '.join(names)}: go on with what it "
                 "was, or remove that folder to train from the start."
             )
         groups = {}
         for name, array in arrays.items():
-            groups.setdefault(name.split()[0], []).append(array)
-        return text["facts"], groups
+            groups.setdefault(name.partition(" ")[0], []).append(array)
+        return facts, groups
+
+    def damaged(self, what):
+        """Give the `InputError` of a file that is not as it was written."""
+        return InputError(f"{self._path} is damaged ({what}): {MEND}")
 
     def remove(self):
         """Remove it: the training is complete."""

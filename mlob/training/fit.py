@@ -21,14 +21,16 @@ LEAST_SPEEDUP = 1.2  # below it bfloat16 is not worth the digits, and noise coul
 PLATEAU_EPOCHS, PLATEAU_FACTOR, PLATEAU_GAIN = 3, 0.2, 1e-4  # the last is what Keras's ReduceLROnPlateau takes for gain
 
 
+COLUMNS = ("epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate")  # of the history
+
+
 @dataclasses.dataclass(frozen=True)
 class Fitted:
     """A trained head.
 
     Attributes:
         model: the Keras model, at its best epoch where the recipe stops early.
-        history: one dict an epoch: epoch, loss (the recipe's), dev_loss (binary cross entropy), dev_micro_f1,
-            learning_rate.
+        history: one dict of COLUMNS an epoch; loss is the recipe's, dev_loss binary cross entropy.
         seconds: of training, compilation included, and what a killed run took up to its checkpoint.
         warm_up_seconds: of these, until the first chunk of rows was trained on: compilation and the first read.
         steps_seconds: of these, the steps of the epochs after that, dev left out.
@@ -56,20 +58,19 @@ def fit(experiment, train, dev, *, name, groups=None, checkpoint=None, after_epo
         after_epoch: function that is given the history after every epoch; what it raises ends the training.
 
     Raises:
-        InputError: no label's share is within the recipe's, or the loss is no longer finite; the checkpoint of the last
-            whole epoch stays.
+        InputError: no label's share is within the recipe's, the checkpoint is damaged, or the loss is no longer finite;
+            the checkpoint of the last whole epoch stays.
     """
     columns, labels = _own_columns(experiment, train.targets), train.targets.shape[1]
     if len(columns) < labels:
         train, dev = (dataclasses.replace(rows, targets=rows.targets[:, columns]) for rows in (train, dev))
         groups = groups and [groups[column] for column in columns]
     started = time.monotonic()
-    facts, arrays = (checkpoint and checkpoint.read()) or (
-        {"history": [], "precision": None, "jit": None, "seconds": 0.0},
-        {},
-    )
+    facts, arrays = _kept(checkpoint)
     started -= facts["seconds"]
-    learner = _Learner(experiment, train, dev, groups, facts, arrays)
+    learner = _Learner(experiment, train, dev, groups, facts)
+    if arrays and not learner.takes(arrays):
+        raise checkpoint.damaged("its arrays are not of this head")
     with bar(name, learner.epochs, unit="epochs") as advance:
         if learner.history:
             advance(len(learner.history), "done before")
@@ -87,6 +88,24 @@ def fit(experiment, train, dev, *, name, groups=None, checkpoint=None, after_epo
     model = learner.model if len(columns) == labels else heads.spread(learner.model, columns, labels)
     warm_up = (learner.warm or started) - started
     return Fitted(model, learner.history, time.monotonic() - started, warm_up, learner.steps_seconds)
+
+
+def _kept(checkpoint):
+    """Give the facts and arrays that a training goes on from, or begins with."""
+    found = checkpoint and checkpoint.read()
+    if not found:
+        return {"history": [], "precision": None, "jit": None, "seconds": 0.0}, {}
+    match found[0]:
+        case {"history": [_, *_] as rows, "precision": str(), "jit": bool(), "seconds": float()} if all(
+            map(_is_row, rows)
+        ):
+            return found
+    raise checkpoint.damaged("its history is not of a training")
+
+
+def _is_row(row):
+    """Say whether this is the history's row of an epoch."""
+    return isinstance(row, dict) and {*row} == {*COLUMNS} and all(isinstance(one, int | float) for one in row.values())
 
 
 def epochs(training, rows):
@@ -120,11 +139,11 @@ def _own_columns(experiment, targets):
 class _Learner:
     """A head in training: what a checkpoint has to hold, and an epoch more of it."""
 
-    def __init__(self, experiment, train, dev, groups, facts, arrays):
+    def __init__(self, experiment, train, dev, groups, facts):
         self.training, self.seed, self.train, self.dev = experiment.training, experiment.seed, train, dev
         self.precision = facts["precision"] or _precision(experiment, train)
         self.jit = facts["jit"] if facts["history"] else _jit(experiment, train, self.precision)
-        self.history, self.best = facts["history"], arrays.get("best")
+        self.history, self.best = facts["history"], None
         self.epochs = epochs(self.training, len(train.ids))
         self.warm, self.steps_seconds = None, 0.0
         keras.utils.set_random_seed(self.seed)
@@ -135,9 +154,16 @@ class _Learner:
         self.chances = sampling.chances(train.targets, self.training.balance) if self.training.balance else None
         self.drawn = batches.on_device(train) if self._can_draw_on_device() else train
         self._take_optimizer()
-        if arrays:
+
+    def takes(self, arrays):
+        """Take the state that `arrays` gave before, and say whether it fits; else nothing is taken."""
+        groups = {"model": self.model.variables, "optimizer": self.optimizer.variables, "best": self.model.weights}
+        fits = {*arrays, "best"} == {*groups} and all(_fits(groups[name], group) for name, group in arrays.items())
+        if fits:
+            self.best = arrays.get("best")
             _assign(self.model.variables, arrays["model"])
             _assign(self.optimizer.variables, arrays["optimizer"])
+        return fits
 
     def is_done(self):
         """Say whether all epochs are over, or the dev loss has stood still for too long."""
@@ -287,6 +313,12 @@ def _judged(model, dev):
     if not np.isfinite(dev_loss):  # what an epoch's last step spoils shows on dev alone
         raise InputError(f"The loss is {dev_loss} on dev after the epoch's last step: lower training.learning_rate.")
     return {"dev_loss": dev_loss, "dev_micro_f1": highest_micro_f1(dev.targets, probabilities)}
+
+
+def _fits(variables, arrays):
+    """Say whether arrays are numbers, and of just the variables' shapes."""
+    shapes = [tuple(variable.shape) for variable in variables]
+    return shapes == [array.shape for array in arrays] and all(array.dtype.kind in "iuf" for array in arrays)
 
 
 def _assign(variables, arrays):

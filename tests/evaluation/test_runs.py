@@ -64,6 +64,23 @@ def test_a_run_is_done_only_with_just_its_recipe_its_photos_and_its_features(run
     assert not runs.is_done(folder.with_name("nothing"), runs.identity(LEARNED, made, one))
 
 
+@pytest.mark.parametrize("content", [None, b"", b"PK", 0.5])
+def test_a_run_whose_head_is_missing_or_damaged_is_not_done_and_that_is_said(
+    content, run, made, stores, tmp_path, capfd
+):
+    folder, wanted = tmp_path / "linear", runs.identity(LEARNED, made, {"one": stores["one"]})
+    shutil.copytree(run[0], folder)
+    head = folder / "head.keras"
+    assert runs.is_done(folder, wanted) and "head.keras" not in capfd.readouterr().err
+    whole = head.read_bytes()
+    head.unlink()
+    if content is not None:
+        head.write_bytes(whole[: len(whole) // 2] if content == 0.5 else content)
+    assert not runs.is_done(folder, wanted)
+    said = capfd.readouterr().err
+    assert f"{head} is {'missing' if content is None else 'damaged ('}" in said and "linear is made anew" in said
+
+
 def test_history_has_a_row_an_epoch(run):
     folder, _ = run
     history = pd.read_csv(folder / "history.csv")

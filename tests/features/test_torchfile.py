@@ -144,11 +144,28 @@ def test_a_view_is_read_exactly_where_it_stays_inside_its_storage(folder, offset
         (0, (2, 3), (1,)),
         (0, ("6",), (1,)),
         (0, (-6,), (1,)),
+        (0, (-1,), (0,)),
+        (0, (True,), (1,)),
+        (0, (1,), (True,)),
+        (False, (1,), (1,)),
     ],
 )
 def test_an_absurd_view_is_refused(folder, offset, shape, steps):
     content = framed(pickled({"view": Tensor(FLAT, offset, shape, steps)}), FLAT)
     refused(folder, content, "weights.pth is not a whole state dict")
+
+
+PLAIN = st.none() | st.booleans() | st.integers(-1, 7) | st.integers() | st.text(max_size=2)
+
+
+@settings(deadline=None, max_examples=150)
+@given(PLAIN | st.integers(0, 1), st.lists(PLAIN, max_size=2).map(tuple), st.lists(PLAIN, max_size=2).map(tuple))
+def test_a_view_of_any_values_gives_an_array_or_an_input_error(folder, offset, shape, steps):
+    try:
+        found = read(folder, framed(pickled({"view": Tensor(FLAT, offset, shape, steps)}), FLAT))["view"]
+    except InputError:
+        return
+    assert all(type(value) is int for value in (offset, *shape, *steps)) and found.shape == shape
 
 
 def test_a_file_cut_short_anywhere_is_refused(folder):

@@ -1,8 +1,13 @@
 import dataclasses
+import io
+import json
+import zipfile
 
 import keras
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
 from mlob.errors import InputError
@@ -278,3 +283,71 @@ def test_heads_of_groups_specialists_and_maps_are_loaded_without_code_of_ours(gr
         model.save(tmp_path / "head.keras")
         loaded = keras.saving.load_model(tmp_path / "head.keras")
         assert np.array_equal(loaded.predict_on_batch(features), model.predict_on_batch(features))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """The bytes of a small head's file, and a path to write others to."""
+    path = tmp_path_factory.mktemp("run") / "head.keras"
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(20, 3)).astype(np.float16)
+    heads.build(Head(units=(4,)), features, np.eye(20, 2, dtype=np.uint8)).save(path)
+    return path.read_bytes(), path
+
+
+def loaded_or_told(path):
+    """Load a file: a head, or one sentence that names the file and the mend."""
+    try:
+        model = heads.load(path)
+    except InputError as error:
+        assert "head.keras is" in str(error) and f"remove {path.parent} and run" in str(error)
+        assert str(error).count("\n") == 0 and len(str(error)) < 400
+    else:
+        found = model.predict_on_batch(np.ones((2, 3), np.float16))
+        assert found.ndim == 2 and len(found) == 2
+
+
+@pytest.mark.parametrize("share", [None, 0, 0.3, 0.999])
+def test_a_head_that_is_missing_empty_or_cut_is_told_with_the_mend(share, saved):
+    content, path = saved
+    path.unlink(missing_ok=True)
+    if share is not None:
+        path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=r"head\.keras is (missing|damaged \(.*\)): remove .*make train MODEL=run"):
+        heads.load(path)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=3))
+def test_a_head_with_changed_bytes_is_loaded_or_told(saved, edits):
+    content = bytearray(saved[0])
+    for place, byte in edits:
+        content[place % len(content)] = byte
+    saved[1].write_bytes(content)
+    loaded_or_told(saved[1])
+
+
+VALUES = st.none() | st.booleans() | st.integers(-2, 9) | st.text(max_size=4) | st.just([]) | st.just({})
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.data())
+def test_a_head_whose_configuration_was_changed_is_loaded_or_told(saved, data):
+    content, path = saved
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(files["config.json"])
+    inner, key = data.draw(st.sampled_from(list(places_in(config))))
+    inner[key] = data.draw(VALUES)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, written in {**files, "config.json": json.dumps(config)}.items():
+            archive.writestr(name, written)
+    loaded_or_told(path)
+
+
+def places_in(value):
+    """Yield every (dict or list, key) of nested JSON."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in pairs:
+        yield value, key
+        yield from places_in(inner)

@@ -1,5 +1,9 @@
+import json
+
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mlob.errors import InputError
 from mlob.training.checkpoint import Checkpoint
@@ -35,6 +39,45 @@ def test_a_damaged_checkpoint_is_told_with_the_mend(content, tmp_path):
     (tmp_path / "training.npz").write_bytes(content)
     with pytest.raises(InputError, match=r"training.npz is damaged .*: remove it"):
         Checkpoint(tmp_path, {}).read()
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=3), st.none() | st.integers(0, 4000))
+def test_bytes_that_were_changed_or_cut_are_what_was_kept_or_are_told(tmp_path, edits, end):
+    kept = Checkpoint(tmp_path, {"a": 1})
+    kept.write({"epoch": 3}, **GROUPS)
+    content = bytearray((tmp_path / "training.npz").read_bytes())
+    for place, byte in edits:
+        content[place % len(content)] = byte
+    (tmp_path / "training.npz").write_bytes(content[:end])
+    try:
+        facts, found = kept.read()
+    except InputError as error:
+        assert "training.npz is damaged" in str(error) and "remove it to train from the start" in str(error)
+    else:
+        assert facts == {"epoch": 3} and [len(group) for group in found.values()] == [2, 11]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["identity", "facts", "a"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(JSON.map(json.dumps) | st.text(max_size=5) | st.integers() | st.none())
+def test_a_checkpoint_of_another_shape_is_told(tmp_path, text):
+    arrays = {} if text is None else {"text": np.array(text)}
+    np.savez(tmp_path / "training.npz", **arrays, **{"model 0": np.ones(2)})
+    try:
+        facts, _ = Checkpoint(tmp_path, {}).read()
+    except InputError as error:
+        assert "to train from the start" in str(error)
+    else:
+        assert isinstance(facts, dict) and json.loads(text)["identity"] == {}
 
 
 def test_a_write_that_is_broken_off_leaves_the_last_one(tmp_path):

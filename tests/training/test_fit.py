@@ -239,6 +239,44 @@ def test_no_finished_epoch_is_repeated(rows, tmp_path, monkeypatch):
     assert len(epochs) == 5
 
 
+def spoilt_checkpoints():
+    """What a checkpoint may hold that is none of this head: {what: change of its facts and arrays}."""
+    return {
+        "no facts": lambda facts, arrays: facts.clear(),
+        "no history": lambda facts, arrays: facts.update(history=[]),
+        "a history of numbers": lambda facts, arrays: facts.update(history=[1, 2]),
+        "a row of text": lambda facts, arrays: facts["history"][0].update(dev_loss="low"),
+        "a row without its loss": lambda facts, arrays: facts["history"][0].pop("dev_loss"),
+        "seconds of text": lambda facts, arrays: facts.update(seconds="long"),
+        "no model": lambda facts, arrays: arrays.pop("model"),
+        "no optimizer": lambda facts, arrays: arrays.pop("optimizer"),
+        "an array less": lambda facts, arrays: arrays["model"].pop(),
+        "an array of another shape": lambda facts, arrays: arrays["model"].__setitem__(0, np.zeros((3, 3))),
+        "texts": lambda facts, arrays: arrays["optimizer"].__setitem__(0, np.array("text")),
+        "another group": lambda facts, arrays: arrays.update(other=[np.zeros(2)]),
+        "a best of another shape": lambda facts, arrays: arrays.update(best=[np.zeros(2)]),
+    }
+
+
+@pytest.fixture(scope="module")
+def one_epoch(rows, tmp_path_factory):
+    """A checkpoint after an epoch."""
+    kept = checkpoint.Checkpoint(tmp_path_factory.mktemp("kept"), {})
+    fit.fit(dataclasses.replace(SMALL, training=dataclasses.replace(SMALL.training, epochs=1)), *rows, name="head",
+            checkpoint=kept)  # fmt: skip
+    return kept
+
+
+@pytest.mark.parametrize("what", spoilt_checkpoints())
+def test_a_checkpoint_of_another_shape_is_told_with_the_mend(what, one_epoch, rows, tmp_path):
+    facts, arrays = one_epoch.read()
+    spoilt_checkpoints()[what](facts, arrays)
+    kept = checkpoint.Checkpoint(tmp_path, {})
+    kept.write(facts, **arrays)
+    with pytest.raises(InputError, match=r"training\.npz is damaged .*: remove it to train from the start"):
+        fit.fit(SMALL, *rows, name="head", checkpoint=kept)
+
+
 def test_a_loss_that_spoils_leaves_the_last_good_checkpoint(rows, tmp_path, monkeypatch):
     kept = checkpoint.Checkpoint(tmp_path, {})
     with_dev_losses(monkeypatch, [0.5, 0.4])
