@@ -8,9 +8,10 @@
 #   PHOTOS   photos to predict                           SET      field=value,… for any field of a recipe
 #   FEATURES, RUNS  folders for the products, on another disk for instance
 #   N        photos for overfit (default 50)             BUDGET   of a search (default 20m)
+#   CONTACT  an address of yours, told to the hosts that images are downloaded from
 #   MEMORY   gigabytes that the features of train may take (half of the machine's); more are streamed from disk
 
-VARIABLES := SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS MEMORY N BUDGET PYTHON
+VARIABLES := SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS MEMORY N BUDGET CONTACT PYTHON
 PYTHON ?= python3
 MLOB := .venv/bin/mlob
 

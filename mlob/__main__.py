@@ -157,14 +157,15 @@ def check(work, models, *splits):
     preflight.check(work.dataset, splits or preflight.JUDGED)
 
 
-def make_images(work, side, allow_private):
+def make_images(work, side, allow_private, contact):
     """Download the photos that are missing, prepared for the networks."""
     from mlob.data import download
 
     if work.is_dry:
         missing = sum(place is None for split in work.dataset.splits for place in work.dataset.photos(split))
         return say(f"images: {missing:,} photos are not there")
-    click.echo(download.text(download.make(work.dataset, size=side, allow_private=allow_private)))
+    made = download.make(work.dataset, size=side, allow_private=allow_private, contact=contact)
+    click.echo(download.text(made))
 
 
 def make_features(work, models, **where):
@@ -463,8 +464,11 @@ def facts(work):
 @options
 @click.option("--size", type=click.Choice(("299", "224")), default="299", show_default=True, help="Side, pixels.")
 @click.option("--allow-private", is_flag=True, help="Ask private and loopback addresses, too.")
-def images(work, size, allow_private):
+@click.option("--contact", envvar="CONTACT", default="", metavar="ADDRESS", help="Told to hosts: mail, or a page.")
+def images(work, size, allow_private, contact):
     """Download the photos that the annotations name, letterboxed to one size.
+
+    Hosts that opt out of training (X-Robots-Tag, TDM-Reservation) are heeded.
 
     What failed stands in images/<split>.csv with its reason; the same command asks again for what may have passed.
 
@@ -472,7 +476,7 @@ def images(work, size, allow_private):
     Example:
       mlob images --suite imaterialist2018 --data data/imaterialist2018
     """
-    make_images(work, int(size), allow_private)
+    make_images(work, int(size), allow_private, contact)
 
 
 class Part(click.ParamType):

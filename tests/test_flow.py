@@ -52,7 +52,20 @@ def mlob(folder, *words, status=0, **environment):
 
 
 def bare_environment():
-    named = ("SUITE", "MODEL", "DATA", "WEIGHTS", "PHOTOS", "SET", "FEATURES", "RUNS", "MEMORY", "N", "BUDGET")
+    named = (
+        "SUITE",
+        "MODEL",
+        "DATA",
+        "WEIGHTS",
+        "PHOTOS",
+        "SET",
+        "FEATURES",
+        "RUNS",
+        "MEMORY",
+        "N",
+        "BUDGET",
+        "CONTACT",
+    )
     kept = {name: value for name, value in os.environ.items() if name not in named}
     return {**kept, "PYTHONPATH": str(pathlib.Path(__file__).parents[1]), "SUITE": "tiny"}
 

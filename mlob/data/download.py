@@ -15,11 +15,13 @@ import contextlib
 import csv
 import dataclasses
 import email.utils
+import functools
 import io
 import ipaddress
 import os
 import pathlib
 import random
+import re
 import socket
 import time
 import urllib.parse
@@ -33,9 +35,13 @@ from mlob.errors import InputError
 from mlob.files import from_cell, part_path, remove_stale_parts, to_cell, write_text
 from mlob.progress import bar
 
-HEADERS = {"User-Agent": "mlob", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
+AGENT = "mlob"
+HEADERS = {"Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
 REDIRECTS = (301, 302, 303, 307, 308)
 OPTED_OUT = {"noai", "noimageai"}  # of the header X-Robots-Tag: the owner wants no model trained on the photo
+OUT_BY_NAME = OPTED_OUT | {"none", "noindex", "noimageindex"}  # where we are meant, whatever we do
+WITH_VALUE = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}  # no names of agents
+ALIKE = 3  # addresses that give one picture before it is told: two are one photo of two shops
 NAMES_AT_ONCE = 32  # looked up; each blocks a thread for as long as its name server is silent
 IDLE_SECONDS = 1  # that a connection waits for the next photo of its host: photos of many hosts hold few sockets
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are the IPv4 address that is reached
@@ -95,13 +101,17 @@ LIMITS = Limits()
 
 
 class Row(NamedTuple):
-    """A photo's row in the table: its `state` is "done" or "failed", `size` is the side of the prepared photo."""
+    """A photo's row in the table.
+
+    `state` is "done" or "failed", `size` the side of the prepared photo, `digest` of the bytes that the address gave.
+    """
 
     id: str
     state: str
     reason: str
     url: str
     size: str
+    digest: str = ""
 
 
 class Failure(Exception):
@@ -116,7 +126,7 @@ class PrivateAddress(OSError):
     """What was to be dialled is no public address. An OSError, so that a host's other addresses are tried."""
 
 
-def make(dataset, *, size, allow_private=False, limits=LIMITS):
+def make(dataset, *, size, allow_private=False, contact="", limits=LIMITS):
     """Download and prepare the photos that a data set lacks: `images/<split>/<id>.jpg`, upright, letterboxed.
 
     Addresses of one photo are mirrors, tried in order. Urls without a scheme are files, and left alone.
@@ -125,11 +135,13 @@ def make(dataset, *, size, allow_private=False, limits=LIMITS):
         dataset: the `DataSet`.
         size: side of the prepared photos, pixels.
         allow_private: ask private, loopback and link-local addresses too.
+        contact: an address of yours that hosts are told, so that their owners can write to you.
         limits: `Limits`.
 
     Returns:
         {"photos": number in the splits that have a web address at all, "done": number that are there, "failed":
-        {reason: number}, "may_pass": number of failures that another run would ask for again, "tables": paths}.
+        {reason: number}, "may_pass": number of failures that another run would ask for again, "tables": paths,
+        "alike": [(number of addresses that gave one picture, path of the first)], the most first}.
 
     Raises:
         InputError: a folder in a bucket, or one that cannot be written; a full disk; photos of another size are there.
@@ -138,19 +150,23 @@ def make(dataset, *, size, allow_private=False, limits=LIMITS):
         raise InputError(
             f"{dataset.folder} is no folder on a disk, where photos are downloaded to: name one with DATA=."
         )
-    reasons, tables = collections.Counter(), []
+    agent = _agent(contact)
+    reasons, tables, done = collections.Counter(), [], []
     for split in dataset.splits.values():
         if any(map(_addresses, split.urls)):
             tables.append(dataset.folder / "images" / f"{split.name}.csv")
-            rows = _download(dataset, split, tables[-1], size, allow_private, limits)
+            session = functools.partial(_session, agent, allow_private, limits)
+            rows = _download(dataset, split, tables[-1], size, allow_private, session, limits)
             reasons.update(row.reason for row in rows)
-    photos, done = reasons.total(), reasons.pop("", 0)
+            done += [(row.digest, row.url, tables[-1].with_suffix("") / f"{row.id}.jpg") for row in rows if row.digest]
+    photos = reasons.total()
     return {
         "photos": photos,
-        "done": done,
+        "done": reasons.pop("", 0),
         "failed": dict(reasons.most_common()),
         "may_pass": sum(count for reason, count in reasons.items() if may_pass(reason)),
         "tables": tables,
+        "alike": _alike(done),
     }
 
 
@@ -164,7 +180,26 @@ def text(summary):
         lines.append(f"  failed: {reasons}; each is listed in {', '.join(map(str, summary['tables']))}")
     if summary["may_pass"]:
         lines.append(f"  {summary['may_pass']:,} may come yet: the same command asks for these again.")
+    for count, first in summary["alike"][:3]:
+        lines.append(f"  {count:,} addresses gave one picture, perhaps a placeholder: {first}")
     return "\n".join(lines)
+
+
+def _agent(contact):
+    if not re.fullmatch(r"[ -~]{0,200}", contact) or set(contact) & set("()\\"):
+        raise InputError(f"The contact {contact!r} fits no request: expected an address, of mail or of a page.")
+    return f"{AGENT} (+{contact})" if contact else AGENT
+
+
+def _alike(done):
+    """Give (number of addresses, path of the first photo) of pictures that many addresses gave, the most first."""
+    counts = collections.Counter(digest for digest, _, _ in done)
+    found = collections.defaultdict(dict)
+    for digest, url, path in done:
+        if counts[digest] >= ALIKE:
+            found[digest].setdefault(url, path)
+    many = [(len(paths), next(iter(paths.values()))) for paths in found.values() if len(paths) >= ALIKE]
+    return sorted(many, key=lambda one: -one[0])
 
 
 def may_pass(reason):
@@ -175,7 +210,7 @@ def may_pass(reason):
 # One split: its table, and what is missing
 
 
-def _download(dataset, split, table, size, allow_private, limits):
+def _download(dataset, split, table, size, allow_private, session, limits):
     """Download what a split lacks, and give its rows in annotation order."""
     folder = table.with_suffix("")
     with _told(folder):
@@ -187,7 +222,7 @@ def _download(dataset, split, table, size, allow_private, limits):
             folder.mkdir(parents=True, exist_ok=True)
             _write(table, rows.values())  # without the half of a line that a kill may have left
             with _journal(table, f"images {split.name}", missing) as note:
-                asyncio.run(_all(photos, note, folder, size, allow_private, limits))
+                asyncio.run(_all(photos, note, folder, size, session, limits))
             rows = _rows(dataset, split, table, size)
         _write(table, rows.values())
     return rows.values()
@@ -237,7 +272,7 @@ def _read(table):
         return {}
     content = table.read_text("utf-8", errors="replace")
     rows = list(csv.reader(io.StringIO(content[: content.rfind("\n") + 1], newline="")))
-    if rows and rows[0] != list(Row._fields):
+    if rows and rows[0] not in (columns := list(Row._fields), columns[:-1]):  # tables of before had no digests
         raise InputError(f"{table} is no table of downloads: expected the columns {', '.join(Row._fields)}: move it.")
     found = [Row(*map(from_cell, row)) for row in rows[1:] if len(row) == len(Row._fields)]
     return {row.id: row for row in found}
@@ -307,14 +342,14 @@ class Client:
     given_up: set = dataclasses.field(default_factory=set)
 
 
-async def _all(photos, note, folder, size, allow_private, limits):
+async def _all(photos, note, folder, size, session, limits):
     """Download and prepare all photos, (id, addresses) each; `note` gets a row for each."""
     names = concurrent.futures.ThreadPoolExecutor(NAMES_AT_ONCE, "names")
     asyncio.get_running_loop().set_default_executor(names)  # there the connector looks names up
     # Threads: Pillow decodes, resizes and encodes without Python's lock, and nothing has to be copied to a process.
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count(), "decoder") as decoders:
-        async with _session(allow_private, limits) as session:
-            client = Client(session, decoders, limits)
+        async with session() as opened:
+            client = Client(opened, decoders, limits)
             try:
                 async with asyncio.TaskGroup() as group:
                     for _ in range(limits.under_way):
@@ -323,7 +358,7 @@ async def _all(photos, note, folder, size, allow_private, limits):
                 raise several.exceptions[0] from None
 
 
-def _session(allow_private, limits):
+def _session(agent, allow_private, limits):
     connector = aiohttp.TCPConnector(
         limit=0,  # ours are by photo and by host: a wait for a place is no part of a request's time
         keepalive_timeout=IDLE_SECONDS,
@@ -334,25 +369,29 @@ def _session(allow_private, limits):
         total=limits.total_seconds, sock_connect=limits.connect_seconds, sock_read=limits.silent_seconds
     )
     return aiohttp.ClientSession(  # proxies named in the environment are not asked: they would dial for us
-        connector=connector, timeout=timeout, headers=HEADERS, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        connector=connector,
+        timeout=timeout,
+        headers=HEADERS | {"User-Agent": agent},
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
     )
 
 
 async def _next(photos, note, client, folder, size):
     """Take one photo after the other from an iterator that many such tasks share."""
     for name, urls in photos:
-        reason, url = await _photo(client, name, urls, folder, size)
-        note(Row(name, "failed", reason, url, "") if reason else Row(name, "done", "", url, str(size)))
+        reason, url, digest = await _photo(client, name, urls, folder, size)
+        note(Row(name, "failed", reason, url, "") if reason else Row(name, "done", "", url, str(size), digest))
 
 
 async def _photo(client, name, urls, folder, size):
     """Try a photo's addresses in order, and then again those that failed for a reason that may pass.
 
     Returns:
-        (reason, url): the reason is empty where the photo is on disk.
+        (reason, url, digest): the reason is empty where the photo is on disk, the digest where it is not.
     """
     if not _is_file_name(name):
-        return BAD_ID, next(iter(urls), "")
+        return BAD_ID, next(iter(urls), ""), ""
     run = asyncio.get_running_loop().run_in_executor
     reasons, left = {}, urls
     for attempt in range(client.limits.attempts if urls else 0):
@@ -364,12 +403,12 @@ async def _photo(client, name, urls, folder, size):
             except (Failure, images.Unreadable) as error:
                 reasons[url] = str(error)
             else:
-                return "", url
+                return "", url, f"{images.content_digest(data):016x}"
         left = [url for url in left if may_pass(reasons[url]) and reasons[url] != GIVEN_UP]
         if not left:
             break
     url = max(reasons, key=lambda url: may_pass(reasons[url]), default="")
-    return reasons.get(url, NO_ADDRESS), url
+    return reasons.get(url, NO_ADDRESS), url, ""
 
 
 def _is_file_name(name):
@@ -452,6 +491,8 @@ def _remember(client, name, host, failure):
 async def _request(client, url):
     try:
         async with client.session.get(url, allow_redirects=False) as answer:
+            if answer.status in (200, *REDIRECTS) and _opted_out(answer.headers):
+                raise Failure("opted out")
             if answer.status in REDIRECTS and "Location" in answer.headers:
                 return None, urllib.parse.urljoin(str(answer.url), answer.headers["Location"])
             if answer.status != 200:
@@ -465,9 +506,6 @@ async def _request(client, url):
 
 async def _body(answer, limits):
     """Read an answer, as long as it is neither too large nor too slow."""
-    tags = ",".join(answer.headers.getall("X-Robots-Tag", ())).lower().split(",")
-    if OPTED_OUT & {tag.strip() for tag in tags}:
-        raise Failure("opted out")
     body, started = bytearray(), time.monotonic()
     async for part in answer.content.iter_any():
         body += part
@@ -478,6 +516,24 @@ async def _body(answer, limits):
     if not body:
         raise Failure("empty file")
     return body
+
+
+def _opted_out(headers):
+    """Tell whether the owner of a photo wants it in no training set, or us not to take it.
+
+    X-Robots-Tag names an agent before what holds for it, "mlob: noai, nofollow"; what comes first holds for all.
+    """
+    if headers.get("TDM-Reservation", "").strip() == "1":  # www.w3.org/community/reports/tdmrep
+        return True
+    for value in headers.getall("X-Robots-Tag", ()):
+        wanted = OPTED_OUT
+        for tag in value.lower().split(","):
+            name, colon, rest = map(str.strip, tag.partition(":"))
+            if colon and name not in WITH_VALUE:
+                name, wanted = rest, OUT_BY_NAME if name == AGENT else OPTED_OUT if name == "*" else set()
+            if name in wanted:
+                return True
+    return False
 
 
 def _reason(error):

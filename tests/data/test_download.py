@@ -188,6 +188,8 @@ GOOD = {
     "fewer bytes then good": first(answer(JPEG[:-200], announced=len(JPEG)), answer(JPEG)),
     "hung up then good": first(raw(b""), answer(JPEG)),
     "redirect to good": answer(b"", 302, Location="plain"),
+    "others opted out": answer(JPEG, X_Robots_Tag="noindex, max-snippet: 10, otherbot: noai, nofollow, noimageai"),
+    "mining not reserved": answer(JPEG, TDM_Reservation="0", X_Robots_Tag="unavailable_after: 25 Jun 2030, all"),
 }
 BAD = {
     "hang": (hang, download.TIMED_OUT),
@@ -210,12 +212,17 @@ BAD = {
     "404": (answer(JPEG, 404), "404"),
     "204": (answer(b"", 204), "204"),
     "429": (answer(b"", 429, Retry_After="0"), "429"),
-    "503": (answer(b"", 503, Retry_After="soon"), "503"),
+    "503": (answer(b"", 503, Retry_After="soon", X_Robots_Tag="noai"), "503"),
     "redirect to a file": (answer(b"", 302, Location="file:///etc/hostname"), f"redirect to {download.SCHEME}"),
     "redirect nowhere": (answer(b"", 302), "302"),
     "redirect to no address": (answer(b"", 301, Location="http://["), download.BAD_ADDRESS),
     "redirect loop": (answer(b"", 307, Location="redirect loop".replace(" ", "%20")), "too many redirects"),
     "opted out": (answer(JPEG, X_Robots_Tag="noindex, NoAI"), "opted out"),
+    "opted out after a value": (answer(JPEG, X_Robots_Tag="max-snippet: 10, noimageai"), "opted out"),
+    "opted out by our name": (answer(JPEG, X_Robots_Tag="otherbot: all, MLOB : noai"), "opted out"),
+    "not to be indexed by us": (answer(JPEG, X_Robots_Tag="mlob: nofollow, noindex"), "opted out"),
+    "mining reserved": (answer(JPEG, TDM_Reservation=" 1"), "opted out"),
+    "opted out on the way": (answer(b"", 302, Location="plain", X_Robots_Tag="noai"), "opted out"),
 }
 
 
@@ -328,6 +335,53 @@ def test_a_server_that_never_ends_its_header_is_left_in_time(tmp_path, server):
     server.pages = {"1": functools.partial(drip, head=b"HTTP/1.1 200 OK\r\nX-Long: ")}
     make(set_of(tmp_path, {"1": server.url("1")}), download.Limits(total_seconds=0.5, attempts=1))
     assert reasons(tmp_path) == {"1": download.TIMED_OUT}
+
+
+def test_a_host_is_told_who_asks_and_whom_to_write_to(tmp_path, server):
+    asked = []
+
+    def page(handler, count):
+        asked.append(handler.headers["User-Agent"])
+        answer(JPEG)(handler, count)
+
+    server.pages = {"1": page, "2": page}
+    make(set_of(tmp_path / "a", {"1": server.url("1")}))
+    make(set_of(tmp_path / "b", {"2": server.url("2")}), contact="https://example.org/photos, me@example.org")
+    assert asked == ["mlob", "mlob (+https://example.org/photos, me@example.org)"]
+
+
+@pytest.mark.parametrize("contact", ["a\nb", "a\r\nX-Other: b", "\x7f", "\u00e4", "(a)", "a" * 201])
+def test_a_contact_that_no_header_holds_is_refused(tmp_path, contact):
+    with pytest.raises(InputError, match=r"contact .* an address"):
+        make(set_of(tmp_path, {"1": "http://127.0.0.1:1/"}), contact=contact)
+    assert not any(tmp_path.iterdir())
+
+
+def test_one_picture_behind_many_addresses_is_told_and_told_again(tmp_path, server):
+    placeholder = answer(encoded(photo(seed=9)))
+    server.pages = {f"gone {number}": placeholder for number in range(4)}
+    server.pages |= {
+        "twice": answer(encoded(photo(seed=8))),
+        "again": answer(encoded(photo(seed=8))),
+        "one": answer(JPEG),
+    }
+    server.pages = {quoted(name): page for name, page in server.pages.items()}
+    dataset = set_of(tmp_path, {name: server.url(name) for name in server.pages} | {"one more": server.url("one")})
+    for _ in range(2):
+        summary = make(dataset)
+        assert summary["alike"] == [(4, tmp_path / "images/train/gone%200.jpg")]
+        assert f"4 addresses gave one picture, perhaps a placeholder: {summary['alike'][0][1]}" in download.text(
+            summary
+        )
+    assert server.asked.total() == 8
+
+
+def test_a_table_of_before_there_were_digests_is_read(several, server, tmp_path):
+    path = tmp_path / "images" / "train.csv"
+    path.write_text("".join(line.rpartition(",")[0] + "\n" for line in path.read_text().splitlines()))
+    assert make(several)["done"] == 1
+    assert server.asked["good"] == 0
+    assert path.read_text().startswith("id,state,reason,url,size,digest\n")
 
 
 # Mirrors, retries, hosts
