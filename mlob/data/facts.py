@@ -45,7 +45,7 @@ def look(dataset):
     }
     sizes = {key: _size(place) for key, place in found.items()}
     shared = collections.Counter() if dataset.is_remote else collections.Counter(sizes.values())
-    read = {key: found[key] for key, size in sizes.items() if shared[size] > 1 or size == "0"}
+    read = {key: found[key] for key, size in sizes.items() if size and (shared[size] > 1 or size == "0")}
     outcomes = dict(zip(read, _digests(read.values()), strict=True))
     outcomes |= {key: "no file" for key, size in sizes.items() if not size}
     return {name: _seen(name, outcomes) for name in dataset.splits}
@@ -68,6 +68,7 @@ def describe(dataset, shards):
         - commonest, rarest: labels that occur, {id, name, group, counts {split: photos}};
         - unseen: labels that never occur in train (none, where train has no annotations);
         - equal_between: [{split, other, by "content" or "address", photos of split that are in other, ids}];
+        - compared: whether photos' contents were (in a bucket, not before there are features);
         - equal_within: [{split, photos that repeat an earlier one, ids [[earlier, repeated]]}];
         - shifted: labels whose share differs between train and validation (`_shifted`), None without both.
     """
@@ -86,6 +87,7 @@ def describe(dataset, shards):
         "commonest": listed[:ENDS],
         "rarest": listed[::-1][:ENDS],
         "unseen": _unseen(dataset.labels, counts),
+        "compared": any(_is_compared(dataset, name, shard) for name, shard in shards.items()),
         "equal_between": _equal_between(dataset, shards),
         "equal_within": _equal_within(shards),
         "shifted": _shifted(dataset, counts),
@@ -210,6 +212,10 @@ def _unseen(labels, counts):
 # Equal photos
 
 
+def _is_compared(dataset, name, shard):
+    return len(shard.ids) > 0 if dataset.is_remote else len(shard.failures) < len(dataset[name].ids)
+
+
 def _equal_between(dataset, shards):
     """Compare every two splits, the one further from training first: by the photos' bytes where there are
     shards, and by their web addresses, which say the same of photos that are not at hand."""
@@ -318,7 +324,9 @@ def _failure_lines(splits):
 
 
 def _equal_lines(facts):
-    if not facts["equal_between"] and not facts["equal_within"]:
+    if not facts["compared"]:
+        yield "Whether photos stand there twice is known once they, or in a bucket their features, are there."
+    elif not facts["equal_between"] and not facts["equal_within"]:
         yield "No photo was found twice."
     for found in facts["equal_between"]:
         yield (

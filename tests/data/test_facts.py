@@ -233,5 +233,15 @@ def test_that_no_photo_is_there_twice_is_said(tmp_path):
     assert "No photo was found twice" in facts.text(facts.describe(dataset, facts.look(dataset)))
 
 
+def test_photos_that_were_not_compared_are_not_called_different(tmp_path, monkeypatch):
+    missing = photos(tmp_path / "missing", {"a": None, "b": None})
+    monkeypatch.setattr(facts, "_digest", lambda place: pytest.fail("there is nothing to read"))
+    assert "known once they, or" in facts.text(facts.describe(missing, facts.look(missing)))
+    there = photos(tmp_path / "there", {"a": b"1", "b": b"2"})
+    monkeypatch.setattr(DataSet, "is_remote", True)
+    found = facts.text(facts.describe(there, facts.look(there)))
+    assert "in a bucket their features, are there" in found and "twice is known" in found
+
+
 def test_an_empty_set_has_facts_too():
     assert facts.text(facts.describe(data_set(), {})).startswith("0 photos, 3 labels")
