@@ -117,7 +117,12 @@ def _features(sampled, seed):
 
 
 def _sample(folder, split):
-    """Features float32 (n, d) of at most MOST photos of a split, chosen by a hash of the id."""
+    """Features float32 (n, d) of at most MOST different photos of a split, chosen by a hash of the id.
+
+    A photo that stands twice would be known again where its other copy was fitted on.
+    """
     rows = batches.read([folder], split)
-    features = rows.take(splits.limit_rows(rows.ids, MOST)).features[:].astype(np.float32)
+    rows = rows.take(splits.limit_rows(rows.ids, MOST))
+    _, first = np.unique(rows.digests, return_index=True)
+    features = rows.features[np.sort(first)].astype(np.float32)
     return features.mean(axis=tuple(range(1, features.ndim - 1)))  # over the places of a picture, where there are some

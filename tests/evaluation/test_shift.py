@@ -5,6 +5,7 @@ import pytest
 
 from mlob.errors import InputError
 from mlob.evaluation import shift
+from mlob.features import store
 
 
 def features(n, moved=0.0, seed=0, length=20):
@@ -76,6 +77,17 @@ def test_a_description_compares_labels_features_and_contents(made, tmp_path, wri
     assert equal["validation", "train"] == 90  # this store's digests count from 0 in each split
     assert found["labels"]["tested"] == 4
     assert shift.describe(made, {})["features"] == shift.describe(made, {})["equal"] == []
+
+
+def test_a_photo_that_stands_twice_is_seen_once(made, tmp_path, write_store):
+    folder = write_store(tmp_path / "store", made)
+    path = store.shard_path(folder / "validation", 0)
+    shard, fingerprint = store.read(path), store.header(path).fingerprint
+    store.write(path, dataclasses.replace(shard, digests=shard.digests // 2), fingerprint)
+    found = shift.describe(made, {}, folder)["features"]
+    assert [pair["photos"] for pair in found] == [[240, 45], [45, 30], [240, 30]]
+    rows = shift._sample(folder / "validation", made["validation"])
+    assert np.array_equal(rows, shard.features[::2].astype(np.float32))
 
 
 def test_a_split_that_looks_otherwise_is_noticed(made, tmp_path, write_store, monkeypatch):
