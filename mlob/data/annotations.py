@@ -111,6 +111,11 @@ class DataSet:
         """{split: what would differ in each photo's file if it was changed (`places.version`)}; looked at once."""
         return {split: [places.version(place) for place in self.photos(split)] for split in self.splits}
 
+    def looked_for(self, split):
+        """Name the files that the first photo of a split is looked for as, for a message."""
+        wanted = self[split]
+        return ", ".join(places.looked_for(split, wanted.ids[0], _local(wanted.urls[0])))
+
 
 def read(folder, *, digests=None):
     """Read the data set in `folder`, whichever of the two layouts it has.

@@ -432,6 +432,14 @@ class Places(collections.abc.Sequence):
         return self.root.joinpath(*one) if isinstance(one, tuple) else one
 
 
+def looked_for(split, name, url):
+    """List the files that a photo is looked for as, with slashes: for a message, so one suffix stands for all."""
+    file = name if _has_suffix(name) else f"{name}.jpg"
+    by_id = [] if name == url else [f"{_own(split)}/{file}", f"{FLAT}/{file}"]
+    by_url = [url, f"{FLAT}/{url}"] if url and "://" not in url else []
+    return [*by_id, *(by_url[:1] if url.startswith(f"{FLAT}/") else by_url)]
+
+
 def _located(tree, listings, split, wanted, others):
     """Find photos, {id: url}, in the last listing: {id: place, or (folder, file) of a plain file}.
 

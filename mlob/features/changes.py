@@ -16,7 +16,8 @@ from mlob.features import decoding, pipeline, store
 from mlob.files import read_json, write_json
 from mlob.progress import bar
 
-UNREAD = ("no file", "not read", "access denied")  # how a failure begins that is no fault of a photo's bytes
+# How a failure begins that is no fault of a photo's bytes.
+UNREAD = ("no file", "not read", "access denied", images.NEEDS_HEIC)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -108,7 +108,7 @@ def _slices(name, dataset, split, folder):
     if not any(places):
         raise InputError(
             f"None of the {len(ids):,} {split} photos lies in {dataset.folder} (looked for "
-            f"images/{split}/{ids[0]}.jpg, images/{ids[0]}.jpg and the relative url): put them there."
+            f"{dataset.looked_for(split)}): put them there."
         )
     start = 0
     for number, slice_ids in enumerate(store.slices(ids)):

@@ -212,6 +212,12 @@ def test_a_grey_photo_looks_alike_in_every_mode(mode, kind):
     assert np.abs(pixels.astype(float) - wanted[..., None]).max() <= 4
 
 
+def test_heic_is_decoded_where_its_package_is_installed():
+    pytest.importorskip("pillow_heif")
+    pixels = images.decode(encoded(photo(64, 64), "HEIF", quality=95), SIZE).astype(float)
+    assert np.abs(pixels - images.decode(encoded(photo(64, 64)), SIZE)).mean() < 6
+
+
 def test_a_cmyk_jpeg_keeps_its_colours():
     pixels = images.decode(encoded(corners().convert("CMYK"), "JPEG", quality=100), SIZE)
     assert np.abs(pixels[8, 8].astype(int) - (255, 0, 0)).max() <= 6

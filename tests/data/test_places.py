@@ -148,6 +148,25 @@ def test_a_url_is_relative_to_the_folder_or_to_images_and_no_web_address(tmp_pat
     assert located(tmp_path, "1", "http://host/a.jpg") is None
 
 
+@pytest.mark.parametrize(
+    ("name", "url", "wanted"),
+    [
+        ("1", "", ["images/train/1.jpg", "images/1.jpg"]),
+        ("1", "http://nowhere/1", ["images/train/1.jpg", "images/1.jpg"]),
+        ("1", "sub/a.png", ["images/train/1.jpg", "images/1.jpg", "sub/a.png", "images/sub/a.png"]),
+        ("1.png", "", ["images/train/1.png", "images/1.png"]),
+        ("images/1.jpg", "images/1.jpg", ["images/1.jpg"]),
+        ("1.jpg", "1.jpg", ["1.jpg", "images/1.jpg"]),
+    ],
+)
+def test_the_files_that_a_message_names_are_those_that_are_looked_for(tmp_path, name, url, wanted):
+    assert places.looked_for("train", name, url) == wanted
+    for file in wanted:
+        touch(tmp_path, file)
+        assert located(tmp_path, name, url) == file
+        (tmp_path / file).unlink()
+
+
 def test_photos_come_in_the_order_of_their_ids(tmp_path):
     touch(tmp_path, "images/1.jpg", "images/3.jpg")
     found = places.locate(places.Tree(tmp_path), "train", ["3", "2", "1"], ["", "", ""])

@@ -245,3 +245,17 @@ def test_what_a_store_holds_is_told_by_one_digest(photos, extracted, capsys):
     repaint(file_of(photos, "test", "4"), 90)
     again(photos, extracted, capsys)
     assert store.content(extracted) != first
+
+
+def test_a_photo_that_lacked_a_package_is_tried_again_once_that_is_there(photos, network, tmp_path, monkeypatch):
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+    file_of(photos, "train", "2").write_bytes(heic)
+    monkeypatch.setattr(images, "FORMATS", ("JPEG", "PNG"))
+    run(photos, tmp_path / "store")
+    failures = store.header(next((tmp_path / "store" / "train").glob("00000.h5"))).failures
+    assert "pip install" in failures["2"]
+    decode = images.decode
+    monkeypatch.setattr(images, "decode", lambda data, size: decode(photo if data == heic else data, size))
+    photo = file_of(photos, "train", "3").read_bytes()
+    run(annotations.read(photos.folder), tmp_path / "store")
+    assert "2" not in store.header(next((tmp_path / "store" / "train").glob("00000.h5"))).failures
