@@ -16,6 +16,7 @@ from mlob.errors import InputError
 from mlob.fields import Recipe
 
 FEWEST_EPOCHS = 10
+FEWEST_ROWS = 5  # a fifth of few rows is dev
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,8 +139,10 @@ class Training(Recipe):
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
 
     def __post_init__(self):
-        """Refuse a warm-up that does not end."""
+        """Refuse a warm-up that does not end, and rows too few to keep one for `dev`."""
         super().__post_init__()
+        if 0 < self.limit < FEWEST_ROWS:
+            raise InputError(f"training.limit is {self.limit}; expected 0 (all rows), or {FEWEST_ROWS} or more.")
         if self.warmup_epochs and self.warmup_epochs >= (self.epochs or FEWEST_EPOCHS):
             raise InputError(
                 f"training.warmup_epochs is {self.warmup_epochs}; expected fewer than training.epochs, which "

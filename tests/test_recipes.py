@@ -264,6 +264,10 @@ MISTAKES = {
         "Experiment(('a',), training=Training(warmup_epochs=60, epochs=50))",
         r"training\.warmup_epochs is 60; expected fewer than training\.epochs, which is 50",
     ),
+    "rows too few to keep one for dev": (
+        "Experiment(('a',), training=Training(limit=4))",
+        r"training\.limit is 4; expected 0 \(all rows\), or 5 or more",
+    ),
     "shares the wrong way round": (
         "Experiment(('a',), least_share=0.5, most_share=0.1)",
         r"least_share is 0\.5; expected",
