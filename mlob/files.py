@@ -15,6 +15,8 @@ import zipfile
 from mlob.errors import InputError
 
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet runs, or that was kept from it
+ANEW = "remove it and run the same command again, which makes it anew."
+NUMBER = (int, float)  # in the shape of a product
 PART = re.compile(r"\..*\.[0-9a-f]{16}\.part(\.[^.]*)?")
 STALE_SECONDS = 24 * 3600
 IN_USE, AWAY = "another program has it open: close that one, or wait", "see that the disk is there and sound"
@@ -137,7 +139,7 @@ def refusal(path, error):
     return InputError(f"{path} cannot be read ({reason}): {REFUSALS[error.errno]}, and run the same command again.")
 
 
-def read_json(path):
+def read_json(path, mend="copy or download it again."):
     """Read a JSON file, whose path may be one into a bucket.
 
     Raises:
@@ -150,7 +152,62 @@ def read_json(path):
     except OSError as error:
         raise refusal(path, error) or error from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not whole JSON ({error}): copy or download it again.") from error
+        raise InputError(f"{path} is not whole JSON ({error}): {mend}") from error
+
+
+def read_product(path, shape):
+    """Read a JSON product of ours that has a shape.
+
+    Args:
+        path: of the file.
+        shape: a type or several (`NUMBER`), None for null; [shape] for a list; {key: shape} for an object of at least
+            these keys, of which one that ends in ? may be missing; {str: shape} for one of any keys; (shape, None).
+
+    Raises:
+        InputError: the file is missing, not to be read, not JSON, or of another shape.
+    """
+    content = read_json(path, ANEW)
+    if wrong := next(_wrong(content, shape), None):
+        raise InputError(f"{path} {wrong}: {ANEW}")
+    return content
+
+
+def _wrong(value, shape, name=""):
+    """Yield what is wrong with a value; the first is all that can be relied on."""
+    deeper = [kind for kind in shape if isinstance(kind, dict | list)] if isinstance(shape, tuple) else []
+    if deeper and value is not None:
+        yield from _wrong(value, deeper[0], name)
+    elif isinstance(shape, list) and isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _wrong(one, shape[0], f"{name}[{number}]")
+    elif isinstance(shape, dict) and str in shape and isinstance(value, dict):
+        for key, one in value.items():
+            yield from _wrong(one, shape[str], f"{name}.{key}".lstrip("."))
+    elif isinstance(shape, dict) and str not in shape:
+        yield from _wrong_keys(value, shape, name)
+    elif not _is_of(value, shape):
+        yield f"is of another shape: {name or 'it'} is {repr(value)[:60]}; expected {_expected(shape)}"
+
+
+def _wrong_keys(value, shape, name):
+    for key, inner in shape.items():
+        dotted = f"{name}.{key.removesuffix('?')}".lstrip(".")
+        if isinstance(value, dict) and key.removesuffix("?") in value:
+            yield from _wrong(value[key.removesuffix("?")], inner, dotted)
+        elif not (key.endswith("?") and isinstance(value, dict)):
+            yield f"lacks the key {dotted}"
+
+
+def _is_of(value, shape):
+    kinds = shape if isinstance(shape, tuple) else (shape,)
+    return any(value is None if kind is None else type(value) is kind for kind in kinds)
+
+
+def _expected(shape):
+    names = {int: "a number", float: "a number", str: "a text", bool: "true or false", None: "null", list: "a list"}
+    kinds = shape if isinstance(shape, tuple) else (shape,)
+    kinds = (list if isinstance(kind, list) else dict if isinstance(kind, dict) else kind for kind in kinds)
+    return " or ".join(dict.fromkeys(names.get(kind, "an object") for kind in kinds))
 
 
 def digest(*parts):

@@ -1,6 +1,7 @@
 """Files are whole or absent, and equal digests mean equal contents."""
 
 import builtins
+import contextlib
 import errno
 import io
 import json
@@ -302,3 +303,75 @@ def test_a_file_that_the_system_refuses_may_be_whole_and_is_told_so(read, tmp_pa
         monkeypatch.setattr(owner, "open", refuse)
     with pytest.raises(InputError, match=r"permission denied; it may be whole.*: give read permission"):
         read(path)
+
+
+SHAPE = {
+    "name": str,
+    "figure": {"value": files.NUMBER, "note?": (str, None)},
+    "members": [str],
+    "weights": {str: files.NUMBER},
+    "best": ({"trial": int}, None),
+    "is_done": bool,
+}
+PRODUCT = {
+    "name": "a",
+    "figure": {"value": 1, "note": None},
+    "members": ["a", "b"],
+    "weights": {"a": 0.5},
+    "best": {"trial": 3},
+    "is_done": True,
+    "more": [],
+}
+WRONG = {
+    "lacks the key name": [],
+    "lacks the key figure.value": PRODUCT | {"figure": 5},
+    "figure.value is True; expected a number": PRODUCT | {"figure": {"value": True}},
+    "figure.note is 5; expected a text or null": PRODUCT | {"figure": {"value": 1, "note": 5}},
+    r"members\[1\] is 5; expected a text": PRODUCT | {"members": ["a", 5]},
+    "members is {}; expected a list": PRODUCT | {"members": {}},
+    "weights.a is 'b'; expected a number": PRODUCT | {"weights": {"a": "b"}},
+    r"weights is \[\]; expected an object": PRODUCT | {"weights": []},
+    "lacks the key best.trial": PRODUCT | {"best": {}},
+    "is_done is 1; expected true or false": PRODUCT | {"is_done": 1},
+}
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_a_product_of_another_shape_is_refused_by_its_first_fault(message, tmp_path):
+    files.write_json(tmp_path / "product.json", WRONG[message])
+    with pytest.raises(InputError, match=message):
+        files.read_product(tmp_path / "product.json", SHAPE)
+
+
+def test_a_product_of_its_shape_is_read(tmp_path):
+    for product in (PRODUCT, PRODUCT | {"figure": {"value": 0.5}, "best": None, "members": [], "weights": {}}):
+        files.write_json(tmp_path / "product.json", product)
+        assert files.read_product(tmp_path / "product.json", SHAPE) == product
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*PRODUCT, "value", "trial"]), inner),
+)
+
+
+@given(JSON | st.fixed_dictionaries({}, optional=dict.fromkeys(PRODUCT, JSON)).map(PRODUCT.__or__))
+@settings(deadline=None, max_examples=150, derandomize=True)
+def test_whatever_json_a_product_holds_it_has_its_shape_or_is_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_text(json.dumps(content))
+    try:
+        found = files.read_product(path, SHAPE)
+    except InputError as error:
+        assert "\n" not in str(error)
+    else:
+        assert isinstance(found["figure"]["value"], int | float) and {*map(type, found["members"])} <= {str}
+
+
+@given(st.binary(max_size=60))
+@settings(deadline=None, max_examples=100, derandomize=True)
+def test_whatever_bytes_a_product_holds_they_are_json_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "any.json"
+    path.write_bytes(content)
+    with contextlib.suppress(InputError):
+        files.read_product(path, (int, float, str, bool, None, list, dict))

@@ -13,9 +13,10 @@ import os
 from mlob.data import images, places
 from mlob.errors import InputError
 from mlob.features import decoding, pipeline, store
-from mlob.files import read_json, write_json
+from mlob.files import read_product, write_json
 from mlob.progress import bar
 
+NOTE = {"shard": str, "photos": {str: str}}
 # How a failure begins that is no fault of a photo's bytes.
 UNREAD = ("no file", "not read", "access denied", images.NEEDS_HEIC)
 
@@ -162,7 +163,7 @@ def _note(path):
 def _read_note(path, checksum):
     """Read a shard's note; nothing where there is none, or that of another shard: contents are compared then."""
     try:
-        found = read_json(_note(path))
-        return dict(found["photos"]) if found["shard"] == checksum else {}
-    except (InputError, KeyError, TypeError, ValueError, OSError):
+        found = read_product(_note(path), NOTE)
+    except InputError:
         return {}
+    return found["photos"] if found["shard"] == checksum else {}

@@ -239,13 +239,12 @@ def _network(features, source, precision):
 
 def _run(made, slices, is_remote, run):
     """Run the work on an engine; tell the three times at the end."""
-    before = {name: log.read(one.folder)["stages"] for name, one in made.items()}
     with bar(" + ".join(made), sum(len(one.ids) for one in slices)) as advance:
         run(functools.partial(make_slices, made, is_remote), slices, advance)
     _extractors.cache_clear()
     for name, one in made.items():
-        after = log.read(one.folder)["stages"]
-        say(f"{name}: " + log.text({stage: after[stage] - before[name][stage] for stage in log.STAGES}))
+        paths = [store.shard_path(one.folder / done.split, done.number) for done in slices if name in done.wanted]
+        say(f"{name}: {log.text(log.stages(paths))}")
 
 
 def make_slices(made, is_remote, slices, advance):

@@ -1,10 +1,9 @@
 """How fast extraction went: one small file beside each shard, never in it, so that a rerun writes the same bytes."""
 
-import collections
-
-from mlob.files import read_json, write_json
+from mlob.files import NUMBER, read_product, write_json
 
 STAGES = ("read", "forward", "write")
+NOTE = {"photos": int, "seconds": dict.fromkeys(STAGES, NUMBER), "weights": str, "parameters": int, "processor": str}
 
 
 def write(shard_path, *, photos, seconds, **facts):
@@ -20,17 +19,24 @@ def read(folder):
         {"weights": kind, "parameters": of the backbone, "processor": its name, "photos": extracted, "seconds": for
         them, "stages": {stage: seconds}}; zeros and "unknown" where shards were copied in without their notes.
     """
-    notes = [read_json(path) for path in sorted(folder.glob("*/[0-9]*.json"))]
-    stages = collections.Counter()
-    for note in notes:
-        stages.update(note["seconds"])
+    notes = [read_product(path, NOTE) for path in sorted(folder.glob("*/[0-9]*.json"))]
+    stages = _stages(notes)
     known = notes[-1] if notes else {"weights": "unknown", "parameters": 0, "processor": "unknown"}
     return {
         **{name: known[name] for name in ("weights", "parameters", "processor")},
         "photos": sum(note["photos"] for note in notes),
         "seconds": sum(stages.values()),
-        "stages": {stage: stages[stage] for stage in STAGES},
+        "stages": stages,
     }
+
+
+def stages(shard_paths):
+    """Give the seconds of each stage, {stage: seconds}, over some shards."""
+    return _stages([read_product(path.with_suffix(".json"), NOTE) for path in shard_paths])
+
+
+def _stages(notes):
+    return {stage: sum(note["seconds"][stage] for note in notes) for stage in STAGES}
 
 
 def rate(folders):

@@ -18,10 +18,11 @@ import h5py
 import numpy as np
 
 from mlob.errors import InputError
-from mlob.files import atomic, digest, read_json, refusal, write_once
+from mlob.files import atomic, digest, read_product, refusal, write_once
 
 SLICE = 4096
 DECLARED = "fingerprint.json"
+FINGERPRINT = {"backbone": str, "size": int, "weights": (str, None), "runtime": str, "precision": str}
 PREDICTED = "predicted"  # beside the stores of data folders: what was extracted of photos outside of them
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)  # what h5py raises on bytes
 MOST_BYTES = 4 * 2**30  # of one file's arrays; the largest backbone has 0.1
@@ -120,7 +121,7 @@ def content(folder):
 def fingerprint(folder):
     """Give the fingerprint of a store: what was declared before its first shard, or any shard's; None without both."""
     if (folder / DECLARED).is_file():
-        return read_json(folder / DECLARED)
+        return read_product(folder / DECLARED, FINGERPRINT)
     first = next(iter(sorted(folder.glob("*/[0-9]*.h5"))), None)
     return header(first).fingerprint if first else None
 
@@ -131,8 +132,8 @@ def declare(folder, wanted):
     Returns:
         The fingerprint that holds, `wanted` or what was declared before.
     """
-    text = json.dumps(wanted, indent=2, sort_keys=True)
-    return json.loads(write_once(folder / DECLARED, text + "\n"))
+    write_once(folder / DECLARED, json.dumps(wanted, indent=2, sort_keys=True) + "\n")
+    return read_product(folder / DECLARED, FINGERPRINT)
 
 
 def read_split(folder, ids):

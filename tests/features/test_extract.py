@@ -390,6 +390,33 @@ def test_the_three_times_are_told(photos, network, tmp_path, capsys):
     assert re.search(r"set: .* s waiting for photos, .* s in the network, .* s writing", capsys.readouterr().err)
 
 
+def test_the_times_that_are_told_are_of_the_shards_just_made(photos, network, tmp_path, capsys):
+    run(RECIPE, photos, tmp_path / "store")
+    for path in (tmp_path / "store").glob("*/[0-9]*.json"):
+        note = json.loads(path.read_text())
+        path.write_text(json.dumps(note | {"seconds": {"read": 1e6, "forward": 1e6, "write": 1e6}}))
+    (tmp_path / "store" / "train" / "00000.h5").unlink()
+    capsys.readouterr()
+    run(RECIPE, photos, tmp_path / "store")
+    told = re.findall(r"(\S+) s (?:waiting|in the|writing)", capsys.readouterr().err)
+    assert len(told) == 3 and all(0 <= float(seconds) < 1000 for seconds in told)
+
+
+@pytest.mark.parametrize("name", ["fingerprint.json", "train/00000.json"])
+@pytest.mark.parametrize(
+    "content", ["", "5", "[]", "{}", "null", '{"backbone": 5}', '{"photos": 1, "seconds": []}', "{"]
+)
+def test_a_product_of_another_shape_is_named_with_the_mend_which_mends_it(name, content, photos, network, tmp_path):
+    run(RECIPE, photos, tmp_path / "store")
+    before, path = shards(tmp_path / "store"), tmp_path / "store" / name
+    path.write_text(content)
+    with pytest.raises(InputError, match=rf"{name} .*: remove it and run the same command again"):
+        run(RECIPE, photos, tmp_path / "store")
+    path.unlink()
+    run(RECIPE, photos, tmp_path / "store")
+    assert shards(tmp_path / "store") == before
+
+
 @pytest.mark.parametrize("broken", ["train/00000.h5", "test/00001.h5"])
 def test_a_shard_that_cannot_be_written_stops_the_job(broken, photos, network, tmp_path, monkeypatch):
     """Shards are written beside the computation; what the writer meets is met by the job, in whichever slice."""
