@@ -13,7 +13,7 @@ import click
 from mlob import fields, machine, recipes, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
-from mlob.files import make_folder, read_json
+from mlob.files import make_folder, read_product
 from mlob.progress import say
 
 EXPERIMENTS, RECIPES = pathlib.Path("experiments"), pathlib.Path("features")
@@ -323,7 +323,7 @@ def tell_otherwise_judged(work):
     judging = dataclasses.asdict(work.suite.ensemble.judging)
     for verb, name in (("learning-curve", "curve/curve.json"), ("search", "search/search.json")):
         for path in (work.run(model) / name for model in work.models(None)):
-            if path.is_file() and read_json(path).get("judging") != judging:
+            if path.is_file() and read_product(path, dict).get("judging") != judging:
                 say(f"report: {path} is judged in another way than the rest: `mlob {verb}` judges it anew")
 
 
@@ -360,7 +360,8 @@ def put_tables(work, rows, compared, readme):
 def as_ensembled(work):
     """Give the work with the SET= that its ensemble was made with, unless another is asked for."""
     path = work.run("ensemble") / "ensemble.json"
-    settings = "" if work.settings or not path.is_file() else read_json(path).get("settings", "")
+    is_asked = work.settings or not path.is_file()
+    settings = "" if is_asked else read_product(path, {"settings?": str}).get("settings", "")
     if not settings:
         return work
     say(f"predict: with SET={settings}, as the ensemble was made")

@@ -8,6 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 from PIL import Image
 
 from mlob.data import annotations
@@ -83,3 +84,27 @@ def write_store():
         return folder
 
     return write
+
+
+JUNK = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "x", [], {}, [[]], [5], {"x": 5}])
+
+
+@st.composite
+def _spoilt(draw, content):
+    value = whole = json.loads(json.dumps(content))
+    for _ in range(draw(st.integers(0, 5))):
+        keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+        if not keys:
+            break
+        holder, key = value, draw(st.sampled_from(keys))
+        value = holder[key]
+        if draw(st.booleans()):
+            holder[key] = draw(JUNK)
+            return whole
+    return draw(JUNK) if value is whole else whole
+
+
+@pytest.fixture(scope="session")
+def spoilt():
+    """Give a strategy of what a JSON product may hold where something in it, or all of it, is another value."""
+    return _spoilt

@@ -10,12 +10,14 @@ from mlob.data import splits
 from mlob.errors import InputError
 from mlob.evaluation import dev, runs
 from mlob.evaluation.crossfit import folds
-from mlob.files import read_arrays, write_arrays, write_json
+from mlob.files import NUMBER, read_arrays, write_arrays, write_json
 from mlob.metrics import highest_micro_f1
 from mlob.progress import say
 
 # Of the Stanford poster (seed 000): 20,000, 75,000, 100,000 and all of 1,014,544 photos; 0.3 shows the bend between
 SHARES = (0.02, 0.075, 0.1, 0.3, 1.0)
+POINT = {"rows": int, "seen": NUMBER, "micro_f1": runs.FIGURE, "gain": runs.FIGURE}
+CURVE = {"points": [POINT]}  # the shape of curve.json, as far as it is read
 SEEN = 2000  # photos that were trained on, and whose F1 is drawn beside
 
 

@@ -10,8 +10,8 @@ from mlob.ensemble import methods, stacking
 from mlob.errors import InputError
 from mlob.evaluation import judge, shift
 from mlob.evaluation.crossfit import folds
-from mlob.evaluation.runs import JUDGED, costs, labelled_validation, plain
-from mlob.files import digest, read_arrays, read_json, write_arrays, write_json
+from mlob.evaluation.runs import COSTS, FIGURE, JUDGED, METHOD, costs, labelled_validation, plain
+from mlob.files import ANEW, NUMBER, digest, read_arrays, read_product, write_arrays, write_json
 from mlob.predictions import table as tables
 
 WHY = (
@@ -19,6 +19,21 @@ WHY = (
     "a little: where each photo is decided on by the method that is highest on the other folds, it is {:.3f}"
 )
 SECOND_LEVEL = "second_level.npz"
+ENSEMBLE = {  # the shape of ensemble.json, as far as it is read
+    **{"members": [str], "methods": [METHOD], "identity?": dict, "settings?": str, "folds?": int},
+    "chosen?": {"method": str, "why": str},
+    "decision?": {"thresholds": [NUMBER]},
+    "test?": {"photos": int, "micro_f1": FIGURE},
+    "paired?": [{"method": str, "against": str} | dict.fromkeys(("gain", "low", "high"), NUMBER)],
+    "groups?": [{"group": str, "micro_f1": FIGURE}],
+    "labels?": [{"id": int, "name": str, "group": str, "validation": int}],
+    "swarm?": {"history": [NUMBER]},
+    "shift?": ({"shares": [dict], "decided": [str], "features": [dict], "equal": [dict]}, None),
+}
+DECISION = {  # of what it decides by
+    "members": [str],
+    "decision": {"weights": dict, "thresholds": [NUMBER], "is_harmonic": bool, "second_level": (str, None)},
+}
 
 
 def identity(dataset, runs, recipe):
@@ -36,8 +51,16 @@ def identity(dataset, runs, recipe):
 
 def is_done(folder, wanted):
     """Say whether ensemble.json holds the result of just this identity."""
-    path = folder / "ensemble.json"
-    return path.is_file() and read_json(path)["identity"] == wanted
+    return (folder / "ensemble.json").is_file() and read(folder).get("identity") == wanted
+
+
+def read(folder):
+    """Read ensemble.json of runs/<suite>/ensemble.
+
+    Raises:
+        InputError: as of `files.read_product`.
+    """
+    return read_product(folder / "ensemble.json", ENSEMBLE)
 
 
 def make(suite, dataset, runs, folder, recipe, features=None, settings=""):
@@ -116,12 +139,16 @@ def load_decision(folder):
     Raises:
         InputError: a file is missing or damaged.
     """
-    content = read_json(folder / "ensemble.json")
+    content = read_product(folder / "ensemble.json", DECISION)
     found = content["decision"]
-    weights = np.array([found["weights"][name] for name in content["members"]])
-    thresholds = np.array(found["thresholds"], np.float32)
-    shape = len(weights), len(thresholds)
-    kind = found["second_level"]
+    try:
+        thresholds = np.array(found["thresholds"], np.float32)
+        weights = np.array([found["weights"][name] for name in content["members"]], float)
+        if weights.shape[1:] not in ((), thresholds.shape):
+            raise ValueError(f"weights {weights.shape} of {len(thresholds)} labels")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{folder / 'ensemble.json'} decides by what is not there ({error}): {ANEW}") from error
+    kind, shape = found["second_level"], (len(weights), len(thresholds))
     second_level = _read_second_level(folder / SECOND_LEVEL, kind, shape) if kind else None
     return methods.Decision(weights, thresholds, found["is_harmonic"], second_level=second_level)
 
@@ -139,7 +166,7 @@ def decide(folder, found):
     Raises:
         InputError: other members than the ensemble was made of; as `load_decision`.
     """
-    members, decision = read_json(folder / "ensemble.json")["members"], load_decision(folder)
+    members, decision = read_product(folder / "ensemble.json", DECISION)["members"], load_decision(folder)
     if set(members) != set(found):
         raise InputError(
             f"{folder} was made of {', '.join(members)}; found predictions of {', '.join(found)}: run `make ensemble` "
@@ -219,7 +246,7 @@ def _optimism(judged, chosen, elsewhere):
 
 def _rows(judged, runs):
     """One row a method, as result.json has them, with each member's weight: the mean over labels, where they differ."""
-    results = {name: read_json(folder / "result.json") for name, folder in runs.items()}
+    results = {name: read_product(folder / "result.json", COSTS) for name, folder in runs.items()}
     facts = machine.facts()
     return [_row(name, found, results) | facts for name, found in judged.items()]
 

@@ -13,7 +13,7 @@ from mlob.data import preflight
 from mlob.ensemble.methods import ONE_GLOBAL
 from mlob.evaluation import judge
 from mlob.features import log, store
-from mlob.files import archive_fault, atomic, digest, read_json, write_json, write_text
+from mlob.files import NUMBER, archive_fault, atomic, digest, read_product, write_json, write_text
 from mlob.predictions import predict
 from mlob.predictions import table as tables
 from mlob.progress import say
@@ -22,6 +22,20 @@ from mlob.training import batches, checkpoint, sampling
 JUDGED = ("validation", "test")
 NEGLIGIBLE = 0.005  # micro-F1 by which a head may fall short of logistic regression unremarked
 LOGISTIC = "logistic"
+FIGURE = dict.fromkeys(("value", "low", "high"), NUMBER)
+SCORE = dict.fromkeys(("cross_fitted", "low", "high", "in_sample"), NUMBER)
+METHOD = {  # the shape of one row of results, a model's or a method's
+    **{"method": str, "members": [str], "thresholds": str, "micro_f1": SCORE, "macro_f1": SCORE},
+    "parameters": {"own": NUMBER, "total": NUMBER},
+    "seconds": {"features": NUMBER, "training": NUMBER},
+    **{"weights": {str: NUMBER}, "processor?": str, "note?": str, "judging?": dict},
+}
+RESULT = METHOD | {"weights": str, "processor": str, "rows?": {"train": int}}  # of result.json
+GAP = {"micro_f1": {"cross_fitted": NUMBER}}  # of what `compare` reads of it
+COSTS = {  # of what `costs` reads of it
+    **{"method": str, "parameters": {"own": NUMBER}, "seconds": {"training": NUMBER}},
+    "stores": {str: {"parameters": NUMBER, "seconds": NUMBER}},
+}
 FEWEST_ROWS = 20_000  # from here on a head has rows enough, and one regression a label takes hours
 
 
@@ -44,7 +58,9 @@ def key(identity):
 
 def is_done(folder, wanted):
     """Say whether a run's folder holds the result of just this identity, and its head whole; what is not, is told."""
-    if not (folder / "result.json").is_file() or read_json(folder / "recipe.json") != wanted:
+    if not all((folder / name).is_file() for name in ("result.json", "recipe.json")):
+        return False
+    if read_product(folder / "recipe.json", dict) != wanted:
         return False
     if fault := archive_fault(folder / "head.keras"):
         say(f"{folder / 'head.keras'} {fault}: {folder.name} is made anew.")
@@ -113,7 +129,7 @@ def judge_again(folder, dataset, judging):
     Returns:
         The result, as result.json holds it now, or None where it stays as it was.
     """
-    result = read_json(folder / "result.json")
+    result = read_product(folder / "result.json", dict)
     if result.get("judging") == dataclasses.asdict(judging):
         return None
     made = result | judged(tables.read(folder / "predictions.h5")["validation"], dataset, judging)
@@ -156,10 +172,10 @@ def text(result):
 
 def compare(folder, reference):
     """Note in a run's result how far its head falls short of logistic regression on the same features."""
-    result, baseline = read_json(folder / "result.json"), read_json(reference / "result.json")
+    result, baseline = (read_product(path / "result.json", GAP) for path in (folder, reference))
     gap = baseline["micro_f1"]["cross_fitted"] - result["micro_f1"]["cross_fitted"]
     note = f"below logistic by {gap:.3f}" if gap > NEGLIGIBLE else ""
-    if result["note"] != note:
+    if result.get("note") != note:
         write_json(folder / "result.json", {**result, "note": note})
     return note
 

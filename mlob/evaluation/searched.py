@@ -5,8 +5,13 @@ import dataclasses
 from mlob import machine, recipes
 from mlob.evaluation import dev, judge, runs
 from mlob.evaluation.crossfit import folds
-from mlob.files import write_json, write_text
+from mlob.files import NUMBER, write_json, write_text
 
+TRIAL = {
+    **{"number": int, "changes": str, "values": dict, "seconds": NUMBER, "dev_micro_f1": (*NUMBER, None)},
+    **{"micro_f1": (runs.FIGURE, None), "gain": (runs.FIGURE, None)},
+}
+SEARCH = {"photos": int, "trials": [TRIAL], "best": TRIAL, "elsewhere": runs.FIGURE}  # of search.json
 RECIPE = '''"""{name}, changed by a search of {trials} trials on {photos:,} dev photos.
 
 Command: make train SUITE={suite} MODEL={name}_searched

@@ -7,8 +7,11 @@ import numpy as np
 from mlob import machine
 from mlob.errors import InputError
 from mlob.evaluation import runs
-from mlob.files import atomic, digest, read_json, write_json
+from mlob.files import atomic, digest, read_product, write_json
 from mlob.predictions import table as tables
+
+# The shape of a part's result.json, as far as it is read
+PART = runs.COSTS | {"seed": int, "rows": {"train": int}, "weights": str, "fingerprint": dict, "epochs": int}
 
 
 def identity(total, dataset, parts):
@@ -42,7 +45,7 @@ def make(name, total, dataset, parts, folder, judging):
     """
     (folder / "result.json").unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     wanted = identity(total, dataset, parts)
-    results = {part: read_json(path / "result.json") for part, path in parts.items()}
+    results = {part: read_product(path / "result.json", PART) for part, path in parts.items()}
     if len({str(result["fingerprint"]) for result in results.values()}) > 1:
         raise InputError(f"{' and '.join(parts)} read different stores: give them the same `stores`.")
     predicted = {part: tables.read(path / "predictions.h5") for part, path in parts.items()}

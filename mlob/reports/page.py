@@ -10,7 +10,8 @@ import numpy as np
 from markupsafe import Markup
 
 from mlob.errors import InputError
-from mlob.files import read_json, write_text
+from mlob.evaluation import curve, searched
+from mlob.files import read_product, write_text
 from mlob.reports import figures, opening, papers, tables
 
 ROOM = 3_500_000  # bytes of photos, as text; the whole page stays below about 5 MB
@@ -232,7 +233,9 @@ def _losses(histories):
 
 def _curves(folder):
     """Draw the learning curves that were made."""
-    found = {path.parts[-3]: read_json(path)["points"] for path in sorted(folder.glob("*/curve/curve.json"))}
+    found = {
+        path.parts[-3]: read_product(path, curve.CURVE)["points"] for path in sorted(folder.glob("*/curve/curve.json"))
+    }
     if not found:
         return None
     caption = (
@@ -246,7 +249,10 @@ def _curves(folder):
 def _searches(folder):
     """Draw each search that was made, with the trials that ran to their end, the best first."""
     paths = sorted(folder.glob("*/search/search.json"))
-    return [_search(number, path.parts[-3], read_json(path)) for number, path in enumerate(paths, start=1)]
+    return [
+        _search(number, path.parts[-3], read_product(path, searched.SEARCH))
+        for number, path in enumerate(paths, start=1)
+    ]
 
 
 def _search(number, model, content):
@@ -307,5 +313,6 @@ def _history(path):
 
 def _steps(folder):
     """Count the steps of an epoch of a run."""
-    rows, recipe = read_json(folder / "result.json")["rows"]["train"], read_json(folder / "recipe.json")["recipe"]
-    return math.ceil(rows / recipe["training"]["batch"])
+    result = read_product(folder / "result.json", {"rows": {"train": int}})
+    recipe = read_product(folder / "recipe.json", {"recipe": {"training": {"batch": int}}})["recipe"]
+    return math.ceil(result["rows"]["train"] / max(recipe["training"]["batch"], 1))

@@ -5,12 +5,14 @@ import functools
 import numpy as np
 
 from mlob.data import facts, images
-from mlob.evaluation import dev
+from mlob.evaluation import dev, ensembles
+from mlob.evaluation.runs import FIGURE
 from mlob.features import store
-from mlob.files import digest, read_json, write_json
+from mlob.files import digest, read_product, write_json
 from mlob.predictions import table
 from mlob.reports import diagnosis, page
 
+COMPARED = ({"photos": int, "against": str, "models": [{"model": str, "micro_f1": FIGURE, "gain": FIGURE}]}, None)
 PER_LABEL = 12
 MOST_PHOTOS = 150
 THUMBNAIL = 160  # pixels
@@ -35,8 +37,8 @@ def make(path, suite, dataset, stores, runs, judging):
     folder = path.parent.parent
     inputs = digest(*(found.read_bytes() for found in _inputs(folder)))
     kept, compared = path.with_name("inputs.json"), path.with_name("dev.json")
-    if path.is_file() and kept.is_file() and read_json(kept) == inputs:
-        return read_json(compared)
+    if all(one.is_file() for one in (path, kept, compared)) and read_product(kept, str) == inputs:
+        return read_product(compared, COMPARED)
     write_json(compared, dev.compare(dataset, runs, judging))
     root = next(iter(stores.values()))
     shards = {split: store.read_photos(root / split, dataset[split].ids) for split in dataset.splits}
@@ -50,10 +52,10 @@ def make(path, suite, dataset, stores, runs, judging):
         facts=facts.describe(dataset, shards),
         diagnosis=diagnose(dataset, predicted, _members(folder), show, seen),
         gallery=gallery(dataset["validation"].targets, predicted.decided, show, seen),
-        compared=read_json(compared),
+        compared=read_product(compared, COMPARED),
     )
     write_json(kept, inputs)
-    return read_json(compared)
+    return read_product(compared, COMPARED)
 
 
 def diagnose(dataset, predicted, members, show, seen):
@@ -144,7 +146,7 @@ def _thumbnail(path):
 
 def _members(folder):
     """The members' predictions on validation."""
-    names = read_json(folder / "ensemble" / "ensemble.json")["members"]
+    names = ensembles.read(folder / "ensemble")["members"]
     return {name: table.read(folder / name / "predictions.h5")["validation"] for name in names}
 
 

@@ -8,16 +8,9 @@ import pathlib
 import re
 
 from mlob.errors import InputError
-from mlob.files import read_json, write_text
+from mlob.evaluation import ensembles, runs
+from mlob.files import read_product, write_text
 
-NUMBER = (int, float)
-F1 = ("cross_fitted", "low", "high", "in_sample")
-METHOD = (
-    {"method": str, "members": list, "thresholds": str, "weights": dict}
-    | {f"{average}_f1.{key}": NUMBER for average in ("micro", "macro") for key in F1}
-    | dict.fromkeys(("parameters.own", "parameters.total", "seconds.features", "seconds.training"), NUMBER)
-)
-RESULT = METHOD | {"weights": str, "processor": str}
 KINDS = ("constant", "model", "ensemble")
 HEADERS = ("method", "micro-F1", "95% interval", "in-sample", "macro-F1", "thresholds")
 HEADERS += ("parameters (M)", "features (s)", "training (s)", "weights", "note")
@@ -36,10 +29,9 @@ def rows(folder):
     """
     folder = pathlib.Path(folder)
     results = sorted(folder.glob("*/result.json"))
-    found = [{"kind": "model"} | _checked(read_json(path), RESULT, path) for path in results]
-    path = folder / "ensemble" / "ensemble.json"
+    found = [{"kind": "model"} | read_product(path, runs.RESULT) for path in results]
     methods = ensemble(folder).get("methods", ())
-    found += [{"kind": _kind(method)} | _checked(method, METHOD, path) for method in methods]
+    found += [{"kind": _kind(method)} | method for method in methods]
     if not found:
         raise InputError(f"{folder} holds no results (<model>/result.json): run `make train` or `make ensemble` first.")
     random = {name for row in found if row["kind"] == "model" and _is_random(row) for name in row["members"]}
@@ -50,7 +42,7 @@ def rows(folder):
 def ensemble(folder):
     """Read ensemble/ensemble.json of runs/<suite>; an empty dict where there is none."""
     path = pathlib.Path(folder) / "ensemble" / "ensemble.json"
-    return read_json(path) if path.is_file() else {}
+    return ensembles.read(path.parent) if path.is_file() else {}
 
 
 def full_name(row):
@@ -144,28 +136,12 @@ def _dev_note(compared):
     )
 
 
-def _checked(record, schema, path):
-    for dotted, expected in schema.items():
-        value = record
-        for key in dotted.split("."):
-            if not isinstance(value, dict) or key not in value:
-                raise InputError(f"{path} lacks the key {dotted}: train this model again, or copy its file again.")
-            value = value[key]
-        if not isinstance(value, expected) or isinstance(value, bool):
-            raise InputError(f"{path}: {dotted} is {value!r}; expected {_name(expected)}. Train this model again.")
-    return record
-
-
 def _is_random(row):
     return "random" in re.split(r"[\s,+]+", row["weights"])  # a head over two stores names the weights of both
 
 
-def _name(expected):
-    return "a number" if expected is NUMBER else f"a {expected.__name__}"
-
-
 def _kind(method):
-    return "constant" if isinstance(method, dict) and method.get("method") == "constant" else "ensemble"
+    return "constant" if method["method"] == "constant" else "ensemble"
 
 
 def _at_work(row):

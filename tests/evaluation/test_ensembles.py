@@ -362,3 +362,28 @@ def test_members_of_other_labels_are_refused(made, members, tmp_path):
     tables.write(path, tables.read(path), labels=[1, 2, 5, 9])
     with pytest.raises(InputError, match=r"predictions of fair are of other labels .*make train MODEL=fair"):
         ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)
+
+
+def test_whatever_an_ensembles_json_holds_it_decides_or_is_refused(stacked, spoilt):
+    path = stacked / "ensemble.json"
+    content = json.loads(path.read_text())
+
+    @settings(max_examples=150, deadline=None, derandomize=True)
+    @given(spoilt(content) | spoilt({key: content[key] for key in ("decision", "members", "methods")}))
+    def spoil(found):
+        path.write_text(json.dumps(found))
+        for read in (ensembles.read, ensembles.load_decision, lambda folder: ensembles.is_done(folder, {})):
+            try:
+                read(stacked)
+            except InputError as error:
+                assert "\n" not in str(error)
+
+    spoil()
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", "5", "{", ""])
+def test_an_ensembles_json_of_another_shape_is_named_with_the_mend(content, stacked):
+    (stacked / "ensemble.json").write_text(content)
+    for read in (ensembles.load_decision, lambda folder: ensembles.is_done(folder, {})):
+        with pytest.raises(InputError, match=r"ensemble.json .*: remove it and run the same command again"):
+            read(stacked)

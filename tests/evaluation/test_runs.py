@@ -232,3 +232,22 @@ def test_a_head_that_loses_to_logistic_regression_is_noted_as_such(head, note, t
 def test_a_result_is_told_in_one_line(run):
     told = runs.text(run[1])
     assert told.startswith("linear: micro-F1 0.") and "cross-fitted" in told and "\n" not in told
+
+
+def test_a_run_without_its_recipe_is_not_done_and_a_damaged_one_is_named(run, made, stores, tmp_path):
+    folder = tmp_path / "linear"
+    shutil.copytree(run[0], folder)
+    wanted = runs.identity(LEARNED, made, {"one": stores["one"]})
+    (folder / "recipe.json").write_text("[")
+    with pytest.raises(InputError, match=r"recipe.json .*: remove it and run the same command again"):
+        runs.is_done(folder, wanted)
+    (folder / "recipe.json").unlink()
+    assert not runs.is_done(folder, wanted)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"micro_f1": 5}'])
+def test_a_result_of_another_shape_is_named_with_the_mend(content, run, tmp_path):
+    shutil.copytree(run[0], tmp_path / "linear")
+    (tmp_path / "linear" / "result.json").write_text(content)
+    with pytest.raises(InputError, match=r"linear/result.json .*: remove it and run the same command again"):
+        runs.compare(run[0], tmp_path / "linear")

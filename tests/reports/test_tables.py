@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from hypothesis import given, settings
 
 from mlob.errors import InputError
 from mlob.reports import tables
@@ -168,3 +169,21 @@ def test_what_dev_says_is_aligned_with_signs_and_intervals_and_names_what_it_is_
     assert lines[1].split() == ["a|b", "0.900", "0.890", "to", "0.910", "-0.012", "-0.020", "to", "+0.001"]
     assert "1,340 dev photos" in lines[2] and "against base" in lines[2]
     assert r"| a\|b | 0.900 | 0.890 to 0.910 | -0.012 | -0.020 to +0.001 |" in tables.dev_markdown(compared)
+
+
+@pytest.mark.parametrize("name", ["xception/result.json", "ensemble/ensemble.json"])
+def test_whatever_a_product_holds_it_is_told_or_refused(name, suite, spoilt):
+    content = json.loads((suite / name).read_text())
+
+    @settings(max_examples=150, deadline=None, derandomize=True)
+    @given(spoilt(content))
+    def spoil(found):
+        (suite / name).write_text(json.dumps(found))
+        try:
+            rows = tables.rows(suite)
+        except InputError as error:
+            assert f"{name} " in str(error) and "\n" not in str(error)
+        else:
+            assert tables.text(rows) and tables.markdown(rows)
+
+    spoil()
