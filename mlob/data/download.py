@@ -271,10 +271,14 @@ def _read(table):
     if not table.is_file():
         return {}
     content = table.read_text("utf-8", errors="replace")
-    rows = list(csv.reader(io.StringIO(content[: content.rfind("\n") + 1], newline="")))
-    if rows and rows[0] not in (columns := list(Row._fields), columns[:-1]):  # tables of before had no digests
-        raise InputError(f"{table} is no table of downloads: expected the columns {', '.join(Row._fields)}: move it.")
-    found = [Row(*map(from_cell, row)) for row in rows[1:] if len(row) == len(Row._fields)]
+    columns, lines = list(Row._fields), io.StringIO(content[: content.rfind("\n") + 1], newline="")
+    try:
+        rows = list(csv.reader(lines)) or [columns]
+    except csv.Error:
+        rows = [[]]
+    if rows[0] not in (columns, columns[:-1]):  # tables of before had no digests
+        raise InputError(f"{table} is no table of downloads: expected the columns {', '.join(columns)}: move it.")
+    found = [Row(*map(from_cell, row)) for row in rows[1:] if len(row) == len(rows[0])]
     return {row.id: row for row in found}
 
 
