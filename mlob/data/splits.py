@@ -34,6 +34,12 @@ def limit_rows(ids, count):
     return _smallest(ids, count, "limit")
 
 
+def places(n, keys=None):
+    """Number the different ones among n photos from 0: each photo's number, integers (n,), equal where its key is."""
+    found = {}
+    return np.array([found.setdefault(key, len(found)) for key in keys or range(n)], np.int64)
+
+
 def draw(digests):
     """Draw a split for each photo from the digest of its bytes, so that equal photos stay together.
 

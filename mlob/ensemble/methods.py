@@ -21,8 +21,8 @@ CONSTANT, BEST_SINGLE, MEAN, HARMONIC = "constant", "best single", "mean", "harm
 PSO, GREEDY, CLIMBING, LOG_LOSS, BY_GROUP = "PSO", "greedy", "hill climbing", "log-loss", "log-loss by group"
 SECOND_LEVELS = {
     "linear": stacking.linear,
-    "convolution": lambda members, targets, seed, groups: stacking.convolution(members, targets, seed=seed),
-    "boosting": lambda members, targets, seed, groups: stacking.boosting(members, targets, seed=seed),
+    "convolution": lambda members, targets, groups, **others: stacking.convolution(members, targets, **others),
+    "boosting": lambda members, targets, groups, **others: stacking.boosting(members, targets, **others),
 }
 
 
@@ -79,12 +79,13 @@ def fit(recipe, groups=()):
         groups: the group of each label (labels,), as in `Labels.groups`; without several, no method weights by group.
 
     Returns:
-        A function of members (members, n, labels) and targets (n, labels) that gives {(method, rule): Decision}.
+        A function of members (members, n, labels), targets (n, labels) and keys, one a photo, equal for photos of equal
+        content, that gives {(method, rule): Decision}.
     """
 
-    def fit_all(members, targets):
+    def fit_all(members, targets, keys=None):
         fitted = {(CONSTANT, "k commonest"): constant(members, targets)}
-        for method, decision in _blends(members, targets, recipe, groups).items():
+        for method, decision in _blends(members, targets, recipe, groups, keys).items():
             probabilities = of_the_fit(decision, members)
             for rule, choose in RULES.items():
                 fitted[method, rule] = _with_thresholds(decision, targets, probabilities, choose)
@@ -99,7 +100,7 @@ def best_single(members, targets):
     return np.eye(len(members))[int(np.argmax(scores))]
 
 
-def _blends(members, targets, recipe, groups):
+def _blends(members, targets, recipe, groups, keys):
     """Fit all but thresholds: {method: Decision}."""
     pair, seed, equal = (members, targets), recipe.seed, _equal(members)
     swarmed = _swarm(*pair, recipe)
@@ -115,7 +116,7 @@ def _blends(members, targets, recipe, groups):
     if len(set(groups)) > 1:
         found[BY_GROUP] = Decision(grouped.search(simplex.search, *pair, groups))
     for name in recipe.second_level:
-        second_level = SECOND_LEVELS[name](*pair, seed=seed, groups=groups or None)
+        second_level = SECOND_LEVELS[name](*pair, seed=seed, groups=groups or None, keys=keys)
         found[f"stacked {name}"] = Decision(equal, second_level=second_level)
     return found
 

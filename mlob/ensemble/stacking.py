@@ -5,6 +5,7 @@ labels go together, a small convolution, or gradient boosting. How far to go is 
 float32 (members, n, labels) in [0, 1], targets 0/1 (n, labels). What is fitted has `predict(members)`, which gives
 float32 (n, labels) in [0, 1] for other photos, and `held`, the same for the photos of the fit, each by a fit of the
 other folds: thresholds are chosen on these, since on the photos it has learned a second level is too sure of itself.
+`keys` say which photos are equal: these share an inner fold.
 All else that was fitted is arrays, which `arrays()` gives and `rebuilt` takes back.
 """
 
@@ -14,6 +15,7 @@ import typing
 
 import numpy as np
 
+from mlob.data.splits import places
 from mlob.ensemble import fitness, simplex
 from mlob.ensemble.blend import arithmetic
 from mlob.errors import InputError
@@ -66,7 +68,7 @@ class Linear:
         return cls(**arrays, blocks=_as_blocks(block), penalty=float(penalty))
 
 
-def linear(members, targets, *, seed, groups=None):
+def linear(members, targets, *, seed, groups=None, keys=None):
     """Fit a penalised logistic head of low rank; the penalty with the highest micro-F1 on inner folds is taken.
 
     Inputs are the first 64 principal components of the logits of all labels of all members, scaled by the first one's
@@ -81,7 +83,7 @@ def linear(members, targets, *, seed, groups=None):
     Raises:
         InputError: members that cannot be used (`fitness.check`); fewer photos than folds.
     """
-    fold, targets = _folds(members, targets, seed), np.asarray(targets)
+    fold, targets = _folds(members, targets, seed, keys), np.asarray(targets)
     blocks = _blocks(targets, groups)
     held = np.zeros((len(PENALTIES), *targets.shape), np.float32)
     for inside, outside in fold:
@@ -200,7 +202,7 @@ class Convolution:
         return cls(weights, list(networks.values()))
 
 
-def convolution(members, targets, *, seed):
+def convolution(members, targets, *, seed, keys=None):
     """Fit a small convolution over members x labels on the other photos of each inner fold, which stops it early.
 
     After the second place of iMaterialist Fashion 2018: 8, 16, 32 and 64 filters over three members at a time, while
@@ -213,7 +215,7 @@ def convolution(members, targets, *, seed):
     Raises:
         InputError: members that cannot be used (`fitness.check`); fewer photos than folds.
     """
-    fold, targets = _folds(members, targets, seed), np.asarray(targets, np.float32)
+    fold, targets = _folds(members, targets, seed, keys), np.asarray(targets, np.float32)
     weights = simplex.search(members, targets).weights
     inputs, networks, held = _pictures(members, weights), [], np.zeros(targets.shape, np.float32)
     for number, (inside, outside) in enumerate(fold):
@@ -326,7 +328,7 @@ class Boosting:
         return cls(weights, centre, axes, found, int(count))
 
 
-def boosting(members, targets, *, seed):
+def boosting(members, targets, *, seed, keys=None):
     """Boost each label with at least 20 positives; the rest keep the blend. Inner folds choose the number of trees.
 
     Inputs are the label's logits by all members, the blend's logit, and the first principal components of all logits of
@@ -338,7 +340,7 @@ def boosting(members, targets, *, seed):
     Raises:
         InputError: members that cannot be used (`fitness.check`); fewer photos than folds.
     """
-    fold, targets = _folds(members, targets, seed), np.asarray(targets)
+    fold, targets = _folds(members, targets, seed, keys), np.asarray(targets)
     held = np.zeros((len(TREES), *targets.shape), np.float32)
     for inside, outside in fold:
         model = _boosted(members[:, inside], targets[inside], max(TREES), seed)
@@ -426,13 +428,14 @@ def rebuilt(kind, arrays, members, labels):
     return found
 
 
-def _folds(members, targets, seed):
-    """The inner folds, (inside, outside) masks (n,) each."""
+def _folds(members, targets, seed, keys=None):
+    """The inner folds, (inside, outside) masks (n,) each; equal photos share one."""
     fitness.check(members, targets)
-    count = len(targets)
+    place = places(len(targets), keys)
+    count = place.max(initial=-1) + 1
     if count < 2:
-        raise InputError(f"A second level needs at least 2 photos, one for each inner fold; found {count}.")
-    number = np.random.default_rng(seed).permutation(count) % FOLDS
+        raise InputError(f"A second level needs at least 2 different photos, for two inner folds; found {count}.")
+    number = np.random.default_rng(seed).permutation(count)[place] % FOLDS
     return [(number != one, number == one) for one in range(min(FOLDS, count))]
 
 

@@ -11,7 +11,7 @@ An interval says how the figure varies with the photos that happened to be drawn
 
 import numpy as np
 
-from mlob.evaluation.crossfit import places
+from mlob.data.splits import places
 from mlob.metrics import counts, f1, macro_f1, ratio
 
 BLOCK = 64  # draws in hand at once: 256 bytes a photo

@@ -1,7 +1,10 @@
 """Judge what is fitted on photos with the same photos: each decided on by a fit that did not see it."""
 
+import itertools
+
 import numpy as np
 
+from mlob.data.splits import places
 from mlob.errors import InputError
 
 
@@ -25,21 +28,16 @@ def folds(targets, count, *, seed, keys=None):
     return _folds(different, count, seed)[place]
 
 
-def places(n, keys=None):
-    """Number the different ones among n photos from 0: each photo's number, integers (n,), equal where its key is."""
-    found = {}
-    return np.array([found.setdefault(key, len(found)) for key in keys or range(n)], np.int64)
-
-
-def crossfit(fit, members, targets, fold):
+def crossfit(fit, members, targets, fold, keys=None):
     """Decide on each photo by a fit that did not see it.
 
     Args:
-        fit: given some photos' members and targets, returns {method: function that decides on other photos'
-            members}.
+        fit: given some photos' members and targets, and their keys where there are any, returns {method: function that
+            decides on other photos' members}.
         members: float32 (members, n, labels).
         targets: 0/1 (n, labels).
         fold: integers (n,).
+        keys: one a photo, equal for photos of equal content.
 
     Returns:
         {method: uint8 (n, labels)}.
@@ -47,7 +45,8 @@ def crossfit(fit, members, targets, fold):
     predicted = {}
     for number in np.unique(fold):
         held = fold == number
-        for method, decide in fit(members[:, ~held], targets[~held]).items():
+        known = [] if keys is None else [list(itertools.compress(keys, ~held))]
+        for method, decide in fit(members[:, ~held], targets[~held], *known).items():
             predicted.setdefault(method, np.zeros(targets.shape, np.uint8))[held] = decide(members[:, held])
     return predicted
 

@@ -29,7 +29,7 @@ def judge(fit, members, targets, fold, judging, keys=None):
     """Fit methods on all photos, and judge them by decisions of fits that did not see the photo decided on.
 
     Args:
-        fit: function of members and targets that gives {name: Decision}.
+        fit: function of members, targets and keys that gives {name: Decision}.
         members: float32 (members, n, labels) on validation.
         targets: uint8 (n, labels).
         fold: of each photo (n,), as `crossfit.folds` gives it.
@@ -39,14 +39,15 @@ def judge(fit, members, targets, fold, judging, keys=None):
     Returns:
         {name: Judged}.
     """
-    fitted, held = fit(members, targets), crossfit(fit, members, targets, fold)
+    fitted = fit(members, targets, *([] if keys is None else [keys]))
+    held = crossfit(fit, members, targets, fold, keys)
     return {
         name: Judged(decision, held[name], figures(targets, held[name], decision(members), judging, keys))
         for name, decision in fitted.items()
     }
 
 
-def fit_alone(members, targets):
+def fit_alone(members, targets, keys=None):
     """Fit what one model is decided by, one global threshold, as `judge` and `crossfit` take it."""
     return {"model": methods.one_global(members, targets)}
 

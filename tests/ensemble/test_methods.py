@@ -153,6 +153,17 @@ def test_second_levels_decide_by_thresholds_of_their_inner_folds():
         assert (decision.weights > 0).all()  # every member is asked, and counts in what it costs
 
 
+@pytest.mark.usefixtures("_small")
+def test_second_levels_know_which_photos_are_equal(monkeypatch):
+    members, targets = made()
+    seen, plain = [], stacking._folds
+    monkeypatch.setattr(stacking, "_folds", lambda *given: seen.append(given[-1]) or plain(*given))
+    keys = [row // 2 for row in range(len(targets))]
+    recipe = dataclasses.replace(RECIPE, second_level=tuple(methods.SECOND_LEVELS))
+    methods.fit(recipe, GROUPS)(members, targets, keys)
+    assert seen == [keys] * len(methods.SECOND_LEVELS)
+
+
 def test_a_recipe_may_name_every_second_level_that_there_is():
     assert Ensemble(second_level=tuple(methods.SECOND_LEVELS)).second_level
     with pytest.raises(InputError, match=r"second_level is .*forest.*expected 'linear' or 'convolution' or 'boosting'"):

@@ -112,6 +112,26 @@ def test_no_photo_is_seen_by_the_fit_that_holds_it_out(fit, monkeypatch):
     assert np.array_equal(fit(members, targets, seed=0).held[outside], fitted.held[outside])
 
 
+def test_equal_photos_share_an_inner_fold():
+    members, targets = made([1, 1], n=60)
+    keys = np.random.default_rng(1).integers(20, size=60).tolist()
+    inner = stacking._folds(members, targets, 0, keys)
+    assert len(inner) == 2 and sum(outside.sum() for _, outside in inner) == 60
+    for inside, outside in inner:
+        assert np.array_equal(inside, ~outside) and outside.any()
+        assert not {keys[row] for row in inside.nonzero()[0]} & {keys[row] for row in outside.nonzero()[0]}
+    assert np.array_equal(stacking._folds(members, targets, 0, list(range(60))), stacking._folds(members, targets, 0))
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_a_second_level_is_given_which_photos_are_equal(fit, monkeypatch):
+    seen, plain = [], stacking._folds
+    monkeypatch.setattr(stacking, "_folds", lambda *given: seen.append(given[-1]) or plain(*given))
+    keys = [row // 2 for row in range(40)]
+    fit(*made([1], n=40), seed=0, keys=keys)
+    assert seen == [keys]
+
+
 @pytest.mark.parametrize("fit", FITS)
 def test_a_perfect_member_is_followed(fit):
     members, targets = made([1, 1])
@@ -204,7 +224,7 @@ def test_fewer_photos_than_inner_folds_make_a_fold_each(monkeypatch):
 @pytest.mark.parametrize("fit", FITS)
 def test_fewer_than_two_photos_and_what_is_no_probability_are_refused(fit):
     members, targets = made([1, 1], n=1)
-    with pytest.raises(InputError, match="at least 2 photos"):
+    with pytest.raises(InputError, match="at least 2 different photos"):
         fit(members, targets, seed=0)
     members, targets = made([1, 1])
     members[0, 0, 0] = np.nan

@@ -109,6 +109,18 @@ def test_each_methods_decisions_land_on_their_own_photos():
     assert np.array_equal(decided["odd"], odd) and np.array_equal(decided["even"], 1 - odd)
 
 
+def test_a_fit_is_given_the_keys_of_just_its_photos():
+    targets, seen = made(), []
+
+    def fit(members, targets, keys):
+        seen.append((members[0, :, 0].astype(int).tolist(), keys))
+        return {"none": lambda others: np.zeros((others.shape[1], 5), np.uint8)}
+
+    keys = [f"photo {row // 2}" for row in range(60)]
+    crossfit(fit, numbered(targets), targets, folds(targets, 4, seed=0, keys=keys), keys)
+    assert len(seen) == 4 and all(known == [keys[row] for row in rows] for rows, known in seen)
+
+
 def test_no_figure_of_the_tree_forgets_which_photos_are_equal():
     calls = [call for path in EVALUATION.glob("*.py") for call in ast.walk(ast.parse(path.read_text()))]
     named = [(call, {word.arg for word in call.keywords}) for call in calls if isinstance(call, ast.Call)]
