@@ -10,8 +10,9 @@
 #   N        photos for overfit (default 50)             BUDGET   of a search (default 20m)
 #   CONTACT  an address of yours, told to the hosts that images are downloaded from
 #   MEMORY   gigabytes that the features of train may take (half of the machine's); more are streamed from disk
+#   VERBOSE  1 tells all rows of the tables and every reason
 
-VARIABLES := SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS MEMORY N BUDGET CONTACT PYTHON
+VARIABLES := SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS MEMORY N BUDGET CONTACT VERBOSE PYTHON
 PYTHON ?= python3
 MLOB := .venv/bin/mlob
 

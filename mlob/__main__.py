@@ -14,7 +14,7 @@ from mlob import fields, machine, recipes, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.files import make_folder, read_product
-from mlob.progress import say
+from mlob.progress import be_verbose, detail, is_verbose, say
 
 EXPERIMENTS, RECIPES = pathlib.Path("experiments"), pathlib.Path("features")
 LOGISTIC = fields.LOGISTIC
@@ -285,7 +285,7 @@ def make_reference(work):
             continue
         alike = (experiment.stores, experiment.training.limit) == (reference.stores, reference.training.limit)
         if alike and (folder / "result.json").is_file() and (note := runs.compare(folder, work.run(LOGISTIC))):
-            say(f"{model}: {note}")
+            detail(f"{model}: {note}")
 
 
 def make_ensemble(work):
@@ -341,7 +341,8 @@ def make_report(work, readme):
         stores = work.stores(work.suite.members[0])
         compared = report.make(page, work.name, work.dataset, stores, runs, work.suite.ensemble.judging)
         rows = tables.rows(page.parent.parent)
-        click.echo(f"{tables.text(rows)}\n{tables.dev_text(compared)}")
+        click.echo(tables.text(rows) if is_verbose() else tables.brief(rows))
+        click.echo(tables.dev_text(compared, None if is_verbose() else tables.FEW))
         if readme:
             put_tables(work, rows, compared, readme)
     say(f"report: {page}")
@@ -405,7 +406,8 @@ def options(verb):
     """Give a verb the options that all of them share, and hand it a `Work`; each may stand in the environment."""
 
     @functools.wraps(verb)
-    def run(suite, data, weights, fields, dry_run, **others):
+    def run(suite, data, weights, fields, dry_run, verbose, **others):
+        be_verbose(verbose)
         recipes.parse(fields)  # a mistake in it is told before anything else
         return verb(Work(suite, data, weights, fields or "", dry_run), **others)
 
@@ -413,6 +415,7 @@ def options(verb):
         click.option(
             "--dry-run", "dry_run", is_flag=True, help="Say what would be done, from what, and how long it takes."
         ),
+        click.option("--verbose", envvar="VERBOSE", is_flag=True, help="Tell all rows and every reason."),
         click.option("--set", "fields", envvar="SET", metavar="FIELD=VALUE,…", help="Change fields of the recipes."),
         click.option(
             "--weights", envvar="WEIGHTS", type=Text(), metavar="PATH", help="Weights file, or a folder of them."

@@ -1,6 +1,7 @@
 """Progress of long work on stderr: a bar on a terminal, one plain line every ten seconds elsewhere."""
 
 import contextlib
+import os
 import sys
 import time
 
@@ -10,6 +11,22 @@ SECONDS_BETWEEN_LINES = 10
 def say(text):
     """Print one line of ours to stderr; results alone go to stdout."""
     print(text, file=sys.stderr, flush=True)
+
+
+def be_verbose(wanted):
+    """Tell details from now on, or none; processes that are started inherit it."""
+    os.environ["VERBOSE"] = "1" if wanted else ""
+
+
+def is_verbose():
+    """Say whether details are told."""
+    return bool(os.environ.get("VERBOSE"))
+
+
+def detail(text):
+    """Print one line of ours to stderr where details are told: what explains a surprise, and is no news."""
+    if is_verbose():
+        say(text)
 
 
 @contextlib.contextmanager

@@ -65,6 +65,7 @@ def bare_environment():
         "N",
         "BUDGET",
         "CONTACT",
+        "VERBOSE",
     )
     kept = {name: value for name, value in os.environ.items() if name not in named}
     return {**kept, "PYTHONPATH": str(pathlib.Path(__file__).parents[1]), "SUITE": "tiny"}
@@ -118,7 +119,8 @@ def test_a_second_run_redoes_nothing(workplace):
 
 
 def test_the_report_shows_every_model_the_rows_and_the_reference(workplace):
-    shown = mlob(workplace, "report")
+    brief, shown = mlob(workplace, "report"), mlob(workplace, "report", "--verbose")
+    assert "The best 5 of " in brief and "constant" not in brief and "below logistic" not in brief
     page = (workplace / "runs/tiny/report/index.html").read_text()
     for name in ("constant", "wide", "both", "pair", "linear", "logistic", "best single", "harmonic mean", "PSO"):
         assert name in shown and name in page

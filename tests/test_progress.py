@@ -97,3 +97,11 @@ def test_an_error_in_the_work_passes_through_the_bar(monkeypatch):
 def test_what_we_say_goes_to_stderr(capsys):
     progress.say("done")
     assert lines(capsys) == ["done"]
+
+
+@pytest.mark.parametrize("wanted, told", [(True, "a reason\n"), (False, "")])
+def test_details_are_told_where_they_are_asked_for(wanted, told, monkeypatch, capsys):
+    monkeypatch.setenv("VERBOSE", "")
+    progress.be_verbose(wanted)
+    progress.detail("a reason")
+    assert capsys.readouterr().err == told

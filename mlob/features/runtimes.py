@@ -20,7 +20,7 @@ import numpy as np
 from mlob.errors import InputError
 from mlob.files import make_folder
 from mlob.machine import has_gpu, omp_threads, silent_stderr
-from mlob.progress import say
+from mlob.progress import detail
 
 LEAST_COSINE = 0.999
 TIMED = 8  # photos of the sample that the two precisions are timed on
@@ -80,19 +80,19 @@ def choose(features, build, sample):
 
 
 def _harmless(exact, fast, build, sample):
-    """Give the fast choice where it is clearly faster and as good as the exact one, and say why."""
+    """Give the fast choice where it is clearly faster and as good as the exact one, and why in detail."""
     run_exact, run_fast = (run(choice, build) for choice in (exact, fast))
     few = sample[:TIMED]
     speedup = _seconds(run_exact, few) / _seconds(run_fast, few)
     if speedup < LEAST_SPEEDUP:
-        say(
+        detail(
             f"  {exact.precision}: {fast.precision} has {speedup:.2f} of its rate on this machine (at least "
             f"{LEAST_SPEEDUP} wanted)"
         )
         return exact
     cosine = least_cosine(run_exact(sample), run_fast(sample))
     chosen = fast if cosine >= LEAST_COSINE else exact
-    say(
+    detail(
         f"  {chosen.precision}: {fast.precision} has {speedup:.2f} of {exact.precision}'s rate, and a smallest cosine "
         f"to its features of {cosine:.5f} on {len(sample)} photos (at least {LEAST_COSINE} wanted)"
     )
@@ -147,7 +147,7 @@ def keras(model):
     model.jit_compile = library.backend.backend() != "torch"
     predict = _predict(model)
     batch = largest_batch(lambda batch: predict(np.zeros((batch, *model.input_shape[1:]), np.uint8)))
-    say(f"  batches of {batch} photos")
+    detail(f"  batches of {batch} photos")
     return dataclasses.replace(_in_batches(predict, model, batch, UNDER_WAY), is_on_gpu=True)
 
 

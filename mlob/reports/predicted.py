@@ -13,6 +13,8 @@ from mlob.features import extract, store
 from mlob.files import to_cell, write_text
 from mlob.predictions import predict
 
+EVEN = 0.5  # probability below which a label is given although its absence is likelier
+
 
 @dataclasses.dataclass(frozen=True)
 class Photo:
@@ -20,12 +22,12 @@ class Photo:
 
     Attributes:
         path: of the file.
-        labels: (label id, name, group, probability) of each label that was decided for, the likeliest first.
+        labels: (label id, name, group, probability, threshold) of each label that was decided for, the likeliest first.
         failure: why it could not be read; empty where it could.
     """
 
     path: pathlib.Path
-    labels: tuple[tuple[int, str, str, float], ...]
+    labels: tuple[tuple[int, str, str, float, float], ...]
     failure: str = ""
 
 
@@ -98,11 +100,11 @@ def write(path, photos):
     """
     import pandas as pd
 
-    columns = ["image", "label_id", "label", "group", "probability", "failure"]
+    columns = ["image", "label_id", "label", "group", "probability", "threshold", "failure"]
     rows = [
         tuple(to_cell(cell) if isinstance(cell, str) else cell for cell in (_name(photo), *found, photo.failure))
         for photo in photos
-        for found in photo.labels or (("", "", "", ""),)
+        for found in photo.labels or (("", "", "", "", ""),)
     ]
     write_text(path, pd.DataFrame(rows, columns=columns).to_csv(index=False))
 
@@ -123,9 +125,16 @@ def _decided(kept, models, rows, folder, labels):
     """Give {photo: its labels} by the ensemble's chosen method."""
     features = {name: np.stack([found[number] for number in kept]) for name, found in rows.items()}
     probabilities, marks = ensembles.decide(folder, predict.members(models, features))
+    least = ensembles.load_decision(folder).thresholds
     return {
         number: tuple(
-            (labels.ids[column], labels.names[column], labels.groups[column], round(float(row[column]), 4))
+            (
+                labels.ids[column],
+                labels.names[column],
+                labels.groups[column],
+                _short(row[column]),
+                _short(least[column]),
+            )
             for column in np.argsort(-row, kind="stable")
             if mark[column]
         )
@@ -136,4 +145,14 @@ def _decided(kept, models, rows, folder, labels):
 def _told(photo):
     if photo.failure:
         return f"not read ({photo.failure})"
-    return ", ".join(f"{name} {probability:.2f}" for _, name, _, probability in photo.labels) or "no label"
+    return ", ".join(_labelled(*label[1:]) for label in photo.labels) or "no label"
+
+
+def _labelled(name, group, probability, threshold):
+    """Name a label with its probability; where that is low, say why it was given all the same."""
+    why = f" ({threshold:.2f} is enough)" if probability < EVEN else ""
+    return f"{name} {probability:.2f}{why}"
+
+
+def _short(value):
+    return round(float(value), 4)

@@ -15,6 +15,8 @@ KINDS = ("constant", "model", "ensemble")
 HEADERS = ("method", "micro-F1", "95% interval", "in-sample", "macro-F1", "thresholds")
 HEADERS += ("parameters (M)", "features (s)", "training (s)", "weights", "note")
 NOT_COMPARED = "Recipes are not compared on dev: fewer than two of its photos are common to all models.\n"
+BRIEF = ("method", "micro-F1", "95% interval", "macro-F1", "thresholds", "weights")
+FEW = 5  # rows that are shown on a terminal unless all are asked for
 DEV_HEADERS = ("model", "micro-F1 on dev", "95% interval", "gain", "its 95% interval")
 WORDS = ("method", "model", "thresholds", "weights", "note")  # columns of text; the others are numbers, to the right
 
@@ -55,9 +57,20 @@ def text(rows):
     return _aligned(HEADERS, [_cells(row) for row in rows])
 
 
-def dev_text(compared):
-    """Align what `evaluation.dev.compare` gives in plain columns, with a sentence on how to read it."""
-    return f"{_aligned(DEV_HEADERS, _dev_cells(compared))}{_dev_note(compared)}\n" if compared else NOT_COMPARED
+def brief(rows):
+    """Align the few highest rows, of an ensemble's methods each with its best rule, and say how many there are."""
+    shown = sorted(best_rules(rows), key=lambda row: row["micro_f1"]["cross_fitted"])[-FEW:]
+    cells = [[cell for header, cell in zip(HEADERS, _cells(row), strict=True) if header in BRIEF] for row in shown]
+    return f"{_aligned(BRIEF, cells)}The best {len(shown)} of {len(rows)}; the page has all, and so has --verbose.\n"
+
+
+def dev_text(compared, most=None):
+    """Align what `evaluation.dev.compare` gives in plain columns, with a sentence on how to read it.
+
+    Args:
+        most: models that are shown, the best first; all where None.
+    """
+    return f"{_aligned(DEV_HEADERS, _dev_cells(compared)[:most])}{_dev_note(compared)}\n" if compared else NOT_COMPARED
 
 
 def markdown(rows):

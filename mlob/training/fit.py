@@ -11,7 +11,7 @@ from mlob import machine
 from mlob.errors import InputError
 from mlob.metrics import highest_micro_f1
 from mlob.models import heads, losses
-from mlob.progress import bar, say
+from mlob.progress import bar, detail
 from mlob.recipes import epochs_for
 from mlob.training import batches, sampling, steps
 
@@ -265,7 +265,7 @@ def _precision(experiment, train):
         return experiment.training.precision
     exact, fast = _fastest(_trial(experiment, train, precision, jit=True) for precision in ("float32", "bfloat16"))
     chosen = "bfloat16" if exact / fast >= LEAST_SPEEDUP else "float32"
-    say(f"  {chosen}: bfloat16 steps have {exact / fast:.2f} of float32's rate (at least {LEAST_SPEEDUP} wanted)")
+    detail(f"  {chosen}: bfloat16 steps have {exact / fast:.2f} of float32's rate (at least {LEAST_SPEEDUP} wanted)")
     return chosen
 
 

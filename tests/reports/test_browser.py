@@ -124,6 +124,18 @@ def test_the_page_is_never_wider_than_the_screen_and_what_is_scrolls_in_a_box_of
         assert shown.locator("div:has(> table > #methods)").evaluate("box => box.scrollWidth > box.clientWidth")
 
 
+def test_figures_show_all_of_themselves_on_a_phone_in_letters_that_can_be_read(opened):
+    shown = opened(PHONE)
+    boxes = shown.locator("figure .wide").evaluate_all("all => all.map((box) => [box.scrollWidth, box.clientWidth])")
+    assert len(boxes) > 8 and all(inside <= outside for inside, outside in boxes)
+    letters = shown.locator("figure svg text").evaluate_all(
+        """all => all.map((text) => { const svg = text.ownerSVGElement;
+             const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+             return parseFloat(getComputedStyle(text).fontSize) * scale; })"""
+    )
+    assert min(letters) > 9
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_stands_out_from_the_paper_in_light_and_in_dark(opened, scheme):
     shown = opened(color_scheme=scheme)

@@ -109,6 +109,22 @@ def test_the_text_has_one_whole_line_a_row_in_columns_that_align(suite):
     assert "95% interval" in header
 
 
+def test_on_a_terminal_the_five_best_stand_each_method_once_and_the_others_are_counted(suite):
+    header, *lines, told = tables.brief(tables.rows(suite)).splitlines()
+    names = [line.split("  ")[0] for line in lines]
+    assert names == ["lite", "xception", "best single", "mean", "PSO"]
+    assert "per label" in lines[-1] and "RANDOM" in lines[-1] and "note" not in header
+    assert told == "The best 5 of 7; the page has all, and so has --verbose."
+
+
+def test_few_models_or_all_are_compared_on_dev():
+    gain = {"value": 0.0, "low": 0.0, "high": 0.0}
+    models = [{"model": name, "micro_f1": gain, "gain": gain} for name in "abc"]
+    compared = {"photos": 9, "against": "a", "models": models}
+    assert [line[0] for line in tables.dev_text(compared, 2).splitlines()[1:-1]] == ["a", "b"]
+    assert len(tables.dev_text(compared).splitlines()) == 5
+
+
 def test_the_readme_shows_of_each_ensemble_method_its_best_rule_and_every_model(suite, write_result):
     write_result(suite, "second_seed", 0.6, method="xception")
     shown = tables.markdown(tables.rows(suite))
