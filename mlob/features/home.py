@@ -63,7 +63,9 @@ def _owner(found):
 
 
 def _address(folder):
-    return str(folder if places.is_remote(folder) else pathlib.Path(folder).resolve())
+    """Give where a data folder lies; bytes in a path that are not UTF-8 are spelt out."""
+    found = str(folder if places.is_remote(folder) else pathlib.Path(folder).resolve())
+    return found.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _exists(address):

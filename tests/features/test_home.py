@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import pytest
@@ -84,3 +85,10 @@ class Bucket(str):
 
 def test_digests_of_photos_are_kept_by_folder(folders, tmp_path):
     assert len({home.digests(tmp_path, folder) for folder in folders}) == 3
+
+
+def test_a_data_folder_whose_name_is_not_utf_8_has_its_store_and_its_digests(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    found = settled(tmp_path / "set", folder)
+    assert settled(tmp_path / "set", folder) == found and home.digests(tmp_path, folder).name.endswith("-digests.csv")
