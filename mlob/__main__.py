@@ -281,10 +281,12 @@ def make_reference(work):
     make_runs(work, [LOGISTIC])
     for model in [] if work.is_dry else work.models(None):
         experiment, folder = work.experiment(model), work.run(model)
-        if isinstance(experiment, recipes.Sum):
+        if isinstance(experiment, recipes.Sum) or experiment.head.kind == LOGISTIC:
             continue
         alike = (experiment.stores, experiment.training.limit) == (reference.stores, reference.training.limit)
-        if alike and (folder / "result.json").is_file() and (note := runs.compare(folder, work.run(LOGISTIC))):
+        if not (alike and runs.is_done(folder, runs.identity(experiment, work.dataset, work.stores(model)))):
+            continue
+        if note := runs.compare(folder, work.run(LOGISTIC), work.dataset, work.suite.ensemble.judging):
             detail(f"{model}: {note}")
 
 

@@ -16,6 +16,7 @@ EXAMPLES = 10  # ids shown of a longer list
 ENDS = 10  # rarest labels, and commonest
 STRONGEST = 20  # labels whose share differs most
 SIGNIFICANCE = 0.01  # of all labels tested together
+FEW = 5  # photos: below, a z-test of their number does not hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,7 +256,8 @@ def _repeats(shard):
 
 def _shifted(dataset, counts):
     """Test each label's share in validation against that in train: the pooled z-test of two proportions, with
-    Bonferroni's correction for all labels that occur.
+    Bonferroni's correction for all labels that occur. Where fewer than 5 photos are expected the z-test calls chance a
+    shift, and Fisher's exact test has to agree.
 
     Returns:
         {significance, tested, labels (how many differ), strongest: [{id, name, group, counts, train and
@@ -267,14 +269,24 @@ def _shifted(dataset, counts):
     sizes = [len(dataset.splits[name].ids) for name in ("train", "validation")]
     z = _z(train, sizes[0], validation, sizes[1])
     tested = int(np.count_nonzero(train + validation))
-    critical = statistics.NormalDist().inv_cdf(1 - SIGNIFICANCE / 2 / max(tested, 1))
-    differ = [int(column) for column in np.argsort(-np.abs(z), kind="stable") if abs(z[column]) > critical]
+    level = SIGNIFICANCE / max(tested, 1)
+    critical = statistics.NormalDist().inv_cdf(1 - level / 2)
+    order = [int(column) for column in np.argsort(-np.abs(z), kind="stable") if abs(z[column]) > critical]
+    differ = [column for column in order if _fisher_agrees(train[column], validation[column], sizes, level)]
     strongest = [
         _label(dataset.labels, column, counts)
         | _shares(train[column] / sizes[0], validation[column] / sizes[1], z[column])
         for column in differ[:STRONGEST]
     ]
     return {"significance": SIGNIFICANCE, "tested": tested, "labels": len(differ), "strongest": strongest}
+
+
+def _fisher_agrees(train, validation, sizes, level):
+    """Whether Fisher's exact test finds a shift at a level, too; not asked where at least 5 photos are expected."""
+    from scipy.stats import contingency, fisher_exact
+
+    table = np.array([[train, validation], [sizes[0] - train, sizes[1] - validation]])
+    return contingency.expected_freq(table).min() >= FEW or fisher_exact(table).pvalue < level
 
 
 def _z(train, train_photos, validation, validation_photos):
@@ -344,7 +356,8 @@ def _shift_lines(shifted):
     yield ""
     yield (
         f"{shifted['labels']:,} of {shifted['tested']:,} labels have another share in validation than in "
-        f"train (two-proportion z-test, {shifted['significance']:.0%} over all labels)"
+        f"train (two-proportion z-test, below {FEW} expected photos Fisher's exact test too, "
+        f"{shifted['significance']:.0%} over all labels)"
     )
     if shifted["strongest"]:
         yield f"  {'label':<28}{'train':>9}{'valid.':>9}{'ratio':>9}{'z':>8}"

@@ -28,12 +28,14 @@ def arithmetic(members, weights=None):
 
 
 def harmonic(members):
-    """Harmonic mean, members / sum(1 / p): near 0 as soon as one member is. Below 1e-7, p counts as 1e-7."""
+    """Harmonic mean, members / sum(1 / p): near 0 as soon as one member is. Below 1e-7, p counts as 1e-7.
+
+    Where all members agree it is what they say, to the last bit.
+    """
     inverse = np.zeros(members.shape[1:], np.float32)
     for member in members:
         inverse += 1 / np.maximum(member, SMALLEST)
-    mean = len(members) / inverse
-    return np.minimum(mean, 1, out=mean)
+    return np.clip(len(members) / inverse, members.min(axis=0), members.max(axis=0))
 
 
 def commonest(shares, k):

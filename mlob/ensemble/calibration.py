@@ -213,8 +213,11 @@ def checked_pair(estimator, X, y):
         raise TypeError("Sparse targets were passed, but dense ones are required: use y.toarray().")
     _, y = validate_data(estimator, X, y, multi_output=True)
     X = checked(estimator, X)
-    if y.shape != X.shape or not np.isin(y, (0, 1)).all():
-        raise ValueError(f"Expected targets of 0 and 1 in the shape {X.shape} of the probabilities, found {y.shape}.")
+    if y.shape != X.shape:
+        raise ValueError(f"Expected targets in the shape {X.shape} of the probabilities, found {y.shape}.")
+    if (other := y[~np.isin(y, (0, 1))]).size:
+        swapped = ": probabilities come first, then targets" if np.isin(X, (0, 1)).all() else ""
+        raise ValueError(f"Expected targets of 0 and 1, found {other[0]}{swapped}.")
     return X, y.astype(np.uint8)
 
 

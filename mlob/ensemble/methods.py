@@ -67,8 +67,17 @@ def constant(members, targets):
 
 def one_global(members, targets):
     """Fit the plain mean of the members (one member: itself) at one global threshold."""
+    return _mean_at(ONE_GLOBAL, members, targets)
+
+
+def calibrated(members, targets):
+    """Fit the plain mean of the members (one member: itself) at calibrated thresholds."""
+    return _mean_at(CALIBRATED, members, targets)
+
+
+def _mean_at(rule, members, targets):
     mean = Decision(_equal(members))
-    return _with_thresholds(mean, targets, mean.probabilities(members), RULES[ONE_GLOBAL])
+    return _with_thresholds(mean, targets, mean.probabilities(members), RULES[rule])
 
 
 def fit(recipe, groups=()):
@@ -101,11 +110,22 @@ def best_single(members, targets):
 
 
 def _blends(members, targets, recipe, groups, keys):
-    """Fit all but thresholds: {method: Decision}."""
+    """Fit all but thresholds: {method: Decision}; of one member every weighting is itself, so that it stands once."""
     pair, seed, equal = (members, targets), recipe.seed, _equal(members)
+    found = {BEST_SINGLE: Decision(best_single(*pair))}
+    if len(members) > 1:
+        found |= _weightings(members, targets, recipe, groups)
+    for name in recipe.second_level:
+        second_level = SECOND_LEVELS[name](*pair, seed=seed, groups=groups or None, keys=keys)
+        found[f"stacked {name}"] = Decision(equal, second_level=second_level)
+    return found
+
+
+def _weightings(members, targets, recipe, groups):
+    """Fit what gives each of several members a weight: {method: Decision}."""
+    pair, equal = (members, targets), _equal(members)
     swarmed = _swarm(*pair, recipe)
     found = {
-        BEST_SINGLE: Decision(best_single(*pair)),
         MEAN: Decision(equal),
         HARMONIC: Decision(equal, is_harmonic=True),
         PSO: Decision(swarmed.weights, history=tuple(swarmed.history)),
@@ -115,9 +135,6 @@ def _blends(members, targets, recipe, groups, keys):
     }
     if len(set(groups)) > 1:
         found[BY_GROUP] = Decision(grouped.search(simplex.search, *pair, groups))
-    for name in recipe.second_level:
-        second_level = SECOND_LEVELS[name](*pair, seed=seed, groups=groups or None, keys=keys)
-        found[f"stacked {name}"] = Decision(equal, second_level=second_level)
     return found
 
 

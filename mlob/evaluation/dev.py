@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from mlob.ensemble import methods
 from mlob.evaluation import bootstrap, judge
-from mlob.evaluation.crossfit import crossfit, folds
+from mlob.evaluation.crossfit import folds
 from mlob.metrics import micro_f1
 from mlob.predictions import table as tables
 
@@ -18,7 +19,7 @@ def compare(dataset, runs, judging):
 
     Returns:
         {"photos", "against": the first's name, "models": a list of {model, micro_f1, gain}, by falling micro-F1}.
-        Figures are {value, low, high}: at one global threshold, cross-fitted, with 95% intervals over photos.
+        Figures are {value, low, high}: at calibrated thresholds, cross-fitted, with 95% intervals over photos.
         None where fewer than two dev rows are common to all, which compare nothing.
     """
     predicted = {name: tables.read(folder / "predictions.h5")["dev"] for name, folder in runs.items()}
@@ -38,14 +39,14 @@ def compare(dataset, runs, judging):
 
 
 def decide(probabilities, targets, fold):
-    """Decide at one global threshold, each row by a fit that did not see it: uint8 (n, labels).
+    """Decide at calibrated thresholds, each row by a fit that did not see it: uint8 (n, labels).
 
-    Args:
-        probabilities: float32 (n, labels).
-        targets: uint8 (n, labels).
-        fold: of each row (n,), as `crossfit.folds` gives it.
+    One threshold for all would charge a loss that moves each label's probabilities for what the ensemble's thresholds
+    undo.
+
+    Args: as of `judge.decide_alone`.
     """
-    return crossfit(judge.fit_alone, probabilities[np.newaxis], targets, fold)["model"]
+    return judge.decide_alone(probabilities, targets, fold, methods.calibrated)
 
 
 def figures(held, targets, judging, keys=None):

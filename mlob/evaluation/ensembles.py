@@ -97,7 +97,7 @@ def make(suite, dataset, runs, folder, recipe, features=None, settings=""):
         **_on_test(dataset, decided, judging, keys),
         "judging": dataclasses.asdict(judging),
         "folds": len(np.unique(fold)),
-        "swarm": {"history": list(judged[methods.PSO, methods.ONE_GLOBAL].decision.history)},
+        "swarm": {"history": _swarm_history(judged)},
         "shift": shift.describe(dataset, decided, features, seed=judging.seed),
         "identity": identity(dataset, runs, recipe),
     }
@@ -122,6 +122,7 @@ def text(content):
         for role, name in names.items()
     ]
     lines += [_paired_line(pair) for pair in content["paired"] if _is_told(pair, chosen)]
+    lines += _constant_lines(scores, names["chosen"])
     figure = content["chosen"]["micro_f1"]
     lines.append(f"chosen anew on the other folds each time: micro-F1 {figure['value']:.3f} {_interval(figure)}")
     if test := content.get("test"):
@@ -174,6 +175,16 @@ def decide(folder, found):
         )
     stack = np.stack([found[name] for name in members])
     return decision.probabilities(stack), decision(stack)
+
+
+def _constant_lines(scores, chosen):
+    """Tell where the members learned less than what looks at no photo."""
+    for name, figure in scores.items():
+        if name.startswith(f"{methods.CONSTANT}, ") and figure["cross_fitted"] > scores[chosen]["cross_fitted"]:
+            yield (
+                f"the constant answer, which looks at no photo and cannot be chosen, is higher: micro-F1 "
+                f"{figure['cross_fitted']:.3f}; the members have learned too little"
+            )
 
 
 def _is_told(pair, chosen):
@@ -235,6 +246,12 @@ def _figures(dataset, judged, chosen, fold, judging, keys):
         "groups": judge.by_group(labels, targets, held[chosen], beside, judging, keys),
         "labels": judge.by_label(labels, dataset["train"].targets, targets, held[chosen], thresholds),
     }
+
+
+def _swarm_history(judged):
+    """The swarm's best fitness after each iteration; empty where there was one member, which needs no search."""
+    found = judged.get((methods.PSO, methods.ONE_GLOBAL))
+    return list(found.decision.history) if found else []
 
 
 def _optimism(judged, chosen, elsewhere):

@@ -52,6 +52,19 @@ def fit_alone(members, targets, keys=None):
     return {"model": methods.one_global(members, targets)}
 
 
+def decide_alone(probabilities, targets, fold, fit=methods.one_global):
+    """Decide by one model, each row by a fit that did not see it: uint8 (n, labels).
+
+    Args:
+        probabilities: float32 (n, labels).
+        targets: uint8 (n, labels).
+        fold: of each row (n,), as `crossfit.folds` gives it.
+        fit: of members and targets, gives a `Decision`.
+    """
+    fits = lambda members, rows: {"model": fit(members, rows)}  # noqa: E731
+    return crossfit(fits, probabilities[np.newaxis], targets, fold)["model"]
+
+
 def judge_model(member, targets, judging, keys=None):
     """Judge one model at one global threshold: a `Judged`; equal photos, whose keys are equal, share fold and draw."""
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)

@@ -11,16 +11,17 @@ import numpy as np
 from mlob import machine
 from mlob.data import preflight
 from mlob.ensemble.methods import ONE_GLOBAL
-from mlob.evaluation import judge
+from mlob.evaluation import bootstrap, judge
+from mlob.evaluation.crossfit import folds
 from mlob.features import log, store
 from mlob.files import NUMBER, archive_fault, atomic, digest, read_product, write_json, write_text
+from mlob.metrics import micro_f1
 from mlob.predictions import predict
 from mlob.predictions import table as tables
 from mlob.progress import say
 from mlob.training import batches, checkpoint, sampling
 
 JUDGED = ("validation", "test")
-NEGLIGIBLE = 0.005  # micro-F1 by which a head may fall short of logistic regression unremarked
 LOGISTIC = "logistic"
 FIGURE = dict.fromkeys(("value", "low", "high"), NUMBER)
 SCORE = dict.fromkeys(("cross_fitted", "low", "high", "in_sample"), NUMBER)
@@ -31,7 +32,6 @@ METHOD = {  # the shape of one row of results, a model's or a method's
     **{"weights": {str: NUMBER}, "processor?": str, "note?": str, "judging?": dict},
 }
 RESULT = METHOD | {"weights": str, "processor": str, "rows?": {"train": int}}  # of result.json
-GAP = {"micro_f1": {"cross_fitted": NUMBER}}  # of what `compare` reads of it
 COSTS = {  # of what `costs` reads of it
     **{"method": str, "parameters": {"own": NUMBER}, "seconds": {"training": NUMBER}},
     "stores": {str: {"parameters": NUMBER, "seconds": NUMBER}},
@@ -170,11 +170,24 @@ def text(result):
     )
 
 
-def compare(folder, reference):
-    """Note in a run's result how far its head falls short of logistic regression on the same features."""
-    result, baseline = (read_product(path / "result.json", GAP) for path in (folder, reference))
-    gap = baseline["micro_f1"]["cross_fitted"] - result["micro_f1"]["cross_fitted"]
-    note = f"below logistic by {gap:.3f}" if gap > NEGLIGIBLE else ""
+def compare(folder, reference, dataset, judging):
+    """Note in a run's result by how much its head falls short of logistic regression on the same features.
+
+    It does where the 95% interval of the difference, on the same draws of validation photos, excludes 0.
+    """
+    split = labelled_validation(dataset)
+    predicted = {
+        name: tables.read(path / "predictions.h5")["validation"]
+        for name, path in (("own", folder), ("reference", reference))
+    }
+    keys = predicted["own"].keys(split.ids)
+    fold = folds(split.targets, judging.folds, seed=judging.seed, keys=keys)
+    own, other = (judge.decide_alone(one, split.targets, fold) for one in tables.align(predicted, split.ids))
+    options = {"keys": keys, "draws": judging.draws, "seed": judging.seed}
+    low, high = bootstrap.micro_f1_difference(split.targets, other, own, **options)
+    gap = micro_f1(split.targets, other) - micro_f1(split.targets, own)
+    note = f"below logistic by {gap:.3f} ({low:.3f} to {high:.3f})" if low > 0 else ""
+    result = read_product(folder / "result.json", dict)
     if result.get("note") != note:
         write_json(folder / "result.json", {**result, "note": note})
     return note

@@ -49,6 +49,7 @@ def write(path, *, suite, folder, labels, facts, gallery=(), diagnosis=None, com
         papers=papers.REPORTED if labels.ids == papers.LABELS else (),
         best=best,
         told=opening.tell(best, ensemble.get("labels", []), facts, diagnosis),
+        above=_above(rows, best, ensemble),
         constant=next((row for row in rows[::-1] if row["kind"] == "constant"), None),
         random=sorted({name for row in models for name in row["random"]}),
         alone={row["method"]: row["micro_f1"]["cross_fitted"] for row in models},
@@ -114,6 +115,12 @@ def _chosen(rows, ensemble):
     name = ensemble.get("chosen", {}).get("method")
     best = max(rows, key=lambda row: row["micro_f1"]["cross_fitted"])
     return next((row for row in rows if row["kind"] != "model" and tables.full_name(row) == name), best)
+
+
+def _above(rows, best, ensemble):
+    """List the rows that could not be chosen and are higher than the choice, which would read as a contradiction."""
+    others = [row for row in rows if row["kind"] != "ensemble" and row["method"] not in ensemble.get("members", ())]
+    return [row for row in others if row["micro_f1"]["cross_fitted"] > best["micro_f1"]["cross_fitted"]]
 
 
 def _labels(ensemble):

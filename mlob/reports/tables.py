@@ -143,9 +143,9 @@ def _dev_cells(compared):
 
 def _dev_note(compared):
     return (
-        f"On the {compared['photos']:,} dev photos, on which no weights were fitted: one global threshold, "
-        f"cross-fitted; the gain is against {compared['against']}, on the same photos. Choose a recipe here, then look"
-        " at validation."
+        f"On the {compared['photos']:,} dev photos, on which no weights were fitted: thresholds calibrated for each "
+        f"label, cross-fitted; the gain is against {compared['against']}, on the same photos. Choose a recipe "
+        "here, then look at validation."
     )
 
 

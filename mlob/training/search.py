@@ -107,6 +107,7 @@ def search(experiment, train, dev, *, name, groups, budget_seconds, folder, key)
             _keep(study, trial, probabilities, folder)
         trials = _trials(study, folder)
         _tell(trials, budget_seconds)
+    say(f"search: the budget of {budget_seconds:,.0f} s is spent; a larger BUDGET= (--budget) goes on from here")
     return trials
 
 

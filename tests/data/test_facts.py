@@ -147,6 +147,15 @@ def test_a_shifted_label_is_found_with_its_shares_ratio_and_z():
     assert label["z"] == pytest.approx(0.2 / np.sqrt(pooled * (1 - pooled) * (1 / 1000 + 1 / 400)), abs=0.005)
 
 
+def test_counts_of_one_are_no_shift():
+    train, validation = np.zeros((9000, 3)), np.zeros((100, 3))
+    validation[0, 0] = 1  # by chance, as one in 91 such labels
+    assert facts._z(np.zeros(1), 9000, np.ones(1), 100) > 9
+    train[:10, 1], validation[:30, 1] = 1, 1
+    shifted = facts.describe(two_splits(train, validation), {})["shifted"]
+    assert [label["name"] for label in shifted["strongest"]] == [two_splits(train, validation).labels.names[1]]
+
+
 def test_equal_shares_are_no_shift_and_labels_on_all_photos_do_not_divide_by_zero():
     everywhere = np.tile([1, 0, 0], (50, 1))
     assert facts.describe(two_splits(everywhere, everywhere), {})["shifted"]["labels"] == 0

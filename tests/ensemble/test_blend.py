@@ -53,6 +53,12 @@ def test_all_weight_on_one_member_is_that_member_exactly(members):
     assert np.array_equal(arithmetic(members, weights), members[-1])
 
 
+@given(arrays.arrays(np.float32, (1, 3, 2), elements=PROBABILITIES), st.integers(1, 5))
+@settings(deadline=None)
+def test_where_all_members_agree_the_harmonic_mean_is_what_they_say_to_the_last_bit(one, count):
+    assert np.array_equal(harmonic(np.repeat(one, count, axis=0)), one[0])
+
+
 def test_one_member_that_is_sure_of_no_pulls_the_harmonic_mean_down_without_a_warning():
     members = np.array([[[0.0, 1.0]], [[1.0, 1.0]]], np.float32)
     with np.errstate(all="raise"):

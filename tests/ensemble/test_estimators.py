@@ -104,10 +104,12 @@ def test_what_is_no_probability_or_no_target_is_refused(estimator, drawn):
 @pytest.mark.parametrize("estimator", [one for one in (*THRESHOLDS, *CALIBRATIONS) if "Half" not in one.__name__])
 def test_targets_of_another_kind_are_refused(estimator, drawn):
     probabilities, targets = drawn
-    with pytest.raises(ValueError, match="targets of 0 and 1 in the shape"):
+    with pytest.raises(ValueError, match=r"targets of 0 and 1, found 2\.?$"):
         estimator().fit(probabilities, 2 * targets)
-    with pytest.raises(ValueError, match="targets of 0 and 1 in the shape"):
+    with pytest.raises(ValueError, match="targets in the shape"):
         estimator().fit(probabilities, targets[:, :3])
+    with pytest.raises(ValueError, match=r"targets of 0 and 1, found 0\.\d+: probabilities come first, then targets"):
+        estimator().fit(targets, probabilities)
 
 
 def test_calibration_and_one_threshold_make_the_pipeline_that_calibrated_thresholds_are(drawn):

@@ -39,7 +39,7 @@ def test_permuting_members_changes_mean_and_harmonic_not_at_all(case, random):
     members, targets = case
     order = random.sample(range(len(members)), len(members))
     fits = [methods.fit(Ensemble(iterations=1, second_level=()))(some, targets) for some in (members, members[order])]
-    for method in (methods.MEAN, methods.HARMONIC):
+    for method in (methods.MEAN, methods.HARMONIC) if len(members) > 1 else (methods.BEST_SINGLE,):
         for rule in methods.RULES:
             here, there = (fitted[method, rule] for fitted in fits)
             assert np.array_equal(here.thresholds, there.thresholds)
@@ -190,3 +190,13 @@ def test_a_member_that_is_not_a_number_is_refused():
     members[1, 3, 2] = np.nan
     with pytest.raises(InputError, match="found nan to nan in member 1"):
         methods.fit(RECIPE)(members, targets)
+
+
+def test_equal_members_give_equal_figures_by_every_mean():
+    member, targets = made(members=1)
+    members = np.repeat(member, 2, axis=0)
+    fitted = methods.fit(RECIPE)(members, targets)
+    for rule in methods.RULES:
+        decided = [fitted[method, rule](members) for method in (methods.MEAN, methods.HARMONIC)]
+        assert np.array_equal(*decided)
+        assert np.array_equal(decided[0], fitted[methods.BEST_SINGLE, rule](members))

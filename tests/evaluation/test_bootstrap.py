@@ -90,7 +90,14 @@ def test_several_decisions_are_drawn_together_as_each_alone():
 
 def test_the_macro_interval_is_that_of_resampling_photos_directly_around_the_figure():
     targets, predicted = made(n=40)
-    direct = resampled(macro_f1, targets, predicted, draws=150, seed=5)
+    own = [micro_f1(targets[:, [label]], predicted[:, [label]]) for label in range(targets.shape[1])]
+
+    def with_all_labels(targets, predicted):
+        there = (targets.any(axis=0) | predicted.any(axis=0)).tolist()
+        drawn = [micro_f1(targets[:, [label]], predicted[:, [label]]) for label in range(targets.shape[1])]
+        return np.mean([new if here else old for new, old, here in zip(drawn, own, there, strict=True)])
+
+    direct = resampled(with_all_labels, targets, predicted, draws=150, seed=5)
     expected = np.quantile(direct, [0.025, 0.975]) + macro_f1(targets, predicted) - direct.mean()
     assert macro_f1_interval(targets, predicted, draws=150, seed=5) == pytest.approx(expected)
 
@@ -117,10 +124,18 @@ def test_an_interval_holds_its_figure_and_narrows_with_more_photos(figure, inter
     assert widths[0] / widths[2] == pytest.approx(4, rel=0.4)  # as the root of n
 
 
-def test_the_macro_interval_holds_its_figure_where_most_labels_are_on_one_photo():
+@pytest.mark.parametrize("targets", [np.eye(60, dtype=np.uint8), np.ones((9, 2), np.uint8)])
+def test_a_perfect_answer_is_perfect_in_every_draw(targets):
+    for _, interval in FIGURES:
+        assert interval(targets, targets) == (1, 1)
+
+
+def test_the_macro_interval_holds_its_figure_where_most_labels_are_on_one_photo_and_stays_within_0_and_1():
     targets = np.eye(60, dtype=np.uint8)
-    low, high = macro_f1_interval(targets, targets)
-    assert low < macro_f1(targets, targets) < high
+    for right in (1, 2, 30, 58, 59):
+        predicted = targets * (np.arange(60) < right)
+        low, high = macro_f1_interval(targets, predicted)
+        assert 0 <= low <= high <= 1 and low - 1e-12 <= macro_f1(targets, predicted) <= high + 1e-12
 
 
 @pytest.mark.parametrize("interval", [micro_f1_interval, macro_f1_interval, image_f1_interval])

@@ -312,11 +312,24 @@ def test_without_labels_on_test_there_is_no_figure_on_them(dataset, made, member
     assert "test" not in content and "test photos" not in ensembles.text(content)
 
 
-def test_one_member_alone_is_an_ensemble(made, members, tmp_path):
-    content = ensembles.make("made", made, {"fair": members["fair"]}, tmp_path / "alone", RECIPE)
-    assert content["decision"]["weights"] == {"fair": 1}
-    scores = {(row["method"], row["thresholds"]): row["micro_f1"] for row in content["methods"]}
-    assert scores["mean", "one global"] == scores["best single", "one global"] == scores["PSO", "one global"]
+def test_one_member_alone_is_an_ensemble_in_which_it_stands_once(made, members, tmp_path):
+    recipe = dataclasses.replace(RECIPE, second_level=("linear",))
+    content = ensembles.make("made", made, {"fair": members["fair"]}, tmp_path / "alone", recipe)
+    assert content["decision"]["weights"] == {"fair": 1} and content["swarm"] == {"history": []}
+    assert {row["method"] for row in content["methods"]} == {"constant", "best single", "stacked linear"}
+    assert len(content["methods"]) == 1 + 2 * len(methods.RULES)
+    assert ensembles.text(content).startswith("chosen: ")
+
+
+def test_a_constant_answer_above_the_choice_is_told(made, members, tmp_path):
+    write_member(members["poor"], made, 10**6, 3)
+    content = ensembles.make("made", made, {"poor": members["poor"]}, tmp_path / "poor", RECIPE)
+    scores = {row["method"]: row["micro_f1"]["cross_fitted"] for row in content["methods"] if row["thresholds"] != "x"}
+    assert ("looks at no photo and cannot be chosen, is higher" in ensembles.text(content)) == (
+        scores["constant"] > max(value for name, value in scores.items() if name != "constant")
+    )
+    content["methods"][0]["micro_f1"]["cross_fitted"] = 0.999
+    assert "is higher: micro-F1 0.999; the members have learned too little" in ensembles.text(content)
 
 
 def test_few_photos_are_judged_in_as_many_folds_which_is_what_is_told(made, members, tmp_path):

@@ -70,7 +70,7 @@ def test_a_method_that_knows_the_targets_by_heart_has_nothing_to_gain(case):
 def test_a_model_is_judged_as_its_own_ensemble_at_one_threshold(case):
     members, targets = case
     decision, held, figures = judge.judge_model(members[0], targets, RECIPE)
-    alone = judged(methods.fit(RECIPE), members[:1], targets)[methods.MEAN, methods.ONE_GLOBAL]
+    alone = judged(methods.fit(RECIPE), members[:1], targets)[methods.BEST_SINGLE, methods.ONE_GLOBAL]
     assert np.array_equal(held, alone[1]) and figures == alone[2]
     assert decision.weights.tolist() == [1] and len(set(decision.thresholds.tolist())) == 1
 

@@ -56,6 +56,18 @@ def test_tags_nest_and_ids_are_unique(written):
     assert len(ids) == len(set(ids))
 
 
+def test_what_is_higher_than_the_choice_and_could_not_be_chosen_is_told(written, write_result, suite):
+    assert "is higher" not in written()
+    write_result(suite, "logistic", 0.71)
+    path = suite / "lite" / "result.json"
+    path.write_text(path.read_text().replace("0.58", "0.72"))
+    words = " ".join(written().split())
+    assert "logistic is higher, 0.710, but is no method of the ensemble" in words and "lite is higher" not in words
+    path = suite / "ensemble" / "ensemble.json"
+    path.write_text(path.read_text().replace("0.35", "0.75"))
+    assert "constant is higher, 0.750, but looks at no photo" in " ".join(written().split())
+
+
 def test_the_page_opens_with_what_a_layman_needs_and_tells_then_how_it_was_measured(written, suite):
     path = suite / "ensemble" / "ensemble.json"
     content = json.loads(path.read_text())
