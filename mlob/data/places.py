@@ -446,7 +446,7 @@ def _located(tree, listings, split, wanted, others):
     Another split's own photos are looked for in the earlier ones, too.
     """
     listing, own = listings[-1], dict.fromkeys((_own(split), FLAT))
-    homes = [(home, _by_name(listing[home])) for home in own]
+    homes = [(home, listing[home], _by_stem(listing[home])) for home in own]
     found = {name: at for name, url in wanted.items() if name == url and (at := _by_url(listing, url))}
     by_id = {name: at for name in wanted if name not in found and (at := _by_id(homes, name))}
     found |= by_id
@@ -464,10 +464,10 @@ def _check_claims(tree, listings, split, flat, others):
     for other, ids in others.items():
         if other == split or not (shared := flat.keys() & set(ids)):
             continue
-        own = set().union(*(_by_name(listing[_own(other)]) for listing in listings))
-        if shared := sorted(shared - own):
+        own = [(_own(other), files, _by_stem(files)) for listing in listings if (files := listing[_own(other)])]
+        if name := min((name for name in shared if not _by_id(own, name)), default=None):
             raise InputError(
-                f"{tree.root / FLAT / flat[shared[0]]} would be the photo {shared[0]} of {split} and of {other}: put "
+                f"{tree.root / FLAT / flat[name]} would be the photo {name} of {split} and of {other}: put "
                 f"each split's photos into a folder of its own, {_own(split)}/ and {_own(other)}/."
             )
 
@@ -476,10 +476,9 @@ def _own(split):
     return f"{FLAT}/{split}".rstrip("/")
 
 
-def _by_name(files):
-    """Give {name: file} of photos, by the whole name, else without the suffix; of two files the first sorted."""
-    photos = sorted(filter(_has_suffix, files), reverse=True)
-    return {posixpath.splitext(file)[0]: file for file in photos} | {file: file for file in photos}
+def _by_stem(files):
+    """Give {file name without its suffix: file name} of photos; of two files of one stem, the first sorted."""
+    return {posixpath.splitext(file)[0]: file for file in sorted(files, reverse=True) if _has_suffix(file)}
 
 
 def _has_suffix(file):
@@ -487,8 +486,14 @@ def _has_suffix(file):
 
 
 def _by_id(homes, name):
+    """Find a photo in folders, (name, files, files by stem) each: the file named whole, else one of that stem."""
     forms = _forms(name)
-    return next(((home, files[form]) for home, files in homes for form in forms if form in files), None)
+    for home, files, stems in homes:
+        for form in forms:
+            file = form if form in files and _has_suffix(form) else stems.get(form)
+            if file:
+                return home, file
+    return None
 
 
 def _by_content(tree, listing, homes, names):
