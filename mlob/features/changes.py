@@ -99,11 +99,15 @@ def told(found):
     """Tell in sentences what has become of a store's photos, {path: `Changes`}, since their features were made."""
     anew = sum(bool(one.changed) for one in found.values())
     texts = {
-        "changed": f"come or changed since the features were made: {anew:,} shard{'s' * (anew > 1)} to be made anew",
-        "same": "another size or time than noted (or none was noted) and the same content",
-        "gone": "no file any more, whose features are kept",
+        "changed": (
+            "come or changed since the features were made",
+            f"{anew:,} shard{'s' * (anew > 1)} to be made anew",
+        ),
+        "same": ("another size or time than noted, or none was noted", "the content is the same"),
+        "gone": ("no file any more", "the features are kept"),
     }
-    return [f"{counted} {text}." for kind, text in texts.items() if (counted := _counted(found, kind))]
+    counts = {kind: _by_split(found, kind) for kind in texts}
+    return [_sentence(counts[kind], *text) for kind, text in texts.items() if counts[kind]]
 
 
 def versions(one, failures):
@@ -122,13 +126,17 @@ def write_note(path, found):
     write_json(_note(path), {"shard": store.checksum(path), "photos": found})
 
 
-def _counted(found, kind):
+def _by_split(found, kind):
     counts = collections.Counter()
     for path, one in found.items():
         counts[path.parent.name] += getattr(one, kind)
-    splits = ", ".join(f"{count:,} {split}" for split, count in counts.items() if count)
-    total = counts.total()
-    return f"{splits} photo{'s have' if total > 1 else ' has'}" if total else ""
+    return +counts
+
+
+def _sentence(counts, what, so):
+    splits = ", ".join(f"{count:,} of {split}" for split, count in counts.items())
+    photos = "photo has" if counts.total() == 1 else "photos have"
+    return f"{counts.total():,} {photos} {what} ({splits}): {so}."
 
 
 def _compared(path, suspected, size, run):

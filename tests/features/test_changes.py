@@ -82,7 +82,7 @@ def test_a_photo_that_was_replaced_has_its_own_shard_made_anew_and_no_other(
     for split, name in (("train", "2"), ("train", "3"), ("test", "4")):
         repaint(file_of(photos, split, name), 90)
     told = again(photos, extracted, capsys)
-    assert "set: 2 train, 1 test photos have come or changed since the features were made: 2 shards" in told
+    assert "set: 3 photos have come or changed since the features were made (2 of train, 1 of test): 2 shards" in told
     changed = {path for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert changed == {extracted / "train" / "00000.h5", extracted / "test" / "00001.h5"}
     assert network.seen == 3 + 2 and as_if_made_now(photos, extracted, tmp_path)
@@ -95,9 +95,7 @@ def test_photos_of_another_time_and_the_same_content_cost_no_decoding(photos, ex
     for split in photos.splits:
         for name in photos[split].ids:
             os.utime(file_of(photos, split, name), (1, 1))
-    assert "12 train, 7 validation, 5 test photos have another size or time than noted" in again(
-        photos, extracted, capsys
-    )
+    assert "24 photos have another size or time than noted" in again(photos, extracted, capsys)
     assert shards(extracted) == before
     assert again(photos, extracted, capsys) == ""
 
@@ -118,7 +116,9 @@ def test_a_photo_that_failed_for_any_reason_is_tried_again_when_its_file_has_cha
     run(photos, tmp_path / "store")
     assert name in store.header(store.shard_path(tmp_path / "store" / split, (int(name) - 1) // 3)).failures
     repaint(file_of(photos, split, name), 60)
-    assert f"1 {split} photo has come or changed" in again(photos, tmp_path / "store", capsys)
+    assert f"1 photo has come or changed since the features were made (1 of {split}): 1 shard to" in again(
+        photos, tmp_path / "store", capsys
+    )
     assert as_if_made_now(photos, tmp_path / "store", tmp_path)
 
 
@@ -146,7 +146,7 @@ def test_a_photo_that_could_not_be_read_is_tried_again_each_time(photos, network
         assert again(
             photos, tmp_path / "store", capsys
         ) == "set: compared by content: 1/1 photos, 1,000.0 photos/s" or (network.seen == 0)
-    assert "1 train photo has come or changed" in again(photos, tmp_path / "store", capsys)
+    assert "1 photo has come or changed" in again(photos, tmp_path / "store", capsys)
     assert as_if_made_now(photos, tmp_path / "store", tmp_path)
 
 
@@ -155,7 +155,7 @@ def test_photos_that_are_gone_keep_their_features_and_are_told_each_time(photos,
     for name in ("1", "2", "3", "7"):
         file_of(photos, "train", name).unlink()
     for _ in range(2):
-        assert "4 train photos have no file any more, whose features are kept" in again(photos, extracted, capsys)
+        assert "4 photos have no file any more (4 of train): the features are kept" in again(photos, extracted, capsys)
     assert shards(extracted) == before
 
 
@@ -164,8 +164,9 @@ def test_a_store_without_notes_is_compared_by_content_once(photos, extracted, mo
         path.unlink()
     refuse_to_decode(monkeypatch)
     before = shards(extracted)
-    assert "5 test photos have another size or time than noted (or none was noted) and the same content" in again(
-        photos, extracted, capsys
+    assert (
+        "24 photos have another size or time than noted, or none was noted (12 of train, 7 of validation, 5 of test)"
+        in again(photos, extracted, capsys)
     )
     assert shards(extracted) == before and again(photos, extracted, capsys) == ""
 
@@ -180,7 +181,7 @@ def test_another_folder_with_equal_ids_takes_nothing_of_a_store_without_notes(ph
     for name in ("10", "11", "12"):
         (other / "images" / "train" / f"{name}.png").unlink()
     told = again(annotations.read(other), extracted, capsys)
-    assert "12 train, 7 validation, 5 test photos have come or changed since" in told
+    assert "24 photos have come or changed since" in told
     assert as_if_made_now(annotations.read(other), extracted, tmp_path)
 
 
@@ -188,7 +189,7 @@ def test_another_folder_with_equal_ids_takes_nothing_of_a_store_without_notes(ph
 def test_a_note_that_is_damaged_counts_as_none(note, photos, extracted, capsys):
     path = extracted / "train" / "photos-00000.json"
     path.write_bytes(note.encode("utf-8", "surrogateescape"))
-    assert "3 train photos have another size or time than noted" in again(photos, extracted, capsys)
+    assert "3 photos have another size or time than noted" in again(photos, extracted, capsys)
     assert set(json.loads(path.read_text())["photos"]) == {"1", "2", "3"}
 
 
@@ -198,7 +199,7 @@ def test_a_note_is_of_the_shard_that_it_was_written_for(photos, extracted, netwo
     repaint(file_of(photos, "train", "2"), 90)
     again(photos, extracted, capsys)
     (extracted / "train" / "00000.h5").write_bytes(kept)
-    assert "1 train photo has come or changed" in again(photos, extracted, capsys)
+    assert "1 photo has come or changed" in again(photos, extracted, capsys)
     assert as_if_made_now(photos, extracted, tmp_path)
 
 
@@ -207,7 +208,7 @@ def test_a_dry_run_tells_what_has_changed_and_writes_nothing(photos, extracted):
     os.utime(file_of(photos, "train", "9"), (1, 1))
     before = {path: path.stat().st_mtime_ns for path in extracted.rglob("*")}
     told = extract.plan("set", RECIPE, annotations.read(photos.folder), extracted).text(RECIPE)
-    assert told.startswith("1 train photo has come or changed") and "3 photos through mobilenet" in told
+    assert told.startswith("1 photo has come or changed") and "3 photos through mobilenet" in told
     assert {path: path.stat().st_mtime_ns for path in extracted.rglob("*")} == before
 
 
@@ -234,7 +235,7 @@ def test_a_photo_that_changes_while_it_is_read_is_noticed_next_time(photos, netw
         patched.setattr(extract, "_sample", lambda *_: None)
         patched.setattr(decoding, "photo", late)
         run(photos, tmp_path / "store")
-    assert "1 train photo has come or changed" in again(photos, tmp_path / "store", capsys)
+    assert "1 photo has come or changed" in again(photos, tmp_path / "store", capsys)
     assert as_if_made_now(photos, tmp_path / "store", tmp_path)
 
 
