@@ -61,6 +61,7 @@ class Scale:
     patience: int = 1
 
 
+PLACE = ("card", "backend", "step")  # of a row, beside its name and figures
 FULL = Scale()
 TINY = Scale(256, ("mobilenet",), "mobilenet", 32, 8, 16, 2 * 8192, 50, passes=1, patience=10)
 
@@ -69,8 +70,8 @@ TINY = Scale(256, ("mobilenet",), "mobilenet", 32, 8, 16, 2 * 8192, 50, passes=1
 
 
 def device(scale):
-    """Name the card, and measure its matrix product and the copy of photos to it."""
-    yield {"name": "machine", "card": _card(), "processor": machine.processor(), **_versions()}
+    """Name the processor and the packages, measure the card's matrix product and the copy of photos to it."""
+    yield {"name": "machine", "processor": machine.processor(), **_versions()}
     for precision in ("float32", "bfloat16", "float16"):
         yield {"name": f"matrix product, {precision}", "tflops": round(_matmul_flops(scale, precision) / 1e12, 3)}
     yield {"name": "copy to the device", "gb_per_second": round(_copy_rate(scale) / 1e9, 2)}
@@ -156,6 +157,7 @@ def _feature_set(network):
     return FeatureSet(network, size, weights="random")
 
 
+@functools.cache
 def _card():
     """Name card and driver as the driver does."""
     command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
@@ -340,17 +342,18 @@ def _epoch_on_device(rows):
 
 
 def _epoch_from_host(rows):
-    """Fit for two epochs on rows in host memory, as `mlob train` does; the mean of both counts."""
+    """Fit for two epochs on rows in host memory, as `mlob train` does; the second counts, with its look at dev."""
     from mlob.training import batches, fit
 
-    distinct = min(rows, 2 * batches.CHUNK)
+    distinct, ends = min(rows, 2 * batches.CHUNK), []
     features, targets = (np.resize(one, (rows, one.shape[1])) for one in training._draw("train", 0, distinct))
     train = batches.Rows(np.arange(rows).astype(object), features, targets)
+    dev = train.take(np.arange(rows) < batches.CHUNK)
     experiment = dataclasses.replace(training.OURS, training=dataclasses.replace(training.TRAINING, epochs=2))
-    fitted = fit.fit(experiment, train, train.take(np.arange(rows) < batches.CHUNK), name="head")
-    seconds = fitted.steps_seconds * rows / (2 * rows - batches.CHUNK)
+    started = time.monotonic()
+    fitted = fit.fit(experiment, train, dev, name="head", after_epoch=lambda history: ends.append(time.monotonic()))
     first, last = (row["loss"] for row in fitted.history)
-    return _epoch(rows, seconds, fitted.warm_up_seconds, first, last)
+    return _epoch(rows, ends[1] - ends[0], ends[0] - started, first, last)
 
 
 def _epoch(rows, seconds, warm_up, first, last):
@@ -381,39 +384,47 @@ def run_step(name, arguments, seconds):
         yield {"step": name, "name": name, "note": f"cut after {seconds:.0f} s" if killed else "failed"}
 
 
-def measure(scale, arguments, seconds):
+def measure(steps, patience, arguments, seconds):
     """Run every step that begins within the seconds; yield its rows, and which were not begun."""
     end = time.monotonic() + seconds
-    for name, (_, limit) in steps(scale).items():
+    for name, (_, limit) in steps.items():
         left = end - time.monotonic()
         if left > 0:
-            yield from run_step(name, arguments, min(scale.patience * limit, left))
+            yield from run_step(name, arguments, min(patience * limit, left))
         else:
             yield {"step": name, "name": name, "note": "not begun: the time was over"}
 
 
 def text(row):
     """Tell a row in one line."""
-    figures = ", ".join(
-        f"{key} {_shown(value)}" for key, value in row.items() if key not in ("backend", "step", "name")
-    )
-    return f"{row['backend']} {row['step']}: {row['name']}: {figures}"
+    figures = [f"{key} {_shown(value)}" for key, value in row.items() if key not in ("name", *PLACE)]
+    return f"{row['backend']} {row['step']}: {row['name']}: {', '.join(figures)}"
 
 
 def markdown(rows):
-    """Lay rows out as tables, one for each backend and kind of step: a table's rows have the same figures."""
+    """Lay rows out as tables, one for each card, backend and kind of step; of a name's rows the last counts."""
+    places = {}
+    for row in rows:
+        own = places.setdefault((row["card"], row["backend"], row["step"].split()[0]), {})
+        own[row["name"]] = row
     parts = ["# A GPU", "`python -m benchmarks.gpu`, photos, rows and weights made up."]
-    for title in dict.fromkeys((row["backend"], row["step"].split()[0]) for row in rows):
-        own = [row for row in rows if (row["backend"], row["step"].split()[0]) == title]
-        parts += [f"## {': '.join(title)}", _table(own)]
+    for place, own in places.items():
+        parts += [f"## {', '.join(place)}", _table(own.values())]
     return "\n\n".join(parts) + "\n"
 
 
 def _table(rows):
-    columns = list(dict.fromkeys(key for row in rows for key in row if key not in ("backend", "step")))
+    columns = list(dict.fromkeys(key for row in rows for key in row if key not in PLACE))
     lines = [columns, ["---"] + ["---:"] * (len(columns) - 1)]
     lines += [[_shown(row.get(column, "")) for column in columns] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("_", " ")
+
+
+def _chosen(scale, names):
+    known = steps(scale)
+    if unknown := [name for name in names if name not in known]:
+        raise click.BadParameter(f"there is no step {unknown[0]!r}; there are: {', '.join(known)}")
+    return {name: step for name, step in known.items() if name in names or not names}
 
 
 def _shown(value):
@@ -421,12 +432,13 @@ def _shown(value):
 
 
 def _with_share(row, rows):
-    """Say which share of the matrix product's rate in its precision a network has."""
-    precision = row["name"].rpartition(", ")[2]
-    for product in rows:
-        if product["name"] == f"matrix product, {precision}" and product is not row and "tflops" in row:
-            return {**row, "of_matrix_product": round(row["tflops"] / product["tflops"], 3)}
-    return row
+    """Say which share of its card's matrix product, in its precision, a network's rate is."""
+    if "photos_per_second" not in row or "tflops" not in row:
+        return row
+    product = {**{key: row[key] for key in PLACE}, "step": "device"}
+    product["name"] = f"matrix product, {row['name'].rpartition(', ')[2]}"
+    known = [one["tflops"] for one in rows if product.items() <= one.items()]
+    return {**row, "of_matrix_product": round(row["tflops"] / known[-1], 3)} if known else row
 
 
 def _read(log):
@@ -438,25 +450,27 @@ def _read(log):
 @click.option("--seconds", default=500.0, show_default=True, help="After these no step begins.")
 @click.option("--log", type=click.Path(path_type=pathlib.Path), help="Append each figure to this file, JSON lines.")
 @click.option("--markdown", "table", type=click.Path(path_type=pathlib.Path), help="Write the log's tables here.")
+@click.option("--step", "names", multiple=True, help="Take this step alone; may be given again.")
 @click.option("--only", hidden=True, help="Run one step in this process.")
-def main(tiny, seconds, log, table, only):
+def main(tiny, seconds, log, table, names, only):
     """Measure what a GPU makes of mlob, on the backend that KERAS_BACKEND names."""
     scale = TINY if tiny else FULL
+    chosen = _chosen(scale, names)
     if only:
         machine.load_keras()
         for row in steps(scale)[only][0](scale):
             print(json.dumps(row), flush=True)
         return
-    backend, found = os.environ.get("KERAS_BACKEND", "tensorflow"), []
+    backend, found = os.environ.get("KERAS_BACKEND", "tensorflow"), _read(log)
     with _kept_compilations():
-        for row in measure(scale, ["--tiny"] if tiny else [], seconds):
-            found.append(_with_share({"backend": backend, **row}, found))
+        for row in measure(chosen, scale.patience, ["--tiny"] if tiny else [], seconds):
+            found.append(_with_share({"card": _card(), "backend": backend, **row}, found))
             print(text(found[-1]), flush=True)
             if log:
                 with log.open("a") as file:
                     file.write(json.dumps(found[-1]) + "\n")
     if table:
-        table.write_text(markdown(_read(log) or found))
+        table.write_text(markdown(found))
 
 
 @contextlib.contextmanager

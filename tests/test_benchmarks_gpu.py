@@ -11,9 +11,15 @@ from benchmarks import gpu
 
 SCALE = dataclasses.replace(gpu.TINY, networks=("efficientnet_lite0", "mobilenet"))
 ROWS = [
-    {"backend": "jax", "step": "device", "name": "matrix product, float16", "tflops": 700.0},
-    {"backend": "jax", "step": "extract xception", "name": "xception 299, float16", "photos_per_second": 10_000},
-    {"backend": "torch", "step": "head", "name": "head", "note": "cut after 90 s"},
+    {"card": "a card", "backend": "jax", "step": "device", "name": "matrix product, float16", "tflops": 700.0},
+    {
+        "card": "a card",
+        "backend": "jax",
+        "step": "extract xception",
+        "name": "xception 299, float16",
+        "photos_per_second": 10_000,
+    },
+    {"card": "a card", "backend": "torch", "step": "head", "name": "head", "note": "cut after 90 s"},
 ]
 
 
@@ -39,12 +45,12 @@ def test_a_step_that_is_slow_is_cut_and_what_it_told_before_is_kept(monkeypatch)
 
 def test_a_step_that_fails_is_told_and_the_others_run(monkeypatch):
     stand_in("raise SystemExit(3)", monkeypatch)
-    assert [row["note"] for row in gpu.measure(gpu.TINY, [], 60)] == ["failed"] * 5
+    assert [row["note"] for row in gpu.measure(gpu.steps(gpu.TINY), 1, [], 60)] == ["failed"] * 5
 
 
 def test_steps_that_the_time_does_not_reach_are_told(monkeypatch):
     stand_in("import time; time.sleep(60)", monkeypatch)
-    notes = [row["note"] for row in gpu.measure(gpu.TINY, [], 0.5)]
+    notes = [row["note"] for row in gpu.measure(gpu.steps(gpu.TINY), 1, [], 0.5)]
     assert notes == ["cut after 0 s", *["not begun: the time was over"] * 4]
 
 
@@ -54,10 +60,11 @@ def test_each_figure_is_in_the_log_before_the_next_is_measured_and_the_table_has
 
     def measured(*_):
         for row in ROWS[:2]:
-            yield {key: value for key, value in row.items() if key != "backend"}
+            yield {key: value for key, value in row.items() if key not in ("card", "backend")}
             assert json.loads(log.read_text().splitlines()[-1])["name"] == row["name"]
 
     monkeypatch.setattr(gpu, "measure", measured)
+    monkeypatch.setattr(gpu, "_card", lambda: "a card")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     done = CliRunner().invoke(gpu.main, ["--tiny", "--log", str(log), "--markdown", str(table)], catch_exceptions=False)
     assert "jax device: matrix product, float16: tflops 700.0" in done.stdout
@@ -65,11 +72,22 @@ def test_each_figure_is_in_the_log_before_the_next_is_measured_and_the_table_has
     assert "| xception 299, float16 | 10,000 |" in table.read_text() and "cut after 90 s" in table.read_text()
 
 
-def test_a_network_has_its_share_of_the_product_in_its_own_precision():
-    rows = [*ROWS, {**ROWS[0], "name": "matrix product, float32", "tflops": 70.0}]
-    assert gpu._with_share({"name": "xception 299, float32", "tflops": 7.0}, rows)["of_matrix_product"] == 0.1
-    assert gpu._with_share({"name": "xception 299, float16", "tflops": 7.0}, rows)["of_matrix_product"] == 0.01
-    assert gpu._with_share(ROWS[0], rows) == ROWS[0]
+def test_a_step_can_be_measured_again_and_the_table_has_its_last_figures():
+    again = {**ROWS[1], "photos_per_second": 9_000}
+    assert gpu.markdown([*ROWS, again]) == gpu.markdown([ROWS[0], again, ROWS[2]])
+    done = CliRunner().invoke(gpu.main, ["--step", "haed"])
+    assert done.exit_code == 2 and "there is no step 'haed'; there are: device" in done.output
+
+
+def test_a_network_has_its_share_of_the_product_in_its_own_precision_on_its_own_card():
+    others = [
+        {**ROWS[0], "name": "matrix product, float32", "tflops": 70.0},
+        {**ROWS[0], "backend": "torch", "tflops": 1},
+    ]
+    network = {**ROWS[1], "tflops": 7.0}
+    assert gpu._with_share(network, [ROWS[0], *others])["of_matrix_product"] == 0.01
+    assert gpu._with_share({**network, "name": "xception 299, float32"}, others)["of_matrix_product"] == 0.1
+    assert gpu._with_share(network, others) == network and gpu._with_share(ROWS[0], ROWS) == ROWS[0]
 
 
 @pytest.fixture

@@ -43,22 +43,22 @@ def photo(place, size, views=frozenset({"whole"})):
     return Photo(images.content_digest(data), {name: images.view(pixels, name) for name in views})
 
 
-def in_threads(places, size, views, ahead, workers):
-    """Decode in threads, at most `ahead` photos that wait: yield a `Photo` for each place, in order."""
+def in_threads(places, size, views, most, workers):
+    """Decode in threads, at most so many photos waiting: yield a `Photo` for each place, in order."""
     read = functools.partial(photo, size=size, views=views)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        yield from _ahead(pool, read, places, ahead)
+        yield from ahead(pool, read, places, most)
 
 
-def in_processes(places, size, views, ahead, workers):
-    """Decode in processes, at most `ahead` photos that wait: yield a `Photo` for each place, in order.
+def in_processes(places, size, views, most, workers):
+    """Decode in processes, at most so many photos waiting: yield a `Photo` for each place, in order.
 
-    The pixels of a photo are written over once 2 * ahead later ones were asked for.
+    The pixels of a photo are written over once three times as many later ones as may wait were asked for.
 
     Raises:
         InputError: a process was killed.
     """
-    views, groups = sorted(views), 3 * ahead // GROUP + 1
+    views, groups = sorted(views), 4 * most // GROUP + 3
     shape = (groups, GROUP, len(views), size, size, 3)
     context = multiprocessing.get_context("forkserver")  # a fork of a process with a GPU in use would hang
     shared = context.RawArray("B", int(np.prod(shape)))
@@ -66,7 +66,7 @@ def in_processes(places, size, views, ahead, workers):
     pool = concurrent.futures.ProcessPoolExecutor(workers, context, _attach, (shared, shape, size, views))
     try:
         work = zip(itertools.cycle(range(groups)), _grouped(places), strict=False)
-        for group, told in _ahead(pool, _decode_group, work, max(1, ahead // GROUP)):
+        for group, told in ahead(pool, _decode_group, work, max(1, most // GROUP)):
             for row, (digest, reason) in enumerate(told):
                 yield Photo(digest, {} if reason else dict(zip(views, pixels[group, row], strict=True)), reason)
     except concurrent.futures.process.BrokenProcessPool as error:
@@ -78,12 +78,12 @@ def in_processes(places, size, views, ahead, workers):
         pool.shutdown(cancel_futures=True)
 
 
-def _ahead(pool, function, items, ahead):
-    """Map in a pool, in order, at most `ahead` results waiting."""
+def ahead(pool, function, items, most):
+    """Map in a pool, in order, at most so many results waiting."""
     waiting = collections.deque()
     for item in items:
         waiting.append(pool.submit(function, item))
-        if len(waiting) == ahead:
+        if len(waiting) == most:
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()

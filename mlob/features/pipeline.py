@@ -6,8 +6,10 @@ one is decoded; photos travel as uint8, and are normalised where the network run
 
 import collections
 import collections.abc
+import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import itertools
 import os
 import time
@@ -19,6 +21,7 @@ from mlob.features import decoding, store
 
 CHUNK = 128  # photos: what the networks run on while the next ones are decoded
 BATCHES = 4  # of the largest batch in a chunk, where that makes more photos
+UNDER_WAY = 2  # chunks, on a GPU: one is in the network while the next is gathered
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,33 +63,54 @@ def shards(slices, extractors, size, *, is_remote=False, advance=lambda count: N
         advance: called with the number of photos just done.
 
     Yields:
-        (slice, {name: `store.Shard`}, {name: Counter of seconds}): "read" is waiting for decoded photos (shared out
-        among the feature sets), "forward" is in the network. A stage that keeps up with the others takes no time here.
+        (slice, {name: `store.Shard`}, {name: Counter of seconds}): "forward" is in the network, "read" is all other
+        time, which is waiting for decoded photos (shared out among the feature sets).
     """
     chunk = max(CHUNK, BATCHES * max(extractor.run.batch for extractor in extractors.values()))
     views = frozenset(one.view for one in extractors.values())
     photos = itertools.chain.from_iterable(one.places for one in slices)
     is_fast = any(extractor.run.is_on_gpu for extractor in extractors.values()) and not is_remote
     decode = decoding.in_processes if is_fast else decoding.in_threads
-    workers = places.READS if is_remote else os.cpu_count()
-    with contextlib.closing(decode(photos, size, views, chunk, workers)) as decoded:
+    workers = places.READS if is_remote else max(1, os.cpu_count() - is_fast)  # one feeds the GPU
+    with (
+        contextlib.closing(decode(photos, size, views, chunk, workers)) as decoded,
+        concurrent.futures.ThreadPoolExecutor(1) as network,
+    ):
         for one in slices:
-            wanted = {name: extractors[name] for name in one.wanted}
-            yield one, *_shards(one.ids, wanted, decoded, chunk, advance)
+            chunks = _chunks(decoded, len(one.ids), chunk)
+            forward = functools.partial(_forward, {name: extractors[name] for name in one.wanted})
+            # On a processor the network wants all of it, and Ctrl-C goes through it: nothing is gained by a thread.
+            done = decoding.ahead(network, forward, chunks, UNDER_WAY) if is_fast else map(forward, chunks)
+            yield one, *_shards(one.ids, one.wanted, done, advance)
 
 
-def _shards(ids, extractors, decoded, chunk, advance):
-    told, rows, seconds = [], {name: [] for name in extractors}, {name: collections.Counter() for name in extractors}
-    for start in range(0, len(ids), chunk):
+def _chunks(decoded, count, chunk):
+    for start in range(0, count, chunk):
+        yield list(itertools.islice(decoded, min(chunk, count - start)))
+
+
+def _forward(extractors, photos):
+    """Run photos through the networks: the photos, and of each feature set its float16 features and the seconds."""
+    rows, seconds = {}, {}
+    for name, extractor in extractors.items():
         started = time.monotonic()
-        photos = list(itertools.islice(decoded, len(ids[start : start + chunk])))
-        waited = time.monotonic() - started
-        for name, extractor in extractors.items():
-            started = time.monotonic()
-            rows[name].append(_features(extractor, photos))
-            seconds[name].update(read=waited / len(extractors), forward=time.monotonic() - started)
+        rows[name] = _features(extractor, photos)
+        seconds[name] = time.monotonic() - started
+    return photos, rows, seconds
+
+
+def _shards(ids, names, done, advance):
+    started, told = time.monotonic(), []
+    rows, seconds = {name: [] for name in names}, {name: collections.Counter() for name in names}
+    for photos, found, spent in done:
+        for name in names:
+            rows[name].append(found[name])
+            seconds[name]["forward"] += spent[name]
         told += [(one.digest, one.reason) for one in photos]
         advance(len(photos))
+    waited = time.monotonic() - started - sum(one["forward"] for one in seconds.values())
+    for one in seconds.values():
+        one["read"] = max(0, waited) / len(names)
     return {name: _shard(ids, told, np.concatenate(found)) for name, found in rows.items()}, seconds
 
 

@@ -28,12 +28,12 @@ def test_photos_come_in_order_with_their_digest_views_or_reason(decode, photos):
     assert found[len(photos.photos("train"))].reason == "no file"
 
 
-def test_pixels_stay_until_twice_as_many_photos_as_wait_were_asked_for(photos, monkeypatch):
+def test_pixels_stay_until_three_times_as_many_photos_as_wait_were_asked_for(photos, monkeypatch):
     ahead, places = 2 * decoding.GROUP, [*photos.photos("train")] * 12
     expected = {place: decoding.photo(place, 16).views["whole"] for place in set(places)}
     kept = []
     for place, one in zip(places, decoding.in_processes(places, 16, {"whole"}, ahead, 2), strict=True):
-        kept = [*kept, (place, one)][-2 * ahead :]
+        kept = [*kept, (place, one)][-3 * ahead :]
         assert all(np.array_equal(held.views["whole"], expected[name]) for name, held in (kept[0], kept[-1]))
 
 
@@ -104,6 +104,6 @@ def test_at_most_ahead_results_wait_and_all_come_in_order(ahead):
         return item
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for taken, item in enumerate(decoding._ahead(pool, note, range(40), ahead)):
+        for taken, item in enumerate(decoding.ahead(pool, note, range(40), ahead)):
             assert item == taken and len(started) <= taken + ahead
     assert sorted(started) == list(range(40))
