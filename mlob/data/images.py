@@ -200,7 +200,8 @@ def _upright(data, size):
     try:
         return _ended(data, size)
     except UnidentifiedImageError as error:
-        raise Unreadable(NEEDS_HEIC if _is_heic(data) else "not an image") from error
+        lacks = _is_heic(data) and "HEIF" not in FORMATS
+        raise Unreadable(NEEDS_HEIC if lacks else "not an image") from error
     except Image.DecompressionBombError as error:
         raise Unreadable("too many pixels") from error
     except (Unreadable, MemoryError):  # the latter is no fault of the photo's

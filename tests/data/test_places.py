@@ -78,15 +78,17 @@ def test_of_other_names_the_content_tells_which_file_is_a_photo(tmp_path, name, 
         assert list(places.locate(places.Tree(folder), "test", ids, [""])) == [None]
 
 
-def test_a_file_whose_suffix_tells_of_a_photo_comes_before_others_of_its_stem(tmp_path):
+def test_a_file_whose_suffix_tells_of_a_photo_comes_before_others_of_its_stem(tmp_path, monkeypatch):
     touch(tmp_path, "images/1.jpg", "images/train/1")
     (tmp_path / "images/train/1.heic").write_bytes(HEIC)
     (tmp_path / "images/train/1.json").write_bytes(b"{}")
     assert located(tmp_path, "1") == "images/1.jpg"
     (tmp_path / "images/1.jpg").unlink()
     assert located(tmp_path, "1") == "images/train/1.heic"
-    with pytest.raises(images.Unreadable, match=r'HEIC.* pip install "mlob\[heic\]"'):
-        images.decode(HEIC, 32)
+    for formats, told in ((("JPEG", "PNG"), r'HEIC.* pip install "mlob\[heic\]"'), (("HEIF", "JPEG"), "^not ")):
+        monkeypatch.setattr(images, "FORMATS", formats)
+        with pytest.raises(images.Unreadable, match=told):
+            images.decode(HEIC, 32)
 
 
 def test_of_two_files_of_one_name_the_first_sorted_is_taken(tmp_path):
