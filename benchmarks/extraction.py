@@ -44,7 +44,7 @@ def draw(folder, count):
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{number:05d}.jpg", quality=85)
 
     folder.mkdir(parents=True, exist_ok=True)
-    with concurrent.futures.ThreadPoolExecutor() as threads:
+    with concurrent.futures.ThreadPoolExecutor(machine.cores()) as threads:
         list(threads.map(draw_one, range(count)))
 
 

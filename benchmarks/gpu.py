@@ -255,7 +255,7 @@ def _drawn(folder, features, scale):
     def prepare(path):
         (prepared / path.name).write_bytes(images.prepared(path.read_bytes(), pixels, 10**6))
 
-    with concurrent.futures.ThreadPoolExecutor() as threads:
+    with concurrent.futures.ThreadPoolExecutor(machine.cores()) as threads:
         list(threads.map(prepare, (folder / "600 x 800").iterdir()))
     for kind in (prepared, folder / "600 x 800"):
         yield f"{kind.name} JPEGs", sorted(kind.iterdir())

@@ -129,7 +129,7 @@ def true_f1(chances, decided):
 def run(sizes, repeats):
     """Run all repeats on all cores: {size: {(method, rule): float64 (repeats, 5)}}."""
     cases = [(size, number) for size in sorted(sizes, reverse=True) for number in range(repeats)]
-    with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
+    with concurrent.futures.ProcessPoolExecutor(machine.cores()) as pool:
         found = dict(zip(cases, pool.map(repeat, *zip(*cases, strict=True)), strict=True))
     names = found[cases[0]]
     return {

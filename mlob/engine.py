@@ -7,10 +7,14 @@ is whole or absent, and equal whoever makes it.
 
 import importlib.util
 import os
+import subprocess
+import sys
 
 from mlob.errors import InputError
 
 RETRIES = 3  # of a slice whose worker died
+ANSWER_SECONDS = 25  # that a cluster has to answer
+QUIET = {"log_to_driver": False, "logging_level": "error"}
 WORKER_CPUS = 4  # at most; more slices at once scale better than more threads on one
 
 
@@ -28,8 +32,10 @@ def ray(work, slices, advance):
     Raises:
         InputError: Ray is not installed, or does not answer at RAY_ADDRESS.
     """
-    library = _ray()
-    context = library.init(address=os.environ.get("RAY_ADDRESS") or None, log_to_driver=False, logging_level="error")
+    library, address = _ray(), os.environ.get("RAY_ADDRESS") or None
+    if address and address != "local":
+        _ask(address)
+    context = library.init(address=address, **QUIET)
     with context:
         task = library.remote(_counted).options(max_retries=RETRIES, **_resources(library.nodes()))
         waiting = [task.remote(work, [one]) for one in slices]
@@ -39,6 +45,22 @@ def ray(work, slices, advance):
 
 
 ENGINES = {"here": here, "ray": ray}
+
+
+def _ask(address):
+    """Connect to a cluster in another process: Ray tries for two minutes, and then ends the process that it is in."""
+    code = f"import ray, sys; ray.init(address=sys.argv[1], **{QUIET!r})"
+    try:
+        command = [sys.executable, "-c", code, address]
+        subprocess.run(command, capture_output=True, text=True, check=True, timeout=ANSWER_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"{_unanswered(address)}: no answer in {ANSWER_SECONDS} s.") from error
+    except subprocess.CalledProcessError as error:
+        raise InputError(f"{_unanswered(address)}: {' '.join(error.stderr.splitlines()[-1:])[:200]}") from error
+
+
+def _unanswered(address):
+    return f"No Ray cluster answers at RAY_ADDRESS={address}. Start it with `ray start --head`, or name where it is"
 
 
 def _counted(work, slices):

@@ -3,6 +3,7 @@
 import contextlib
 import importlib.metadata
 import logging
+import math
 import os
 import pathlib
 import platform
@@ -12,6 +13,7 @@ import sys
 
 from mlob.errors import InputError
 
+ROOT = pathlib.Path("/")
 BACKENDS = ("tensorflow", "jax", "torch")
 PACKAGES = ("mlob", "tensorflow", "keras", "numpy", "scikit-learn", "openvino", "pyswarms")
 
@@ -28,7 +30,49 @@ def processor():
         name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
+    return f"{name}, {cores()} cores"
+
+
+def cores(root=ROOT):
+    """Count the processors that this process may keep busy: its affinity mask, within its container's quota."""
+    quotas = [_numbers(group / "cpu.max") for group in _groups("cpu", root)]
+    quotas += [_numbers(group / "cpu.cfs_quota_us", group / "cpu.cfs_period_us") for group in _groups("cpu", root)]
+    return min([_mask(), *(math.ceil(quota / period) for quota, period in filter(None, quotas))])
+
+
+def _mask():
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory_bytes(root=ROOT):
+    """Give the memory that this process may take: the machine's, or its container's limit where that is less."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    names = ("memory.max", "memory.limit_in_bytes")
+    limits = [_numbers(group / name) for group in _groups("memory", root) for name in names]
+    return min([machine, *(limit for (limit,) in filter(None, limits))])
+
+
+def _groups(controller, root):
+    """Yield the folders of the control groups, of version 2 or 1, that this process is in."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        group = pathlib.PurePosixPath(name.lstrip("/"))
+        base = root / "sys/fs/cgroup" / (controller if controllers else "")
+        if not controllers or controller in controllers.split(","):
+            yield from (base / one for one in (group, *group.parents))
+
+
+def _numbers(*paths):
+    """Read the numbers in files; none where a file is missing, or one of them stands for no limit."""
+    try:
+        found = [int(word) for path in paths for word in path.read_text().split()]
+    except (OSError, ValueError):
+        return []
+    return found if all(number > 0 for number in found) else []
 
 
 def commit():
@@ -40,8 +84,10 @@ def commit():
         return None
 
 
-def omp_threads():
-    """Give the threads that OMP_NUM_THREADS allows, its first number where it names several; None where it is not set.
+def threads(root=ROOT):
+    """Give the threads that OMP_NUM_THREADS, or else the container's quota allows; None where neither bounds them.
+
+    Of several numbers in OMP_NUM_THREADS, one for each nested level, it is the first.
 
     Raises:
         InputError: it is no number above 0.
@@ -49,7 +95,10 @@ def omp_threads():
     text = os.environ.get("OMP_NUM_THREADS", "").strip()
     if text and not re.fullmatch(r"0*[1-9]\d{0,5}( *,.*)?", text, re.ASCII):
         raise InputError(f"OMP_NUM_THREADS: expected a number of threads, for example 2, found {text!r}.")
-    return int(text.split(",")[0]) if text else None
+    if text:
+        return int(text.split(",")[0])
+    allowed = cores(root)
+    return allowed if allowed < _mask() else None
 
 
 def load_keras():

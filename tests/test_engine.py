@@ -1,6 +1,7 @@
 import importlib.util
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -39,6 +40,21 @@ def test_without_ray_its_extra_is_named(monkeypatch):
 )
 def test_a_worker_leaves_processors_free_and_takes_one_gpu(nodes, expected):
     assert engine._resources(nodes) == expected
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="Ray is an extra")
+@pytest.mark.parametrize("address, told", [("nonsense", "Invalid address format"), ("{silent}", "no answer in 5 s")])
+def test_a_cluster_that_does_not_answer_is_told_in_time(monkeypatch, address, told):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = address.format(silent=f"127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        monkeypatch.setattr(engine, "ANSWER_SECONDS", 5 if ":" in address else 60)
+        with pytest.raises(InputError, match=rf"No Ray cluster answers at RAY_ADDRESS={address}.*{told}"):
+            engine.ray(lambda slices, advance: None, [1], print)
+
+
+def test_the_time_that_a_cluster_has_to_answer_is_bounded():
+    assert engine.ANSWER_SECONDS < 30
 
 
 SCRIPT = """

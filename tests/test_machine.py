@@ -1,6 +1,8 @@
 """What the machine is asked for is there, or told."""
 
 import os
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -11,16 +13,16 @@ from mlob.errors import InputError
 
 
 @pytest.mark.parametrize("text, threads", [("2", 2), (" 16 ", 16), ("4,2,1", 4), ("", None)])
-def test_threads_are_the_first_number_that_openmp_is_given(monkeypatch, text, threads):
+def test_threads_are_the_first_number_that_openmp_is_given(monkeypatch, tmp_path, text, threads):
     monkeypatch.setenv("OMP_NUM_THREADS", text)
-    assert machine.omp_threads() == threads
+    assert machine.threads(tmp_path) == threads
 
 
 @pytest.mark.parametrize("text", ["x", "0", "-1", "1.5", "2;3", "9" * 5000, "٣"])
 def test_threads_that_are_no_number_are_refused(monkeypatch, text):
     monkeypatch.setenv("OMP_NUM_THREADS", text)
     with pytest.raises(InputError, match="OMP_NUM_THREADS: expected a number of threads"):
-        machine.omp_threads()
+        machine.threads()
 
 
 LOAD = """
@@ -39,3 +41,81 @@ def test_a_backend_of_keras_that_trains_nothing_is_refused(backend, tmp_path):
     done = subprocess.run([sys.executable, "-c", LOAD], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"KERAS_BACKEND={backend} does not load")
     assert "expected tensorflow, jax, torch" in done.stdout
+
+
+# The container's limits
+
+
+MASK = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+GROUPS = {
+    "version 2, in its own namespace": ("0::/", {"memory.max": "1000000", "cpu.max": "50000 100000"}),
+    "version 2, named": ("0::/a/b", {"a/b/memory.max": "1000000", "a/b/cpu.max": "100000 100000"}),
+    "version 2, limited above": (
+        "0::/a/b",
+        {"a/memory.max": "1000000", "a/b/memory.max": "max", "a/cpu.max": "1 100000", "a/b/cpu.max": "max 100000"},
+    ),
+    "version 1": (
+        "4:memory:/docker/1\n1:cpu,cpuacct:/docker/1\n0::/",
+        {
+            "memory/docker/1/memory.limit_in_bytes": "1000000",
+            "cpu/docker/1/cpu.cfs_quota_us": "99999",
+            "cpu/docker/1/cpu.cfs_period_us": "100000",
+        },
+    ),
+    "version 1, whose name is the host's": (
+        "4:memory:/docker/1\n1:cpu:/docker/1",
+        {"memory/memory.limit_in_bytes": "1000000", "cpu/cpu.cfs_quota_us": "10", "cpu/cpu.cfs_period_us": "100000"},
+    ),
+}
+FREE = {
+    "no groups": (None, {}),
+    "nothing readable": ("0::/a\n4:memory:/b", {}),
+    "version 2 without a limit": ("0::/", {"memory.max": "max", "cpu.max": "max 100000"}),
+    "version 1 without a limit": (
+        "4:memory:/\n1:cpu:/",
+        {
+            "memory/memory.limit_in_bytes": "9223372036854771712",
+            "cpu/cpu.cfs_quota_us": "-1",
+            "cpu/cpu.cfs_period_us": "100000",
+        },
+    ),
+    "more than there is": ("0::/", {"memory.max": str(2**60), "cpu.max": "100000000 100000"}),
+    "odd": ("0::/../..", {"memory.max": "many", "cpu.max": "0 0"}),
+}
+
+
+def root(folder, named, limits):
+    limits = {f"sys/fs/cgroup/{name}": text for name, text in limits.items()}
+    for path, text in {"proc/self/cgroup": named, **limits}.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        if text is not None:
+            (folder / path).write_text(f"{text}\n")
+    return folder
+
+
+@pytest.mark.parametrize("named, limits", GROUPS.values(), ids=GROUPS)
+def test_a_container_has_its_own_memory_and_processors(tmp_path, monkeypatch, named, limits):
+    place = root(tmp_path, named, limits)
+    assert (machine.memory_bytes(place), machine.cores(place)) == (1_000_000, 1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "")
+    assert machine.threads(place) == (1 if MASK > 1 else None)
+
+
+@pytest.mark.parametrize("named, limits", FREE.values(), ids=FREE)
+def test_without_a_limit_they_are_the_machines(tmp_path, named, limits):
+    place = root(tmp_path, named, limits)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert (machine.memory_bytes(place), machine.cores(place)) == (memory, MASK)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity masks here")
+def test_an_affinity_mask_bounds_the_processors():
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
+    code += "\nfrom mlob import machine; print(machine.cores())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"1\n"
+
+
+def test_nothing_else_asks_for_the_hosts_processors_or_memory():
+    folder = pathlib.Path(machine.__file__).parent
+    asking = [path.name for path in folder.rglob("*.py") if re.search("cpu_count|SC_PHYS_PAGES", path.read_text())]
+    assert asking == ["machine.py"]

@@ -15,7 +15,6 @@ import functools
 import io
 import itertools
 import json
-import os
 import pathlib
 import re
 import unicodedata
@@ -27,6 +26,7 @@ from mlob.data import images, places, splits
 from mlob.errors import InputError
 from mlob.files import digest, read_json, write_text
 from mlob.labels import Labels
+from mlob.machine import cores
 from mlob.progress import say
 
 SPLITS = ("train", "validation", "test")
@@ -355,7 +355,7 @@ def _digested(photos, is_remote):
     """Digest photos, given by name and place, in threads."""
     from joblib import Parallel, delayed
 
-    threads = Parallel(places.READS if is_remote else os.cpu_count(), "threading", return_as="generator")
+    threads = Parallel(places.READS if is_remote else cores(), "threading", return_as="generator")
     return threads(delayed(_photo_digest)(*photo) for photo in photos)
 
 

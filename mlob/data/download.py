@@ -33,6 +33,7 @@ import aiohttp
 from mlob.data import images
 from mlob.errors import InputError
 from mlob.files import from_cell, part_path, remove_stale_parts, to_cell, write_text
+from mlob.machine import cores
 from mlob.progress import bar
 
 AGENT = "mlob"
@@ -351,7 +352,7 @@ async def _all(photos, note, folder, size, session, limits):
     names = concurrent.futures.ThreadPoolExecutor(NAMES_AT_ONCE, "names")
     asyncio.get_running_loop().set_default_executor(names)  # there the connector looks names up
     # Threads: Pillow decodes, resizes and encodes without Python's lock, and nothing has to be copied to a process.
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count(), "decoder") as decoders:
+    with concurrent.futures.ThreadPoolExecutor(cores(), "decoder") as decoders:
         async with session() as opened:
             client = Client(opened, decoders, limits)
             try:

@@ -4,12 +4,12 @@ import collections
 import concurrent.futures
 import dataclasses
 import itertools
-import os
 import statistics
 
 import numpy as np
 
 from mlob.data import images, places
+from mlob.machine import cores
 from mlob.progress import bar
 
 EXAMPLES = 10  # ids shown of a longer list
@@ -142,7 +142,7 @@ def _size(place):
 
 def _digests(found):
     """Yield each photo's digest, or why it cannot be read."""
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool, bar("photos twice", len(found)) as advance:
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool, bar("photos twice", len(found)) as advance:
         for outcome in pool.map(_digest, found):
             yield outcome
             advance(1)

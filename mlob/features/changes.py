@@ -8,12 +8,12 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import os
 
 from mlob.data import images, places
 from mlob.errors import InputError
 from mlob.features import decoding, pipeline, store
 from mlob.files import read_product, write_json
+from mlob.machine import cores
 from mlob.progress import bar
 
 NOTE = {"shard": str, "photos": {str: str}}
@@ -84,7 +84,7 @@ def compare(name, suspects, size, is_remote):
     Returns:
         {path: `Changes`}.
     """
-    total, threads = sum(len(one.rows) for one in suspects.values()), places.READS if is_remote else os.cpu_count()
+    total, threads = sum(len(one.rows) for one in suspects.values()), places.READS if is_remote else cores()
     found = {}
     with concurrent.futures.ThreadPoolExecutor(threads) as pool, contextlib.ExitStack() as stack:
         advance = stack.enter_context(bar(f"{name}: compared by content", total)) if total else None

@@ -11,13 +11,13 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-import os
 import time
 
 import numpy as np
 
 from mlob.data import places
 from mlob.features import decoding, store
+from mlob.machine import cores
 
 CHUNK = 128  # photos: what the networks run on while the next ones are decoded
 BATCHES = 4  # of the largest batch in a chunk, where that makes more photos
@@ -71,7 +71,7 @@ def shards(slices, extractors, size, *, is_remote=False, advance=lambda count: N
     photos = itertools.chain.from_iterable(one.places for one in slices)
     is_fast = any(extractor.run.is_on_gpu for extractor in extractors.values()) and not is_remote
     decode = decoding.in_processes if is_fast else decoding.in_threads
-    workers = places.READS if is_remote else max(1, os.cpu_count() - is_fast)  # one feeds the GPU
+    workers = places.READS if is_remote else max(1, cores() - is_fast)  # one feeds the GPU
     with (
         contextlib.closing(decode(photos, size, views, chunk, workers)) as decoded,
         concurrent.futures.ThreadPoolExecutor(1) as network,

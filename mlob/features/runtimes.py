@@ -19,7 +19,7 @@ import numpy as np
 
 from mlob.errors import InputError
 from mlob.files import make_folder
-from mlob.machine import has_gpu, omp_threads, silent_stderr
+from mlob.machine import has_gpu, silent_stderr, threads
 from mlob.progress import detail
 
 LEAST_COSINE = 0.999
@@ -207,12 +207,12 @@ def _filled(photos, batch):
 def open_vino(model, precision):
     """Compile for OpenVINO: batch 1, throughput hint, requests under way at once, the precision named and read back.
 
-    OMP_NUM_THREADS, where it is set, bounds the threads.
+    OMP_NUM_THREADS, or else a container's quota, bounds the threads.
     """
     core, kind = _core(), _openvino_type(precision)
     hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": kind}
-    if threads := omp_threads():
-        hints["INFERENCE_NUM_THREADS"] = threads
+    if allowed := threads():
+        hints["INFERENCE_NUM_THREADS"] = allowed
     compiled = core.compile_model(model, "CPU", hints)
     if compiled.get_property("INFERENCE_PRECISION_HINT") != kind:
         raise InputError(f"This processor does not run {precision}: leave out features.precision.")

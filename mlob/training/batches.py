@@ -16,6 +16,7 @@ import numpy as np
 from mlob.data import splits
 from mlob.errors import InputError
 from mlob.features import store
+from mlob.machine import memory_bytes
 
 RUN = 256  # neighbouring rows that are read together
 CHUNK = 8192  # rows that are handed on together, as many whole batches as go into them
@@ -130,14 +131,14 @@ def on_device(rows):
 
 
 def allowed_bytes():
-    """Give the memory that the features of train may take: MEMORY gigabytes, or half of what the machine has.
+    """Give the memory that the features of train may take: MEMORY gigabytes, or half of the machine's or container's.
 
     Raises:
         InputError: MEMORY is no number above 0.
     """
     text = os.environ.get("MEMORY")
     if not text:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+        return memory_bytes() // 2
     try:
         gigabytes = float(text)
     except ValueError:
