@@ -58,8 +58,14 @@ def text(rows):
 
 
 def brief(rows):
-    """Align the few highest rows, of an ensemble's methods each with its best rule, and say how many there are."""
-    shown = sorted(best_rules(rows), key=lambda row: row["micro_f1"]["cross_fitted"])[-FEW:]
+    """Align the few highest rows, of an ensemble's methods each with its best rule, and say how many there are.
+
+    The highest ensemble is always among them.
+    """
+    by_f1 = sorted(best_rules(rows), key=lambda row: row["micro_f1"]["cross_fitted"])
+    shown = by_f1[-FEW:]
+    if not any(row["kind"] == "ensemble" for row in shown):
+        shown[:1] = [row for row in by_f1 if row["kind"] == "ensemble"][-1:] or shown[:1]
     cells = [[cell for header, cell in zip(HEADERS, _cells(row), strict=True) if header in BRIEF] for row in shown]
     return f"{_aligned(BRIEF, cells)}The best {len(shown)} of {len(rows)}; the page has all, and so has --verbose.\n"
 

@@ -117,6 +117,13 @@ def test_on_a_terminal_the_five_best_stand_each_method_once_and_the_others_are_c
     assert told == "The best 5 of 7; the page has all, and so has --verbose."
 
 
+def test_the_best_ensemble_is_shown_even_where_models_alone_are_better(suite, write_result):
+    for number in range(6):
+        write_result(suite, f"m{number}", 0.8 + number / 100)
+    names = [line.split("  ")[0] for line in tables.brief(tables.rows(suite)).splitlines()[1:-1]]
+    assert names == ["PSO", "m2", "m3", "m4", "m5"]
+
+
 def test_few_models_or_all_are_compared_on_dev():
     gain = {"value": 0.0, "low": 0.0, "high": 0.0}
     models = [{"model": name, "micro_f1": gain, "gain": gain} for name in "abc"]
