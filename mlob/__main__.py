@@ -663,6 +663,8 @@ def clean(suite):
 
 def main():
     """Run a verb: 0, or 2 on bad input with one sentence, or 130 on Ctrl-C."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.reconfigure(errors="backslashreplace")  # a terminal or a file may lack a name's letters
     try:
         cli.main(standalone_mode=False)
     except InputError as error:

@@ -1,6 +1,8 @@
 """What is typed is done or refused in one sentence, before anything long begins."""
 
+import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -121,3 +123,27 @@ def test_variables_that_are_empty_are_as_if_they_were_not_set(told, monkeypatch)
     monkeypatch.setenv("SUITE", "tiny")
     status, said = told("train")
     assert status == 2 and "photos" in said  # the suite's own data, which is not there
+
+
+ODD_NAMES = "click.echo('tinn\\udcff é …'); say('tinn\\udcff é …')"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+@pytest.mark.parametrize(
+    "done", [ODD_NAMES, "told(['ensemble', '--help'])", "told(['facts', '--suite', 'tinn\\udcff'])"]
+)
+def test_a_terminal_or_a_file_that_lacks_a_letter_ends_nothing(tmp_path, encoding, done):
+    code = f"""
+import click
+from mlob import __main__ as main
+from mlob.progress import say
+told = main.cli.main
+main.cli.main = lambda **_: {done.replace("; ", " or ")}
+main.main()
+"""
+    path = pathlib.Path(main.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": str(path), "PYTHONIOENCODING": encoding}
+    ended = subprocess.run([sys.executable, "-c", code], env=environment, cwd=path, capture_output=True, check=False)
+    said = (ended.stdout + ended.stderr).decode(encoding, "replace")
+    assert ended.returncode == (2 if "facts" in done else 0), said
+    assert "Traceback" not in said and ("tinn" in said or "Usage" in said)

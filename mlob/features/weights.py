@@ -56,7 +56,7 @@ def at_hand(features, given=None):
             "imagenet".
 
     Raises:
-        InputError: the file, or one in the folder, is not there.
+        InputError: the file, or one in the folder, is not there, or no address of such weights is known.
     """
     backbones.find(features)
     if features.weights == "random":
@@ -189,8 +189,14 @@ def _arrays(path):
 
 
 def _cache_path(features):
+    url = backbones.find(features).url
+    if not url:
+        raise InputError(
+            f"No address is known of ImageNet weights of {features.backbone}: name a file, or a folder of them, with "
+            "WEIGHTS=."
+        )
     home = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
-    return home / "models" / backbones.find(features).url.rsplit("/", 1)[1]
+    return home / "models" / url.rsplit("/", 1)[1]
 
 
 def _fetch(backbone, folder):

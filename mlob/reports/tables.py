@@ -111,7 +111,10 @@ def update_blocks(path, name, blocks):
     wanted = " or ".join(" and ".join(pair) for pair in markers.values())
     if not path.is_file():
         raise InputError(f"{path} is missing: expected a file with the lines {wanted}.")
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 ({error}): save it as such.") from error
     found = [kind for kind, (opening, closing) in markers.items() if closing in text.partition(opening)[2]]
     if not found:
         raise InputError(f"{path} lacks the lines {wanted}: add them where the table is to stand.")

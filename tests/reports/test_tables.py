@@ -210,3 +210,10 @@ def test_whatever_a_product_holds_it_is_told_or_refused(name, suite, spoilt):
             assert tables.text(rows) and tables.markdown(rows)
 
     spoil()
+
+
+def test_a_readme_that_is_not_utf8_is_told_and_left_as_it_is(tmp_path):
+    (tmp_path / "README.md").write_bytes(b"<!-- results:demo -->\xe9<!-- /results -->")
+    with pytest.raises(InputError, match=r"README\.md is not UTF-8"):
+        tables.update_blocks(tmp_path / "README.md", "demo", {"results": "new"})
+    assert b"\xe9" in (tmp_path / "README.md").read_bytes()
