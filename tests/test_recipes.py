@@ -149,6 +149,45 @@ def test_any_value_is_taken_or_refused(field, value):
         assert len(found) <= 1
 
 
+FIELDS = list(recipes._owners())
+PARTS = (
+    "=",
+    ",",
+    "[",
+    "]",
+    "{",
+    "}",
+    "'",
+    '"',
+    "\n",
+    "\0",
+    "${",
+    "???",
+    "!!python/object:os.system",
+    "&a",
+    "*a",
+    "1e999",
+    "-",
+    "9" * 5000,
+)
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(
+    st.text(max_size=20)
+    | st.tuples(st.sampled_from(FIELDS), st.text(max_size=10)).map("=".join)
+    | st.lists(st.sampled_from([*FIELDS, *PARTS]), max_size=8).map("".join)
+    | st.tuples(st.sampled_from(FIELDS), st.integers(1, 3000).map("[".__mul__)).map("=".join)
+)
+def test_whatever_set_says_is_taken_or_refused(text):
+    try:
+        found = changed(text)
+    except InputError as error:
+        assert str(error).startswith("SET: ") and len(str(error)) < 7000
+    else:
+        assert all(isinstance(recipe, recipes.Recipe) for recipe in found.values())
+
+
 def test_the_fields_of_a_recipe_are_named_with_their_dots():
     assert list(recipes.fields(BASES[Suite]))[:5] == ["data", "members", "rows", "generated", "ensemble.folds"]
 
