@@ -367,10 +367,10 @@ def parse(text):
         if not pair.strip():
             continue
         if not (field and equals):
-            raise InputError(f"SET: expected field=value, found {pair!r}.")
+            raise InputError(f"SET: expected field=value, found {reprlib.repr(pair)}.")
         if field not in owners:
             alike = [owner for owner in owners if owner.split(".")[-1] == field.split(".")[-1]]
-            raise InputError(f"SET: no recipe has a field {field!r}{nearest(field, alike or owners)}")
+            raise InputError(f"SET: no recipe has a field {reprlib.repr(field)}{nearest(field, alike or owners)}")
         pairs[owners[field]].append((field.removeprefix("features."), value))
     return pairs
 
