@@ -26,11 +26,7 @@ from mlob.features import backbones, extract, pipeline, plan, runtimes, weights
 from mlob.recipes import FeatureSet
 
 PHOTOS, WIDTH, HEIGHT, RUNS, MLOBS_BATCH = 256, 600, 800, 3, 32
-GFLOP = 16.8  # of whole Xception at 299, a photo
-OURS = {
-    "cpu": (("keras", "float32"), *(("openvino", kind) for kind in ("float32", "bfloat16", "int8"))),
-    "gpu": tuple(("keras", kind) for kind in ("float32", "bfloat16", "float16")),
-}
+OURS = ("keras-float32", *(f"openvino-{precision}" for precision in ("float32", "bfloat16", "int8")))
 
 
 def draw(folder, count):
@@ -99,20 +95,6 @@ def quantise(photos, features, source, folder):
     return {"rows": np.zeros((0, 1))}
 
 
-def matmul_flops():
-    """Measure the device's matrix product in half precision: the fastest of ten, FLOP a second."""
-    import keras
-
-    side = 8192
-    one = keras.ops.cast(keras.random.normal((side, side)), "bfloat16")
-    times = []
-    for _ in range(10):
-        started = time.perf_counter()
-        keras.ops.convert_to_numpy(keras.ops.matmul(one, one)[:1, :1])
-        times.append(time.perf_counter() - started)
-    return {"flops": 2 * side**3 / min(times), "rows": np.zeros((0, 1))}
-
-
 def _timed(run):
     """Give the median of three times and the last result."""
     seconds = []
@@ -127,9 +109,7 @@ def measure(kind, photos, features, given, folder):
     """Measure one thing in this process; features go to a file beside."""
     machine.load_keras()
     source = weights.at_hand(features, given)
-    if kind == "matmul":
-        found = matmul_flops()
-    elif kind == "quantise":
+    if kind == "quantise":
         found = quantise(photos, features, source, folder)
     elif "-" in kind:
         found = ours(photos, features, source, runtimes.Choice(*kind.split("-")), folder)
@@ -184,7 +164,6 @@ def table(rows):
 
 
 @click.command()
-@click.option("--gpu", is_flag=True, help="On a GPU, with the backend that KERAS_BACKEND names.")
 @click.option("--count", default=PHOTOS, show_default=True, help="Photos.")
 @click.option("--photos", type=click.Path(path_type=pathlib.Path), help="A folder of JPEGs, instead of drawn ones.")
 @click.option("--weights", "given", help="As WEIGHTS=; random weights without it.")
@@ -193,7 +172,7 @@ def table(rows):
 @click.option("--layer", default="last", show_default=True, help="Where the network is cut.")
 @click.option("--only", hidden=True, help="Measure this in this process.")
 @click.option("--folder", type=click.Path(path_type=pathlib.Path), hidden=True)
-def main(gpu, count, photos, given, backbone, size, layer, only, folder):
+def main(count, photos, given, backbone, size, layer, only, folder):
     """Extract Xception's features: MLoB's way, and ours with each runtime and precision."""
     features = FeatureSet(backbone, size, layer=layer, weights="imagenet" if given else "random")
     if only:
@@ -206,23 +185,18 @@ def main(gpu, count, photos, given, backbone, size, layer, only, folder):
             photos = folder / "photos"
             draw(photos, count)
         asked = {"count": count, "photos": photos, "weights": given, "backbone": backbone, "size": size, "layer": layer}
-        _compare("gpu" if gpu else "cpu", {**asked, "folder": folder})
+        _compare({**asked, "folder": folder})
 
 
-def _compare(device, asked):
+def _compare(asked):
     options = [part for name, value in asked.items() if value for part in (f"--{name}", str(value))]
     found = {}
-    for kind in ("predict_on_batch", "predict", "quantise", "matmul", *("-".join(one) for one in OURS[device])):
-        if kind in {"cpu": ["matmul"], "gpu": ["quantise"]}[device]:
-            continue
+    for kind in ("predict_on_batch", "predict", "quantise", *OURS):
         command = [sys.executable, "-m", "benchmarks.extraction", *options, "--only", kind]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         found[kind] = json.loads(done.stdout.splitlines()[-1])
     best, rows = summary(found, asked["folder"])
     print(table(rows))
-    if device == "gpu":
-        best["of_matmul"] = round(1e9 * GFLOP * best["images_per_second"] / found["matmul"]["flops"], 3)
-        best["hours_for_1014544"] = round(1_014_544 / best["images_per_second"] / 3600, 2)
     print(json.dumps(best))
 
 

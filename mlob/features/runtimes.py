@@ -11,6 +11,7 @@ import importlib.util
 import os
 import pathlib
 import platform
+import queue
 import sys
 import tempfile
 import time
@@ -135,7 +136,7 @@ def least_cosine(expected, found):
 
 @functools.lru_cache
 def keras(model):
-    """Run a Keras model in batches of one static size; the last batch is filled up with zeros.
+    """Run a Keras model in batches of one static size; a last batch that is not full holds other photos behind its own.
 
     On a GPU the network is jitted (PyTorch excepted, where compiling takes minutes), in the largest batch of up to 128
     that memory holds.
@@ -183,8 +184,17 @@ def _predict(model):
 
 
 def _in_batches(predict, model, batch, under_way):
+    idle = queue.SimpleQueue()  # of batches to fill: fresh memory for each would take as long as the copy
+    for _ in range(under_way):
+        idle.put(np.zeros((batch, *model.input_shape[1:]), np.uint8))
+
     def rows_of(photos):
-        return np.asarray(predict(_filled(np.stack(photos), batch)), np.float32)[: len(photos)]
+        filled = idle.get()
+        try:
+            np.stack(photos, out=filled[: len(photos)])
+            return np.array(predict(filled), np.float32)[: len(photos)]
+        finally:
+            idle.put(filled)
 
     def forward(photos):
         starts = range(0, len(photos), batch)
@@ -193,12 +203,6 @@ def _in_batches(predict, model, batch, under_way):
         return np.concatenate(rows) if rows else np.zeros((0, *model.output_shape[1:]), np.float32)
 
     return Runner(forward, batch)
-
-
-def _filled(photos, batch):
-    if len(photos) == batch:
-        return photos
-    return np.concatenate([photos, np.zeros((batch - len(photos), *photos.shape[1:]), np.uint8)])
 
 
 # OpenVINO

@@ -179,6 +179,19 @@ def test_on_a_gpu_two_batches_are_under_way_and_rows_keep_their_order(extractor,
     assert run("keras", extractor)(list(photos)) == pytest.approx(extractor(photos).numpy(), abs=1e-5)
 
 
+def test_a_network_that_fails_on_one_batch_raises_and_runs_the_next_photos(extractor, monkeypatch):
+    def predict_on_batch(photos, predict=extractor.predict_on_batch):
+        if not photos[0].any():
+            raise MemoryError
+        return predict(photos)
+
+    monkeypatch.setattr(extractor, "predict_on_batch", predict_on_batch)
+    runner = run("keras", extractor)
+    with pytest.raises(MemoryError):
+        runner(np.zeros((40, 16, 16, 3), np.uint8))
+    assert runner(drawn(3)).shape == (3, 8)
+
+
 def test_on_a_gpu_the_network_is_jitted_and_runs_in_the_batch_that_fits(extractor, monkeypatch):
     monkeypatch.setattr(runtimes, "has_gpu", lambda: True)
     monkeypatch.setattr(runtimes, "largest_batch", lambda run: 64)
