@@ -8,7 +8,7 @@ from PIL import Image
 from mlob.data.annotations import DataSet, Split
 from mlob.labels import Labels
 from mlob.predictions.table import Table
-from mlob.reports import page, papers, report
+from mlob.reports import figures, page, papers, report
 
 LABELS = Labels((1, 2, 3), ("Dress", "<b>Tom & Co</b>", "Unseen"), ("category", "brand", "brand"))
 SPLIT = {
@@ -243,10 +243,33 @@ def diagnosis(dataset, predicted):
     return report.diagnose(dataset, predicted, members, show, np.arange(5))
 
 
+class DrawnOnce:
+    """Stands for `figures`: what was drawn of equal values is not drawn again, which takes most of a page's time."""
+
+    def __init__(self):
+        self.kept = {}
+
+    def __getattr__(self, name):
+        draw = getattr(figures, name)
+
+        def drawn(*values):
+            key = name, repr(values)
+            self.kept[key] = self.kept.get(key) or draw(*values)
+            return self.kept[key]
+
+        return drawn
+
+
+@pytest.fixture(scope="session")
+def drawn_once():
+    return DrawnOnce()
+
+
 @pytest.fixture
-def written(suite, tmp_path, diagnosis):
+def written(suite, tmp_path, diagnosis, drawn_once, monkeypatch):
     """Write the page and give its text; arguments of `page.write` may be other ones."""
     path = tmp_path / "report" / "index.html"
+    monkeypatch.setattr(page, "figures", drawn_once)
 
     def write(**changes):
         arguments = {"facts": FACTS, "gallery": GALLERY, "diagnosis": diagnosis, "compared": COMPARED, "labels": LABELS}
