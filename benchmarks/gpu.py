@@ -461,6 +461,8 @@ def main(tiny, seconds, log, table, names, only):
         for row in steps(scale)[only][0](scale):
             print(json.dumps(row), flush=True)
         return
+    for path in filter(None, (log, table)):
+        path.parent.mkdir(parents=True, exist_ok=True)
     backend, found = os.environ.get("KERAS_BACKEND", "tensorflow"), _read(log)
     with _kept_compilations():
         for row in measure(chosen, scale.patience, ["--tiny"] if tiny else [], seconds):

@@ -72,6 +72,13 @@ def test_each_figure_is_in_the_log_before_the_next_is_measured_and_the_table_has
     assert "| xception 299, float16 | 10,000 |" in table.read_text() and "cut after 90 s" in table.read_text()
 
 
+def test_folders_of_log_and_table_are_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(gpu, "measure", lambda *_: iter(({"step": "head", "name": "head", "note": "failed"},)))
+    log, table = tmp_path / "a" / "gpu.jsonl", tmp_path / "b" / "gpu.md"
+    CliRunner().invoke(gpu.main, ["--log", str(log), "--markdown", str(table)], catch_exceptions=False)
+    assert "failed" in log.read_text() and "failed" in table.read_text()
+
+
 def test_a_step_can_be_measured_again_and_the_table_has_its_last_figures():
     again = {**ROWS[1], "photos_per_second": 9_000}
     assert gpu.markdown([*ROWS, again]) == gpu.markdown([ROWS[0], again, ROWS[2]])
