@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -45,6 +46,30 @@ def atomic(path):
         _flush(part)
         os.replace(part, path)
         _flush(path.parent)
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """Keep other processes out of a folder while the block runs; the lock is the folder's own, and leaves no file.
+
+    Raises:
+        InputError: another process is at work there.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(handle, folder)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle, folder):
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(f"Another process is at work in {folder}: wait for its end, or stop it.") from error
+    except OSError:
+        pass  # a file system that knows no locks
 
 
 def write_once(path, text):

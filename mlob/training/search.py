@@ -19,7 +19,7 @@ import optuna
 
 from mlob import recipes
 from mlob.errors import InputError
-from mlob.files import atomic, make_folder
+from mlob.files import alone, atomic, make_folder
 from mlob.progress import say
 from mlob.training import fit
 
@@ -88,9 +88,14 @@ def search(experiment, train, dev, *, name, groups, budget_seconds, folder, key)
         A list of `Trial`s, in the order in which they began.
 
     Raises:
-        InputError: the journal is damaged, or the recipe's own training fails.
+        InputError: the journal is damaged, another process searches there, or the recipe's own training fails.
     """
     make_folder(folder)
+    with alone(folder):
+        return _search(experiment, train, dev, name, groups, budget_seconds, folder, key)
+
+
+def _search(experiment, train, dev, name, groups, budget_seconds, folder, key):
     epochs = fit.epochs(experiment.training, len(train.ids))
     with _damage_told(folder / JOURNAL):
         study, space = _study(experiment, folder, key, epochs), _space(experiment)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlob import files
 from mlob.errors import InputError
 from mlob.recipes import LINEAR, MLP, Experiment, Head, Training
 from mlob.training import batches, fit, search
@@ -235,3 +236,11 @@ def test_probabilities_that_are_damaged_or_missing_are_told(journal, content):
         trial.kept.write_bytes(whole[:-10] if content == "cut" else content)
     with pytest.raises(InputError, match=r"0000\.npy is missing or damaged .*to search from the start"):
         trial.probabilities()
+
+
+def test_a_second_search_in_one_folder_is_refused_while_the_first_runs_and_not_after(look, tmp_path):
+    (tmp_path / "search").mkdir()
+    with files.alone(tmp_path / "search"), pytest.raises(InputError, match="Another process is at work"):
+        look(budget=1)
+    assert len(look(budget=1)) == 1
+    assert not list((tmp_path / "search").glob(".*"))
