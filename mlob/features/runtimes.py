@@ -5,9 +5,11 @@ A `Runner` holds a function from uint8 photos, a sequence of (size, size, 3), to
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import importlib.util
+import io
 import os
 import pathlib
 import platform
@@ -255,8 +257,12 @@ def open_vino(model, precision):
 
 @functools.lru_cache
 def converted(model):
-    """Export a Keras model to OpenVINO's own form, with a batch of 1."""
-    with tempfile.TemporaryDirectory() as folder, silent_stderr():
+    """Export a Keras model to OpenVINO's own form, with a batch of 1.
+
+    OpenVINO takes a --verbose in our command line for its own, and would print among the results.
+    """
+    silence = contextlib.redirect_stdout(io.StringIO())
+    with tempfile.TemporaryDirectory() as folder, silent_stderr(), silence:
         path = pathlib.Path(folder) / "extractor.xml"
         model.export(str(path), format="openvino", verbose=False)
         found = _core().read_model(path)

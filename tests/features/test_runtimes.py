@@ -49,6 +49,14 @@ def test_no_photos_give_no_rows(runtime, extractor):
     assert run(runtime, extractor)(drawn(0)).shape == (0, 8)
 
 
+@openvino
+def test_nothing_of_openvinos_stands_among_the_results_however_much_is_told(extractor, monkeypatch, capfd):
+    monkeypatch.setattr(sys, "argv", ["mlob", "features", "--verbose"])
+    runtimes.converted.cache_clear()
+    runtimes.converted(extractor)
+    assert capfd.readouterr().out == ""
+
+
 def test_keras_runs_every_batch_at_one_size(extractor, monkeypatch):
     sizes = []
 
