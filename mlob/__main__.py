@@ -186,7 +186,7 @@ def make_features(work, models, **where):
 
 def make_runs(work, models):
     """Train the models whose runs are not there."""
-    from mlob.evaluation import runs
+    from mlob.runs import model as runs
 
     check(work, models)
     make_features(work, models)
@@ -202,20 +202,20 @@ def make_runs(work, models):
             say(f"train {model}: {folder} is missing or of another recipe, photos or features")
             continue
         judging = work.suite.ensemble.judging
-        say(runs.text(runs.make(model, experiment, work.dataset, stores=stores, folder=folder, judging=judging)))
+        say(runs.summary(runs.train(model, experiment, work.dataset, stores=stores, folder=folder, judging=judging)))
 
 
 def judge_again(work, folder):
     """Make the figures of a trained model anew where the suite is judged in another way."""
-    from mlob.evaluation import runs
+    from mlob.runs import model as runs
 
     if not work.is_dry and (result := runs.judge_again(folder, work.dataset, work.suite.ensemble.judging)):
-        say(f"judged anew, as the suite is: {runs.text(result)}")
+        say(f"judged anew, as the suite is: {runs.summary(result)}")
 
 
 def make_overfit(work, model, count):
     """Learn a few photos by heart; say how far the loss went."""
-    from mlob.evaluation import runs
+    from mlob.runs import model as runs
 
     experiment, stores = work.head(model), work.stores(model)
     check(work, [model], "train")
@@ -232,7 +232,7 @@ def make_overfit(work, model, count):
 
 def make_curve(work, model):
     """Train on growing parts of the photos; print the points."""
-    from mlob.evaluation import curve
+    from mlob.runs import curve
 
     experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / "curve"
     check(work, [model], "train")
@@ -240,12 +240,12 @@ def make_curve(work, model):
     if work.is_dry:
         return say(f"learning curve of {model}: {folder}, where photos, features or recipe have changed")
     where = {"stores": stores, "folder": folder, "judging": work.suite.ensemble.judging}
-    click.echo(curve.text(curve.make(model, experiment, work.dataset, **where)))
+    click.echo(curve.summary(curve.measure(model, experiment, work.dataset, **where)))
 
 
 def make_search(work, model, seconds):
     """Search for better values of a recipe's fields; print the best trial."""
-    from mlob.evaluation import searched
+    from mlob.runs import search
 
     experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / "search"
     check(work, [model], "train")
@@ -253,27 +253,28 @@ def make_search(work, model, seconds):
     if work.is_dry:
         return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds included")
     where = {"stores": stores, "folder": folder, "judging": work.suite.ensemble.judging, "budget_seconds": seconds}
-    click.echo(searched.text(searched.make(work.name, model, experiment, work.dataset, **where)))
+    click.echo(search.summary(search.run(work.name, model, experiment, work.dataset, **where)))
     say(f"search: {folder / 'recipe.py'} is the best recipe; in {EXPERIMENTS / work.name} it can be trained")
 
 
 def make_sum(work, model, total):
     """Add up a model's specialists where the sum is not there; they are trained first."""
-    from mlob.evaluation import runs, specialists
+    from mlob.runs import model as runs
+    from mlob.runs import sum as sums
 
     parts, folder = work.parts(model), work.run(model)
     make_runs(work, parts)
     if work.is_dry:
         say(f"sum {model}: of {', '.join(parts)}, where one of them is made anew")
-    elif not runs.is_done(folder, specialists.identity(total, work.dataset, parts)):
-        say(runs.text(specialists.make(model, total, work.dataset, parts, folder, work.suite.ensemble.judging)))
+    elif not runs.is_done(folder, sums.identity(total, work.dataset, parts)):
+        say(runs.summary(sums.add(model, total, work.dataset, parts, folder, work.suite.ensemble.judging)))
     else:
         judge_again(work, folder)
 
 
 def make_reference(work):
     """Train `logistic` where train is small, and note in the runs on the same rows whether they lose to it."""
-    from mlob.evaluation import runs
+    from mlob.runs import model as runs
 
     reference = work.experiment(LOGISTIC)
     if not runs.wants_reference(work.dataset, reference):
@@ -292,7 +293,7 @@ def make_reference(work):
 
 def make_ensemble(work):
     """Fit and judge the ensemble where its members, photos or recipe have changed."""
-    from mlob.evaluation import ensembles
+    from mlob.runs import ensemble as ensembles
 
     make_runs(work, work.suite.members)
     make_reference(work)
@@ -302,12 +303,12 @@ def make_ensemble(work):
         say(f"ensemble: of {', '.join(folders)}, where one of them is made anew")
     elif not ensembles.is_done(folder, ensembles.identity(work.dataset, folders, recipe)):
         features = next(iter(work.stores(work.suite.members[0]).values()))
-        say(ensembles.text(ensembles.make(work.name, work.dataset, folders, folder, recipe, features, work.settings)))
+        say(ensembles.summary(ensembles.fit(work.name, work.dataset, folders, folder, recipe, features, work.settings)))
 
 
 def make_submission(work):
     """Write the submission of the ensemble's decisions on test."""
-    from mlob.predictions import table
+    from mlob import predictions
     from mlob.reports import submission
 
     check(work, work.suite.members, "train", "validation", "test")
@@ -315,7 +316,7 @@ def make_submission(work):
     path = work.run("ensemble") / "submission.csv"
     if not work.is_dry:
         test = work.dataset["test"]
-        decided = table.read(path.with_name("predictions.h5"))["test"].decided
+        decided = predictions.read(path.with_name("predictions.h5"))["test"].decided
         submission.write(path, test.ids, decided, work.dataset.labels)
     say(f"submission: {path}")
 
@@ -373,7 +374,7 @@ def as_ensembled(work):
 
 def make_predictions(work, paths):
     """Label new photos with the suite's ensemble; print the labels and write them as a table."""
-    from mlob.reports import predicted
+    from mlob.runs import predict as predicted
 
     found = predicted.find(paths)
     work = as_ensembled(work)
@@ -383,7 +384,7 @@ def make_predictions(work, paths):
     models = {model: (work.run(model), tuple(work.stores(model))) for model in work.suite.members}
     sets = {name: (work.feature_set(name), work.store(name)) for _, names in models.values() for name in names}
     table = predicted.label(found, models, sets, work.run("ensemble"), work.dataset.labels, given=work.weights)
-    click.echo(predicted.text(table))
+    click.echo(predicted.summary(table))
     path = work.run("predict") / "predictions.csv"
     predicted.write(path, table)
     say(f"predictions: {path}")

@@ -252,7 +252,7 @@ def test_a_curve_and_a_search_are_made_once_and_stand_in_the_report(workplace):
     assert "epochs/s" not in mlob(
         workplace, "search", "--model", "wide", "--budget", "5s", "--set", "training.epochs=3"
     )
-    shutil.copy(workplace / "runs/tiny/wide/search/recipe.py", workplace / "experiments/tiny/wide_searched.py")
+    shutil.copy(workplace / "runs/tiny/wide/search/recipe.py", workplace / "experiments/tiny/wide_searches.py")
     mlob(workplace, "train", "--model", "wide_searched", "--dry-run")
     shown = mlob(workplace, "report")
     page = (workplace / "runs/tiny/report/index.html").read_text()

@@ -15,7 +15,9 @@ ROWS = (
     {"errors", "labels", "metrics", "fields", "recipes", "files", "machine", "progress", "engine"},
     *(
         {name}
-        for name in ("data", "features", "models", "training", "predictions", "ensemble", "evaluation", "reports")
+        for name in (
+            *("data", "features", "models", "training", "predictions", "ensemble", "evaluation", "runs", "reports"),
+        )
     ),
     {"workspace"},
     {"__main__"},

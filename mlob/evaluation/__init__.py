@@ -1,1 +1,1 @@
-"""How far a figure can be believed: cross-fitting and intervals over photos."""
+"""How far a figure can be believed: arrays in, figures out; nothing here knows a file."""

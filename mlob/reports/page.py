@@ -10,9 +10,9 @@ import numpy as np
 from markupsafe import Markup
 
 from mlob.errors import InputError
-from mlob.evaluation import curve, searched
 from mlob.files import read_product, write_text
 from mlob.reports import figures, opening, papers, tables
+from mlob.runs import curve, search
 
 ROOM = 3_500_000  # bytes of photos, as text; the whole page stays below about 5 MB
 BEST_TRIALS = 10
@@ -257,8 +257,7 @@ def _searches(folder):
     """Draw each search that was made, with the trials that ran to their end, the best first."""
     paths = sorted(folder.glob("*/search/search.json"))
     return [
-        _search(number, path.parts[-3], read_product(path, searched.SEARCH))
-        for number, path in enumerate(paths, start=1)
+        _search(number, path.parts[-3], read_product(path, search.SEARCH)) for number, path in enumerate(paths, start=1)
     ]
 
 

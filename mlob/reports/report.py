@@ -4,13 +4,14 @@ import functools
 
 import numpy as np
 
+from mlob import predictions
 from mlob.data import facts, images
-from mlob.evaluation import dev, ensembles
-from mlob.evaluation.runs import FIGURE
+from mlob.evaluation import diagnosis
 from mlob.features import store
 from mlob.files import digest, read_product, write_json
-from mlob.predictions import table
-from mlob.reports import diagnosis, page
+from mlob.reports import page
+from mlob.runs import dev, ensemble
+from mlob.runs.model import FIGURE
 
 COMPARED = ({"photos": int, "against": str, "models": [{"model": str, "micro_f1": FIGURE, "gain": FIGURE}]}, None)
 PER_LABEL = 12
@@ -42,7 +43,7 @@ def make(path, suite, dataset, stores, runs, judging):
     write_json(compared, dev.compare(dataset, runs, judging))
     root = next(iter(stores.values()))
     shards = {split: store.read_photos(root / split, dataset[split].ids) for split in dataset.splits}
-    predicted, show = table.read(folder / "ensemble" / "predictions.h5")["validation"], camera(dataset)
+    predicted, show = predictions.read(folder / "ensemble" / "predictions.h5")["validation"], camera(dataset)
     seen = np.flatnonzero(np.isin(dataset["validation"].ids, shards["validation"].ids))
     page.write(
         path,
@@ -133,7 +134,7 @@ def _suspects(cells, show, said):
 
 
 def _alike(members, split, seen):
-    correlation = diagnosis.alike(table.align(members, split.ids)[:, seen], split.targets[seen])
+    correlation = diagnosis.alike(predictions.align(members, split.ids)[:, seen], split.targets[seen])
     return {"members": list(members), "correlation": correlation.tolist()}
 
 
@@ -146,8 +147,8 @@ def _thumbnail(path):
 
 def _members(folder):
     """The members' predictions on validation."""
-    names = ensembles.read(folder / "ensemble")["members"]
-    return {name: table.read(folder / name / "predictions.h5")["validation"] for name in names}
+    names = ensemble.read(folder / "ensemble")["members"]
+    return {name: predictions.read(folder / name / "predictions.h5")["validation"] for name in names}
 
 
 def _inputs(folder):

@@ -8,8 +8,9 @@ import pathlib
 import re
 
 from mlob.errors import InputError
-from mlob.evaluation import ensembles, runs
 from mlob.files import read_product, write_text
+from mlob.runs import ensemble as ensembles
+from mlob.runs import model
 
 KINDS = ("constant", "model", "ensemble")
 HEADERS = ("method", "micro-F1", "95% interval", "in-sample", "macro-F1", "thresholds")
@@ -31,7 +32,7 @@ def rows(folder):
     """
     folder = pathlib.Path(folder)
     results = sorted(folder.glob("*/result.json"))
-    found = [{"kind": "model"} | read_product(path, runs.RESULT) for path in results]
+    found = [{"kind": "model"} | read_product(path, model.RESULT) for path in results]
     methods = ensemble(folder).get("methods", ())
     found += [{"kind": _kind(method)} | method for method in methods]
     if not found:

@@ -7,7 +7,7 @@ import pytest
 from mlob.errors import InputError
 from mlob.evaluation.crossfit import crossfit, folds
 
-EVALUATION = pathlib.Path(crossfit.__code__.co_filename).parent
+PACKAGE = pathlib.Path(crossfit.__code__.co_filename).parent.parent
 
 
 def made(n=60, labels=5, seed=0):
@@ -122,7 +122,12 @@ def test_a_fit_is_given_the_keys_of_just_its_photos():
 
 
 def test_no_figure_of_the_tree_forgets_which_photos_are_equal():
-    calls = [call for path in EVALUATION.glob("*.py") for call in ast.walk(ast.parse(path.read_text()))]
+    calls = [
+        call
+        for room in ("evaluation", "runs")
+        for path in (PACKAGE / room).glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+    ]
     named = [(call, {word.arg for word in call.keywords}) for call in calls if isinstance(call, ast.Call)]
     drawing = [words for call, words in named if getattr(call.func, "id", "") == "folds" or "draws" in words]
     assert len(drawing) > 8 and all("keys" in words for words in drawing)

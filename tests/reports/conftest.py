@@ -7,7 +7,7 @@ from PIL import Image
 
 from mlob.data.annotations import DataSet, Split
 from mlob.labels import Labels
-from mlob.predictions.table import Table
+from mlob.predictions import Table
 from mlob.reports import figures, page, papers, report
 
 LABELS = Labels((1, 2, 3), ("Dress", "<b>Tom & Co</b>", "Unseen"), ("category", "brand", "brand"))

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mlob import predictions
 from mlob.data.annotations import DataSet
 from mlob.errors import InputError
-from mlob.evaluation import runs
-from mlob.predictions import table as tables
 from mlob.recipes import LINEAR, LOGISTIC, Experiment, Judging, Training
+from mlob.runs import model
 
 JUDGE = Judging(folds=3, draws=100)
 LEARNED = Experiment(("one",), LINEAR, Training(epochs=3, learning_rate=0.03))
@@ -37,7 +37,7 @@ def run(made, stores, tmp_path_factory):
     """A trained run's folder and result."""
     folder = tmp_path_factory.mktemp("runs") / "linear"
     one = {"one": stores["one"]}
-    return folder, runs.make("linear", LEARNED, made, stores=one, folder=folder, judging=JUDGE)
+    return folder, model.train("linear", LEARNED, made, stores=one, folder=folder, judging=JUDGE)
 
 
 def test_the_result_is_on_disk_with_the_keys_that_scripts_read(run):
@@ -55,29 +55,29 @@ def test_the_result_is_on_disk_with_the_keys_that_scripts_read(run):
 def test_a_run_is_done_only_with_just_its_recipe_its_photos_and_its_features(run, made, stores):
     folder, _ = run
     one = {"one": stores["one"]}
-    assert runs.is_done(folder, runs.identity(LEARNED, made, one))
+    assert model.is_done(folder, model.identity(LEARNED, made, one))
     changed = dataclasses.replace(LEARNED, seed=1)
-    assert not runs.is_done(folder, runs.identity(changed, made, one))
-    assert not runs.is_done(folder, runs.identity(LEARNED, made, {"other": stores["other"]}))
-    assert not runs.is_done(folder, runs.identity(LEARNED, made, {"one": stores["other"]})), "made anew since"
+    assert not model.is_done(folder, model.identity(changed, made, one))
+    assert not model.is_done(folder, model.identity(LEARNED, made, {"other": stores["other"]}))
+    assert not model.is_done(folder, model.identity(LEARNED, made, {"one": stores["other"]})), "made anew since"
     relabelled = {**made.splits, "test": dataclasses.replace(made["test"], targets=1 - made["test"].targets)}
-    assert not runs.is_done(folder, runs.identity(LEARNED, dataclasses.replace(made, splits=relabelled), one))
-    assert not runs.is_done(folder.with_name("nothing"), runs.identity(LEARNED, made, one))
+    assert not model.is_done(folder, model.identity(LEARNED, dataclasses.replace(made, splits=relabelled), one))
+    assert not model.is_done(folder.with_name("nothing"), model.identity(LEARNED, made, one))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK", 0.5])
 def test_a_run_whose_head_is_missing_or_damaged_is_not_done_and_that_is_said(
     content, run, made, stores, tmp_path, capfd
 ):
-    folder, wanted = tmp_path / "linear", runs.identity(LEARNED, made, {"one": stores["one"]})
+    folder, wanted = tmp_path / "linear", model.identity(LEARNED, made, {"one": stores["one"]})
     shutil.copytree(run[0], folder)
     head = folder / "head.keras"
-    assert runs.is_done(folder, wanted) and "head.keras" not in capfd.readouterr().err
+    assert model.is_done(folder, wanted) and "head.keras" not in capfd.readouterr().err
     whole = head.read_bytes()
     head.unlink()
     if content is not None:
         head.write_bytes(whole[: len(whole) // 2] if content == 0.5 else content)
-    assert not runs.is_done(folder, wanted)
+    assert not model.is_done(folder, wanted)
     said = capfd.readouterr().err
     assert f"{head} is {'missing' if content is None else 'damaged ('}" in said and "linear is made anew" in said
 
@@ -91,7 +91,7 @@ def test_history_has_a_row_an_epoch(run):
 
 def test_every_photo_is_predicted_in_order_and_a_failed_one_gets_the_labels_shares(run, made):
     folder, _ = run
-    found = tables.read(folder / "predictions.h5")
+    found = predictions.read(folder / "predictions.h5")
     assert set(found) == {"dev", "validation", "test"}
     for split in ("validation", "test"):
         assert found[split].ids == made[split].ids
@@ -111,14 +111,15 @@ def test_the_model_on_disk_predicts_what_was_written(run, made, stores):
     folder, _ = run
     shard = store.read_split(stores["one"] / "test", made["test"].ids)
     model = keras.saving.load_model(folder / "head.keras")
-    found = tables.read(folder / "predictions.h5")["test"]
+    found = predictions.read(folder / "predictions.h5")["test"]
     rows = [found.ids.index(name) for name in shard.ids]
     assert model.predict_on_batch(shard.features) == pytest.approx(found.probabilities[rows], abs=1e-6)
 
 
 def test_a_rerun_writes_the_same_predictions(run, made, stores, tmp_path):
     folder, result = run
-    again = runs.make("linear", LEARNED, made, stores={"one": stores["one"]}, folder=tmp_path / "again", judging=JUDGE)
+    one = {"one": stores["one"]}
+    again = model.train("linear", LEARNED, made, stores=one, folder=tmp_path / "again", judging=JUDGE)
     for name in ("predictions.h5", "history.csv", "recipe.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
     assert again["micro_f1"] == result["micro_f1"]
@@ -126,51 +127,51 @@ def test_a_rerun_writes_the_same_predictions(run, made, stores, tmp_path):
 
 def test_a_run_that_is_broken_off_is_not_done_whatever_was_there(run, made, stores, tmp_path, monkeypatch):
     folder, one = tmp_path / "run", {"one": stores["one"]}
-    runs.make("logistic", REFERENCE, made, stores=one, folder=folder, judging=JUDGE)
+    model.train("logistic", REFERENCE, made, stores=one, folder=folder, judging=JUDGE)
     changed = dataclasses.replace(REFERENCE, training=Training(limit=100))
 
-    def killed(path, value, write=runs.write_json):
+    def killed(path, value, write=model.write_json):
         if path.name == "result.json":
             raise KeyboardInterrupt
         write(path, value)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(runs, "write_json", killed)
-        runs.make("logistic", changed, made, stores=one, folder=folder, judging=JUDGE)
-    assert not runs.is_done(folder, runs.identity(changed, made, one))
-    assert not runs.is_done(folder, runs.identity(REFERENCE, made, one))
+        patched.setattr(model, "write_json", killed)
+        model.train("logistic", changed, made, stores=one, folder=folder, judging=JUDGE)
+    assert not model.is_done(folder, model.identity(changed, made, one))
+    assert not model.is_done(folder, model.identity(REFERENCE, made, one))
 
 
 def test_another_judging_makes_the_figures_anew_from_the_predictions_alone(run, made, stores, tmp_path, monkeypatch):
     folder, one = tmp_path / "run", {"one": stores["one"]}
     shutil.copytree(run[0], folder)
-    monkeypatch.setattr(runs, "_trained", None)
-    assert runs.judge_again(folder, made, JUDGE) is None
+    monkeypatch.setattr(model, "_trained", None)
+    assert model.judge_again(folder, made, JUDGE) is None
     other = Judging(folds=5, draws=60, seed=3)
-    found = runs.judge_again(folder, made, other)
-    assert json.loads((folder / "result.json").read_text()) == found and runs.is_done(
-        folder, runs.identity(LEARNED, made, one)
+    found = model.judge_again(folder, made, other)
+    assert json.loads((folder / "result.json").read_text()) == found and model.is_done(
+        folder, model.identity(LEARNED, made, one)
     )
     assert found["judging"] == {"folds": 5, "draws": 60, "seed": 3} and run[1]["judging"]["folds"] == 3
     changed = {key for key in found if found[key] != run[1][key]}
     assert {"judging", "micro_f1"} <= changed
     assert changed <= {"judging", "micro_f1", "macro_f1", "image_f1", "accuracy", "precision", "recall"}
-    predicted = tables.read(folder / "predictions.h5")["validation"]
-    assert found["micro_f1"] == runs.judged(predicted, made, other)["micro_f1"]
-    assert runs.judge_again(folder, made, other) is None
+    predicted = predictions.read(folder / "predictions.h5")["validation"]
+    assert found["micro_f1"] == model.judged(predicted, made, other)["micro_f1"]
+    assert model.judge_again(folder, made, other) is None
 
 
 def test_label_ids_shape_every_run_groups_those_with_a_softmax_for_each_and_names_none(made, stores):
     renumbered = dataclasses.replace(made.labels, ids=(*made.labels.ids[:-1], 9))
     other = dataclasses.replace(made, labels=renumbered)
-    assert runs.identity(LEARNED, other, stores) != runs.identity(LEARNED, made, stores)
+    assert model.identity(LEARNED, other, stores) != model.identity(LEARNED, made, stores)
     renamed = dataclasses.replace(made.labels, names=("crimson", *made.labels.names[1:]))
     merged = dataclasses.replace(made.labels, groups=("all",) * 4)
     grouped = dataclasses.replace(LEARNED, head=dataclasses.replace(LINEAR, groups=True))
     for experiment, shapes in ((LEARNED, False), (grouped, True)):
-        own = runs.identity(experiment, made, stores)
-        assert runs.identity(experiment, dataclasses.replace(made, labels=renamed), stores) == own
-        assert (runs.identity(experiment, dataclasses.replace(made, labels=merged), stores) != own) == shapes
+        own = model.identity(experiment, made, stores)
+        assert model.identity(experiment, dataclasses.replace(made, labels=renamed), stores) == own
+        assert (model.identity(experiment, dataclasses.replace(made, labels=merged), stores) != own) == shapes
 
 
 def test_two_stores_side_by_side_tell_more_than_either(made, write_store, tmp_path):
@@ -179,7 +180,7 @@ def test_two_stores_side_by_side_tell_more_than_either(made, write_store, tmp_pa
     for names in ("a", "b", "ab"):
         experiment = dataclasses.replace(REFERENCE, stores=tuple(names))
         chosen = {name: stores[name] for name in names}
-        result = runs.make(names, experiment, made, stores=chosen, folder=tmp_path / f"run {names}", judging=JUDGE)
+        result = model.train(names, experiment, made, stores=chosen, folder=tmp_path / f"run {names}", judging=JUDGE)
         scores[names] = result["micro_f1"]["cross_fitted"]
         assert result["parameters"]["total"] == result["parameters"]["own"] + 1000 * len(names)
     assert scores["ab"] > max(scores["a"], scores["b"])
@@ -201,30 +202,30 @@ def test_nothing_to_judge_or_to_train_on_is_told_before_any_work(made, stores, t
         "nowhere has no train split": left_out("train"),
     }.items():
         with pytest.raises(InputError, match=message):
-            runs.make("linear", LEARNED, dataset, stores=stores, folder=tmp_path / "run", judging=JUDGE)
+            model.train("linear", LEARNED, dataset, stores=stores, folder=tmp_path / "run", judging=JUDGE)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_set_without_test_photos_is_judged_all_the_same(made, stores, tmp_path):
     rest = {name: split for name, split in made.splits.items() if name != "test"}
     dataset = dataclasses.replace(made, splits=rest)
-    runs.make("logistic", REFERENCE, dataset, stores={"one": stores["one"]}, folder=tmp_path / "run", judging=JUDGE)
-    assert set(tables.read(tmp_path / "run" / "predictions.h5")) == {"dev", "validation"}
+    model.train("logistic", REFERENCE, dataset, stores={"one": stores["one"]}, folder=tmp_path / "run", judging=JUDGE)
+    assert set(predictions.read(tmp_path / "run" / "predictions.h5")) == {"dev", "validation"}
 
 
 def test_the_reference_is_wanted_where_train_is_small(made):
-    assert runs.wants_reference(made, REFERENCE)
-    many = dataclasses.replace(made["train"], ids=tuple(map(str, range(runs.FEWEST_ROWS))))
+    assert model.wants_reference(made, REFERENCE)
+    many = dataclasses.replace(made["train"], ids=tuple(map(str, range(model.FEWEST_ROWS))))
     large = dataclasses.replace(made, splits={**made.splits, "train": many})
-    assert not runs.wants_reference(large, REFERENCE)
-    assert runs.wants_reference(large, dataclasses.replace(REFERENCE, training=Training(limit=1000)))
+    assert not model.wants_reference(large, REFERENCE)
+    assert model.wants_reference(large, dataclasses.replace(REFERENCE, training=Training(limit=1000)))
 
 
 def write_predictions(folder, dataset, wrong):
     """A run's folder: validation is right but for a share of the cells, the same ones and more where it is larger."""
     split, drawn = dataset["validation"], np.random.default_rng(0).random((90, 4))
     probabilities = np.where(drawn < wrong, 1 - split.targets, split.targets).astype(np.float32)
-    tables.write(folder / "predictions.h5", {"validation": tables.Table(split.ids, probabilities)})
+    predictions.write(folder / "predictions.h5", {"validation": predictions.Table(split.ids, probabilities)})
     (folder / "result.json").write_text(json.dumps({"note": "of an earlier comparison"}))
     return folder
 
@@ -232,7 +233,7 @@ def write_predictions(folder, dataset, wrong):
 @pytest.mark.parametrize("wrong, is_below", [(0.3, True), (0.1, False), (0.12, False), (0.02, False)])
 def test_a_head_is_below_logistic_regression_where_the_paired_interval_excludes_0(wrong, is_below, made, tmp_path):
     head, reference = write_predictions(tmp_path / "head", made, wrong), write_predictions(tmp_path / "ref", made, 0.1)
-    note = runs.compare(head, reference, made, JUDGE)
+    note = model.compare(head, reference, made, JUDGE)
     assert json.loads((head / "result.json").read_text())["note"] == note
     assert bool(note) == is_below and (
         not note or re.fullmatch(r"below logistic by 0\.\d{3} \(0\.\d{3} to 0\.\d{3}\)", note)
@@ -240,19 +241,19 @@ def test_a_head_is_below_logistic_regression_where_the_paired_interval_excludes_
 
 
 def test_a_result_is_told_in_one_line(run):
-    told = runs.text(run[1])
+    told = model.summary(run[1])
     assert told.startswith("linear: micro-F1 0.") and "cross-fitted" in told and "\n" not in told
 
 
 def test_a_run_without_its_recipe_is_not_done_and_a_damaged_one_is_named(run, made, stores, tmp_path):
     folder = tmp_path / "linear"
     shutil.copytree(run[0], folder)
-    wanted = runs.identity(LEARNED, made, {"one": stores["one"]})
+    wanted = model.identity(LEARNED, made, {"one": stores["one"]})
     (folder / "recipe.json").write_text("[")
     with pytest.raises(InputError, match=r"recipe.json .*: remove it and run the same command again"):
-        runs.is_done(folder, wanted)
+        model.is_done(folder, wanted)
     (folder / "recipe.json").unlink()
-    assert not runs.is_done(folder, wanted)
+    assert not model.is_done(folder, wanted)
 
 
 @pytest.mark.parametrize("content", ["5", "[]", "null", '"note"'])
@@ -260,4 +261,4 @@ def test_a_result_of_another_shape_is_named_with_the_mend(content, run, made, tm
     shutil.copytree(run[0], tmp_path / "linear")
     (tmp_path / "linear" / "result.json").write_text(content)
     with pytest.raises(InputError, match=r"linear/result.json .*: remove it and run the same command again"):
-        runs.compare(tmp_path / "linear", run[0], made, JUDGE)
+        model.compare(tmp_path / "linear", run[0], made, JUDGE)

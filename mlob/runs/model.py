@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 
-from mlob import machine
+from mlob import machine, predictions
 from mlob.data import preflight
 from mlob.ensemble.methods import ONE_GLOBAL
 from mlob.evaluation import bootstrap, judge
@@ -16,8 +16,6 @@ from mlob.evaluation.crossfit import folds
 from mlob.features import log, store
 from mlob.files import NUMBER, archive_fault, atomic, digest, read_product, write_json, write_text
 from mlob.metrics import micro_f1
-from mlob.predictions import predict
-from mlob.predictions import table as tables
 from mlob.progress import say
 from mlob.training import batches, checkpoint, sampling
 
@@ -77,7 +75,7 @@ def labelled_validation(dataset):
     return dataset["validation"]
 
 
-def make(name, experiment, dataset, *, stores, folder, judging):
+def train(name, experiment, dataset, *, stores, folder, judging):
     """Train one model, predict validation and test, judge it, write its folder; result.json comes last.
 
     Args:
@@ -99,9 +97,9 @@ def make(name, experiment, dataset, *, stores, folder, judging):
     wanted = identity(experiment, dataset, stores)
     head = _trained(experiment, train, dev, dataset.labels.groups, name, folder, wanted)
     shares = _own_shares(experiment, train.targets)
-    on_dev = tables.Table(tuple(dev.ids), head.predict(dev.features), digests=dev.digests)
+    on_dev = predictions.Table(tuple(dev.ids), head.predict(dev.features), digests=dev.digests)
     found = {
-        split: predict.table(dataset[split], rows[split], head.predict(rows[split].features), shares)
+        split: predictions.cover(dataset[split], rows[split], head.predict(rows[split].features), shares)
         for split in judged
     }
     failed = sum(len(dataset[split].ids) - len(rows[split].ids) for split in rows)
@@ -113,7 +111,7 @@ def make(name, experiment, dataset, *, stores, folder, judging):
         "note": head.note,
         "fingerprint": wanted["fingerprint"],
     }
-    tables.write(
+    predictions.write(
         folder / "predictions.h5", {**found, "dev": on_dev}, labels=dataset.labels.ids, seed=experiment.seed, **wanted
     )
     write_history(folder / "history.csv", head.history)
@@ -132,7 +130,7 @@ def judge_again(folder, dataset, judging):
     result = read_product(folder / "result.json", dict)
     if result.get("judging") == dataclasses.asdict(judging):
         return None
-    made = result | judged(tables.read(folder / "predictions.h5")["validation"], dataset, judging)
+    made = result | judged(predictions.read(folder / "predictions.h5")["validation"], dataset, judging)
     write_json(folder / "result.json", made)
     return made
 
@@ -160,7 +158,7 @@ def wants_reference(dataset, reference):
     return min(reference.training.limit or FEWEST_ROWS, len(dataset["train"].ids)) < FEWEST_ROWS
 
 
-def text(result):
+def summary(result):
     """Tell a result in one line."""
     found, cost = result["micro_f1"], result["seconds"]
     return (
@@ -177,12 +175,12 @@ def compare(folder, reference, dataset, judging):
     """
     split = labelled_validation(dataset)
     predicted = {
-        name: tables.read(path / "predictions.h5")["validation"]
+        name: predictions.read(path / "predictions.h5")["validation"]
         for name, path in (("own", folder), ("reference", reference))
     }
     keys = predicted["own"].keys(split.ids)
     fold = folds(split.targets, judging.folds, seed=judging.seed, keys=keys)
-    own, other = (judge.decide_alone(one, split.targets, fold) for one in tables.align(predicted, split.ids))
+    own, other = (judge.decide_alone(one, split.targets, fold) for one in predictions.align(predicted, split.ids))
     options = {"keys": keys, "draws": judging.draws, "seed": judging.seed}
     low, high = bootstrap.micro_f1_difference(split.targets, other, own, **options)
     gap = micro_f1(split.targets, other) - micro_f1(split.targets, own)

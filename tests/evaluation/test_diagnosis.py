@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mlob.reports import diagnosis
+from mlob.evaluation import diagnosis
 
 SHAPES = st.tuples(st.integers(1, 20), st.integers(2, 6))
 MATRICES = SHAPES.flatmap(

@@ -5,14 +5,14 @@ import json
 
 import numpy as np
 
-from mlob import machine
+from mlob import machine, predictions
 from mlob.ensemble import methods, stacking
 from mlob.errors import InputError
-from mlob.evaluation import judge, shift
+from mlob.evaluation import judge
 from mlob.evaluation.crossfit import folds
-from mlob.evaluation.runs import COSTS, FIGURE, JUDGED, METHOD, costs, labelled_validation, plain
 from mlob.files import ANEW, NUMBER, digest, read_arrays, read_product, write_arrays, write_json
-from mlob.predictions import table as tables
+from mlob.runs import shift
+from mlob.runs.model import COSTS, FIGURE, JUDGED, METHOD, costs, labelled_validation, plain
 
 WHY = (
     "it has the highest cross-fitted micro-F1 of {} methods on validation; picking the highest flatters the figure by "
@@ -63,7 +63,7 @@ def read(folder):
     return read_product(folder / "ensemble.json", ENSEMBLE)
 
 
-def make(suite, dataset, runs, folder, recipe, features=None, settings=""):
+def fit(suite, dataset, runs, folder, recipe, features=None, settings=""):
     """Fit every method on all of validation, judge it cross-fitted, choose one, and decide with it.
 
     Args:
@@ -82,8 +82,8 @@ def make(suite, dataset, runs, folder, recipe, features=None, settings=""):
     targets, (stacks, keys) = labelled_validation(dataset).targets, _stacks(dataset, runs)
     judging = recipe.judging
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys["validation"])
-    fit = methods.fit(recipe, dataset.labels.groups)
-    judged = judge.judge(fit, stacks["validation"], targets, fold, judging, keys["validation"])
+    fit_methods = methods.fit(recipe, dataset.labels.groups)
+    judged = judge.judge(fit_methods, stacks["validation"], targets, fold, judging, keys["validation"])
     chosen = judge.choose(targets, {name: found.held for name, found in judged.items()})
     decision, held, _ = judged[chosen]
     decided = {split: held if split == "validation" else decision(stack) for split, stack in stacks.items()}
@@ -104,14 +104,14 @@ def make(suite, dataset, runs, folder, recipe, features=None, settings=""):
     (folder / "ensemble.json").unlink(missing_ok=True)  # it says that all else in the folder is its own
     blended = {split: decision.probabilities(stack) for split, stack in stacks.items()}
     blended["validation"] = methods.of_the_fit(decision, stacks["validation"])
-    found = {split: tables.Table(dataset[split].ids, blended[split], decided[split]) for split in stacks}
-    tables.write(folder / "predictions.h5", found)
+    found = {split: predictions.Table(dataset[split].ids, blended[split], decided[split]) for split in stacks}
+    predictions.write(folder / "predictions.h5", found)
     _write_second_level(folder / SECOND_LEVEL, decision)
     write_json(folder / "ensemble.json", content)
     return content
 
 
-def text(content):
+def summary(content):
     """Tell the chosen method, the best single member beside it, and how far both and the choice can be believed."""
     chosen, fits = content["chosen"]["method"], content["optimism"]["fits"]
     names = {"chosen": chosen, "beside": f"{methods.BEST_SINGLE}, {methods.ONE_GLOBAL}"}
@@ -208,13 +208,13 @@ def _stacks(dataset, runs):
     predicted = {name: _predictions(name, folder / "predictions.h5", dataset.labels) for name, folder in runs.items()}
     ids = {split: dataset[split].ids for split in JUDGED if split in dataset.splits}
     found = {split: {name: own[split] for name, own in predicted.items()} for split in ids}
-    stacks = {split: tables.align(members, ids[split]) for split, members in found.items()}
+    stacks = {split: predictions.align(members, ids[split]) for split, members in found.items()}
     return stacks, {split: next(iter(members.values())).keys(ids[split]) for split, members in found.items()}
 
 
 def _predictions(name, path, labels):
-    found = tables.read(path)
-    if tables.read_labels(path) not in (None, list(labels.ids)):
+    found = predictions.read(path)
+    if predictions.read_labels(path) not in (None, list(labels.ids)):
         raise InputError(
             f"The predictions of {name} are of other labels than the annotations: remove {path.parent} and run "
             f"`make train MODEL={name}`."

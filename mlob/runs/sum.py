@@ -4,14 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from mlob import machine
+from mlob import machine, predictions
 from mlob.errors import InputError
-from mlob.evaluation import runs
 from mlob.files import atomic, digest, read_product, write_json
-from mlob.predictions import table as tables
+from mlob.runs import model
 
 # The shape of a part's result.json, as far as it is read
-PART = runs.COSTS | {"seed": int, "rows": {"train": int}, "weights": str, "fingerprint": dict, "epochs": int}
+PART = model.COSTS | {"seed": int, "rows": {"train": int}, "weights": str, "fingerprint": dict, "epochs": int}
 
 
 def identity(total, dataset, parts):
@@ -23,10 +22,10 @@ def identity(total, dataset, parts):
         parts: {model: runs/<suite>/<model>}.
     """
     found = {name: digest((folder / "predictions.h5").read_bytes()) for name, folder in parts.items()}
-    return runs.plain({"recipe": dataclasses.asdict(total), "data": dataset.digest, "predictions": found})
+    return model.plain({"recipe": dataclasses.asdict(total), "data": dataset.digest, "predictions": found})
 
 
-def make(name, total, dataset, parts, folder, judging):
+def add(name, total, dataset, parts, folder, judging):
     """Add up the predictions of trained specialists, judge the sum, write its folder; result.json comes last.
 
     Args:
@@ -48,13 +47,13 @@ def make(name, total, dataset, parts, folder, judging):
     results = {part: read_product(path / "result.json", PART) for part, path in parts.items()}
     if len({str(result["fingerprint"]) for result in results.values()}) > 1:
         raise InputError(f"{' and '.join(parts)} read different stores: give them the same `stores`.")
-    predicted = {part: tables.read(path / "predictions.h5") for part, path in parts.items()}
+    predicted = {part: predictions.read(path / "predictions.h5") for part, path in parts.items()}
     first = next(iter(predicted.values()))
     found = {split: _added({part: held[split] for part, held in predicted.items()}) for split in first}
-    result = runs.result(name, found["validation"], dataset, judging) | _facts(list(results.values()))
+    result = model.result(name, found["validation"], dataset, judging) | _facts(list(results.values()))
     _write_head(folder / "head.keras", parts)
-    tables.write(folder / "predictions.h5", found, labels=dataset.labels.ids, seed=result["seed"], **wanted)
-    runs.write_history(folder / "history.csv", [])
+    predictions.write(folder / "predictions.h5", found, labels=dataset.labels.ids, seed=result["seed"], **wanted)
+    model.write_history(folder / "history.csv", [])
     write_json(folder / "recipe.json", wanted)
     write_json(folder / "result.json", result)
     return result
@@ -63,13 +62,13 @@ def make(name, total, dataset, parts, folder, judging):
 def _added(parts):
     """Add the parts' tables of one split up."""
     first = next(iter(parts.values()))
-    stack = tables.align(parts, first.ids)
+    stack = predictions.align(parts, first.ids)
     if ((stack > 0).any(axis=1).sum(axis=0) > 1).any():
         raise InputError(
             f"{' and '.join(parts)} predict some label twice: the least_share of one has to be the most_share of "
             "another."
         )
-    return tables.Table(first.ids, np.minimum(stack.sum(axis=0), 1), digests=first.digests)
+    return predictions.Table(first.ids, np.minimum(stack.sum(axis=0), 1), digests=first.digests)
 
 
 def _facts(results):
@@ -79,7 +78,7 @@ def _facts(results):
     epochs = sum(result["epochs"] for result in results)
     rate = round(results[0]["rows"]["train"] * max(epochs, 1) / seconds, 1)
     note = " + ".join(result["method"] for result in results)
-    return {**common, **runs.costs(results), "rows_per_second": rate, "epochs": epochs, "note": note}
+    return {**common, **model.costs(results), "rows_per_second": rate, "epochs": epochs, "note": note}
 
 
 def _write_head(path, parts):

@@ -6,12 +6,12 @@ import pathlib
 
 import numpy as np
 
+from mlob import machine
 from mlob.data import images, places
 from mlob.errors import InputError
-from mlob.evaluation import ensembles
 from mlob.features import extract, store
 from mlob.files import to_cell, write_text
-from mlob.predictions import predict
+from mlob.runs import ensemble
 
 EVEN = 0.5  # probability below which a label is given although its absence is likelier
 
@@ -75,7 +75,7 @@ def label(paths, models, sets, folder, labels, *, given=None):
     ]
 
 
-def text(photos):
+def summary(photos):
     """Give one line a photo: its name, then its labels with their probabilities, or why it could not be read."""
     return "\n".join(f"{_name(photo)}: {_told(photo)}" for photo in photos)
 
@@ -124,8 +124,8 @@ def _digest(path):
 def _decided(kept, models, rows, folder, labels):
     """Give {photo: its labels} by the ensemble's chosen method."""
     features = {name: np.stack([found[number] for number in kept]) for name, found in rows.items()}
-    probabilities, marks = ensembles.decide(folder, predict.members(models, features))
-    least = ensembles.load_decision(folder).thresholds
+    probabilities, marks = ensemble.decide(folder, members(models, features))
+    least = ensemble.load_decision(folder).thresholds
     return {
         number: tuple(
             (
@@ -140,6 +140,27 @@ def _decided(kept, models, rows, folder, labels):
         )
         for number, row, mark in zip(kept, probabilities, marks, strict=True)
     }
+
+
+def members(models, features):
+    """Give every member's probabilities for new photos.
+
+    Args:
+        models: {member: (runs/<suite>/<member>, names of the stores that it reads)}.
+        features: {store name: float16 (n, d) or (n, h, w, d)}; those of several stand side by side on the last axis.
+
+    Returns:
+        {member: float32 (n, labels)}.
+    """
+    machine.load_keras()
+    from mlob.models import heads
+    from mlob.training import fit
+
+    found = {}
+    for member, (folder, stores) in models.items():
+        model = heads.load(folder / "head.keras")
+        found[member] = fit.predict(model, np.concatenate([features[name] for name in stores], axis=-1))
+    return found
 
 
 def _told(photo):

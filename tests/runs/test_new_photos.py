@@ -3,13 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlob import predictions
 from mlob.data.annotations import Split
-from mlob.evaluation import runs
 from mlob.features import log, store
 from mlob.models import heads
-from mlob.predictions import predict
-from mlob.predictions import table as tables
 from mlob.recipes import LOGISTIC, Experiment, Head, Judging, Training
+from mlob.runs import model, predict
 from mlob.training import fit
 from mlob.training.batches import Rows
 
@@ -26,7 +25,7 @@ def rows(ids):
 @settings(deadline=None)
 def test_every_photo_is_there_in_order_and_a_failed_one_has_the_labels_shares(read):
     probabilities = np.array([[IDS.index(name) / 10, 1] for name in read], np.float32).reshape(-1, 2)
-    table = predict.table(Split("test", IDS, ((),) * 5, None), rows(read), probabilities, SHARES)
+    table = predictions.cover(Split("test", IDS, ((),) * 5, None), rows(read), probabilities, SHARES)
     assert table.ids == IDS and table.probabilities.dtype == np.float32 and table.decided is None
     expected = [[row / 10, 1] if name in read else SHARES for row, name in enumerate(IDS)]
     assert np.array_equal(table.probabilities, np.array(expected, np.float32))
@@ -39,11 +38,11 @@ def test_members_read_their_own_stores_side_by_side(tmp_path):
     models, expected = {}, {}
     for member, stores in {"both": ("two", "one"), "single": ("one",)}.items():
         joined = np.concatenate([features[name] for name in stores], axis=1)
-        model = heads.build(Head(units=(4,)), joined, np.eye(7, 2, dtype=np.uint8))
+        head = heads.build(Head(units=(4,)), joined, np.eye(7, 2, dtype=np.uint8))
         (tmp_path / member).mkdir()
-        model.save(tmp_path / member / "head.keras")
+        head.save(tmp_path / member / "head.keras")
         models[member] = tmp_path / member, stores
-        expected[member] = fit.predict(model, joined)
+        expected[member] = fit.predict(head, joined)
     found = predict.members(models, features)
     assert list(found) == ["both", "single"]
     for member, probabilities in found.items():
@@ -80,7 +79,7 @@ SHAPES = {"flat": (6,), "flip": (6,), "grid": (2, 3, 4), "wide": (2, 3, 5)}
 def test_whatever_trains_predicts_new_photos_as_it_did_those_of_test(experiment, made, tmp_path):
     stores = {name: written(tmp_path / name, made, SHAPES[name], seed) for seed, name in enumerate(experiment.stores)}
     folder = tmp_path / "run"
-    runs.make("one", experiment, made, stores=stores, folder=folder, judging=Judging(folds=2, draws=2))
+    model.train("one", experiment, made, stores=stores, folder=folder, judging=Judging(folds=2, draws=2))
     features = {name: store.read_split(path / "test", made["test"].ids).features for name, path in stores.items()}
     found = predict.members({"one": (folder, experiment.stores)}, features)["one"]
-    assert found == pytest.approx(tables.read(folder / "predictions.h5")["test"].probabilities, abs=1e-5)
+    assert found == pytest.approx(predictions.read(folder / "predictions.h5")["test"].probabilities, abs=1e-5)

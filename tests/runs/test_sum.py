@@ -5,11 +5,12 @@ import keras
 import numpy as np
 import pytest
 
+from mlob import predictions
 from mlob.errors import InputError
-from mlob.evaluation import runs, specialists
 from mlob.features import store
-from mlob.predictions import table as tables
 from mlob.recipes import Experiment, Head, Judging, Sum, Training
+from mlob.runs import model
+from mlob.runs import sum as sums
 
 JUDGE = Judging(folds=3, draws=50)
 CUT = 0.3
@@ -20,7 +21,7 @@ FAILED = ("train 3", "validation 5", "test 1")
 
 
 def train(folder, dataset, stores, **cuts):
-    runs.make(folder.name, dataclasses.replace(BASE, **cuts), dataset, stores=stores, folder=folder, judging=JUDGE)
+    model.train(folder.name, dataclasses.replace(BASE, **cuts), dataset, stores=stores, folder=folder, judging=JUDGE)
     return folder
 
 
@@ -39,15 +40,15 @@ def parts(made, stores, tmp_path_factory):
 def total(made, parts, tmp_path_factory):
     """The sum's folder and result."""
     folder = tmp_path_factory.mktemp("sums") / "specialists"
-    return folder, specialists.make("specialists", TOTAL, made, parts, folder, JUDGE)
+    return folder, sums.add("specialists", TOTAL, made, parts, folder, JUDGE)
 
 
-def predictions(folder):
-    return tables.read(folder / "predictions.h5")
+def predicted(folder):
+    return predictions.read(folder / "predictions.h5")
 
 
 def test_each_label_is_predicted_by_its_specialist(total, parts, made):
-    found, frequent, rare = (predictions(folder) for folder in (total[0], parts["frequent"], parts["rare"]))
+    found, frequent, rare = (predicted(folder) for folder in (total[0], parts["frequent"], parts["rare"]))
     assert set(found) == {"dev", "validation", "test"}
     is_frequent = made["train"].targets.mean(axis=0) >= CUT
     assert 0 < is_frequent.sum() < len(is_frequent)
@@ -57,13 +58,13 @@ def test_each_label_is_predicted_by_its_specialist(total, parts, made):
 
 
 def test_a_photo_that_cannot_be_read_gets_each_labels_share_once(total, made):
-    failed = predictions(total[0])["validation"].probabilities[5]
+    failed = predicted(total[0])["validation"].probabilities[5]
     assert failed == pytest.approx(made["train"].targets.mean(axis=0), abs=0.1)
 
 
 def test_the_model_on_disk_predicts_the_sum(total, made, stores):
     shard = store.read_split(stores["one"] / "test", made["test"].ids)
-    found = predictions(total[0])["test"]
+    found = predicted(total[0])["test"]
     rows = [found.ids.index(name) for name in shard.ids]
     model = keras.saving.load_model(total[0] / "head.keras")
     assert model.predict_on_batch(shard.features) == pytest.approx(found.probabilities[rows], abs=1e-6)
@@ -81,22 +82,22 @@ def test_the_result_has_the_keys_of_a_run_and_the_costs_of_both(total, parts):
 
 
 def test_a_sum_is_done_only_with_just_its_parts_predictions(total, parts, made):
-    wanted = specialists.identity(TOTAL, made, parts)
-    assert runs.is_done(total[0], wanted)
-    assert not runs.is_done(total[0], specialists.identity(TOTAL, made, {**parts, "rare": parts["frequent"]}))
+    wanted = sums.identity(TOTAL, made, parts)
+    assert model.is_done(total[0], wanted)
+    assert not model.is_done(total[0], sums.identity(TOTAL, made, {**parts, "rare": parts["frequent"]}))
 
 
 def test_the_order_of_the_parts_changes_no_prediction(total, parts, made, tmp_path):
     turned = dict(reversed(parts.items()))
-    specialists.make("turned", TOTAL, made, turned, tmp_path / "turned", JUDGE)
-    for split, table in predictions(tmp_path / "turned").items():
-        assert np.array_equal(table.probabilities, predictions(total[0])[split].probabilities)
+    sums.add("turned", TOTAL, made, turned, tmp_path / "turned", JUDGE)
+    for split, table in predicted(tmp_path / "turned").items():
+        assert np.array_equal(table.probabilities, predicted(total[0])[split].probabilities)
 
 
 def test_parts_that_overlap_are_refused_and_nothing_is_left_that_looks_done(parts, made, stores, tmp_path):
     overlap = {**parts, "rare": train(tmp_path / "rare", made, stores, most_share=0.5)}
     with pytest.raises(InputError, match="frequent and rare predict some label twice"):
-        specialists.make("specialists", TOTAL, made, overlap, tmp_path / "sum", JUDGE)
+        sums.add("specialists", TOTAL, made, overlap, tmp_path / "sum", JUDGE)
     assert not (tmp_path / "sum" / "result.json").exists()
 
 
@@ -104,4 +105,4 @@ def test_parts_over_other_features_are_refused(parts, made, stores, tmp_path, wr
     other = {"other": write_store(tmp_path / "other", made)}
     mixed = {**parts, "rare": train(tmp_path / "rare", made, other, most_share=CUT)}
     with pytest.raises(InputError, match="frequent and rare read different stores"):
-        specialists.make("specialists", TOTAL, made, mixed, tmp_path / "sum", JUDGE)
+        sums.add("specialists", TOTAL, made, mixed, tmp_path / "sum", JUDGE)

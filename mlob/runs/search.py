@@ -3,15 +3,16 @@
 import dataclasses
 
 from mlob import machine, recipes
-from mlob.evaluation import dev, judge, runs
+from mlob.evaluation import dev, judge
 from mlob.evaluation.crossfit import folds
 from mlob.files import NUMBER, write_json, write_text
+from mlob.runs import model
 
 TRIAL = {
     **{"number": int, "changes": str, "values": dict, "seconds": NUMBER, "dev_micro_f1": (*NUMBER, None)},
-    **{"micro_f1": (runs.FIGURE, None), "gain": (runs.FIGURE, None)},
+    **{"micro_f1": (model.FIGURE, None), "gain": (model.FIGURE, None)},
 }
-SEARCH = {"photos": int, "trials": [TRIAL], "best": TRIAL, "elsewhere": runs.FIGURE}  # of search.json
+SEARCH = {"photos": int, "trials": [TRIAL], "best": TRIAL, "elsewhere": model.FIGURE}  # of search.json
 RECIPE = '''"""{name}, changed by a search of {trials} trials on {photos:,} dev photos.
 
 Command: make train SUITE={suite} MODEL={name}_searched
@@ -24,7 +25,7 @@ recipe = {recipe}
 '''
 
 
-def make(suite, name, experiment, dataset, *, stores, folder, judging, budget_seconds):
+def run(suite, name, experiment, dataset, *, stores, folder, judging, budget_seconds):
     """Search until the budget is spent, judge the trials, write search.json and the best recipe as a file.
 
     Args:
@@ -45,8 +46,8 @@ def make(suite, name, experiment, dataset, *, stores, folder, judging, budget_se
     machine.load_keras()
     from mlob.training import search
 
-    train, on_dev = runs.train_and_dev(experiment, dataset, stores)
-    wanted = runs.identity(experiment, dataset, stores)
+    train, on_dev = model.train_and_dev(experiment, dataset, stores)
+    wanted = model.identity(experiment, dataset, stores)
     trials = search.search(
         experiment,
         train,
@@ -55,7 +56,7 @@ def make(suite, name, experiment, dataset, *, stores, folder, judging, budget_se
         groups=dataset.labels.groups,
         budget_seconds=budget_seconds,
         folder=folder,
-        key=runs.key(wanted),
+        key=model.key(wanted),
     )
     found = _judged(trials, on_dev, judging)
     content = {"identity": wanted, "judging": dataclasses.asdict(judging), "photos": len(on_dev.ids), **found}
@@ -65,7 +66,7 @@ def make(suite, name, experiment, dataset, *, stores, folder, judging, budget_se
     return content
 
 
-def text(content):
+def summary(content):
     """Tell the best trial, and what choosing it is worth."""
     best, tried = content["best"], content["trials"]
     stopped = sum(trial["micro_f1"] is None for trial in tried)

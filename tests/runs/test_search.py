@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from mlob import recipes
-from mlob.evaluation import searched
 from mlob.recipes import LINEAR, Experiment, Head, Judging, Training
+from mlob.runs import search as searches
 from mlob.training import search
 from mlob.training.search import Trial
 
@@ -30,7 +30,7 @@ def look(made, stores, tmp_path, monkeypatch):
 
         monkeypatch.setattr(search, "search", tried)
         where = {"stores": stores, "folder": tmp_path / "search", "judging": judging, "budget_seconds": 9}
-        return searched.make("tiny", "head", BASE, made, **where)
+        return searches.run("tiny", "head", BASE, made, **where)
 
     return look
 
@@ -74,14 +74,14 @@ def test_the_best_recipe_is_a_file_that_loads(look, tmp_path):
 
 
 def test_what_is_told_names_the_changes_or_that_there_are_none(look):
-    told = searched.text(look([0.3, 0.1, None]))
+    told = searches.summary(look([0.3, 0.1, None]))
     assert told.startswith("3 trials, 1 stopped early; the best, trial 1:\n") and f"SET={CHANGES}" in told
-    assert searched.text(look([0.1, 0.3])) == "2 trials, 0 stopped early: none is better than the recipe as it is."
+    assert searches.summary(look([0.1, 0.3])) == "2 trials, 0 stopped early: none is better than the recipe as it is."
 
 
 def test_a_recipe_is_written_with_the_fields_that_differ_from_the_defaults():
-    assert searched._code(Experiment(("a", "b"))) == "Experiment(stores=('a', 'b'))"
-    assert searched._code(Experiment(("a",), Head(units=(5,)))) == "Experiment(stores=('a',), head=Head(units=(5,)))"
+    assert searches._code(Experiment(("a", "b"))) == "Experiment(stores=('a', 'b'))"
+    assert searches._code(Experiment(("a",), Head(units=(5,)))) == "Experiment(stores=('a',), head=Head(units=(5,)))"
 
 
 def test_another_judging_judges_what_was_kept(look):

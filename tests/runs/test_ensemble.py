@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlob import predictions
 from mlob.ensemble import methods, stacking
 from mlob.errors import InputError
-from mlob.evaluation import bootstrap, ensembles, judge
+from mlob.evaluation import bootstrap, judge
 from mlob.metrics import micro_f1
-from mlob.predictions import table as tables
 from mlob.recipes import Ensemble
+from mlob.runs import ensemble as ensembles
 
 RECIPE = Ensemble(folds=3, draws=50, particles=6, iterations=4, second_level=())
 
@@ -26,8 +27,8 @@ def write_member(folder, dataset, noise, seed):
     for split in ("validation", "test"):
         targets = dataset[split].targets
         probabilities = (targets + noise * generator.random(targets.shape)) / (1 + noise)
-        found[split] = tables.Table(dataset[split].ids, probabilities.astype(np.float32))
-    tables.write(folder / "predictions.h5", found)
+        found[split] = predictions.Table(dataset[split].ids, probabilities.astype(np.float32))
+    predictions.write(folder / "predictions.h5", found)
     stores = {f"store {seed // 2}": {"parameters": 90, "seconds": 1}}  # good and fair read one store
     cost = {"parameters": {"own": 10, "total": 100}, "seconds": {"features": 1, "training": 2}, "stores": stores}
     (folder / "result.json").write_text(json.dumps({"method": folder.name, **cost}))
@@ -43,12 +44,12 @@ def members(made, tmp_path):
 @pytest.fixture
 def ensemble(made, members, tmp_path):
     """An ensemble's folder, and what ensemble.json holds."""
-    return tmp_path / "ensemble", ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)
+    return tmp_path / "ensemble", ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)
 
 
 def stack(made, members, split):
-    found = {name: tables.read(folder / "predictions.h5")[split] for name, folder in members.items()}
-    return tables.align(found, made[split].ids)
+    found = {name: predictions.read(folder / "predictions.h5")[split] for name, folder in members.items()}
+    return predictions.align(found, made[split].ids)
 
 
 def test_the_content_is_on_disk_with_the_keys_that_scripts_read(ensemble):
@@ -88,7 +89,7 @@ def test_optimism_is_what_in_sample_figures_and_the_choice_gain(ensemble):
 
 def test_test_is_decided_by_the_fit_on_all_and_validation_by_fits_that_did_not_see_it(ensemble, made, members):
     folder, content = ensemble
-    found = tables.read(folder / "predictions.h5")
+    found = predictions.read(folder / "predictions.h5")
     decision = ensembles.load_decision(folder)
     test, validation = (stack(made, members, split) for split in ("test", "validation"))
     assert np.array_equal(found["test"].decided, decision(test))
@@ -110,8 +111,8 @@ def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, mon
     second_level = tuple(name for name in methods.SECOND_LEVELS if name in method)
     recipe = dataclasses.replace(RECIPE, folds=2, second_level=second_level)
     folder = tmp_path / "ensemble"
-    ensembles.make("made", made, members, folder, recipe)
-    decision, written = ensembles.load_decision(folder), tables.read(folder / "predictions.h5")["test"]
+    ensembles.fit("made", made, members, folder, recipe)
+    decision, written = ensembles.load_decision(folder), predictions.read(folder / "predictions.h5")["test"]
     probabilities = stack(made, members, "test")
     assert np.array_equal(decision.probabilities(probabilities), written.probabilities)
     assert np.array_equal(decision(probabilities), written.decided)
@@ -122,17 +123,17 @@ def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, mon
 def test_what_is_stored_by_a_members_name_is_applied_by_it(method, made, members, tmp_path, monkeypatch):
     monkeypatch.setattr(judge, "choose", lambda targets, held: (method, methods.CALIBRATED))
     folder, recipe = tmp_path / "ensemble", dataclasses.replace(RECIPE, folds=2, second_level=("linear",))
-    ensembles.make("made", made, members, folder, recipe)
-    written = tables.read(folder / "predictions.h5")["test"]
+    ensembles.fit("made", made, members, folder, recipe)
+    written = predictions.read(folder / "predictions.h5")["test"]
     turned = dict(reversed(members.items()))
     assert ensembles.is_done(folder, ensembles.identity(made, turned, recipe))
-    found = {name: tables.read(path / "predictions.h5")["test"].probabilities for name, path in turned.items()}
+    found = {name: predictions.read(path / "predictions.h5")["test"].probabilities for name, path in turned.items()}
     probabilities, decided = ensembles.decide(folder, found)
     assert np.array_equal(probabilities, written.probabilities) and np.array_equal(decided, written.decided)
 
 
 def test_members_that_an_ensemble_was_not_made_of_are_refused(ensemble, made, members):
-    found = {name: tables.read(path / "predictions.h5")["test"].probabilities for name, path in members.items()}
+    found = {name: predictions.read(path / "predictions.h5")["test"].probabilities for name, path in members.items()}
     for others in ({**found, "new": found["good"]}, {"good": found["good"]}):
         with pytest.raises(InputError, match=r"made of good, fair, poor; found predictions of .*make ensemble"):
             ensembles.decide(ensemble[0], others)
@@ -142,12 +143,12 @@ def test_a_second_level_goes_where_it_is_not_chosen_and_is_missed_where_it_is(ma
     folder, chosen = tmp_path / "ensemble", ["stacked linear", methods.MEAN]
     monkeypatch.setattr(judge, "choose", lambda targets, held: (chosen[0], methods.ONE_GLOBAL))
     recipe = dataclasses.replace(RECIPE, second_level=("linear",))
-    ensembles.make("made", made, members, folder, recipe)
+    ensembles.fit("made", made, members, folder, recipe)
     (folder / "second_level.npz").unlink()
     with pytest.raises(InputError, match=r"second_level\.npz is missing or damaged .* run `make ensemble`"):
         ensembles.load_decision(folder)
     chosen.pop(0)
-    ensembles.make("made", made, members, folder, recipe)
+    ensembles.fit("made", made, members, folder, recipe)
     assert not (folder / "second_level.npz").exists()
 
 
@@ -166,7 +167,7 @@ class Payload:
 def stacked(made, members, tmp_path, monkeypatch):
     """The folder of an ensemble whose chosen method is a second level."""
     monkeypatch.setattr(judge, "choose", lambda targets, held: ("stacked linear", methods.ONE_GLOBAL))
-    ensembles.make("made", made, members, tmp_path / "stacked", dataclasses.replace(RECIPE, second_level=("linear",)))
+    ensembles.fit("made", made, members, tmp_path / "stacked", dataclasses.replace(RECIPE, second_level=("linear",)))
     return tmp_path / "stacked"
 
 
@@ -232,7 +233,7 @@ def test_a_rerun_writes_the_same_bytes(ensemble, made, members):
     folder, _ = ensemble
     names = [path.name for path in folder.iterdir()]
     before = [(folder / name).read_bytes() for name in names]
-    ensembles.make("made", made, members, folder, RECIPE)
+    ensembles.fit("made", made, members, folder, RECIPE)
     assert [(folder / name).read_bytes() for name in names] == before
 
 
@@ -240,27 +241,27 @@ def test_the_order_of_a_members_photos_does_not_matter(ensemble, made, members):
     folder, content = ensemble
     generator = np.random.default_rng(0)
     shuffled = {}
-    for split, table in tables.read(members["fair"] / "predictions.h5").items():
+    for split, table in predictions.read(members["fair"] / "predictions.h5").items():
         order = generator.permutation(len(table.ids))
-        shuffled[split] = tables.Table(tuple(table.ids[row] for row in order), table.probabilities[order])
-    tables.write(members["fair"] / "predictions.h5", shuffled)
-    again = ensembles.make("made", made, members, folder, RECIPE)
+        shuffled[split] = predictions.Table(tuple(table.ids[row] for row in order), table.probabilities[order])
+    predictions.write(members["fair"] / "predictions.h5", shuffled)
+    again = ensembles.fit("made", made, members, folder, RECIPE)
     assert again["decision"] == content["decision"]
     assert [row["micro_f1"] for row in again["methods"]] == [row["micro_f1"] for row in content["methods"]]
 
 
 def test_members_over_other_photos_or_with_impossible_probabilities_are_refused(made, members, tmp_path):
     target = members["fair"] / "predictions.h5"
-    found = tables.read(target)
-    part = tables.Table(found["test"].ids[1:], found["test"].probabilities[1:])
-    tables.write(target, {**found, "test": part})
+    found = predictions.read(target)
+    part = predictions.Table(found["test"].ids[1:], found["test"].probabilities[1:])
+    predictions.write(target, {**found, "test": part})
     with pytest.raises(InputError, match=r"predictions of fair are over other images .*make train MODEL=fair"):
-        ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)
-    tables.write(target, found)
+        ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)
+    predictions.write(target, found)
     with h5py.File(target, "a") as file:
         file["validation/probabilities"][3, 1] = np.nan
     with pytest.raises(InputError, match="validation probabilities run from nan"):
-        ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)
+        ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)
     assert not (tmp_path / "ensemble").exists()
 
 
@@ -268,12 +269,12 @@ def test_a_validation_split_without_labels_is_refused(made, members, tmp_path):
     unlabelled = dataclasses.replace(made["validation"], targets=None)
     dataset = dataclasses.replace(made, splits={**made.splits, "validation": unlabelled})
     with pytest.raises(InputError, match="has no labels: label its photos; nothing can be judged"):
-        ensembles.make("made", dataset, members, tmp_path / "ensemble", RECIPE)
+        ensembles.fit("made", dataset, members, tmp_path / "ensemble", RECIPE)
 
 
 def test_the_outcome_is_told_beside_the_best_single_member(ensemble):
     content = ensemble[1]
-    chosen, beside, *paired, anew, _ = ensembles.text(content).splitlines()
+    chosen, beside, *paired, anew, _ = ensembles.summary(content).splitlines()
     assert chosen.startswith("chosen: ") and beside.startswith("beside: best single, one global: micro-F1 0.")
     assert f"optimistic by {content['optimism']['fits'][content['chosen']['method']]:.3f}" in chosen
     assert len(paired) == 2 and all(" against " in line and ", 95% " in line for line in paired)
@@ -288,14 +289,14 @@ def with_test_targets(dataset, targets):
 def test_test_judges_what_was_chosen_without_it_on_all_its_photos_as_validation_does(ensemble, made, members, tmp_path):
     targets = made["test"].targets.copy()
     targets[:4] = 0
-    content = ensembles.make("made", with_test_targets(made, targets), members, tmp_path / "other", RECIPE)
-    decided = tables.read(tmp_path / "other" / "predictions.h5")["test"].decided
+    content = ensembles.fit("made", with_test_targets(made, targets), members, tmp_path / "other", RECIPE)
+    decided = predictions.read(tmp_path / "other" / "predictions.h5")["test"].decided
     figure = content["test"]["micro_f1"]
     assert content["test"]["photos"] == len(targets)
     assert figure["value"] == micro_f1(targets, decided) < micro_f1(targets[4:], decided[4:])
     assert figure["low"] <= figure["value"] <= figure["high"]
     assert content["methods"] == ensemble[1]["methods"] and content["decision"] == ensemble[1]["decision"]
-    assert ensembles.text(content).splitlines()[-1] == (
+    assert ensembles.summary(content).splitlines()[-1] == (
         f"test: micro-F1 {figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f}) on {len(targets)} "
         "test photos, which chose nothing"
     )
@@ -308,28 +309,28 @@ def test_without_labels_on_test_there_is_no_figure_on_them(dataset, made, member
         found = dataclasses.replace(made, splits=splits)
     else:
         found = with_test_targets(made, None)
-    content = ensembles.make("made", found, members, tmp_path / "other", RECIPE)
-    assert "test" not in content and "test photos" not in ensembles.text(content)
+    content = ensembles.fit("made", found, members, tmp_path / "other", RECIPE)
+    assert "test" not in content and "test photos" not in ensembles.summary(content)
 
 
 def test_one_member_alone_is_an_ensemble_in_which_it_stands_once(made, members, tmp_path):
     recipe = dataclasses.replace(RECIPE, second_level=("linear",))
-    content = ensembles.make("made", made, {"fair": members["fair"]}, tmp_path / "alone", recipe)
+    content = ensembles.fit("made", made, {"fair": members["fair"]}, tmp_path / "alone", recipe)
     assert content["decision"]["weights"] == {"fair": 1} and content["swarm"] == {"history": []}
     assert {row["method"] for row in content["methods"]} == {"constant", "best single", "stacked linear"}
     assert len(content["methods"]) == 1 + 2 * len(methods.RULES)
-    assert ensembles.text(content).startswith("chosen: ")
+    assert ensembles.summary(content).startswith("chosen: ")
 
 
 def test_a_constant_answer_above_the_choice_is_told(made, members, tmp_path):
     write_member(members["poor"], made, 10**6, 3)
-    content = ensembles.make("made", made, {"poor": members["poor"]}, tmp_path / "poor", RECIPE)
+    content = ensembles.fit("made", made, {"poor": members["poor"]}, tmp_path / "poor", RECIPE)
     scores = {row["method"]: row["micro_f1"]["cross_fitted"] for row in content["methods"] if row["thresholds"] != "x"}
-    assert ("looks at no photo and cannot be chosen, is higher" in ensembles.text(content)) == (
+    assert ("looks at no photo and cannot be chosen, is higher" in ensembles.summary(content)) == (
         scores["constant"] > max(value for name, value in scores.items() if name != "constant")
     )
     content["methods"][0]["micro_f1"]["cross_fitted"] = 0.999
-    assert "is higher: micro-F1 0.999; the members have learned too little" in ensembles.text(content)
+    assert "is higher: micro-F1 0.999; the members have learned too little" in ensembles.summary(content)
 
 
 def test_few_photos_are_judged_in_as_many_folds_which_is_what_is_told(made, members, tmp_path):
@@ -341,40 +342,40 @@ def test_few_photos_are_judged_in_as_many_folds_which_is_what_is_told(made, memb
     )
     dataset = dataclasses.replace(made, splits={**made.splits, "validation": part})
     for folder in members.values():
-        found = tables.read(folder / "predictions.h5")
-        few = tables.Table(part.ids, found["validation"].probabilities[:3])
-        tables.write(folder / "predictions.h5", {**found, "validation": few})
+        found = predictions.read(folder / "predictions.h5")
+        few = predictions.Table(part.ids, found["validation"].probabilities[:3])
+        predictions.write(folder / "predictions.h5", {**found, "validation": few})
     recipe = dataclasses.replace(RECIPE, folds=5, second_level=("linear",))
-    assert ensembles.make("made", dataset, members, tmp_path / "ensemble", recipe)["folds"] == 3
+    assert ensembles.fit("made", dataset, members, tmp_path / "ensemble", recipe)["folds"] == 3
 
 
 def test_equal_photos_are_decided_on_by_one_fold_and_drawn_together(made, members, tmp_path, monkeypatch):
     keys = [7 + number // 2 if number != 9 else "validation 9" for number in range(90)]
     for folder in members.values():
-        found = tables.read(folder / "predictions.h5")
+        found = predictions.read(folder / "predictions.h5")
         digests = np.array([0 if isinstance(key, str) else key for key in keys], np.uint64)
         found["validation"] = dataclasses.replace(found["validation"], digests=digests)
-        tables.write(folder / "predictions.h5", found)
+        predictions.write(folder / "predictions.h5", found)
     seen, drawn, plain = [], [], bootstrap.resamples
     monkeypatch.setattr(ensembles, "folds", lambda *_, keys, **__: seen.append(keys) or np.arange(90) % 3)
     monkeypatch.setattr(bootstrap, "resamples", lambda n, *others: drawn.append((n, others[-1])) or plain(n, *others))
-    ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)
+    ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)
     assert seen == [keys] and len(drawn) > 100
     assert all(found == keys if n == 90 else list(made["test"].ids) == found for n, found in drawn)
 
 
 def test_features_are_compared_where_a_store_has_them(made, members, tmp_path, write_store):
     root = write_store(tmp_path / "store", made, failed=("validation 7",))
-    content = ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE, root)
+    content = ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE, root)
     assert content["shift"]["features"][0]["splits"] == ["train", "validation"]
-    assert ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)["shift"]["features"] == []
+    assert ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)["shift"]["features"] == []
 
 
 def test_members_of_other_labels_are_refused(made, members, tmp_path):
     path = members["fair"] / "predictions.h5"
-    tables.write(path, tables.read(path), labels=[1, 2, 5, 9])
+    predictions.write(path, predictions.read(path), labels=[1, 2, 5, 9])
     with pytest.raises(InputError, match=r"predictions of fair are of other labels .*make train MODEL=fair"):
-        ensembles.make("made", made, members, tmp_path / "ensemble", RECIPE)
+        ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)
 
 
 def test_whatever_an_ensembles_json_holds_it_decides_or_is_refused(stacked, spoilt):

@@ -2,7 +2,7 @@ import csv
 import os
 import pathlib
 
-from mlob.reports import predicted
+from mlob.runs import predict
 
 
 def rows(path):
@@ -12,12 +12,12 @@ def rows(path):
 
 def test_no_cell_of_the_table_runs_as_a_formula(tmp_path):
     photos = [
-        predicted.Photo(
+        predict.Photo(
             pathlib.Path("=1+1.jpg"), ((7, "@SUM(A1)", "+group", 0.5, 0.4), (8, "plain-name", "g", 0.25, 0.2))
         ),
-        predicted.Photo(pathlib.Path("-2.jpg"), (), "=odd reason"),
+        predict.Photo(pathlib.Path("-2.jpg"), (), "=odd reason"),
     ]
-    predicted.write(tmp_path / "predictions.csv", photos)
+    predict.write(tmp_path / "predictions.csv", photos)
     assert [list(row.values()) for row in rows(tmp_path / "predictions.csv")] == [
         ["'=1+1.jpg", "7", "'@SUM(A1)", "'+group", "0.5", "0.4", ""],
         ["'=1+1.jpg", "8", "plain-name", "g", "0.25", "0.2", ""],
@@ -26,12 +26,12 @@ def test_no_cell_of_the_table_runs_as_a_formula(tmp_path):
 
 
 def test_a_name_that_is_not_utf_8_is_written_and_told_with_its_bytes_spelt_out(tmp_path):
-    photo = predicted.Photo(pathlib.Path(os.fsdecode(b"caf\xe9.jpg")), ((7, "red", "colour", 0.5, 0.5),))
-    predicted.write(tmp_path / "predictions.csv", [photo])
+    photo = predict.Photo(pathlib.Path(os.fsdecode(b"caf\xe9.jpg")), ((7, "red", "colour", 0.5, 0.5),))
+    predict.write(tmp_path / "predictions.csv", [photo])
     assert [row["image"] for row in rows(tmp_path / "predictions.csv")] == [r"caf\udce9.jpg"]
-    assert predicted.text([photo]) == r"caf\udce9.jpg: red 0.50"
+    assert predict.summary([photo]) == r"caf\udce9.jpg: red 0.50"
 
 
 def test_a_label_that_is_given_at_a_low_probability_says_why():
-    photo = predicted.Photo(pathlib.Path("a.jpg"), ((7, "dress", "g", 0.91, 0.4), (8, "hat", "g", 0.13, 0.11)))
-    assert predicted.text([photo]) == "a.jpg: dress 0.91, hat 0.13 (0.11 is enough)"
+    photo = predict.Photo(pathlib.Path("a.jpg"), ((7, "dress", "g", 0.91, 0.4), (8, "hat", "g", 0.13, 0.11)))
+    assert predict.summary([photo]) == "a.jpg: dress 0.91, hat 0.13 (0.11 is enough)"

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from mlob import predictions
 from mlob.errors import InputError
-from mlob.predictions import table as tables
-from mlob.predictions.table import Table
+from mlob.predictions import Table
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9)
 IDS = ("b", "a", "é", "d")
@@ -46,8 +46,8 @@ def path(tmp_path_factory):
 @given(made(), made())
 @settings(deadline=None, max_examples=40)
 def test_what_is_written_is_read(path, validation, test):
-    tables.write(path, {"validation": validation, "test": test}, labels=[1, 2], seed=0)
-    found = tables.read(path)
+    predictions.write(path, {"validation": validation, "test": test}, labels=[1, 2], seed=0)
+    found = predictions.read(path)
     assert found.keys() == {"validation", "test"}
     assert equal(found["validation"], validation) and equal(found["test"], test)
 
@@ -59,7 +59,7 @@ def test_keys_are_equal_where_photos_are_and_a_photo_that_cannot_be_read_is_like
 
 
 def test_the_file_is_as_the_contract_says(path):
-    tables.write(path, {"validation": table()}, labels=(1, 5), recipe={"seed": 2}, fingerprint=None)
+    predictions.write(path, {"validation": table()}, labels=(1, 5), recipe={"seed": 2}, fingerprint=None)
     with h5py.File(path) as file:
         assert file["validation/ids"].asstr()[2] == "é" and file["validation/probabilities"].dtype == np.float32
         assert file["about/labels"][()] == b"[1, 5]" and file["about/recipe"][()] == b'{"seed": 2}'
@@ -67,17 +67,17 @@ def test_the_file_is_as_the_contract_says(path):
 
 def test_any_number_of_labels_is_written_and_read(path):
     labels = list(range(100_000, 120_000))
-    tables.write(path, {"validation": table()}, labels=labels)
-    assert tables.read_labels(path) == labels
-    tables.write(path, {"validation": table()})
-    assert tables.read_labels(path) is None
+    predictions.write(path, {"validation": table()}, labels=labels)
+    assert predictions.read_labels(path) == labels
+    predictions.write(path, {"validation": table()})
+    assert predictions.read_labels(path) is None
 
 
 def test_equal_content_gives_equal_bytes_whenever_it_is_written(path):
     written = []
     for _ in range(2):
         decided = np.ones((4, 3), np.uint8)
-        tables.write(path, {"validation": table(), "test": Table(IDS, table().probabilities, decided)}, seed=0)
+        predictions.write(path, {"validation": table(), "test": Table(IDS, table().probabilities, decided)}, seed=0)
         written.append(path.read_bytes())
         time.sleep(1.1)  # HDF5 counts whole seconds
     assert written[0] == written[1]
@@ -91,60 +91,60 @@ def test_members_are_joined_by_id_whatever_their_order(order, wanted):
     shuffled = Table(tuple(order), other.probabilities[rows])
     expected = np.stack([one.probabilities, other.probabilities])
     members = {"one": one, "other": shuffled}
-    assert np.array_equal(tables.align(members), expected)
-    assert np.array_equal(tables.align(members, tuple(wanted)), expected[:, [IDS.index(name) for name in wanted]])
+    assert np.array_equal(predictions.align(members), expected)
+    assert np.array_equal(predictions.align(members, tuple(wanted)), expected[:, [IDS.index(name) for name in wanted]])
 
 
 @pytest.mark.parametrize("ids", [("b", "a", "é"), ("b", "a", "é", "z"), (*IDS, "z"), ()])
 def test_a_member_over_other_images_is_named(ids):
     with pytest.raises(InputError, match="predictions of second are over other images"):
-        tables.align({"first": table(), "second": table(ids)})
+        predictions.align({"first": table(), "second": table(ids)})
 
 
 def test_members_of_different_labels_are_refused():
     with pytest.raises(InputError, match=r"different numbers of labels \(\{'first': 3, 'second': 2\}\)"):
-        tables.align({"first": table(), "second": table(labels=2)})
+        predictions.align({"first": table(), "second": table(labels=2)})
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -0.001, 1.001])
 def test_what_is_no_probability_is_refused(path, value):
     wrong = table()
     wrong.probabilities[2, 1] = value
-    tables.write(path, {"validation": table(), "test": wrong})
+    predictions.write(path, {"validation": table(), "test": wrong})
     with pytest.raises(InputError, match="the test probabilities run from"):
-        tables.read(path)
+        predictions.read(path)
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"predictions\.h5 is missing: remove its folder"):
-        tables.read(tmp_path / "predictions.h5")
+        predictions.read(tmp_path / "predictions.h5")
 
 
 @pytest.mark.parametrize("left", [0, 7, 96, 400, 0.5, 0.9, -1])
 def test_a_file_cut_short_is_named(path, left):
-    tables.write(path, {"validation": table([str(row) for row in range(500)])})
+    predictions.write(path, {"validation": table([str(row) for row in range(500)])})
     content = path.read_bytes()
     path.write_bytes(content[: left if isinstance(left, int) else int(left * len(content))])
     with pytest.raises(InputError, match=r"is damaged .* remove its folder"):
-        tables.read(path)
+        predictions.read(path)
 
 
 @pytest.mark.parametrize("name", ["ids", "probabilities"])
 def test_a_file_without_one_of_its_parts_is_named(path, name):
-    tables.write(path, {"validation": table()})
+    predictions.write(path, {"validation": table()})
     with h5py.File(path, "a") as file:
         del file[f"validation/{name}"]
     with pytest.raises(InputError, match=r"is damaged .* remove its folder"):
-        tables.read(path)
+        predictions.read(path)
 
 
 def test_a_flipped_byte_gives_either_a_table_or_the_message(path):
-    tables.write(path, {"validation": table(), "test": table(seed=1)}, labels=[1, 2, 5])
+    predictions.write(path, {"validation": table(), "test": table(seed=1)}, labels=[1, 2, 5])
     content, messages = path.read_bytes(), 0
     for place in range(0, len(content), 3):
         path.write_bytes(content[:place] + bytes([content[place] ^ 0x55]) + content[place + 1 :])
         try:
-            assert all(isinstance(found, Table) for found in tables.read(path).values())
+            assert all(isinstance(found, Table) for found in predictions.read(path).values())
         except InputError:
             messages += 1
     assert messages > 50
@@ -162,23 +162,23 @@ WRONG = {
 
 @pytest.mark.parametrize("name, array", WRONG.values(), ids=WRONG)
 def test_tables_of_another_shape_are_damaged(name, array, path):
-    tables.write(path, {"validation": dataclasses.replace(table(), decided=np.ones((4, 3), np.uint8))})
+    predictions.write(path, {"validation": dataclasses.replace(table(), decided=np.ones((4, 3), np.uint8))})
     with h5py.File(path, "a") as file:
         if name in file["validation"]:
             del file[f"validation/{name}"]
         file[f"validation/{name}"] = array
     with pytest.raises(InputError, match="damaged"):
-        tables.read(path)
+        predictions.read(path)
 
 
 def test_a_table_that_the_system_refuses_is_not_called_damaged(path, monkeypatch):
-    tables.write(path, {"validation": table()})
+    predictions.write(path, {"validation": table()})
 
     def refuse(*_, **__):
         raise PermissionError(13, "Unable to open file")
 
     monkeypatch.setattr(h5py, "File", refuse)
-    for read in (tables.read, tables.read_labels):
+    for read in (predictions.read, predictions.read_labels):
         with pytest.raises(InputError, match="permission denied; it may be whole"):
             read(path)
 
@@ -186,12 +186,12 @@ def test_a_table_that_the_system_refuses_is_not_called_damaged(path, monkeypatch
 @given(st.binary(max_size=300), st.integers(0, 8000), st.booleans())
 @settings(deadline=None, max_examples=150, derandomize=True)
 def test_whatever_bytes_stand_in_predictions_give_tables_or_one_sentence(path, noise, at, cut):
-    tables.write(
+    predictions.write(
         path, {"validation": dataclasses.replace(table(), decided=np.ones((4, 3), np.uint8))}, labels=[1, 2, 3]
     )
     data = path.read_bytes()
     path.write_bytes(data[:at] + noise + (b"" if cut else data[at + len(noise) :]))
-    for read in (tables.read, tables.read_labels):
+    for read in (predictions.read, predictions.read_labels):
         try:
             read(path)
         except InputError as error:

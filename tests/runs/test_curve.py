@@ -3,8 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from mlob.evaluation import curve
 from mlob.recipes import LINEAR, Experiment, Judging, Training
+from mlob.runs import curve
 from mlob.training import fit
 
 JUDGE = Judging(folds=3, draws=50)
@@ -20,7 +20,7 @@ def stores(made, write_store, tmp_path_factory):
 def draw(made, stores, tmp_path):
     def draw(experiment=LEARNED, **others):
         where = {"stores": stores, "folder": tmp_path / "curve", "judging": JUDGE, "shares": (0.05, 0.3, 1.0)}
-        return curve.make("head", experiment, made, **{**where, **others})
+        return curve.measure("head", experiment, made, **{**where, **others})
 
     return draw
 
@@ -115,5 +115,5 @@ def test_the_verdict_counts_by_doubling_and_says_help_only_where_the_interval_do
 
 
 def test_the_points_are_told_in_columns(draw):
-    lines = curve.text(draw()).splitlines()
+    lines = curve.summary(draw()).splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["10", "58", "192"]

@@ -36,6 +36,23 @@ class Table:
         return [known.get(name) or name for name in ids]
 
 
+def cover(split, rows, probabilities, shares):
+    """Lay probabilities out over every photo of a split.
+
+    Args:
+        split: the `annotations.Split`.
+        rows: the `batches.Rows` that have features.
+        probabilities: float32 (len(rows), labels).
+        shares: float (labels,), the labels' shares in train: the best guess for a photo that cannot be read.
+    """
+    full = np.tile(np.asarray(shares, np.float32), (len(split.ids), 1))
+    digests = np.zeros(len(split.ids), np.uint64)
+    place = {name: row for row, name in enumerate(split.ids)}
+    there = [place[name] for name in rows.ids]
+    full[there], digests[there] = probabilities, 0 if rows.digests is None else rows.digests
+    return Table(split.ids, full, digests=digests)
+
+
 def write(path, tables, **attributes):
     """Write one `Table` a split, atomically.
 

@@ -8,20 +8,21 @@ import math
 from mlob import machine
 from mlob.data import splits
 from mlob.errors import InputError
-from mlob.evaluation import dev, runs
+from mlob.evaluation import dev
 from mlob.evaluation.crossfit import folds
 from mlob.files import NUMBER, read_arrays, write_arrays, write_json
 from mlob.metrics import highest_micro_f1
 from mlob.progress import say
+from mlob.runs import model
 
 # Of the Stanford poster (seed 000): 20,000, 75,000, 100,000 and all of 1,014,544 photos; 0.3 shows the bend between
 SHARES = (0.02, 0.075, 0.1, 0.3, 1.0)
-POINT = {"rows": int, "seen": NUMBER, "micro_f1": runs.FIGURE, "gain": runs.FIGURE}
+POINT = {"rows": int, "seen": NUMBER, "micro_f1": model.FIGURE, "gain": model.FIGURE}
 CURVE = {"points": [POINT]}  # the shape of curve.json, as far as it is read
 SEEN = 2000  # photos that were trained on, and whose F1 is drawn beside
 
 
-def make(name, experiment, dataset, *, stores, folder, judging, shares=SHARES):
+def measure(name, experiment, dataset, *, stores, folder, judging, shares=SHARES):
     """Train on growing parts, each within the next, and judge all on the same dev rows.
 
     Every point is kept: a killed job goes on with the next one, and a second call trains nothing.
@@ -39,18 +40,18 @@ def make(name, experiment, dataset, *, stores, folder, judging, shares=SHARES):
         What curve.json holds: `photos` of dev, and `points`, each {rows, seen, micro_f1, gain}: micro-F1 on up to 2,000
         of the photos trained on; that on dev and what it is above the point before, {value, low, high}, cross-fitted.
     """
-    train, on_dev = runs.train_and_dev(experiment, dataset, stores)
-    wanted = runs.identity(experiment, dataset, stores)
+    train, on_dev = model.train_and_dev(experiment, dataset, stores)
+    wanted = model.identity(experiment, dataset, stores)
     point = functools.partial(_point, name, experiment, train, on_dev, dataset.labels.groups)
     counts = sorted({max(1, round(share * len(train.ids))) for share in shares})
-    found = {count: point(count, folder / f"{runs.key(wanted)}-{count}.npz") for count in counts}
+    found = {count: point(count, folder / f"{model.key(wanted)}-{count}.npz") for count in counts}
     content = {"identity": wanted, "judging": dataclasses.asdict(judging), "photos": len(on_dev.ids)}
     content["points"] = _points(found, on_dev, judging)
     write_json(folder / "curve.json", {**content, **machine.facts()})
     return content
 
 
-def text(content):
+def summary(content):
     """Tell the points, and what twice the photos brought at the end."""
     lines = [f"{'photos':>9}  F1 on them  F1 on dev (95%)"]
     for point in content["points"]:
@@ -81,10 +82,10 @@ def _point(name, experiment, train, on_dev, groups, count, path):
         from mlob.training import fit
 
         rows = train.take(splits.limit_rows(train.ids, count))
-        model = fit.fit(experiment, rows, on_dev, name=f"{name} on {count:,} photos", groups=groups).model
+        head = fit.fit(experiment, rows, on_dev, name=f"{name} on {count:,} photos", groups=groups).model
         some = rows.take(splits.limit_rows(rows.ids, SEEN)).resident()
-        seen = highest_micro_f1(some.targets, fit.predict(model, some.features))
-        write_arrays(path, seen=seen, probabilities=fit.predict(model, on_dev.features))
+        seen = highest_micro_f1(some.targets, fit.predict(head, some.features))
+        write_arrays(path, seen=seen, probabilities=fit.predict(head, on_dev.features))
     return _kept(path, on_dev.targets.shape)
 
 

@@ -1,1 +1,0 @@
-"""Predictions: ids x labels on disk, the same whichever branch they came from."""

@@ -1,0 +1,1 @@
+"""The products of a suite, one module each: what is in runs/<suite>."""
