@@ -30,6 +30,7 @@ class Work:
     weights: str | None
     settings: str
     is_dry: bool
+    memory_bytes: int | None = None  # for the features of train; half of the machine's where it is not given
     extracted: set = dataclasses.field(default_factory=set)  # stores that this verb has seen to
 
     @functools.cached_property
@@ -201,8 +202,9 @@ def make_runs(work, models):
         if work.is_dry:
             say(f"train {model}: {folder} is missing or of another recipe, photos or features")
             continue
+        where = {"stores": stores, "folder": folder, "memory_bytes": work.memory_bytes}
         judging = work.suite.ensemble.judging
-        say(runs.summary(runs.train(model, experiment, work.dataset, stores=stores, folder=folder, judging=judging)))
+        say(runs.summary(runs.train(model, experiment, work.dataset, judging=judging, **where)))
 
 
 def judge_again(work, folder):
@@ -225,7 +227,7 @@ def make_overfit(work, model, count):
     machine.load_keras()
     from mlob.training import sanity
 
-    train, _ = runs.train_and_dev(experiment, work.dataset, stores)
+    train, _ = runs.train_and_dev(experiment, work.dataset, stores, work.memory_bytes)
     found = sanity.overfit(experiment, train, name=model, count=count, groups=work.dataset.labels.groups)
     click.echo(sanity.text(model, found))
 
@@ -239,8 +241,9 @@ def make_curve(work, model):
     make_features(work, [model])
     if work.is_dry:
         return say(f"learning curve of {model}: {folder}, where photos, features or recipe have changed")
-    where = {"stores": stores, "folder": folder, "judging": work.suite.ensemble.judging}
-    click.echo(curve.summary(curve.measure(model, experiment, work.dataset, **where)))
+    where = {"stores": stores, "folder": folder, "memory_bytes": work.memory_bytes}
+    judging = work.suite.ensemble.judging
+    click.echo(curve.summary(curve.measure(model, experiment, work.dataset, judging=judging, **where)))
 
 
 def make_search(work, model, seconds):
@@ -252,8 +255,11 @@ def make_search(work, model, seconds):
     make_features(work, [model])
     if work.is_dry:
         return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds included")
-    where = {"stores": stores, "folder": folder, "judging": work.suite.ensemble.judging, "budget_seconds": seconds}
-    click.echo(search.summary(search.run(work.name, model, experiment, work.dataset, **where)))
+    where = {"stores": stores, "folder": folder, "memory_bytes": work.memory_bytes}
+    found = search.run(
+        work.name, model, experiment, work.dataset, judging=work.suite.ensemble.judging, budget_seconds=seconds, **where
+    )
+    click.echo(search.summary(found))
     say(f"search: {folder / 'recipe.py'} is the best recipe; in {EXPERIMENTS / work.name} it can be trained")
 
 
@@ -405,20 +411,39 @@ class Text(click.ParamType):
         return value or self.fail("it is empty; leave it out, or name something.", param, ctx)
 
 
+class Gigabytes(click.ParamType):
+    """Gigabytes, a number above 0."""
+
+    name = "GB"
+
+    def convert(self, value, param, ctx):
+        """Give bytes."""
+        try:
+            gigabytes = float(value)
+        except ValueError:
+            gigabytes = 0
+        if not 0 < gigabytes < float("inf"):
+            self.fail(f"{reprlib.repr(value)}: expected gigabytes for the features, for example 2.", param, ctx)
+        return int(gigabytes * 1e9)
+
+
 def options(verb):
     """Give a verb the options that all of them share, and hand it a `Work`; each may stand in the environment."""
 
     @functools.wraps(verb)
-    def run(suite, data, weights, fields, dry_run, verbose, **others):
+    def run(suite, data, weights, fields, memory, dry_run, verbose, **others):
         be_verbose(verbose)
         recipes.parse(fields)  # a mistake in it is told before anything else
-        return verb(Work(suite, data, weights, fields or "", dry_run), **others)
+        return verb(Work(suite, data, weights, fields or "", dry_run, memory), **others)
 
     for option in (
         click.option(
             "--dry-run", "dry_run", is_flag=True, help="Say what would be done, from what, and how long it takes."
         ),
         click.option("--verbose", envvar="VERBOSE", is_flag=True, help="Tell all rows and every reason."),
+        click.option(
+            "--memory", envvar="MEMORY", type=Gigabytes(), help="For the features of train; half of the machine's."
+        ),
         click.option("--set", "fields", envvar="SET", metavar="FIELD=VALUE,…", help="Change fields of the recipes."),
         click.option(
             "--weights", envvar="WEIGHTS", type=Text(), metavar="PATH", help="Weights file, or a folder of them."

@@ -79,6 +79,10 @@ REFUSED |= {
     "a photo of a long name": (["predict", "p" * 5000], "File name too long"),
     "a data folder that is a file": (["facts", "--data", "features/average.py"], "features/average.py"),
     "many parts": (["features", "--shard", f"1/{'9' * 5000}"], "expected i/n"),
+    **{
+        f"memory of {text}": (["train", "--memory", text], f"{text!r}: expected gigabytes")
+        for text in ("much", "-1", "0", "nan", "inf", "1e400")
+    },
     "a budget without end": (["search", "--budget", f"{'9' * 5000}h"], "expected a duration"),
     "a number of many digits": (["train", "--set", f"training.epochs={'9' * 5000}"], "SET: training.epochs="),
     "brackets without end": (["train", "--set", f"head.units={'[' * 5000}"], "SET: head.units="),
@@ -115,6 +119,18 @@ def test_the_name_of_the_reference_is_not_that_of_a_recipe(told):
     pathlib.Path("experiments/tiny/logistic.py").write_text(f"{HEADER}Experiment(('average',))\n")
     status, said = told("train", "--model", "logistic")
     assert status == 2 and "rename the file" in said
+
+
+def test_memory_in_gigabytes_comes_from_the_environment_too(told, monkeypatch):
+    handed_on = []
+    monkeypatch.setattr(main, "make_runs", lambda work, models: handed_on.append(work.memory_bytes))
+    monkeypatch.setattr(main, "make_reference", lambda work: None)
+    told("train", "--memory", "1.5")
+    monkeypatch.setenv("MEMORY", "0.25")
+    told("train")
+    monkeypatch.delenv("MEMORY")
+    told("train")
+    assert handed_on == [1_500_000_000, 250_000_000, None]
 
 
 def test_variables_that_are_empty_are_as_if_they_were_not_set(told, monkeypatch):

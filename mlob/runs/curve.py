@@ -22,7 +22,7 @@ CURVE = {"points": [POINT]}  # the shape of curve.json, as far as it is read
 SEEN = 2000  # photos that were trained on, and whose F1 is drawn beside
 
 
-def measure(name, experiment, dataset, *, stores, folder, judging, shares=SHARES):
+def measure(name, experiment, dataset, *, stores, folder, judging, memory_bytes=None, shares=SHARES):
     """Train on growing parts, each within the next, and judge all on the same dev rows.
 
     Every point is kept: a killed job goes on with the next one, and a second call trains nothing.
@@ -34,13 +34,14 @@ def measure(name, experiment, dataset, *, stores, folder, judging, shares=SHARES
         stores: {store name: features/<set>/<data set>}.
         folder: runs/<suite>/<model>/curve.
         judging: the suite's `Judging`.
+        memory_bytes: that the features of train may take, as `batches.train_and_dev` has it.
         shares: of the rows to train on, rising.
 
     Returns:
         What curve.json holds: `photos` of dev, and `points`, each {rows, seen, micro_f1, gain}: micro-F1 on up to 2,000
         of the photos trained on; that on dev and what it is above the point before, {value, low, high}, cross-fitted.
     """
-    train, on_dev = model.train_and_dev(experiment, dataset, stores)
+    train, on_dev = model.train_and_dev(experiment, dataset, stores, memory_bytes)
     wanted = model.identity(experiment, dataset, stores)
     point = functools.partial(_point, name, experiment, train, on_dev, dataset.labels.groups)
     counts = sorted({max(1, round(share * len(train.ids))) for share in shares})

@@ -75,7 +75,7 @@ def labelled_validation(dataset):
     return dataset["validation"]
 
 
-def train(name, experiment, dataset, *, stores, folder, judging):
+def train(name, experiment, dataset, *, stores, folder, judging, memory_bytes=None):
     """Train one model, predict validation and test, judge it, write its folder; result.json comes last.
 
     Args:
@@ -85,6 +85,7 @@ def train(name, experiment, dataset, *, stores, folder, judging):
         stores: {store name: features/<set>/<data set>}.
         folder: runs/<suite>/<model>.
         judging: the suite's `Judging`.
+        memory_bytes: that the features of train may take, as `batches.train_and_dev` has it.
 
     Returns:
         The result, as result.json holds it.
@@ -92,7 +93,7 @@ def train(name, experiment, dataset, *, stores, folder, judging):
     validation = labelled_validation(dataset)
     judged = [split for split in JUDGED if split in dataset.splits]
     rows = {split: _rows(dataset[split], stores) for split in ("train", *judged)}
-    train, dev = batches.train_and_dev(rows["train"], experiment.training.limit)
+    train, dev = batches.train_and_dev(rows["train"], experiment.training.limit, memory_bytes)
     (folder / "result.json").unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     wanted = identity(experiment, dataset, stores)
     head = _trained(experiment, train, dev, dataset.labels.groups, name, folder, wanted)
@@ -148,9 +149,9 @@ def result(name, predicted, dataset, judging):
     return {"method": name, "members": [name], **figures, "thresholds": ONE_GLOBAL, **machine.facts()}
 
 
-def train_and_dev(experiment, dataset, stores):
+def train_and_dev(experiment, dataset, stores, memory_bytes=None):
     """Read what an experiment is trained on, and what it is watched on: two `batches.Rows`."""
-    return batches.train_and_dev(_rows(dataset["train"], stores), experiment.training.limit)
+    return batches.train_and_dev(_rows(dataset["train"], stores), experiment.training.limit, memory_bytes)
 
 
 def wants_reference(dataset, reference):

@@ -25,7 +25,7 @@ recipe = {recipe}
 '''
 
 
-def run(suite, name, experiment, dataset, *, stores, folder, judging, budget_seconds):
+def run(suite, name, experiment, dataset, *, stores, folder, judging, budget_seconds, memory_bytes=None):
     """Search until the budget is spent, judge the trials, write search.json and the best recipe as a file.
 
     Args:
@@ -36,6 +36,7 @@ def run(suite, name, experiment, dataset, *, stores, folder, judging, budget_sec
         folder: runs/<suite>/<model>/search.
         judging: the suite's `Judging`.
         budget_seconds: of training, that of earlier calls included.
+        memory_bytes: that the features of train may take, as `batches.train_and_dev` has it.
 
     Returns:
         What search.json holds: `photos` of dev; `trials`, each {number, changes, values, epochs, seconds, dev_micro_f1,
@@ -46,7 +47,7 @@ def run(suite, name, experiment, dataset, *, stores, folder, judging, budget_sec
     machine.load_keras()
     from mlob.training import search
 
-    train, on_dev = model.train_and_dev(experiment, dataset, stores)
+    train, on_dev = model.train_and_dev(experiment, dataset, stores, memory_bytes)
     wanted = model.identity(experiment, dataset, stores)
     trials = search.search(
         experiment,

@@ -9,14 +9,13 @@ all over the set.
 import concurrent.futures
 import dataclasses
 import itertools
-import os
 
 import numpy as np
 
+from mlob import machine
 from mlob.data import splits
 from mlob.errors import InputError
 from mlob.features import store
-from mlob.machine import memory_bytes
 
 RUN = 256  # neighbouring rows that are read together
 CHUNK = 8192  # rows that are handed on together, as many whole batches as go into them
@@ -130,24 +129,6 @@ def on_device(rows):
     return dataclasses.replace(rows, **moved)
 
 
-def allowed_bytes():
-    """Give the memory that the features of train may take: MEMORY gigabytes, or half of the machine's or container's.
-
-    Raises:
-        InputError: MEMORY is no number above 0.
-    """
-    text = os.environ.get("MEMORY")
-    if not text:
-        return memory_bytes() // 2
-    try:
-        gigabytes = float(text)
-    except ValueError:
-        gigabytes = 0
-    if not 0 < gigabytes < float("inf"):
-        raise InputError(f"MEMORY: expected gigabytes for the features, for example 2, found {text!r}.")
-    return int(gigabytes * 1e9)
-
-
 def read(folders, split):
     """Find the rows of a split: features of several stores side by side, left on disk, targets joined by id.
 
@@ -196,7 +177,7 @@ def train_and_dev(rows, limit=0, memory_bytes=None):
     Args:
         rows: of the train split.
         limit: use this many rows in all, chosen by a hash of the id (0: all).
-        memory_bytes: for the features; `allowed_bytes` where it is None.
+        memory_bytes: for the features; half of the machine's or its container's where it is None.
 
     Raises:
         InputError: no targets, too few rows to keep some for `dev`, no label on any row that is trained on, or not
@@ -217,7 +198,7 @@ def train_and_dev(rows, limit=0, memory_bytes=None):
         raise InputError(
             f"No label is left on the {len(train.ids):,} rows to train on: label more photos, or raise training.limit."
         )
-    left = (allowed_bytes() if memory_bytes is None else memory_bytes) - dev.features.nbytes
+    left = (machine.memory_bytes() // 2 if memory_bytes is None else memory_bytes) - dev.features.nbytes
     if train.features.nbytes <= left:
         return train.resident(), dev.resident()
     _window_rows(train, left, CHUNK)

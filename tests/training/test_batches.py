@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlob import machine
 from mlob.data.annotations import Split
 from mlob.data.splits import dev_rows, limit_rows
 from mlob.errors import InputError
@@ -212,18 +213,12 @@ def test_too_little_memory_for_a_block_names_what_would_do(tmp_path):
         batches.train_and_dev(rows, memory_bytes=30)
 
 
-def test_the_environment_allows_memory_in_gigabytes(monkeypatch):
-    monkeypatch.setenv("MEMORY", "1.5")
-    assert batches.allowed_bytes() == 1_500_000_000
-    monkeypatch.delenv("MEMORY")
-    assert batches.allowed_bytes() > 1e8
-
-
-@pytest.mark.parametrize("text", ["much", "-1", "0", "nan", "inf"])
-def test_memory_that_is_no_number_above_zero_is_refused(text, monkeypatch):
-    monkeypatch.setenv("MEMORY", text)
-    with pytest.raises(InputError, match=f"MEMORY: expected gigabytes .* found '{text}'"):
-        batches.allowed_bytes()
+@pytest.mark.parametrize("machine_bytes, is_resident", [(2**20, True), (2 * 1100, False)])
+def test_where_no_memory_is_named_half_of_the_machines_is_allowed(machine_bytes, is_resident, tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "memory_bytes", lambda: machine_bytes)
+    ids = tuple(f"photo {number}" for number in range(300))  # 1,200 bytes
+    train, _ = batches.train_and_dev(read(tmp_path, 0, ids=ids))
+    assert isinstance(train.features, np.ndarray) == is_resident
 
 
 # Train and dev
