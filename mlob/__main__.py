@@ -56,14 +56,14 @@ class Work:
     def dataset(self):
         """The annotated photos; the demo set is drawn where it is not there."""
         from mlob.data import annotations, places
-        from mlob.features import home
+        from mlob.features import store_folders
 
         folder = places.data_folder(self.data or self.suite.data)
         if self.suite.generated and not self.data:
             from mlob.data import demo
 
             demo.make(folder)
-        return annotations.read(folder, digests=home.digests(self.features, folder))
+        return annotations.read(folder, digests=store_folders.digests_table(self.features, folder))
 
     @property
     def features(self):
@@ -72,9 +72,9 @@ class Work:
 
     def store(self, name):
         """The folder of a feature set's store of this data."""
-        from mlob.features import home
+        from mlob.features import store_folders
 
-        return home.find(self.features / name, self.dataset.folder)
+        return store_folders.find(self.features / name, self.dataset.folder)
 
     def run(self, model):
         """The folder of a model's run, or of the ensemble's and the report's products."""

@@ -14,7 +14,7 @@ import numpy as np
 from mlob import engine, recipes
 from mlob.data import facts, splits
 from mlob.errors import InputError
-from mlob.features import backbones, changes, decoding, home, log, pipeline, runtimes, store, weights
+from mlob.features import backbones, changes, decoding, log, pipeline, runtimes, store, store_folders, weights
 from mlob.features.plan import asked_for, fingerprint, plan
 from mlob.files import digest
 from mlob.machine import load_keras, processor
@@ -140,7 +140,7 @@ def _note(name, folder, found, dataset):
     if not news:
         return
     try:
-        home.claim(folder, dataset.folder)
+        store_folders.claim(folder, dataset.folder)
         for path, note in news.items():
             changes.write_note(path, note)
     except InputError as error:  # a store that one may only read
@@ -164,7 +164,7 @@ def _declared(name, features, folder, lacking, dataset, random_fallback):
     if lacking.found:
         store.check(folder, {"weights": source.digest}, lacking.found)
     mark = lacking.found or _mark(features, source, folder, dataset)
-    home.claim(folder, dataset.folder)
+    store_folders.claim(folder, dataset.folder)
     mark = lacking.found or store.declare(folder, mark)
     store.check(folder, asked_for(features, source), mark)
     parameters = _network(features, source, "float32").count_params()

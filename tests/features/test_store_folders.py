@@ -5,7 +5,7 @@ import pytest
 
 from mlob.data import places
 from mlob.errors import InputError
-from mlob.features import home, store
+from mlob.features import store, store_folders
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def folders(tmp_path):
 
 def settled(stores, folder):
     """Find a data folder's store and begin it."""
-    found = home.find(stores, folder)
-    home.claim(found, folder)
+    found = store_folders.find(stores, folder)
+    store_folders.claim(found, folder)
     return found.name
 
 
@@ -54,19 +54,19 @@ def test_a_store_that_names_no_data_folder_goes_to_the_first_that_asks(folders, 
 
 
 def test_looking_for_a_store_writes_nothing(folders, tmp_path):
-    home.find(tmp_path / "set", folders[0])
+    store_folders.find(tmp_path / "set", folders[0])
     assert not (tmp_path / "set").exists()
 
 
 def test_a_data_folder_named_as_the_photos_to_predict_has_a_store_of_its_own(tmp_path):
-    assert home.find(tmp_path, tmp_path / "data" / store.PREDICTED).name == f"{store.PREDICTED}.2"
+    assert store_folders.find(tmp_path, tmp_path / "data" / store.PREDICTED).name == f"{store.PREDICTED}.2"
 
 
 def test_a_store_that_another_job_begins_meanwhile_is_refused(folders, tmp_path):
-    found = home.find(tmp_path / "set", folders[0])
-    home.claim(found, folders[1])
+    found = store_folders.find(tmp_path / "set", folders[0])
+    store_folders.claim(found, folders[1])
     with pytest.raises(InputError, match=rf"begun for {folders[1]}: run the same command again"):
-        home.claim(found, folders[0])
+        store_folders.claim(found, folders[0])
 
 
 def test_buckets_of_one_last_name_have_a_store_each(tmp_path):
@@ -84,11 +84,12 @@ class Bucket(str):
 
 
 def test_digests_of_photos_are_kept_by_folder(folders, tmp_path):
-    assert len({home.digests(tmp_path, folder) for folder in folders}) == 3
+    assert len({store_folders.digests_table(tmp_path, folder) for folder in folders}) == 3
 
 
 def test_a_data_folder_whose_name_is_not_utf_8_has_its_store_and_its_digests(tmp_path):
     folder = tmp_path / os.fsdecode(b"caf\xe9")
     folder.mkdir()
     found = settled(tmp_path / "set", folder)
-    assert settled(tmp_path / "set", folder) == found and home.digests(tmp_path, folder).name.endswith("-digests.csv")
+    assert settled(tmp_path / "set", folder) == found
+    assert store_folders.digests_table(tmp_path, folder).name.endswith("-digests.csv")
