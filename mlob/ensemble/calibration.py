@@ -1,32 +1,39 @@
-"""Probabilities that mean what they say: a bias and a scale for each label, and a correction of shifted shares.
+"""Probabilities that mean what they say: a bias and a scale for each label, and a correction of shifted prevalences.
 
 Everything here works on logits, label by label, and keeps the order of a label's scores wherever its scale is
-positive. Targets are 0/1 (n, labels), probabilities (n, labels) in [0, 1]; shares (labels,) are the parts of the
-photos that bear each label.
+positive. Targets are 0/1 (n, labels), probabilities (n, labels) in [0, 1]; prevalences (labels,) are the labels' shares
+of the photos. `estimators` has the same in scikit-learn's manner.
 """
 
 import numpy as np
-from scipy.sparse import issparse
-from scipy.special import expit, logit
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
 
 EDGE = 1e-7  # probabilities of 0 and 1 count as this far from them: float32 resolves no less below 1
 WEAKEST, STRONGEST = 1e-2, 1e4  # penalties that are fitted: prior deviations of 10 logits and of 0.01
 PASSES = 200
 
 
-def logits(probabilities):
+def logits(probabilities: np.ndarray | float) -> np.ndarray:
     """Log-odds float64, between about -16 and 16."""
+    from scipy.special import logit
+
     return logit(np.clip(np.asarray(probabilities, np.float64), EDGE, 1 - EDGE))
 
 
-def calibrate(probabilities, bias, scale):
+def sigmoid(logits: np.ndarray | float) -> np.ndarray:
+    """Probabilities float64 of log-odds."""
+    from scipy.special import expit
+
+    return expit(logits)
+
+
+def calibrate(probabilities: np.ndarray, bias: np.ndarray, scale: np.ndarray | float) -> np.ndarray:
     """Probabilities float32 with the log-odds `bias + scale * logits`."""
-    return expit(bias + scale * logits(probabilities)).astype(np.float32)
+    return sigmoid(bias + scale * logits(probabilities)).astype(np.float32)
 
 
-def bias_and_scale(targets, probabilities, penalty=None):
+def bias_and_scale(
+    targets: np.ndarray, probabilities: np.ndarray, penalty: float | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fit a bias and a scale for each label (Platt 1999), shrunk towards 0 and 1.
 
     For each label it minimises log-loss + (penalty_bias * bias^2 + penalty_scale * (scale - 1)^2) / 2, which is
@@ -65,11 +72,11 @@ def bias_and_scale(targets, probabilities, penalty=None):
         if not settled:  # a penalty that moves by 1% a pass may end a third off, which nothing shows
             before, penalties = penalties, _evidence(at, variances, penalties)
             settled = np.allclose(before, penalties, rtol=0.01)
-    return *at, penalties
+    return at[0], at[1], penalties
 
 
-def shift(probabilities, before, after):
-    """Probabilities float32 for photos with the shares `after`, of a model for photos with the shares `before`.
+def shift(probabilities: np.ndarray, before: np.ndarray | float, after: np.ndarray | float) -> np.ndarray:
+    """Probabilities float32 for photos with the prevalences `after`, of a model for photos with those `before`.
 
     Bayes' rule where the photos of a label look alike in both: the odds are multiplied by the odds of `after` over
     those of `before`.
@@ -77,11 +84,11 @@ def shift(probabilities, before, after):
     return calibrate(probabilities, logits(after) - logits(before), 1)
 
 
-def shares_of_unlabelled(probabilities, before):
-    """Shares float64 (labels,) of photos without targets, from the probabilities of a model trained at `before`.
+def prevalence_of_unlabelled(probabilities: np.ndarray, before: np.ndarray | float) -> np.ndarray:
+    """Prevalences float64 (labels,) in photos without targets, by the probabilities of a model trained at `before`.
 
     The maximum of the likelihood that the EM steps of Saerens, Latinne and Decaestecker (2002, "Adjusting the outputs
-    of a classifier to new a priori probabilities") climb slowly. It is concave in the share, so that halving an
+    of a classifier to new a priori probabilities") climb slowly. It is concave in the prevalence, so that halving an
     interval by the sign of its slope finds it to 2^-40. It rests on calibrated probabilities.
     """
     before = np.clip(before, EDGE, 1 - EDGE)
@@ -94,143 +101,19 @@ def shares_of_unlabelled(probabilities, before):
     return (low + high) / 2
 
 
-def shares_of_labelled(targets, before, strength=30):
-    """Shares float64 (labels,) of photos with targets, drawn towards `before` as if `strength` more photos showed it.
+def prevalence_of_labelled(targets: np.ndarray, before: np.ndarray | float, strength: float = 30) -> np.ndarray:
+    """Prevalences float64 (labels,) in photos with targets, drawn towards `before` as if `strength` more photos had it.
 
-    The mean of a beta posterior. A label that no photo bears keeps a share above 0.
+    The mean of a beta posterior. A label that no photo has keeps a prevalence above 0.
     """
     return (np.sum(targets, axis=0, dtype=np.float64) + strength * np.asarray(before)) / (len(targets) + strength)
 
 
-class _Calibration(TransformerMixin, BaseEstimator):
-    """Turn probabilities into others."""
-
-    def __sklearn_tags__(self):
-        """Say that targets are (n, labels), and that float32 comes out."""
-        tags = a_target_a_label(super().__sklearn_tags__())
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
-
-class LabelCalibration(_Calibration):
-    """A bias and a scale for each label, shrunk towards 0 and 1: see `bias_and_scale`.
-
-    Parameters:
-        penalty: above 0; the larger, the nearer each label stays to what it was. None fits it from the labels.
-
-    Attributes:
-        bias_, scale_: float64 (labels,).
-        penalties_: float64 (2,), of the bias and the scale.
-
-    Fit it on photos that trained no member: a model's probabilities for its own training photos are too sure.
-
-    >>> rng = np.random.default_rng(0)
-    >>> meant = rng.random((5000, 3))
-    >>> targets = rng.random((5000, 3)) < meant
-    >>> calibration = LabelCalibration().fit(meant**2, targets)  # says 1/4 where half of the photos bear the label
-    >>> calibration.transform([[0.25, 0.25, 0.25]]).round(1)
-    array([[0.5, 0.5, 0.5]], dtype=float32)
-    """
-
-    def __init__(self, penalty=None):
-        self.penalty = penalty
-
-    def fit(self, X, y):
-        """Fit on probabilities (n, labels) and targets 0/1 (n, labels); ValueError for anything else."""
-        X, y = checked_pair(self, X, y)
-        self.bias_, self.scale_, self.penalties_ = bias_and_scale(y, X, self.penalty)
-        return self
-
-    def transform(self, X):
-        """Calibrate probabilities: float32 (n, labels)."""
-        check_is_fitted(self)
-        return calibrate(checked(self, X), self.bias_, self.scale_)
-
-
-class PriorShift(_Calibration):
-    """Probabilities corrected for labels that are rarer or commoner than where the model was trained.
-
-    Parameters:
-        before: shares (labels,) in the photos that trained the model, or one number for all.
-        strength: photos that the shares before count for beside the targets: see `shares_of_labelled`.
-
-    Attributes:
-        shares_: float64 (labels,), from the targets, or without them by `shares_of_unlabelled`.
-
-    It holds where the photos of a label look alike before and after. `LabelCalibration` needs no such assumption, and
-    where there are targets its bias corrects a shift too.
-
-    >>> PriorShift(before=0.5, strength=0).fit([[0.5], [0.5]] * 4, [[0], [1]] + [[0]] * 6).transform([[0.5]])
-    array([[0.125]], dtype=float32)
-    """
-
-    def __init__(self, before=0.5, strength=30):
-        self.before = before
-        self.strength = strength
-
-    def fit(self, X, y=None):
-        """Fit on probabilities (n, labels), and targets 0/1 (n, labels) where there are some."""
-        if y is None:
-            X = checked(self, X, reset=True)
-            self.shares_ = shares_of_unlabelled(X, self.before)
-        else:
-            X, y = checked_pair(self, X, y)
-            self.shares_ = shares_of_labelled(y, self.before, self.strength)
-        return self
-
-    def transform(self, X):
-        """Correct probabilities: float32 (n, labels)."""
-        check_is_fitted(self)
-        return shift(checked(self, X), self.before, self.shares_)
-
-    def __sklearn_tags__(self):
-        """Say that targets may be missing."""
-        tags = super().__sklearn_tags__()
-        tags.target_tags.required = False
-        return tags
-
-
-def checked(estimator, X, *, reset=False):
-    """Check what an estimator is given: probabilities float32 (n, labels); `reset` where it is fitted on them.
-
-    Raises:
-        ValueError: not finite numbers, outside [0, 1], or another number of labels than was fitted.
-    """
-    X = validate_data(estimator, X, dtype=np.float32, reset=reset)
-    if X.min() < 0 or X.max() > 1:
-        raise ValueError(f"Expected probabilities from 0 to 1, found {X.min()} to {X.max()}: logits want a sigmoid.")
-    return X
-
-
-def checked_pair(estimator, X, y):
-    """Check what an estimator is fitted on: probabilities float32 and targets uint8, both (n, labels).
-
-    Raises:
-        TypeError: sparse targets.
-        ValueError: as `checked`; no targets, other values than 0 and 1, another shape than that of the probabilities.
-    """
-    if issparse(y):
-        raise TypeError("Sparse targets were passed, but dense ones are required: use y.toarray().")
-    _, y = validate_data(estimator, X, y, multi_output=True)
-    X = checked(estimator, X)
-    if y.shape != X.shape:
-        raise ValueError(f"Expected targets in the shape {X.shape} of the probabilities, found {y.shape}.")
-    if (other := y[~np.isin(y, (0, 1))]).size:
-        swapped = ": probabilities come first, then targets" if np.isin(X, (0, 1)).all() else ""
-        raise ValueError(f"Expected targets of 0 and 1, found {other[0]}{swapped}.")
-    return X, y.astype(np.uint8)
-
-
-def a_target_a_label(tags):
-    """Mark scikit-learn's tags: targets are wanted, and are (n, labels), never (n,)."""
-    tags.target_tags.required = True
-    tags.target_tags.single_output, tags.target_tags.multi_output = False, True
-    return tags
-
-
-def _newton(scores, targets, at, penalties):
+def _newton(
+    scores: np.ndarray, targets: np.ndarray, at: np.ndarray, penalties: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Full Newton step (2, labels) of bias and scale, and their posterior variances (2, labels)."""
-    chances = expit(at[0] + at[1] * scores)
+    chances = sigmoid(at[0] + at[1] * scores)
     slopes, curves = chances - targets, chances * (1 - chances)
     gradient = np.stack([slopes.sum(axis=0), np.einsum("ij,ij->j", slopes, scores)])
     gradient += penalties[:, np.newaxis] * (at - [[0], [1]])
@@ -242,7 +125,7 @@ def _newton(scores, targets, at, penalties):
     return step, variances
 
 
-def _evidence(at, variances, penalties):
+def _evidence(at: np.ndarray, variances: np.ndarray, penalties: np.ndarray) -> np.ndarray:
     """Penalties (2,) that the labels' biases and scales suggest: MacKay's count of parameters that data determine."""
     determined = (1 - penalties[:, np.newaxis] * variances).sum(axis=1)
     spread = np.square(at - [[0], [1]]).sum(axis=1)

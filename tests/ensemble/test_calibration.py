@@ -6,15 +6,14 @@ from hypothesis.extra import numpy as arrays
 from scipy.special import expit
 
 from mlob.ensemble.calibration import (
-    LabelCalibration,
-    PriorShift,
     bias_and_scale,
     calibrate,
     logits,
-    shares_of_labelled,
-    shares_of_unlabelled,
+    prevalence_of_labelled,
+    prevalence_of_unlabelled,
     shift,
 )
+from mlob.ensemble.estimators import LabelCalibration, PriorShift
 
 
 def drawn(photos=2000, shares=(0.1, 0.3, 0.5), seed=0):
@@ -132,7 +131,7 @@ def test_a_shift_multiplies_the_odds():
 @settings(deadline=None)
 def test_the_shares_of_the_unlabelled_are_where_the_steps_of_em_rest(arrays, before):
     _, probabilities = arrays
-    found = shares_of_unlabelled(probabilities, before)
+    found = prevalence_of_unlabelled(probabilities, before)
     assert np.allclose(shift_in_double(probabilities, before, found).mean(axis=0), found, atol=1e-6)
 
 
@@ -146,14 +145,14 @@ def test_the_shares_of_the_unlabelled_are_those_of_the_photos():
     _, calibrated = drawn(20000, after)
     told_before = shift(calibrated, after, before)
     fitted = PriorShift(before).fit(told_before)
-    assert np.allclose(fitted.shares_, after, atol=0.02)
+    assert np.allclose(fitted.prevalence_, after, atol=0.02)
     assert np.allclose(fitted.transform(told_before).mean(axis=0), after, atol=0.02)
 
 
 def test_targets_give_the_shares_where_there_are_enough():
     targets = np.zeros((90, 2), np.uint8)
     targets[:45, 0] = 1
-    assert shares_of_labelled(targets, 0.1, strength=0).tolist() == [0.5, 0]
-    assert np.allclose(shares_of_labelled(targets, 0.1, strength=10), [0.46, 0.01])
-    assert np.allclose(shares_of_labelled(targets, 0.1, strength=1e9), 0.1)
-    assert np.allclose(PriorShift(0.1).fit(np.full((90, 2), 0.5), targets).shares_, [0.4, 0.025])
+    assert prevalence_of_labelled(targets, 0.1, strength=0).tolist() == [0.5, 0]
+    assert np.allclose(prevalence_of_labelled(targets, 0.1, strength=10), [0.46, 0.01])
+    assert np.allclose(prevalence_of_labelled(targets, 0.1, strength=1e9), 0.1)
+    assert np.allclose(PriorShift(0.1).fit(np.full((90, 2), 0.5), targets).prevalence_, [0.4, 0.025])

@@ -9,21 +9,21 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from mlob.ensemble import calibration, thresholds
-from mlob.ensemble.calibration import LabelCalibration, PriorShift
+from mlob.ensemble import estimators, thresholds
+from mlob.ensemble.estimators import LabelCalibration, PriorShift
 
 THRESHOLDS = (
-    thresholds.GlobalThreshold,
-    thresholds.HalfF1Threshold,
-    thresholds.LabelThresholds,
-    thresholds.ShrunkThresholds,
-    thresholds.SmoothedThresholds,
-    thresholds.CalibratedThresholds,
-    thresholds.MacroThresholds,
-    thresholds.ImageThresholds,
+    estimators.GlobalThreshold,
+    estimators.HalfF1Threshold,
+    estimators.LabelThresholds,
+    estimators.ShrunkThresholds,
+    estimators.SmoothedThresholds,
+    estimators.CalibratedThresholds,
+    estimators.MacroThresholds,
+    estimators.ImageThresholds,
 )
 CALIBRATIONS = (LabelCalibration, PriorShift)
-UNSUPERVISED = (thresholds.HalfF1Threshold,)
+UNSUPERVISED = (estimators.HalfF1Threshold,)
 
 
 def numbers(array):
@@ -114,20 +114,20 @@ def test_targets_of_another_kind_are_refused(estimator, drawn):
 
 def test_calibration_and_one_threshold_make_the_pipeline_that_calibrated_thresholds_are(drawn):
     probabilities, targets = drawn[0] ** 2, drawn[1]
-    two = make_pipeline(LabelCalibration(), thresholds.HalfF1Threshold()).fit(probabilities, targets)
-    one = thresholds.CalibratedThresholds().fit(probabilities, targets)
+    two = make_pipeline(LabelCalibration(), estimators.HalfF1Threshold()).fit(probabilities, targets)
+    one = estimators.CalibratedThresholds().fit(probabilities, targets)
     near = np.abs(probabilities - one.thresholds_) < 1e-5  # of the threshold, where rounding decides
     assert near.mean() < 0.01 and np.array_equal(two.predict(probabilities)[~near], one.predict(probabilities)[~near])
 
 
 def test_a_grid_search_chooses_a_strength(drawn):
-    search = GridSearchCV(thresholds.ShrunkThresholds(), {"strength": [1, 100]}, scoring="f1_micro", cv=3).fit(*drawn)
+    search = GridSearchCV(estimators.ShrunkThresholds(), {"strength": [1, 100]}, scoring="f1_micro", cv=3).fit(*drawn)
     assert search.best_params_["strength"] in (1, 100) and np.isfinite(search.best_score_)
 
 
-@pytest.mark.parametrize("module", [thresholds, calibration])
-def test_the_examples_in_the_docstrings_hold(module):
-    assert doctest.testmod(module).failed == 0 < doctest.testmod(module).attempted
+def test_the_examples_in_the_docstrings_hold():
+    tried = doctest.testmod(estimators)
+    assert tried.failed == 0 < tried.attempted
 
 
 @pytest.mark.parametrize("estimator", [one for one in (*THRESHOLDS, *CALIBRATIONS) if one not in UNSUPERVISED])
