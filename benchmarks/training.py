@@ -20,7 +20,7 @@ import click
 import numpy as np
 
 from mlob import machine
-from mlob.data.annotations import Split
+from mlob.data.dataset import Split
 from mlob.features import store
 from mlob.files import atomic
 from mlob.recipes import MLP, Experiment, Training

@@ -55,7 +55,8 @@ class Work:
     @functools.cached_property
     def dataset(self):
         """The annotated photos; the demo set is drawn where it is not there."""
-        from mlob.data import annotations, places
+        from mlob.data import places
+        from mlob.data.dataset import read_dataset
         from mlob.features import store_folders
 
         folder = places.data_folder(self.data or self.suite.data)
@@ -63,7 +64,7 @@ class Work:
             from mlob.data import demo
 
             demo.make(folder)
-        return annotations.read(folder, digests=store_folders.digests_table(self.features, folder))
+        return read_dataset(folder, digests=store_folders.digests_table(self.features, folder))
 
     @property
     def features(self):

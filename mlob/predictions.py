@@ -40,7 +40,7 @@ def cover(split, rows, probabilities, shares):
     """Lay probabilities out over every photo of a split.
 
     Args:
-        split: the `annotations.Split`.
+        split: the `Split`.
         rows: the `batches.Rows` that have features.
         probabilities: float32 (len(rows), labels).
         shares: float (labels,), the labels' shares in train: the best guess for a photo that cannot be read.

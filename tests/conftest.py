@@ -11,7 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-from mlob.data import annotations
+from mlob.data.dataset import DataSet, Split, read_dataset
 from mlob.features import log, store
 from mlob.labels import Labels
 
@@ -45,7 +45,7 @@ def drawn(tmp_path_factory):
 def photos(drawn, tmp_path):
     """A `DataSet` of 24 photos that a test may spoil."""
     shutil.copytree(drawn, tmp_path / "photos")
-    return annotations.read(tmp_path / "photos")
+    return read_dataset(tmp_path / "photos")
 
 
 @pytest.fixture(scope="session")
@@ -56,9 +56,9 @@ def made():
     for split, count in ROWS.items():
         targets = (generator.random((count, len(LABELS))) < (0.6, 0.4, 0.2, 0.1)).astype(np.uint8)
         ids = tuple(f"{split} {number}" for number in range(count))
-        splits[split] = annotations.Split(split, ids, ((),) * count, targets)
+        splits[split] = Split(split, ids, ((),) * count, targets)
     names = ("red", "blue", "long", "short")
-    return annotations.DataSet("made", "nowhere", Labels(LABELS, names, ("colour",) * 2 + ("length",) * 2), splits)
+    return DataSet("made", "nowhere", Labels(LABELS, names, ("colour",) * 2 + ("length",) * 2), splits)
 
 
 @pytest.fixture(scope="session")

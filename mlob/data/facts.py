@@ -56,7 +56,7 @@ def describe(dataset, shards):
     """Describe a data set from its annotations and from what is known of its photos.
 
     Args:
-        dataset: an `annotations.DataSet`.
+        dataset: an `DataSet`.
         shards: {split: `Seen`, or `store.Shard` over the whole split}, for digests and failures. A split that is
             missing here has `failed` None and takes no part in the comparison of contents.
 

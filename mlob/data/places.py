@@ -84,6 +84,9 @@ class Inside:
         return self._read()
 
 
+Place = pathlib.Path | Inside
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class InTar(Inside):
     """A file in a tar: `start` is where its bytes begin."""

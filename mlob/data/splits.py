@@ -7,6 +7,7 @@ import numpy as np
 DEV_SHARE = 0.05
 DEV_LEAST = 200
 SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
+SPLITS = tuple(SHARES)
 
 
 def dev_rows(keys):

@@ -14,7 +14,7 @@ def describe(dataset, decided, folder=None, *, seed=0):
     """Compare the splits of a data set.
 
     Args:
-        dataset: the `annotations.DataSet`.
+        dataset: the `DataSet`.
         decided: {split: decisions uint8 (n, labels)}, which stand in for the labels of a split that has none.
         folder: features/<set>/<data set>, of a store; without one, features and contents are not compared.
 

@@ -136,7 +136,7 @@ def read(folders, split):
 
     Args:
         folders: of the split in each store.
-        split: the `annotations.Split`.
+        split: the `Split`.
 
     Raises:
         InputError: features are not finite, or as of `store.read_shards`.

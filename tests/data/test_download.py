@@ -26,7 +26,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mlob.data import annotations, download, images
+from mlob.data import download, images
+from mlob.data.dataset import DataSet, Split
 from mlob.errors import InputError
 from mlob.files import PART, part_path
 from mlob.labels import Labels
@@ -231,8 +232,8 @@ BAD = {
 def set_of(folder, urls):
     """A data set whose train photos have these urls: {id: url, or a tuple of them}."""
     mirrors = tuple((one,) if isinstance(one, str) else one for one in urls.values())
-    split = annotations.Split("train", tuple(urls), mirrors, None)
-    return annotations.DataSet("photos", folder, Labels((), (), ()), {"train": split})
+    split = Split("train", tuple(urls), mirrors, None)
+    return DataSet("photos", folder, Labels((), (), ()), {"train": split})
 
 
 def make(dataset, limits=LIMITS, **options):
@@ -636,9 +637,10 @@ def test_photos_of_two_sizes_do_not_mix(several):
 
 SCRIPT = f"""
 import pathlib, signal, sys
-from mlob.data import annotations, download
+from mlob.data import download
+from mlob.data.dataset import read_dataset
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
-dataset = annotations.read(pathlib.Path(sys.argv[1]))
+dataset = read_dataset(pathlib.Path(sys.argv[1]))
 download.make(dataset, size={SIZE}, allow_private=True, limits=download.Limits(under_way=4))
 """
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlob.data import facts
-from mlob.data.annotations import DataSet, Split
+from mlob.data.dataset import DataSet, Split
 from mlob.features.store import Shard
 from mlob.labels import Labels
 

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlob.data import annotations, images, places
+from mlob.data import images, places
+from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 
 PHOTOS = {f"images/{split}/{number}.jpg": f"{split} {number}".encode() * 50 for split in ("train", "test") for number in
@@ -110,7 +111,7 @@ def splits_of(folder, **ids):
     for split, names in ids.items():
         records = [{"imageId": name, "url": f"http://nowhere/{split}/{name}"} for name in names]
         (folder / f"{split}.json").write_text(json.dumps({"images": records}))
-    return annotations.read(folder)
+    return read_dataset(folder)
 
 
 def test_a_photo_that_two_splits_would_take_is_refused_and_both_folders_are_named(tmp_path):
@@ -135,7 +136,7 @@ def test_a_photo_of_no_split_is_taken_where_the_others_have_their_own(tmp_path, 
     assert [place and place.parent.name for place in dataset.photos("validation")] == ["validation", None]
     (tmp_path / "images/validation/1.jpg").unlink()
     with pytest.raises(InputError, match=r"1\.jpg .* images/validation/ and images/train/"):
-        annotations.read(tmp_path).photos("validation")
+        read_dataset(tmp_path).photos("validation")
 
 
 def test_a_name_may_hold_dots(tmp_path):
@@ -602,18 +603,18 @@ def all_of(dataset):
 
 @pytest.mark.parametrize(("way", "suffix"), WAYS)
 def test_a_data_set_is_the_same_with_its_photos_in_an_archive(tmp_path, way, suffix):
-    whole = annotations.read(on_disk(tmp_path / "whole", annotated(PHOTOS)))
+    whole = read_dataset(on_disk(tmp_path / "whole", annotated(PHOTOS)))
     packed = on_disk(tmp_path / "packed", {name: data for name, data in annotated(PHOTOS).items() if "/" not in name})
     way(packed / f"images.{suffix}", PHOTOS)
-    assert all_of(annotations.read(packed)) == all_of(whole)
-    assert not annotations.read(packed).is_remote
+    assert all_of(read_dataset(packed)) == all_of(whole)
+    assert not read_dataset(packed).is_remote
 
 
 def test_a_data_set_is_the_same_in_a_bucket(tmp_path, bucket):
-    whole = annotations.read(on_disk(tmp_path, annotated(PHOTOS)))
+    whole = read_dataset(on_disk(tmp_path, annotated(PHOTOS)))
     for marker in ("some/mine/", "some/mine/images/"):  # as some tools leave for a folder
         bucket[1].call_s3("put_object", Bucket="photos", Key=marker, Body=b"")
-    dataset = annotations.read(in_bucket(bucket, "some/mine", annotated(PHOTOS)) + "/")
+    dataset = read_dataset(in_bucket(bucket, "some/mine", annotated(PHOTOS)) + "/")
     assert all_of(dataset) == all_of(whole)
     assert (dataset.name, dataset.is_remote, str(dataset.folder)) == ("mine", True, "s3://photos/some/mine")
     place = dataset.photos("train")[0]
@@ -626,13 +627,13 @@ def test_a_whole_bucket_can_be_a_data_set(bucket):
     _, store = bucket
     store.mkdir("whole")
     store.pipe({f"s3://whole/{name}": content for name, content in annotated(PHOTOS).items()})
-    dataset = annotations.read("s3://whole")
+    dataset = read_dataset("s3://whole")
     assert dataset.name == "whole"
     assert [images.content(place) for place in dataset.photos("test")] == list(PHOTOS.values())[3:]
 
 
 def test_a_bucket_is_listed_once(bucket, monkeypatch):
-    dataset = annotations.read(in_bucket(bucket, "once", annotated(PHOTOS)))
+    dataset = read_dataset(in_bucket(bucket, "once", annotated(PHOTOS)))
     listed, find = [], dataset.folder.fs.find
     monkeypatch.setattr(dataset.folder.fs, "find", lambda *given, **more: listed.append(1) or find(*given, **more))
     for split in ("train", "test", "train"):
@@ -671,18 +672,18 @@ def test_many_reads_are_under_way_at_once(bucket, monkeypatch):
 def test_splits_drawn_by_the_bytes_of_photos_in_a_bucket_are_those_on_disk(tmp_path, bucket, monkeypatch):
     table = "image,labels\n" + "".join(f"{name},x\n" for name in PHOTOS)
     files = PHOTOS | {"photos.csv": table.encode()}
-    whole = annotations.read(on_disk(tmp_path / "whole", files))
+    whole = read_dataset(on_disk(tmp_path / "whole", files))
     address, kept = in_bucket(bucket, "drawn", files), tmp_path / "digests.csv"
-    dataset = annotations.read(address, digests=kept)
+    dataset = read_dataset(address, digests=kept)
     assert {name: split.ids for name, split in dataset.splits.items()} == {
         name: split.ids for name, split in whole.splits.items()
     }
     monkeypatch.setattr(images, "content_digest", lambda data: pytest.fail("digested again"))
-    annotations.read(address, digests=kept)
+    read_dataset(address, digests=kept)
 
 
 def test_an_object_that_has_gone_or_is_empty_is_unreadable(bucket):
-    dataset = annotations.read(in_bucket(bucket, "gone", annotated(PHOTOS | {"images/train/1.jpg": b""})))
+    dataset = read_dataset(in_bucket(bucket, "gone", annotated(PHOTOS | {"images/train/1.jpg": b""})))
     empty, gone, good = dataset.photos("train")
     bucket[1].rm("s3://photos/gone/images/train/2.jpg")
     assert (reason(empty), reason(gone)) == ("empty file", "no file")
@@ -690,7 +691,7 @@ def test_an_object_that_has_gone_or_is_empty_is_unreadable(bucket):
 
 
 def test_a_denied_photo_is_unreadable_but_an_outage_stops_the_run(bucket, monkeypatch):
-    dataset = annotations.read(in_bucket(bucket, "denied", annotated(PHOTOS)))
+    dataset = read_dataset(in_bucket(bucket, "denied", annotated(PHOTOS)))
     place = dataset.photos("train")[0]
 
     def failing(error):
@@ -713,7 +714,7 @@ def test_a_denied_photo_is_unreadable_but_an_outage_stops_the_run(bucket, monkey
     [
         ("s3://photos/nowhere", "The data folder s3://photos/nowhere does not exist"),
         ("s3://no-such-bucket/mine", "The data folder s3://no-such-bucket/mine does not exist"),
-        ("s3://photos/other", "s3://photos/other holds neither photos.csv nor train.json"),
+        ("s3://photos/other", "s3://photos/other holds no annotations: expected photos.csv"),
         ("s3://photos/broken", "s3://photos/broken/train.json is not whole JSON"),
         ("s3://", "s3:// is no address that photos are read from"),
         ("s3:///mine", "s3:///mine is no address that photos are read from"),
@@ -724,13 +725,13 @@ def test_an_address_that_cannot_be_right_is_refused(bucket, address, message):
     in_bucket(bucket, "other", {"a.txt": b"a"})
     in_bucket(bucket, "broken", {"train.json": b"{"})
     with pytest.raises(InputError, match=message):
-        annotations.read(address)
+        read_dataset(address)
 
 
 def test_archives_in_a_bucket_are_told_of(bucket, capsys):
     files = annotated(PHOTOS) | {"images.zip": b"zip"}
     del files["images/train/1.jpg"]
-    dataset = annotations.read(in_bucket(bucket, "archives", files))
+    dataset = read_dataset(in_bucket(bucket, "archives", files))
     assert dataset.photos("train")[0] is None
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("s3://photos/archives/images.zip is not read: in a bucket")
@@ -740,4 +741,4 @@ def test_archives_in_a_bucket_are_told_of(bucket, capsys):
 def test_an_extra_that_is_not_installed_is_named(monkeypatch, scheme, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=rf'{scheme}://photos/mine needs .* pip install "mlob\[{scheme}\]"\.$'):
-        annotations.read(f"{scheme}://photos/mine")
+        read_dataset(f"{scheme}://photos/mine")

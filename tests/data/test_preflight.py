@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mlob.data import annotations, preflight
+from mlob.data import preflight
+from mlob.data.dataset import DataSet, Split
 from mlob.errors import InputError
 from mlob.labels import Labels
 
@@ -18,9 +19,9 @@ def data_set(folder, names=NAMES, **splits):
     for name, targets in splits.items():
         count = targets if isinstance(targets, int) else len(targets)
         marks = None if isinstance(targets, int) else np.array(targets, np.uint8)
-        found[name] = annotations.Split(name, tuple(map(str, range(count))), ((),) * count, marks)
+        found[name] = Split(name, tuple(map(str, range(count))), ((),) * count, marks)
     labels = Labels(tuple(range(len(names))), tuple(names), ("label",) * len(names))
-    return annotations.DataSet("made", folder, labels, found)
+    return DataSet("made", folder, labels, found)
 
 
 def ordinary(rows=200, columns=3):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlob.data import annotations, images
+from mlob.data import images
+from mlob.data.dataset import read_dataset
 from mlob.features import changes, decoding, extract, store
 from mlob.recipes import FeatureSet
 
@@ -44,7 +45,7 @@ def extracted(photos, network, tmp_path):
 def again(photos, folder, capsys):
     """Run the same command again, which looks at the photos anew; give what it tells."""
     capsys.readouterr()
-    run(annotations.read(photos.folder), folder)
+    run(read_dataset(photos.folder), folder)
     return capsys.readouterr().err
 
 
@@ -56,7 +57,7 @@ def repaint(path, level):
 
 
 def as_if_made_now(photos, folder, tmp_path):
-    run(annotations.read(photos.folder), tmp_path / "fresh")
+    run(read_dataset(photos.folder), tmp_path / "fresh")
     return shards(folder) == shards(tmp_path / "fresh")
 
 
@@ -180,9 +181,9 @@ def test_another_folder_with_equal_ids_takes_nothing_of_a_store_without_notes(ph
         repaint(path, 30 + int(path.stem))
     for name in ("10", "11", "12"):
         (other / "images" / "train" / f"{name}.png").unlink()
-    told = again(annotations.read(other), extracted, capsys)
+    told = again(read_dataset(other), extracted, capsys)
     assert "24 photos have come or changed since" in told
-    assert as_if_made_now(annotations.read(other), extracted, tmp_path)
+    assert as_if_made_now(read_dataset(other), extracted, tmp_path)
 
 
 @pytest.mark.parametrize("note", ["", "[]", "5", '{"shard": 1}', '{"shard": "x", "photos": 7}', "\udc80"])
@@ -207,7 +208,7 @@ def test_a_dry_run_tells_what_has_changed_and_writes_nothing(photos, extracted):
     repaint(file_of(photos, "train", "2"), 90)
     os.utime(file_of(photos, "train", "9"), (1, 1))
     before = {path: path.stat().st_mtime_ns for path in extracted.rglob("*")}
-    told = extract.plan("set", RECIPE, annotations.read(photos.folder), extracted).text(RECIPE)
+    told = extract.plan("set", RECIPE, read_dataset(photos.folder), extracted).text(RECIPE)
     assert told.startswith("1 photo has come or changed") and "3 photos through mobilenet" in told
     assert {path: path.stat().st_mtime_ns for path in extracted.rglob("*")} == before
 
@@ -258,5 +259,5 @@ def test_a_photo_that_lacked_a_package_is_tried_again_once_that_is_there(photos,
     decode = images.decode
     monkeypatch.setattr(images, "decode", lambda data, size: decode(photo if data == heic else data, size))
     photo = file_of(photos, "train", "3").read_bytes()
-    run(annotations.read(photos.folder), tmp_path / "store")
+    run(read_dataset(photos.folder), tmp_path / "store")
     assert "2" not in store.header(next((tmp_path / "store" / "train").glob("00000.h5"))).failures

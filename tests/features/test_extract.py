@@ -160,7 +160,7 @@ def test_an_interrupted_job_goes_on_where_it_stopped(broken_at, photos, network,
 DRIVER = """
 import functools, pathlib, sys, time
 import numpy as np
-from mlob.data import annotations
+from mlob.data.dataset import read_dataset
 from mlob.features import extract, log, pipeline, runtimes, store, weights
 from mlob.recipes import FeatureSet
 
@@ -183,7 +183,7 @@ def write(path, *others, write=store.write):
     write(path, *others)
 
 store.write = write
-dataset = annotations.read(pathlib.Path(sys.argv[1]))
+dataset = read_dataset(pathlib.Path(sys.argv[1]))
 print("ready", flush=True)
 extract.extract({"set": (FeatureSet("mobilenet", weights="random"), pathlib.Path(sys.argv[2]))}, dataset)
 """

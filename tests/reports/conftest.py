@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlob.data.annotations import DataSet, Split
+from mlob.data.dataset import DataSet, Split
 from mlob.labels import Labels
 from mlob.predictions import Table
 from mlob.reports import figures, page, papers, report

@@ -4,7 +4,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from mlob.data import annotations
+from mlob.data.dataset import Split
 from mlob.reports import report
 
 
@@ -40,7 +40,7 @@ def shown(diagnosis):
 
 def test_no_annotation_of_a_label_that_is_never_in_train_is_doubted_or_called_a_mistake(dataset, predicted):
     targets = np.array([[0, 1, 1], [0, 1, 0]], np.uint8)
-    train = annotations.Split("train", ("t", "u"), ((), ()), targets)
+    train = Split("train", ("t", "u"), ((), ()), targets)
     learned = dataclasses.replace(dataset, splits=dataset.splits | {"train": train})
     show = lambda row: {"id": row}  # noqa: E731
     found = report.diagnose(learned, predicted, {"one": predicted}, show, np.arange(5))

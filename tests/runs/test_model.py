@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mlob import predictions
-from mlob.data.annotations import DataSet
+from mlob.data.dataset import DataSet
 from mlob.errors import InputError
 from mlob.recipes import LINEAR, LOGISTIC, Experiment, Judging, Training
 from mlob.runs import model

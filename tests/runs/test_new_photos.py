@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlob import predictions
-from mlob.data.annotations import Split
+from mlob.data.dataset import Split
 from mlob.features import log, store
 from mlob.models import heads
 from mlob.recipes import LOGISTIC, Experiment, Head, Judging, Training

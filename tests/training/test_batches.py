@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlob import machine
-from mlob.data.annotations import Split
+from mlob.data.dataset import Split
 from mlob.data.splits import dev_rows, limit_rows
 from mlob.errors import InputError
 from mlob.features import store

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from mlob.data.annotations import Split
+from mlob.data.dataset import Split
 from mlob.errors import InputError
 from mlob.features import store
 from mlob.metrics import highest_micro_f1

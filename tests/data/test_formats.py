@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlob.data import annotations, facts, images, preflight
+from mlob.data import facts, images, preflight
+from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 
 SPLITS = ("train", "validation", "test")
@@ -47,7 +48,7 @@ def split_of_each(data):
 
 def test_ids_become_text_and_labels_columns_in_the_order_of_their_numbers(tmp_path):
     write_split(tmp_path, "train", {7: [10, 2], "8": ["9"]})
-    data = annotations.read(tmp_path)
+    data = read_dataset(tmp_path)
     assert data["train"].ids == ("7", "8")
     assert data.labels.ids == (2, 9, 10)
     assert targets(data["train"]) == [[1, 0, 1], [0, 1, 0]]
@@ -56,7 +57,7 @@ def test_ids_become_text_and_labels_columns_in_the_order_of_their_numbers(tmp_pa
 def test_ids_and_labels_as_text_or_as_numbers_read_alike(tmp_path):
     write_split(tmp_path / "numbers", "train", {7: [10, 2], 8: [9]})
     write_split(tmp_path / "texts", "train", {"7": ["10", "2"], "8": ["9"]})
-    numbers, texts = (annotations.read(tmp_path / name) for name in ("numbers", "texts"))
+    numbers, texts = (read_dataset(tmp_path / name) for name in ("numbers", "texts"))
     assert numbers.labels == texts.labels
     assert numbers["train"].ids == texts["train"].ids
     assert targets(numbers["train"]) == targets(texts["train"])
@@ -67,7 +68,7 @@ def test_snake_case_reads_as_camel_case_does(tmp_path):
         "images": [{"image_id": 1, "url": "a"}, {"image_id": 2, "url": "b"}],
         "annotations": [{"id": 2, "image_id": 1, "label_id": [5]}, {"id": 1, "image_id": 2, "label_id": 6}],
     }))  # fmt: skip
-    train = annotations.read(tmp_path)["train"]
+    train = read_dataset(tmp_path)["train"]
     assert train.ids == ("1", "2")
     assert targets(train) == [[1, 0], [0, 1]]
 
@@ -75,14 +76,14 @@ def test_snake_case_reads_as_camel_case_does(tmp_path):
 def test_a_repeated_label_counts_once_and_annotations_of_one_photo_add_up(tmp_path):
     more = [{"imageId": 1, "labelId": [4, 4]}, {"imageId": 1, "labelId": [5, "4"]}]
     write_split(tmp_path, "train", {1: []}, annotations=more)
-    assert targets(annotations.read(tmp_path)["train"]) == [[1, 1]]
+    assert targets(read_dataset(tmp_path)["train"]) == [[1, 1]]
 
 
 def test_in_a_split_with_labels_a_photo_without_any_bears_none(tmp_path):
     write(tmp_path / "table/photos.csv", "image,labels,split\na.jpg,x,test\nb.jpg,,test\n")
     write_split(tmp_path / "json", "test", {1: [3], 2: []})
     for folder in ("table", "json"):
-        assert targets(annotations.read(tmp_path / folder)["test"]) == [[1], [0]]
+        assert targets(read_dataset(tmp_path / folder)["test"]) == [[1], [0]]
 
 
 def test_a_split_without_a_single_label_is_there_to_be_predicted_in_both_layouts(tmp_path):
@@ -90,26 +91,26 @@ def test_a_split_without_a_single_label_is_there_to_be_predicted_in_both_layouts
     write_split(tmp_path / "json", "train", {1: [3]})
     write_split(tmp_path / "json", "test", {1: []})
     for folder in ("table", "json"):
-        assert annotations.read(tmp_path / folder)["test"].targets is None
+        assert read_dataset(tmp_path / folder)["test"].targets is None
 
 
 def test_a_photo_without_an_annotation_has_no_labels(tmp_path):
     write_split(tmp_path, "train", {1: [3], 2: []}, annotations=[{"imageId": 1, "labelId": [3]}])
-    assert targets(annotations.read(tmp_path)["train"]) == [[1], [0]]
+    assert targets(read_dataset(tmp_path)["train"]) == [[1], [0]]
 
 
 @pytest.mark.parametrize("more", [{}, {"annotations": None}])
 def test_a_split_without_annotations_has_no_targets(tmp_path, more):
     write_split(tmp_path, "train", {1: [3]})
     write_split(tmp_path, "test", [1], **more)
-    assert annotations.read(tmp_path)["test"].targets is None
+    assert read_dataset(tmp_path)["test"].targets is None
 
 
 def test_ids_restart_in_each_split_and_labels_are_shared(tmp_path):
     write_split(tmp_path, "train", {1: [3]})
     write_split(tmp_path, "validation", {"1": ["4"]})
     write_split(tmp_path, "test", [1, 2])
-    data = annotations.read(tmp_path)
+    data = read_dataset(tmp_path)
     assert [data[split].ids for split in SPLITS] == [("1",), ("1",), ("1", "2")]
     assert targets(data["train"]) == [[1, 0]]
     assert targets(data["validation"]) == [[0, 1]]
@@ -120,12 +121,12 @@ def test_ids_restart_in_each_split_and_labels_are_shared(tmp_path):
 )
 def test_a_url_is_text_a_list_or_nothing(tmp_path, url, found):
     write(tmp_path / "train.json", json.dumps({"images": [{"imageId": 1, "url": url}]}))
-    assert annotations.read(tmp_path)["train"].urls == (found,)
+    assert read_dataset(tmp_path)["train"].urls == (found,)
 
 
 def test_a_photo_without_a_url_has_none(tmp_path):
     write(tmp_path / "train.json", json.dumps({"images": [{"imageId": 1}]}))
-    data = annotations.read(tmp_path)
+    data = read_dataset(tmp_path)
     assert data["train"].urls == ((),)
     assert list(data.photos("train")) == [None]
 
@@ -133,7 +134,7 @@ def test_a_photo_without_a_url_has_none(tmp_path):
 def test_a_photo_lies_at_the_first_url_that_is_a_path(tmp_path):
     write_photos(tmp_path, {"kept/a.jpg": b"a"})
     write(tmp_path / "train.json", json.dumps({"images": [{"imageId": 1, "url": ["http://h/x.jpg", "kept/a.jpg"]}]}))
-    assert list(annotations.read(tmp_path).photos("train")) == [tmp_path / "kept/a.jpg"]
+    assert list(read_dataset(tmp_path).photos("train")) == [tmp_path / "kept/a.jpg"]
 
 
 @pytest.mark.parametrize("text", [
@@ -145,14 +146,14 @@ def test_a_photo_lies_at_the_first_url_that_is_a_path(tmp_path):
 def test_the_label_map_names_and_groups_the_columns(tmp_path, text):
     write_split(tmp_path, "train", {1: [10]})
     write(tmp_path / "iMat_label_map_228.csv", text.encode())
-    labels = annotations.read(tmp_path).labels
+    labels = read_dataset(tmp_path).labels
     assert (labels.ids, labels.names, labels.groups) == ((2, 10), ("Dress", "Red"), ("category", "colour"))
 
 
 def test_a_label_map_without_tasks_makes_one_group(tmp_path):
     write_split(tmp_path, "train", {1: [10]})
     write(tmp_path / "label_map.csv", 'labelId,labelName\n2,NA\n10,"Red, dark"\n')
-    labels = annotations.read(tmp_path).labels
+    labels = read_dataset(tmp_path).labels
     assert labels.names == ("NA", "Red, dark")
     assert len(set(labels.groups)) == 1
 
@@ -160,18 +161,18 @@ def test_a_label_map_without_tasks_makes_one_group(tmp_path):
 def test_without_a_label_map_a_label_is_named_by_its_number(tmp_path):
     write_split(tmp_path, "train", {1: [10]})
     write_split(tmp_path, "validation", {1: [2]})
-    assert annotations.read(tmp_path).labels.names == ("2", "10")
+    assert read_dataset(tmp_path).labels.names == ("2", "10")
 
 
 def test_json_with_a_byte_order_mark_reads(tmp_path):
     write(tmp_path / "train.json", b'\xef\xbb\xbf{"images": [{"imageId": 1}]}')
-    assert annotations.read(tmp_path)["train"].ids == ("1",)
+    assert read_dataset(tmp_path)["train"].ids == ("1",)
 
 
 def test_the_data_set_bears_the_name_of_its_folder(tmp_path, monkeypatch):
     write_split(tmp_path / "mine", "train", {1: [10]})
     monkeypatch.chdir(tmp_path / "mine")
-    assert annotations.read(".").name == "mine"
+    assert read_dataset(".").name == "mine"
 
 
 # photos.csv
@@ -182,7 +183,7 @@ def test_the_split_column_places_photos_in_the_order_of_the_table(tmp_path):
         tmp_path / "photos.csv",
         "image,labels,split\nb.jpg,red|dress,train\na.jpg,red,train\nc.jpg,hat,validation\nd.jpg,,test\n",
     )
-    data = annotations.read(tmp_path)
+    data = read_dataset(tmp_path)
     assert data.labels.names == ("dress", "hat", "red")
     assert data.labels.ids == (1, 2, 3)
     assert data["train"].ids == ("b.jpg", "a.jpg")
@@ -193,7 +194,7 @@ def test_the_split_column_places_photos_in_the_order_of_the_table(tmp_path):
 
 def test_blanks_around_labels_and_repeated_labels_make_no_difference(tmp_path):
     write(tmp_path / "photos.csv", "\ufeffimage,labels,split\na.jpg, red | |dress|red,train\nb.jpg,NA,train")
-    data = annotations.read(tmp_path)
+    data = read_dataset(tmp_path)
     assert data.labels.names == ("NA", "dress", "red")
     assert targets(data["train"]) == [[0, 1, 1], [1, 0, 0]]
 
@@ -201,11 +202,11 @@ def test_blanks_around_labels_and_repeated_labels_make_no_difference(tmp_path):
 def test_a_label_in_both_forms_of_unicode_is_one_label(tmp_path):
     one, two = (unicodedata.normalize(form, "décolleté") for form in ("NFC", "NFD"))
     write(tmp_path / "photos.csv", f"image,labels,split\na.jpg,{one},train\nb.jpg,{two}|{one},train\n")
-    data = annotations.read(tmp_path)
+    data = read_dataset(tmp_path)
     assert data.labels.names == (one,) and targets(data["train"]) == [[1], [1]]
     write_split(tmp_path / "map", "train", {1: [1]})
     write(tmp_path / "map/label_map.csv", f"labelId,labelName,taskName\n1,{two},{two}\n")
-    labels = annotations.read(tmp_path / "map").labels
+    labels = read_dataset(tmp_path / "map").labels
     assert labels.names == labels.groups == (one,)
 
 
@@ -214,14 +215,14 @@ def test_photos_lie_relative_to_the_folder_or_to_images(tmp_path):
     names = ["a.jpg", "b.jpg", "sub/c.jpg", "images/b.jpg", "d", "missing.jpg"]
     write(tmp_path / "photos.csv", "image,labels,split\n" + "".join(f"{name},x,train\n" for name in names))
     places = ["a.jpg", "images/b.jpg", "images/sub/c.jpg", "images/b.jpg", "images/d.JPG"]
-    assert list(annotations.read(tmp_path).photos("train")) == [*(tmp_path / place for place in places), None]
+    assert list(read_dataset(tmp_path).photos("train")) == [*(tmp_path / place for place in places), None]
 
 
 def drawn(folder, contents, *, labels="x", digests=None):
     """Write photos and a table of them without a split column, and give {image: split}."""
     write_photos(folder / "images", contents)
     write(folder / "photos.csv", "image,labels\n" + "".join(f"{name},{labels}\n" for name in contents))
-    return split_of_each(annotations.read(folder, digests=digests))
+    return split_of_each(read_dataset(folder, digests=digests))
 
 
 def numbered(count):
@@ -261,7 +262,7 @@ def test_where_a_table_has_photos_to_predict_they_alone_are_test_and_validation_
     write_photos(tmp_path / "after/images", numbered(70))
     rows = [f"{number}.jpg,{'x' if number < 60 else ''}\n" for number in range(70)]
     write(tmp_path / "after/photos.csv", "image,labels\n" + "".join(rows))
-    after = split_of_each(annotations.read(tmp_path / "after"))
+    after = split_of_each(read_dataset(tmp_path / "after"))
     assert {name for name, split in after.items() if split == "test"} == {f"{number}.jpg" for number in range(60, 70)}
     kept = {"train": "train", "validation": "validation", "test": "train"}
     assert {name: after[name] for name in before} == {name: kept[split] for name, split in before.items()}
@@ -270,12 +271,12 @@ def test_where_a_table_has_photos_to_predict_they_alone_are_test_and_validation_
 def test_a_split_that_a_drawn_table_lacks_is_refused_with_what_helps_there(tmp_path):
     drawn(tmp_path, dict.fromkeys(numbered(6), "one photo"))
     with pytest.raises(InputError, match=r"without a column split, more photos, or that column\."):
-        preflight.check(annotations.read(tmp_path))
+        preflight.check(read_dataset(tmp_path))
 
 
 def test_photos_that_cannot_be_read_are_drawn_by_name(tmp_path):
     write(tmp_path / "photos.csv", "image,labels\n" + "".join(f"{number}.jpg,x\n" for number in range(60)))
-    assert set(split_of_each(annotations.read(tmp_path)).values()) == set(SPLITS)
+    assert set(split_of_each(read_dataset(tmp_path)).values()) == set(SPLITS)
 
 
 def count_digested(monkeypatch):
@@ -288,14 +289,14 @@ def test_digests_are_kept_and_an_altered_photo_alone_is_digested_anew(tmp_path, 
     kept, counted = tmp_path / "kept" / "digests.csv", count_digested(monkeypatch)
     first = drawn(tmp_path, numbered(20), digests=kept)
     assert len(counted) == 20
-    assert split_of_each(annotations.read(tmp_path, digests=kept)) == first
+    assert split_of_each(read_dataset(tmp_path, digests=kept)) == first
     assert len(counted) == 20
     write(tmp_path / "images/3.jpg", "altered")
-    fresh = split_of_each(annotations.read(tmp_path))
+    fresh = split_of_each(read_dataset(tmp_path))
     counted.clear()
-    assert split_of_each(annotations.read(tmp_path, digests=kept)) == fresh
+    assert split_of_each(read_dataset(tmp_path, digests=kept)) == fresh
     assert counted == [b"altered"]
-    assert split_of_each(annotations.read(tmp_path, digests=kept)) == fresh
+    assert split_of_each(read_dataset(tmp_path, digests=kept)) == fresh
     assert counted == [b"altered"]
 
 
@@ -305,14 +306,14 @@ def test_a_photo_of_another_time_or_length_is_digested_anew(tmp_path, monkeypatc
     for one, at in ((b"a", 1), (content, time)):
         write_photos(tmp_path, {"images/1.jpg": one, "photos.csv": "image,labels\n1.jpg,x\n"})
         os.utime(path, ns=(at, at))
-        annotations.read(tmp_path, digests=kept)
+        read_dataset(tmp_path, digests=kept)
     assert counted == [b"a", content]
 
 
 def test_a_photo_that_comes_later_is_digested(tmp_path, monkeypatch):
     kept, counted = tmp_path / "digests.csv", count_digested(monkeypatch)
     write(tmp_path / "photos.csv", "image,labels\n1.jpg,x\n")
-    annotations.read(tmp_path, digests=kept)
+    read_dataset(tmp_path, digests=kept)
     drawn(tmp_path, {"1.jpg": "a"}, digests=kept)
     assert counted == [b"a"]
 
@@ -344,7 +345,7 @@ def test_a_file_that_cannot_be_right_is_refused(tmp_path, change, message):
     write(tmp_path / "label_map.csv", "labelId,labelName\n1,a\n2,b\n3,c\n")
     write_split(tmp_path, "train", {1: [1]}, **change)
     with pytest.raises(InputError, match=message):
-        annotations.read(tmp_path)
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -353,14 +354,14 @@ def test_a_file_that_cannot_be_right_is_refused(tmp_path, change, message):
 def test_a_label_that_is_no_whole_number_is_refused(tmp_path, labels):
     write_split(tmp_path, "train", {"a": labels})
     with pytest.raises(InputError, match=r"train\.json: the labels of image 'a' are .* expected whole numbers"):
-        annotations.read(tmp_path)
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "/a", "..", ".", "", "a\\b"])
 def test_an_id_that_is_a_path_is_refused(tmp_path, name):
     write_split(tmp_path, "train", [name])
     with pytest.raises(InputError, match=r"train\.json: the image id .* is empty or a path; expected a plain name"):
-        annotations.read(tmp_path)
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("name", [None, True, 1.5, [1], {}])
@@ -369,7 +370,7 @@ def test_an_id_that_is_neither_text_nor_a_whole_number_is_refused(tmp_path, name
     with pytest.raises(
         InputError, match=r"train\.json: the image id .* is neither text nor a whole number: correct it"
     ):
-        annotations.read(tmp_path)
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["a\x00", "a\rb", "a\nb", "\x1b[31m", "\ud800", "a\u2028b", "x" * 20_000])
@@ -377,11 +378,11 @@ def test_ids_urls_and_labels_that_could_not_be_read_again_are_refused(tmp_path, 
     for record in ({"imageId": text}, {"imageId": 1, "url": f"http://h/{text}"}):
         write(tmp_path / "train.json", json.dumps({"images": [record]}))
         with pytest.raises(InputError, match=r"train\.json: the (image id|url) .* (correct it|at most [\d,]+)\."):
-            annotations.read(tmp_path)
+            read_dataset(tmp_path)
     if text.isascii():
         write(tmp_path / "table/photos.csv", f'image,labels,split\na.jpg,"x{text}y",train\n'.encode())
         with pytest.raises(InputError, match=r"photos\.csv: the label .* (correct it|at most [\d,]+)\."):
-            annotations.read(tmp_path / "table")
+            read_dataset(tmp_path / "table")
 
 
 def test_a_label_map_with_names_that_could_not_be_read_again_is_refused(tmp_path):
@@ -389,7 +390,7 @@ def test_a_label_map_with_names_that_could_not_be_read_again_is_refused(tmp_path
     for row in ('1,"a\rb",x', '1,a,"x\x07"'):
         write(tmp_path / "label_map.csv", f"labelId,labelName,taskName\n{row}\n".encode())
         with pytest.raises(InputError, match=r"label_map\.csv: the label .* correct it"):
-            annotations.read(tmp_path)
+            read_dataset(tmp_path)
 
 
 OUTSIDE = ["/etc/a.jpg", "../a.jpg", "a/../../b.jpg", "..", "a\\b.jpg", "C:\\a.jpg"]
@@ -399,35 +400,35 @@ OUTSIDE = ["/etc/a.jpg", "../a.jpg", "a/../../b.jpg", "..", "a\\b.jpg", "C:\\a.j
 def test_a_url_that_leaves_the_data_folder_is_refused(tmp_path, url):
     write(tmp_path / "train.json", json.dumps({"images": [{"imageId": 1, "url": url}]}))
     with pytest.raises(InputError, match=r"train\.json: the image '1' points to .* outside .* expected a path inside"):
-        annotations.read(tmp_path)
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("image", OUTSIDE)
 def test_a_path_in_the_table_that_leaves_the_data_folder_is_refused(tmp_path, image):
     write(tmp_path / "photos.csv", f"image,labels\n{image},x\n")
     with pytest.raises(InputError, match=r"photos\.csv: the image .* points to .* outside .* expected a path inside"):
-        annotations.read(tmp_path)
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b'{"images": [{"imageId": 1}', b"\xff\xfe{}", b"[" * 100_000, b"9" * 10_000])
 def test_json_that_is_cut_short_or_none_is_refused(tmp_path, content):
     write(tmp_path / "train.json", content)
     with pytest.raises(InputError, match=r"train\.json is not whole JSON .* copy or download it again"):
-        annotations.read(tmp_path)
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["[]", "null", "5", '"images"', "{}", '{"Images": []}'])
 def test_json_of_another_layout_is_refused_with_what_was_found(tmp_path, content):
     write(tmp_path / "train.json", content)
     with pytest.raises(InputError, match=r"train\.json is of another layout: expected .*images.*annotations.*, found"):
-        annotations.read(tmp_path)
+        read_dataset(tmp_path)
 
 
 def test_the_finders_note_on_a_label_map_is_none(tmp_path):
     write_split(tmp_path, "train", {1: [10]})
     write(tmp_path / "._label_map.csv", b"\0\5\x16\7")
     write(tmp_path / "label_map.csv", "labelId,labelName\n10,a\n")
-    assert annotations.read(tmp_path).labels.names == ("a",)
+    assert read_dataset(tmp_path).labels.names == ("a",)
 
 
 def test_of_two_label_maps_or_two_layouts_none_is_ignored_in_silence(tmp_path):
@@ -435,26 +436,26 @@ def test_of_two_label_maps_or_two_layouts_none_is_ignored_in_silence(tmp_path):
     for name in ("label_map.csv", "old_label_map.csv"):
         write(tmp_path / name, "labelId,labelName\n1,a\n")
     with pytest.raises(InputError, match=r"has 2 label maps, label_map\.csv and old_label_map\.csv: keep one"):
-        annotations.read(tmp_path)
+        read_dataset(tmp_path)
     write(tmp_path / "photos.csv", "image,labels,split\na.jpg,x,train\n")
     with pytest.raises(InputError, match=r"holds photos\.csv and train\.json, two layouts: move one"):
-        annotations.read(tmp_path)
+        read_dataset(tmp_path)
 
 
 def test_a_folder_without_annotations_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"holds neither photos\.csv nor train\.json: the README"):
-        annotations.read(tmp_path)
+    with pytest.raises(InputError, match=r"holds no annotations: expected photos\.csv .* or train\.json .* README"):
+        read_dataset(tmp_path)
 
 
 def test_a_folder_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"nowhere does not exist: name it with DATA="):
-        annotations.read(tmp_path / "nowhere")
+        read_dataset(tmp_path / "nowhere")
 
 
 def test_a_split_that_is_missing_is_refused_when_it_is_asked_for(tmp_path):
     write_split(tmp_path, "train", {1: [1]})
     with pytest.raises(InputError, match=r"has no validation split \(found: train\): add validation\.json"):
-        annotations.read(tmp_path)["validation"]
+        read_dataset(tmp_path)["validation"]
 
 
 @pytest.mark.parametrize(
@@ -473,7 +474,7 @@ def test_a_label_map_that_cannot_be_right_is_refused(tmp_path, content, message)
     write_split(tmp_path, "train", {1: [1]})
     write(tmp_path / "label_map.csv", content)
     with pytest.raises(InputError, match=message):
-        annotations.read(tmp_path)
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -499,7 +500,7 @@ def test_a_label_map_that_cannot_be_right_is_refused(tmp_path, content, message)
 def test_a_table_that_cannot_be_right_is_refused(tmp_path, content, message):
     write(tmp_path / "photos.csv", content)
     with pytest.raises(InputError, match=message):
-        annotations.read(tmp_path)
+        read_dataset(tmp_path)
 
 
 VALUES = st.recursive(
@@ -518,7 +519,7 @@ def test_any_json_reads_or_is_refused(tmp_path_factory, content):
     folder = tmp_path_factory.mktemp("data")
     write(folder / "train.json", json.dumps(content))
     try:
-        train = annotations.read(folder)["train"]
+        train = read_dataset(folder)["train"]
     except InputError as error:
         assert "train.json" in str(error)
     else:
@@ -537,7 +538,7 @@ def test_any_table_reads_or_is_refused(tmp_path_factory, rows):
             [("image", "labels", "split"), *((name, "|".join(found), split) for name, found, split in rows)]
         )
     try:
-        data = annotations.read(folder)
+        data = read_dataset(folder)
     except InputError as error:
         assert "photos.csv" in str(error)
     else:
@@ -594,7 +595,7 @@ def test_whatever_bytes_a_file_of_annotations_holds_it_is_read_and_described_or_
     if name == "kept.csv":
         write(folder / "photos.csv", "image,labels\n1.jpg,x\n2.jpg,\n")
     try:
-        found = annotations.read(folder, digests=folder / "kept.csv")
+        found = read_dataset(folder, digests=folder / "kept.csv")
     except InputError as error:
         assert any(one in str(error) for one in WHOLE)
         return

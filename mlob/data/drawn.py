@@ -1,0 +1,72 @@
+"""Splits of photos whose annotations name none, drawn by the photos' bytes. Digests are kept between runs."""
+
+import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+
+from mlob.data import images, listing, places
+from mlob.data.listing import Listed
+from mlob.data.places import Place
+from mlob.data.splits import draw
+from mlob.errors import InputError
+from mlob.files import write_text
+from mlob.machine import cores
+from mlob.progress import say
+
+UNREADABLE = "unreadable "  # stands before the name of a photo that has no digest
+
+
+def splits(tree: places.Tree, listed: Listed, table: pathlib.Path | None) -> list[str]:
+    """Draw the split of each photo. Where some photos have no labels they are the ones to predict: they alone are test.
+
+    Args:
+        tree: the `places.Tree` of the data folder.
+        listed: photos whose ids are paths in it.
+        table: a CSV file that keeps digests by name, size and time of the photo; None keeps none.
+    """
+    names = draw(_digests(tree, listed.ids, table))
+    has_labels = [bool(listed.label_sets.get(photo)) for photo in listed.ids]
+    if all(has_labels):
+        return names
+    labelled = {"train": "train", "validation": "validation", "test": "train"}
+    return [labelled[name] if has else "test" for name, has in zip(names, has_labels, strict=True)]
+
+
+def _digests(tree: places.Tree, ids: Sequence[str], table: pathlib.Path | None) -> list[str]:
+    """Digest each photo's bytes; a photo that cannot be read is told by its name."""
+    import pandas as pd
+
+    known = _read(table) if table and table.is_file() else {}
+    photos = places.locate(tree, "", ids, ids)
+    keys = [f"{name}:{places.version(place)}" for name, place in zip(ids, photos, strict=True)]
+    new = {key: (name, place) for key, name, place in zip(keys, ids, photos, strict=True) if key not in known}
+    known |= zip(new, _digested(new.values(), places.is_remote(tree.root)), strict=True)
+    digests = [known[key] for key in keys]
+    if table and new:
+        write_text(table, pd.DataFrame({"key": keys, "digest": digests}).to_csv(index=False))
+    return digests
+
+
+def _read(path: pathlib.Path) -> dict[str, str]:
+    """Read {key: digest} of a table that an earlier run has kept; nothing of a damaged one, which is made anew."""
+    try:
+        table = listing.read_csv(path, ("key", "digest"), ())
+    except InputError as error:
+        say(f"{error} The photos are read again.")
+        return {}
+    pairs = zip(table.key, table.digest, strict=True)
+    return {key: digest for key, digest in pairs if digest.isdecimal() or digest.startswith(UNREADABLE)}
+
+
+def _digested(photos: Iterable[tuple[str, Place | None]], is_remote: bool) -> Iterator[str]:
+    """Digest photos, given by name and place, in threads."""
+    from joblib import Parallel, delayed
+
+    threads = Parallel(places.READS if is_remote else cores(), "threading", return_as="generator")
+    return threads(delayed(_digest)(name, place) for name, place in photos)
+
+
+def _digest(name: str, place: Place | None) -> str:
+    try:
+        return str(images.content_digest(images.content(place)))
+    except images.Unreadable:
+        return f"{UNREADABLE}{name}"

@@ -1,0 +1,177 @@
+"""What a format reads from a folder of photos, and the checks that the photos and labels of every format pass."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import pathlib
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from mlob.data import places
+from mlob.errors import InputError
+from mlob.labels import Labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONGEST = {"image id": 1024, "url": 16_384, "label": 1024}  # characters; tables that we write are read with these
+UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends, halves of characters
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """The photos that one file lists, in its order.
+
+    Attributes:
+        path: the file, for messages.
+        ids: one a photo, unique in the file.
+        urls: where each photo comes from: mirrors, or paths inside the data folder.
+        label_sets: {photo: the ids of its labels}; a photo that is not in it has none.
+        splits: the name of each photo's split; None where the splits are to be drawn.
+        ids_are_paths: an id may be a path inside the data folder, and not only a file name.
+    """
+
+    path: pathlib.Path
+    ids: tuple[str, ...]
+    urls: tuple[tuple[str, ...], ...]
+    label_sets: dict[str, set[int]]
+    splits: Sequence[str] | None
+    ids_are_paths: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What a format reads from a folder: the labels, and the photos of each file. No split is in two files."""
+
+    labels: Labels
+    files: list[Listed]
+
+
+def check(listing: Listing) -> None:
+    """Refuse ids, urls and labels that cannot be right.
+
+    Raises:
+        InputError: an id that is empty, repeated or a path; a url that leads out of the data folder; labels of a photo
+            that is not listed; a label that is not among the labels; texts that could not be written and read again.
+    """
+    for file in listing.files:
+        _check_ids(file)
+        check_text("url", (url for urls in file.urls for url in urls), file.path)
+        _check_inside(file)
+        _check_labels(file, listing.labels)
+
+
+def labels(rows: Iterable[tuple[int, str, str]], path: pathlib.Path) -> Labels:
+    """Make the labels of (id, name, group) rows, sorted by id.
+
+    Args:
+        path: the file that names them, for messages.
+    """
+    ids, names, groups = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), ())
+    check_text("label", (*names, *groups), path)
+    return Labels(ids, names, groups)
+
+
+def composed(text: str) -> str:
+    """Give the one form of what Unicode writes in two: an é of one character, or of an e and an accent, as on macOS."""
+    return unicodedata.normalize("NFC", text)
+
+
+def local(urls: tuple[str, ...]) -> str:
+    """Give the first url that is a path rather than an address; empty where all are addresses."""
+    return next((url for url in urls if "://" not in url), "")
+
+
+def check_text(what: str, texts: Iterable[str], path: pathlib.Path) -> None:
+    """Refuse what HDF5, CSV tables or a terminal would not give back as it was.
+
+    Args:
+        what: a key of `LONGEST`.
+        path: the file that holds the texts, for messages.
+    """
+    for text in texts:
+        if len(text) > LONGEST[what]:
+            raise InputError(
+                f"{path}: the {what} {text[:40]!a}… has {len(text):,} characters, expected at most {LONGEST[what]:,}."
+            )
+        if character := UNWRITABLE.search(text):
+            raise InputError(
+                f"{path}: the {what} {text[:40]!a} holds the character {character[0]!a}, which is no text: correct it."
+            )
+
+
+def read_csv(path: pathlib.Path, needed: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:
+    """Read a CSV file as text, with the columns that it must have and those that it may have.
+
+    Raises:
+        InputError: no CSV table in UTF-8; a column that is missing, or there twice.
+    """
+    import pandas as pd
+
+    with places.reached(path):
+        data = path.read_bytes()
+    wrong = (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, UnicodeDecodeError)
+    try:
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):  # more values than columns
+            table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, index_col=False)
+    except wrong as error:
+        raise InputError(
+            f"{path} is no CSV table in UTF-8 ({str(error).strip()}): save it as one; a comma inside a value "
+            "stands between quotes."
+        ) from error
+    header = list(pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, header=None, nrows=1).iloc[0])
+    if twice := [name for name in (*needed, *optional) if header.count(name) > 1]:
+        raise InputError(
+            f"{path} has the column {twice[0]} {header.count(twice[0])} times: keep one (labels stand in one cell, "
+            "separated by |)."
+        )
+    if not set(needed) <= set(table.columns):
+        raise InputError(
+            f"{path}: expected the columns {', '.join(needed)} and (if you like) {', '.join(optional)}, found "
+            f"{', '.join(table.columns)}."
+        )
+    return table
+
+
+def _check_ids(file: Listed) -> None:
+    if not file.ids:
+        raise InputError(f"{file.path} lists no images: add some, or remove the file.")
+    seen = set()
+    for name in file.ids:
+        if name in seen:
+            raise InputError(
+                f"{file.path}: the image {name!r} stands there twice; ids are unique in a split: remove one."
+            )
+        if not name or (not file.ids_are_paths and ("/" in name or "\\" in name or name in (".", ".."))):
+            raise InputError(f"{file.path}: the image id {name!r} is empty or a path; expected a plain name or number.")
+        seen.add(name)
+    check_text("image id", file.ids, file.path)
+
+
+def _check_inside(file: Listed) -> None:
+    for name, urls in zip(file.ids, file.urls, strict=True):
+        place = pathlib.PurePath(local(urls))
+        if place.is_absolute() or ".." in place.parts or "\\" in str(place):
+            raise InputError(
+                f"{file.path}: the image {name!r} points to {str(place)!r}, outside of the data folder: expected a "
+                "path inside of it, or a web address."
+            )
+
+
+def _check_labels(file: Listed, known: Labels) -> None:
+    photos, ids = set(file.ids), set(known.ids)
+    for name, label_set in file.label_sets.items():
+        if name not in photos:
+            raise InputError(
+                f"{file.path} annotates the image {name!r}, which is not among its images: add the image, or "
+                "remove the annotation."
+            )
+        if unknown := label_set - ids:
+            raise InputError(
+                f"{file.path}: the label {min(unknown)} is not in the label map ({len(known)} labels): "
+                "correct the annotation, or add the label to the map."
+            )

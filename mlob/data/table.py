@@ -1,0 +1,67 @@
+"""The format of one table, photos.csv: columns `image`, `labels` (separated by |) and, optionally, `split`."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mlob.data import listing
+from mlob.data.listing import Listed, Listing
+from mlob.data.splits import SPLITS
+from mlob.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILES = ("photos.csv",)
+
+
+def read(folder: pathlib.Path, names: list[str]) -> Listing:
+    """Read the table in a folder.
+
+    Raises:
+        InputError: no such table; a value in the column split that names none.
+    """
+    path = folder / FILES[0]
+    table = listing.read_csv(path, ("image", "labels"), ("split",))
+    labels = [
+        [name for part in cell.split("|") if (name := part.strip())] for cell in map(listing.composed, table.labels)
+    ]
+    return annotated(path, table, labels, sorted({name for photo in labels for name in photo}))
+
+
+def annotated(path: pathlib.Path, table: pd.DataFrame, labels: Sequence[Sequence[str]], names: list[str]) -> Listing:
+    """Give the annotations of a table whose labels have no numbers of their own.
+
+    Args:
+        path: of the table.
+        table: with a column `image`, and perhaps a column `split`.
+        labels: the names of each row's labels.
+        names: of all labels, sorted; they are numbered from 1.
+
+    Raises:
+        InputError: a value in the column split that names none.
+    """
+    numbers = {name: number for number, name in enumerate(names, 1)}
+    return Listing(
+        listing.labels(((number, name, "label") for name, number in numbers.items()), path),
+        [
+            Listed(
+                path=path,
+                ids=tuple(table.image),
+                urls=tuple((image,) for image in table.image),
+                label_sets={
+                    image: {numbers[name] for name in row} for image, row in zip(table.image, labels, strict=True)
+                },
+                splits=_splits(path, table) if "split" in table else None,
+                ids_are_paths=True,
+            )
+        ],
+    )
+
+
+def _splits(path: pathlib.Path, table: pd.DataFrame) -> list[str]:
+    if unknown := sorted(set(table.split) - set(SPLITS)):
+        raise InputError(f"{path}: the column split holds {unknown[0]!r}; expected {', '.join(SPLITS)}.")
+    return list(table.split)
