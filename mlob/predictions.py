@@ -5,9 +5,8 @@ import json
 
 import numpy as np
 
+from mlob import hdf5
 from mlob.errors import InputError
-from mlob.features import store
-from mlob.files import atomic
 
 MADE_ANEW = "remove its folder and run the same command again."
 ABOUT = "about"  # beside the splits: what all predictions of a file have in common
@@ -62,10 +61,9 @@ def write(path, tables, **attributes):
         attributes: labels, seed, and what shaped the run (recipe, data, fingerprint): kept as JSON in `about`, in
             data sets, for HDF5's own attributes end at 64 KB, which 9,000 labels fill.
     """
-    groups = [*tables, ABOUT] if attributes else tables
-    with atomic(path) as part, store.full_disk_told(path), store.new_file(part, groups) as file:
+    with hdf5.writing(path, [*tables, ABOUT] if attributes else list(tables)) as file:
         for split, table in tables.items():
-            file[f"{split}/ids"] = store.text_array(table.ids)
+            file[f"{split}/ids"] = hdf5.text_array(table.ids)
             file[f"{split}/probabilities"] = table.probabilities.astype(np.float32)
             for name in ("decided", "digests"):
                 if (values := getattr(table, name)) is not None:
@@ -80,7 +78,7 @@ def read(path):
     Raises:
         InputError: no such file, or not one of ours; probabilities outside [0, 1] or not finite.
     """
-    with store.reading(path, MADE_ANEW, MADE_ANEW) as file:
+    with hdf5.reading(path, MADE_ANEW, MADE_ANEW) as file:
         tables = {split: _table(group) for split, group in file.items() if split != ABOUT}
     for split, table in tables.items():
         low, high = table.probabilities.min(initial=0), table.probabilities.max(initial=0)
@@ -91,7 +89,7 @@ def read(path):
 
 def read_labels(path):
     """Read the ids of the labels that predictions are of, a list in column order; None where they do not say."""
-    with store.reading(path, MADE_ANEW, MADE_ANEW) as file:
+    with hdf5.reading(path, MADE_ANEW, MADE_ANEW) as file:
         return json.loads(file[ABOUT]["labels"][()]) if ABOUT in file and "labels" in file[ABOUT] else None
 
 
@@ -129,8 +127,8 @@ def _rows(name, table, ids):
 
 
 def _table(group):
-    found = {name: store.values(group[name]) for name in KINDS if name == "probabilities" or name in group}
-    table = Table(store.texts(group["ids"]), **found)
+    found = {name: hdf5.values(group[name]) for name in KINDS if name == "probabilities" or name in group}
+    table = Table(hdf5.texts(group["ids"]), **found)
     expected = {name: table.probabilities.shape for name in ("probabilities", "decided")} | {"digests": ()}
     for name, array in found.items():
         if (array.dtype, array.shape[1:], len(array)) != (KINDS[name], expected[name][1:], len(table.ids)):

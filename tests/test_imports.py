@@ -12,7 +12,7 @@ import mlob
 
 PACKAGE = pathlib.Path(mlob.__file__).parent
 ROWS = (
-    {"errors", "labels", "metrics", "fields", "recipes", "files", "machine", "progress", "engine"},
+    {"errors", "labels", "metrics", "fields", "recipes", "files", "hdf5", "machine", "progress", "engine"},
     *(
         {name}
         for name in (
@@ -25,7 +25,7 @@ ROWS = (
 DOORS = {
     "PIL": {"data.images", "data.demo"},
     "aiohttp": {"data.download"},
-    "h5py": {"features.store"},
+    "h5py": {"hdf5"},
     "iterstrat": {"evaluation.crossfit"},
     "matplotlib": {"reports.figures"},
     "nncf": {"features.quantise"},

@@ -1,32 +1,26 @@
-"""The HDF5 contract of a feature store: shards of at most 4,096 photos, whole or absent. The only door to h5py here.
+"""The HDF5 contract of a feature store: shards of at most 4,096 photos, whole or absent.
 
 A shard holds `ids`, `features` (float16, contiguous), `digests` (of each photo's bytes), `failed_ids` and
 `failed_reasons`, and two attributes: `fingerprint` (all that shaped the features, JSON) and `checksum` (of all of it).
-HDF5's file format 1.10 guards its own structures (older ones let a flipped byte crash the process that reads it), but
-not its heaps: text is of fixed length, which needs none.
 """
 
 import contextlib
 import dataclasses
-import errno
 import json
 import math
-import os
 import pathlib
 
-import h5py
 import numpy as np
 
+from mlob import hdf5
 from mlob.errors import InputError
-from mlob.files import atomic, digest, read_product, refusal, write_once
+from mlob.files import digest, read_product, refusal, write_once
 
 SLICE = 4096
 DECLARED = "fingerprint.json"
 FINGERPRINT = {"backbone": str, "size": int, "weights": (str, None), "runtime": str, "precision": str}
 PREDICTED = "predicted"  # beside the stores of data folders: what was extracted of photos outside of them
-DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)  # what h5py raises on bytes
-MOST_BYTES = 4 * 2**30  # of one file's arrays; the largest backbone has 0.1
-MADE_ANEW = "remove the file and run the same command again, which makes it anew."
+DATA_SETS = ("ids", "features", "digests", "failed_ids", "failed_reasons")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,12 +70,12 @@ def shard_path(folder, number):
 def write(path, shard, fingerprint):
     """Write one shard, atomically; equal content gives equal bytes."""
     text = json.dumps(fingerprint, sort_keys=True)
-    with atomic(path) as part, full_disk_told(path), new_file(part) as file:
-        file["ids"] = text_array(shard.ids)
+    with hdf5.writing(path) as file:
+        file["ids"] = hdf5.text_array(shard.ids)
         file["features"] = shard.features
         file["digests"] = shard.digests
-        file["failed_ids"] = text_array(shard.failures)
-        file["failed_reasons"] = text_array(shard.failures.values())
+        file["failed_ids"] = hdf5.text_array(shard.failures)
+        file["failed_reasons"] = hdf5.text_array(shard.failures.values())
         file.attrs["fingerprint"] = np.bytes_(text)
         file.attrs["checksum"] = np.bytes_(_checksum(shard, text))
 
@@ -92,24 +86,24 @@ def read(path):
     Raises:
         InputError: missing, cut short, or changed since it was written.
     """
-    with reading(path) as file:
+    with hdf5.reading(path) as file:
         shard = _shard(file)
-        if _attribute(file, "checksum") != _checksum(shard, _attribute(file, "fingerprint")):
-            raise InputError(_damaged(path, "its checksum is not that of its content"))
+        if hdf5.text_attribute(file, "checksum") != _checksum(shard, hdf5.text_attribute(file, "fingerprint")):
+            raise hdf5.damaged(path, "its checksum is not that of its content")
     return shard
 
 
 def header(path):
     """Read what a shard tells of itself: a `Header`."""
-    with reading(path) as file:
+    with hdf5.reading(path) as file:
         failures, mark = _failures(file), _fingerprint(file)
-        return Header(mark, {*texts(file["ids"]), *failures}, failures, _attribute(file, "checksum"))
+        return Header(mark, {*hdf5.texts(file["ids"]), *failures}, failures, hdf5.text_attribute(file, "checksum"))
 
 
 def checksum(path):
     """Read the checksum that a shard bears."""
-    with reading(path) as file:
-        return _attribute(file, "checksum")
+    with hdf5.reading(path) as file:
+        return hdf5.text_attribute(file, "checksum")
 
 
 def content(folder):
@@ -191,7 +185,7 @@ class Extent:
 
 def extent(path):
     """Find the features of a shard in its file: an `Extent`."""
-    with reading(path) as file:
+    with hdf5.reading(path) as file:
         features = file["features"]
         if len(features) and features.id.get_offset() is None:
             raise ValueError("its features are packed, or in pieces")
@@ -205,7 +199,7 @@ def read_photos(folder, ids):
 
 def read_told(path):
     """Read what one shard tells of its photos, without the features: a `Shard` of features (n, 0)."""
-    with reading(path) as file:
+    with hdf5.reading(path) as file:
         return _shard(file, has_features=False)
 
 
@@ -253,134 +247,27 @@ def check_ids(path, expected, found):
 
 def write_virtual(folder):
     """Lay one virtual data set over a split's shards, beside the folder: <split>.h5, for h5py, pandas or anyone."""
-    paths = sorted(folder.glob("[0-9]*.h5"))
-    target = folder.with_suffix(".h5")
-    with atomic(target) as part, full_disk_told(target), new_file(part) as file:
-        for name in ("ids", "features", "digests", "failed_ids", "failed_reasons"):
-            sources = [_source(path, name, folder.name) for path in paths]
-            rows = sum(source.shape[0] for source in sources)
-            widest = max((source.dtype for source in sources), key=lambda kind: kind.itemsize)
-            layout = h5py.VirtualLayout((rows, *sources[0].shape[1:]), widest)
-            layout.dcpl.set_obj_track_times(False)
-            start = 0
-            for source in sources:
-                layout[start : start + source.shape[0]] = source
-                start += source.shape[0]
-            file.create_virtual_dataset(name, layout)
-
-
-def arrays_of(path):
-    """Read every array of an HDF5 file, whatever its layout: {name inside the file: array}.
-
-    Raises:
-        InputError: not an HDF5 file; texts; arrays that lie in other files, or of more than `MOST_BYTES` together.
-    """
-    arrays, left = {}, MOST_BYTES
-
-    def keep(name, item):
-        nonlocal left
-        if isinstance(item, h5py.Dataset):
-            left -= item.size * item.dtype.itemsize
-            if left < 0 or item.dtype.kind not in "fiub" or item.external or item.is_virtual:
-                raise ValueError(f"{name} is no array of numbers of its own, or too large")
-            arrays[name] = item[()]
-
-    with reading(path, mend="copy or download it again.") as file:
-        file.visititems(keep)
-    return arrays
-
-
-@contextlib.contextmanager
-def full_disk_told(path):
-    """Make a full disk, of which h5py tells in RuntimeErrors as well, the OSError that `atomic` explains."""
-    try:
-        yield
-    except (RuntimeError, OSError) as error:
-        if "No space left" in str(error):
-            raise OSError(errno.ENOSPC, "No space left on device", str(path)) from error
-        raise
-
-
-def text_array(texts):
-    """Give texts as UTF-8 of one length, the form in which HDF5 keeps them outside of its heaps."""
-    encoded = [text.encode("utf-8") for text in texts]
-    return np.array(encoded, h5py.string_dtype("utf-8", max(map(len, encoded), default=0) or 1))
-
-
-@contextlib.contextmanager
-def reading(path, mend=MADE_ANEW, missing="run `make features`."):
-    """Open an HDF5 file for reading; what the system or h5py says of it becomes one sentence.
-
-    Raises:
-        InputError: the file is missing, not to be read at the moment, or damaged.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing: {missing}") from error
-    except DAMAGE as error:
-        refused = isinstance(error, OSError) and refusal(path, error)
-        what = (str(error).splitlines() or [""])[0][:80]
-        raise refused or InputError(_damaged(path, f"not whole HDF5: {what}", mend)) from error
-
-
-def values(dataset):
-    """Read all of a data set, whose bytes lie in its own file.
-
-    Raises:
-        ValueError: it claims to be more than the file.
-    """
-    if dataset.size * dataset.dtype.itemsize > os.path.getsize(dataset.file.filename):
-        raise ValueError(f"{dataset.name} claims more bytes than the file has")
-    return dataset[()]
-
-
-def new_file(path, groups=()):
-    """Create a file of format 1.10, with groups, that bears no time, so that equal content gives equal bytes."""
-    kinds = h5py.h5p.FILE_CREATE, h5py.h5p.GROUP_CREATE, h5py.h5p.FILE_ACCESS
-    creation, grouping, access = (h5py.h5p.create(kind) for kind in kinds)
-    creation.set_obj_track_times(False)
-    grouping.set_obj_track_times(False)
-    access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
-    file = h5py.File(h5py.h5f.create(os.fsencode(path), h5py.h5f.ACC_TRUNC, creation, access))
-    for name in groups:
-        h5py.h5g.create(file.id, name.encode(), gcpl=grouping)
-    return file
-
-
-def _damaged(path, what, mend=MADE_ANEW):
-    return f"{path} is damaged ({what}): {mend}"
+    hdf5.write_virtual(folder.with_suffix(".h5"), sorted(folder.glob("[0-9]*.h5")), DATA_SETS)
 
 
 def _shard(file, has_features=True):
-    ids, features, digests = texts(file["ids"]), file["features"], values(file["digests"])
+    ids, features, digests = hdf5.texts(file["ids"]), file["features"], hdf5.values(file["digests"])
     if (features.dtype, digests.dtype) != (np.float16, np.uint64) or features.ndim < 2:
         raise ValueError(f"features are {features.dtype} {features.shape}")
     if not len(ids) == len(features) == len(digests):
         raise ValueError(f"{len(ids)} ids, {len(features)} features, {len(digests)} digests")
-    return Shard(ids, values(features) if has_features else features[:, :0], digests, _failures(file))
+    return Shard(ids, hdf5.values(features) if has_features else features[:, :0], digests, _failures(file))
 
 
 def _failures(file):
-    return dict(zip(texts(file["failed_ids"]), texts(file["failed_reasons"]), strict=True))
+    return dict(zip(hdf5.texts(file["failed_ids"]), hdf5.texts(file["failed_reasons"]), strict=True))
 
 
 def _fingerprint(file):
-    found = json.loads(_attribute(file, "fingerprint"))
+    found = json.loads(hdf5.text_attribute(file, "fingerprint"))
     if not isinstance(found, dict):
         raise ValueError("its fingerprint is none")
     return found
-
-
-def _attribute(file, name):
-    return np.array(file.attrs[name], "S").item().decode("ascii")
-
-
-def texts(dataset):
-    """Read a data set of texts: a tuple."""
-    values(dataset)
-    return tuple(dataset.asstr()[()])
 
 
 def _checksum(shard, fingerprint):
@@ -395,9 +282,3 @@ def _joined(shards):
         np.concatenate([shard.digests for shard in shards]),
         failed,
     )
-
-
-def _source(path, name, folder):
-    with reading(path) as file:
-        found = file[name]
-        return h5py.VirtualSource(f"{folder}/{path.name}", name, found.shape, dtype=found.dtype)

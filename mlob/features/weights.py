@@ -183,9 +183,9 @@ def _arrays(path):
         from mlob.features import torchfile
 
         return torchfile.read(path)
-    from mlob.features.store import arrays_of
+    from mlob import hdf5
 
-    return arrays_of(path)
+    return hdf5.arrays_of(path)
 
 
 def _cache_path(features):
