@@ -126,13 +126,14 @@ def read_csv(path: pathlib.Path, needed: Sequence[str], optional: Sequence[str])
     header = list(pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, header=None, nrows=1).iloc[0])
     if twice := [name for name in (*needed, *optional) if header.count(name) > 1]:
         raise InputError(
-            f"{path} has the column {twice[0]} {header.count(twice[0])} times: keep one (labels stand in one cell, "
-            "separated by |)."
+            f"{path} has the column {twice[0]} {header.count(twice[0])} times: keep one (in photos.csv labels stand in "
+            "one cell, separated by |)."
         )
-    if not set(needed) <= set(table.columns):
+    table.columns = header  # as the file has them: pandas renames columns of one name, and those without a name
+    if not set(needed) <= set(header):
         raise InputError(
             f"{path}: expected the columns {', '.join(needed)} and (if you like) {', '.join(optional)}, found "
-            f"{', '.join(table.columns)}."
+            f"{', '.join(header)}."
         )
     return table
 

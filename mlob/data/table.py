@@ -28,11 +28,11 @@ def read(folder: pathlib.Path, names: list[str]) -> Listing:
     labels = [
         [name for part in cell.split("|") if (name := part.strip())] for cell in map(listing.composed, table.labels)
     ]
-    return annotated(path, table, labels, sorted({name for photo in labels for name in photo}))
+    return list_photos(path, table, labels, sorted({name for photo in labels for name in photo}))
 
 
-def annotated(path: pathlib.Path, table: pd.DataFrame, labels: Sequence[Sequence[str]], names: list[str]) -> Listing:
-    """Give the annotations of a table whose labels have no numbers of their own.
+def list_photos(path: pathlib.Path, table: pd.DataFrame, labels: Sequence[Sequence[str]], names: list[str]) -> Listing:
+    """List the photos of a table whose labels have names, and no numbers.
 
     Args:
         path: of the table.
