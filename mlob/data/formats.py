@@ -4,9 +4,12 @@ To add a format, write a function `read(folder, names)` that gives `Listing`, an
 one stands in this file, so that nothing else is touched.
 """
 
+import collections
 import dataclasses
 import pathlib
 from collections.abc import Callable
+
+import numpy as np
 
 from mlob.data import imaterialist, listing, places, table
 from mlob.data.listing import Listing
@@ -26,8 +29,27 @@ class Format:
     read: Callable[[pathlib.Path, list[str]], Listing]
 
 
+def _read_one_hot(folder: pathlib.Path, names: list[str]) -> Listing:
+    """Read labels.csv: a column `image`, a column of 0 and 1 for each label and, optionally, a column `split`."""
+    path = folder / "labels.csv"
+    rows = listing.read_csv(path, ("image",), ("split",))
+    cells = rows.drop(columns=["image", "split"], errors="ignore")
+    labels = [listing.composed(column.strip()) for column in cells.columns]
+    if wrong := [label for label, count in collections.Counter(labels).items() if count > 1 or not label]:
+        raise InputError(f"{path}: expected a name of its own for each label's column, found {wrong[0]!r}: rename it.")
+    values = cells.map(str.strip).to_numpy(object)
+    for row, column in np.argwhere((values != "0") & (values != "1")):
+        raise InputError(
+            f"{path}, row {row + 2} (image {rows.image[row]!r}), column {labels[column]!r}: expected 0 or 1, found "
+            f"{values[row, column]!r}: correct the cell."
+        )
+    photos = [[labels[column] for column in np.flatnonzero(row == "1")] for row in values]
+    return table.list_photos(path, rows, photos, sorted(labels))
+
+
 FORMATS = {
     "one table": Format(table.FILES, table.read),
+    "one-hot table": Format(("labels.csv",), _read_one_hot),
     "iMaterialist 2018": Format(imaterialist.FILES, imaterialist.read),
 }
 
