@@ -104,7 +104,7 @@ class Work:
             return recipes.Experiment(default.stores, recipes.LOGISTIC, limit)
         recipe = self._loaded(model)
         if not isinstance(recipe, recipes.Sum):
-            return recipes.override(recipe, self.overrides[recipes.Experiment])
+            return checked(recipes.override(recipe, self.overrides[recipes.Experiment]), "SET")
         for part in recipe.parts:
             if isinstance(self._loaded(part), recipes.Sum):
                 raise InputError(f"{model} has the part {part}, a sum itself: expected models that have a head.")
@@ -115,7 +115,8 @@ class Work:
         fields.check_name(model, "The model", fields.RESERVED)
         folder = EXPERIMENTS / self.name
         known = [path.stem for path in folder.glob("*.py") if path.stem != "suite"]
-        return recipes.load(folder / f"{model}.py", known, (recipes.Experiment, recipes.Sum))
+        path = folder / f"{model}.py"
+        return checked(recipes.load(path, known, (recipes.Experiment, recipes.Sum)), path)
 
     def first_experiment(self, model):
         """The recipe of a model, or of the first specialist that it is the sum of."""
@@ -144,6 +145,18 @@ class Work:
     def models(self, model):
         """The models asked for: one, or all of the suite's."""
         return [model] if model else [*self.suite.members, *self.suite.rows]
+
+
+def checked(recipe, where):
+    """Give a recipe back whose choices are in their tables and fit each other; `where` they were made is told else."""
+    from mlob.models import losses
+
+    try:
+        if isinstance(recipe, recipes.Experiment):
+            losses.check(recipe)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    return recipe
 
 
 # Steps: each makes what it needs first, and redoes nothing that is there

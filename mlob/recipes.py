@@ -10,6 +10,7 @@ import pathlib
 import re
 import reprlib
 import runpy
+from collections.abc import Iterable
 from typing import Literal
 
 from mlob.errors import InputError
@@ -89,9 +90,9 @@ class Training(Recipe):
 
     Attributes:
         optimizer: "adamw" or "sgd".
-        loss: a name in `mlob.models.losses.LOSSES`; "categorical" is of a head with `groups`.
-        positive_weight: of a label that is borne, in the weighted and the focal loss.
-        gamma: of the focal and the asymmetric loss; their papers have 2 and 4.
+        loss: a name in `mlob.models.losses.LOSSES`; one of softmaxes needs a head with `groups`.
+        positive_weight: of a positive label, in losses that have one.
+        gamma: in losses that have one: the higher, the less a label counts that is nearly right. Papers take 1 to 4.
         label_smoothing: share by which targets are drawn towards equal chances.
         mixup: alpha of the Beta distribution of the shares in which two photos are mixed; 0 mixes none.
         balance: share of an epoch's rows that are drawn by their labels, each label as often as another.
@@ -108,17 +109,7 @@ class Training(Recipe):
         precision: in which the hidden layers compute; "auto" is bfloat16 where a trial of both finds it clearly faster.
     """
 
-    loss: Literal[
-        "binary",
-        "weighted",
-        "frequency",
-        "squared_error",
-        "focal",
-        "asymmetric",
-        "class_balanced",
-        "complement",
-        "categorical",
-    ] = "binary"
+    loss: str = "binary"
     positive_weight: float = 1.0
     gamma: float = 2.0
     label_smoothing: float = 0.0
@@ -176,8 +167,6 @@ class Experiment(Recipe):
         super().__post_init__()
         if self.least_share >= self.most_share:
             raise InputError(f"least_share is {self.least_share}; expected less than most_share, {self.most_share}.")
-        if self.training.loss == "categorical" and not self.head.groups:
-            raise InputError("training.loss=categorical is of softmaxes: it wants head.groups=true.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -346,6 +335,12 @@ def nearest(name, known):
     """End a sentence about an unknown name with the nearest known names, or with all of them."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f". Did you mean {' or '.join(close)}?" if close else f"; there are: {', '.join(sorted(known)) or 'none'}."
+
+
+def check_choice(field: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name that is not in the table that a recipe's field takes its names from, with the nearest ones."""
+    if name not in known:
+        raise InputError(f"{field} is {reprlib.repr(name)}{nearest(name, known)}")
 
 
 def parse(text):

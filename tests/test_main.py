@@ -21,6 +21,7 @@ RECIPES = {
     "experiments/tiny/of_none.py": "Sum(('wide', 'nowhere'))",
     "experiments/tiny/a_set.py": "FeatureSet('mobilenet')",
     "experiments/tiny/mistaken.py": "Experiment(('average',), Head(droput=1))",
+    "experiments/tiny/lossy.py": "Experiment(('average',), training=Training(loss='binry'))",
     "experiments/tiny/lost.py": "Experiment(('experiment',))",
     "experiments/none/suite.py": "Suite('photos', members=())",
     "features/average.py": "FeatureSet('efficientnet_lite0')",
@@ -53,6 +54,12 @@ def told(tmp_path, monkeypatch, capfd):
 REFUSED = {
     "a field that there is not": (["train", "--model", "mistaken"], "mistaken.py, line 2: Head has no field 'droput'"),
     "a feature set as a model": (["train", "--model", "a_set"], "expected `recipe = Experiment(...) or Sum(...)`"),
+    "a loss that there is not": (
+        ["train", "--model", "lossy"],
+        "lossy.py: training.loss is 'binry'. Did you mean binary",
+    ),
+    "a loss of softmaxes alone": (["train", "--set", "training.loss=categorical"], "SET: training.loss=categorical"),
+    "a loss by SET": (["train", "--set", "training.loss=focl"], "SET: training.loss is 'focl'. Did you mean focal?"),
     "a suite without members": (["train", "--suite", "none"], "none/suite.py: members is empty"),
     "a sum of itself": (["train", "--model", "itself"], "itself has the part itself, a sum itself"),
     "a sum of sums": (["train", "--model", "of_sums"], "of_sums has the part total, a sum itself"),

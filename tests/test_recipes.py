@@ -311,7 +311,6 @@ MISTAKES = {
         "Experiment(('a',), least_share=0.5, most_share=0.1)",
         r"least_share is 0\.5; expected",
     ),
-    "softmaxes without groups": ("Experiment(('a',), training=Training(loss='categorical'))", r"it wants head\.groups"),
     "a program that ends": ("exit(3)", r"line 2: SystemExit"),
     "a program that fails": ("1 / 0", r"line 2: ZeroDivisionError"),
     "a recipe without end": ("(f := lambda: f())()", r"line 2: RecursionError"),

@@ -9,6 +9,7 @@ import pytest
 from mlob import recipes
 from mlob.features import backbones
 from mlob.machine import load_keras
+from mlob.models import groups, losses
 
 ROOT = pathlib.Path(__file__).parents[1]
 FEATURE_SETS = sorted(ROOT.glob("features/*.py"))
@@ -64,15 +65,17 @@ def test_an_experiment_stands_in_a_suite_and_reads_stores_that_have_a_recipe(pat
 
 @each(EXPERIMENTS)
 def test_the_head_of_an_experiment_builds(path):
-    head = getattr(recipes.load(path, []), "head", None)
+    recipe = recipes.load(path, [])
+    head = getattr(recipe, "head", None)
     if head is None or head.kind != recipes.Head.kind:
         pytest.skip("not a network of its own")
+    losses.check(recipe)
     load_keras()
     from mlob.models import heads
 
     rng = np.random.default_rng(0)
     features, targets = rng.random((20, 8)).astype(np.float16), rng.integers(0, 2, (20, 3)).astype(np.uint8)
-    model = heads.build(head, features, targets, exclusive=[heads.Exclusive((0, 1), True)])
+    model = heads.build(head, features, targets, exclusive=[groups.Exclusive((0, 1), True)])
     assert model.output_shape == (None, 3)
 
 

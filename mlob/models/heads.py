@@ -1,52 +1,17 @@
 """Heads: dense networks from bottleneck features to one probability a label."""
 
-import typing
-
 import keras
 import numpy as np
 
 from mlob.errors import InputError
 from mlob.files import archive_fault
+from mlob.models.groups import with_none
 
 SMALLEST_SHARE = 1e-4  # a label that no training row bears starts at these odds, not at minus infinity
 SMALLEST_LOG = -1e-6  # of a softmax's probability: at 1 the odds are infinite
 LEAST_VARIANCE = 1e-10  # of a feature that counts as moving: divided by less, later photos are thrown far off
 EPSILON = np.finfo(np.float64).eps
 BLOCK_NUMBERS = 2**24  # float16 numbers that moments are added up from at once: 8,192 rows of 2,048
-
-
-class Exclusive(typing.NamedTuple):
-    """Labels of which a photo bears one, or one at most.
-
-    Attributes:
-        columns: of its labels.
-        has_none: whether "none of them" is a class too.
-    """
-
-    columns: tuple[int, ...]
-    has_none: bool
-
-
-def exclusive_groups(groups, targets):
-    """Find the groups of labels of which no row bears two.
-
-    Where every row bears one, the group's probabilities sum to 1; where some bear none, "none" is one class more. A
-    single label with "none" beside it is what a sigmoid gives, so that groups of one are left out.
-
-    Args:
-        groups: the group of each label, texts (labels,).
-        targets: uint8 (n, labels) of the training rows.
-
-    Returns:
-        A list of `Exclusive`.
-    """
-    groups, found = np.asarray(groups), []
-    for group in dict.fromkeys(groups.tolist()):
-        columns = np.flatnonzero(groups == group)
-        borne = targets[:, columns].sum(axis=1)
-        if len(columns) > 1 and borne.max() <= 1:
-            found.append(Exclusive(tuple(columns.tolist()), bool(borne.min() == 0)))
-    return found
 
 
 def build(head, features, targets, precision="float32", exclusive=(), views=1):
@@ -213,11 +178,6 @@ def _log_odds(x, exclusive):
         parts.append(log_share - keras.ops.log(-keras.ops.expm1(log_share)))
     order = np.argsort([*rest, *(column for group in exclusive for column in group.columns)])
     return keras.ops.take(keras.ops.concatenate(parts, axis=-1), order.tolist(), axis=-1)
-
-
-def with_none(outputs):
-    """Give the outputs (..., labels) of a group with that of the class "none" behind them, which is 0."""
-    return keras.ops.pad(outputs, [*[(0, 0)] * (len(outputs.shape) - 1), (0, 1)])
 
 
 def moments(features, transform, width=None, block=None):

@@ -11,6 +11,7 @@ from mlob import machine
 from mlob.errors import InputError
 from mlob.metrics import highest_micro_f1
 from mlob.models import heads, losses
+from mlob.models.groups import exclusive_groups
 from mlob.progress import bar, detail
 from mlob.recipes import epochs_for
 from mlob.training import batches, sampling, steps
@@ -148,7 +149,7 @@ class _Learner:
         self.warm, self.steps_seconds = None, 0.0
         keras.utils.set_random_seed(self.seed)
         self.views = len(experiment.stores) if experiment.views else 1
-        exclusive = heads.exclusive_groups(groups, train.targets) if experiment.head.groups else []
+        exclusive = exclusive_groups(groups, train.targets) if experiment.head.groups else []
         self.model = heads.build(experiment.head, train.features, train.targets, self.precision, exclusive, self.views)
         self.loss = losses.of(self.training, train.targets, exclusive)
         self.chances = sampling.chances(train.targets, self.training.balance) if self.training.balance else None
@@ -198,7 +199,7 @@ class _Learner:
         else:
             steps_left = (self.epochs - self.training.nadam_epochs) * steps_an_epoch
             self.optimizer = _optimizer(self.training, steps_left, self.training.warmup_epochs * steps_an_epoch)
-        learned = heads.with_outputs if self.training.loss == "categorical" else heads.with_logits
+        learned = heads.with_outputs if losses.LOSSES[self.training.loss].of_softmaxes else heads.with_logits
         self.run = steps.compiled(learned(self.model), self.optimizer, self.loss, jit=self.jit)
 
     def _run_steps(self):

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mlob.errors import InputError
 from mlob.models import heads
+from mlob.models.groups import Exclusive, exclusive_groups
 from mlob.recipes import LINEAR, MLP, Head
 
 
@@ -146,13 +147,13 @@ def grouped():
 
 
 def test_a_group_shares_a_softmax_where_no_row_bears_two_of_its_labels(grouped):
-    assert heads.exclusive_groups(GROUPS, grouped[1]) == [((0, 3, 8), False), ((1, 2, 4), True)]
+    assert exclusive_groups(GROUPS, grouped[1]) == [((0, 3, 8), False), ((1, 2, 4), True)]
     grouped[1][7, [0, 3]] = 1
-    assert heads.exclusive_groups(GROUPS, grouped[1]) == [((1, 2, 4), True)]
+    assert exclusive_groups(GROUPS, grouped[1]) == [((1, 2, 4), True)]
 
 
 def exclusive(grouped):
-    return heads.exclusive_groups(GROUPS, grouped[1])
+    return exclusive_groups(GROUPS, grouped[1])
 
 
 def softmax(outputs):
@@ -172,7 +173,7 @@ def test_probabilities_are_a_softmax_in_each_exclusive_group_and_sigmoids_elsewh
 
 def test_of_one_label_a_softmax_with_none_is_the_sigmoid():
     x = np.float32([[-30], [-1], [0], [5]])
-    odds = heads._log_odds(keras.ops.array(x), [heads.Exclusive((0,), True)])
+    odds = heads._log_odds(keras.ops.array(x), [Exclusive((0,), True)])
     assert keras.ops.convert_to_numpy(odds) == pytest.approx(x, abs=1e-3)
 
 

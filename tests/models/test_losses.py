@@ -1,6 +1,7 @@
 import dataclasses
 import functools
-import typing
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlob.errors import InputError
 from mlob.models import losses
-from mlob.models.heads import Exclusive
-from mlob.recipes import Training
+from mlob.models.groups import Exclusive
+from mlob.recipes import Experiment, Head, Training
 
 COUNTS = np.array([4000, 100, 7, 0])
 EXCLUSIVE = [Exclusive((0, 2), False)]
@@ -77,7 +79,7 @@ def test_the_categorical_loss_of_every_label_in_a_group_needs_no_other_label():
 def test_no_loss_is_infinite_or_has_an_infinite_slope_whatever_the_logits(name):
     import tensorflow
 
-    loss = losses.LOSSES[name](Training(positive_weight=6.0, gamma=4.0), COUNTS, EXCLUSIVE)
+    loss = losses.LOSSES[name].build(Training(positive_weight=6.0, gamma=4.0), COUNTS, EXCLUSIVE)
     far = np.float32([[-1e4, -100, 100, 1e4], [1e4, 100, -100, -1e4], [0, 0, 0, 0]])
     for targets in (np.zeros_like(far), np.ones_like(far), np.full_like(far, 0.5)):
         logits = tensorflow.Variable(far)
@@ -89,7 +91,7 @@ def test_no_loss_is_infinite_or_has_an_infinite_slope_whatever_the_logits(name):
 
 @pytest.mark.parametrize("name", losses.LOSSES)
 def test_a_right_answer_that_is_surer_has_no_higher_loss(name):
-    loss = losses.LOSSES[name](Training(), COUNTS, EXCLUSIVE)
+    loss = losses.LOSSES[name].build(Training(), COUNTS, EXCLUSIVE)
     targets = np.float32([[1, 0, 0, 1]])
     surer = [found(loss, targets, scale * (2 * targets - 1))[0] for scale in (0, 1, 2, 4, 8)]
     assert surer == sorted(surer, reverse=True) and surer[0] > surer[-1]
@@ -206,5 +208,25 @@ def test_the_recipe_chooses_the_loss_and_its_numbers(name, batch):
     assert found(smoothing, *batch) == pytest.approx(found(expected, losses.smoothed(batch[0], 0.2), batch[1]))
 
 
-def test_the_recipes_names_are_those_of_the_table():
-    assert typing.get_args(typing.get_type_hints(Training)["loss"]) == tuple(losses.LOSSES)
+def test_an_unknown_loss_is_refused_with_the_nearest_names():
+    losses.check(Experiment(("a",)))
+    with pytest.raises(InputError, match=r"training\.loss is 'binry'\. Did you mean binary\?"):
+        losses.check(Experiment(("a",), training=Training(loss="binry")))
+    with pytest.raises(InputError, match=r"training\.loss is '2'; there are: asymmetric, .*weighted\."):
+        losses.check(Experiment(("a",), training=Training(loss="2")))
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_a_loss_of_softmaxes_needs_a_head_that_has_them(name):
+    losses.check(Experiment(("a",), Head(groups=True), Training(loss=name)))
+    without = Experiment(("a",), Head(groups=False), Training(loss=name))
+    if name != "categorical":
+        return losses.check(without)
+    with pytest.raises(InputError, match=r"training\.loss=categorical is a loss of softmaxes: it needs head\.groups"):
+        losses.check(without)
+
+
+def test_names_of_losses_are_checked_without_keras():
+    code = "import sys; from mlob.models.losses import LOSSES; print(len(LOSSES), 'keras' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(len(losses.LOSSES)), "False"]
