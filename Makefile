@@ -2,7 +2,7 @@
 #
 #   make submission SUITE=photos DATA=data/mine
 #
-# Variables, which may stand in the environment too:
+# Variables, which may stand in the environment too. The command itself takes them as MLOB_SUITE, MLOB_DATA, …:
 #   SUITE    a folder of experiments/ (default demo)     MODEL    one model of the suite (default its first)
 #   DATA     the data folder, instead of the suite's     WEIGHTS  a weights file, or a folder of them
 #   PHOTOS   photos to predict                           SET      field=value,… for any field of a recipe
@@ -12,13 +12,14 @@
 #   MEMORY   gigabytes that the features of train may take (half of the machine's); more are streamed from disk
 #   VERBOSE  1 tells all rows of the tables and every reason
 
-VARIABLES := SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS MEMORY N BUDGET CONTACT VERBOSE PYTHON
+VARIABLES := SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS MEMORY N BUDGET CONTACT VERBOSE
 PYTHON ?= python3
 MLOB := .venv/bin/mlob
 
 # They reach mlob through the environment alone, as they were typed: neither Make nor a shell reads a $, blank or quote.
-$(foreach name,$(VARIABLES),$(eval override $(name) := $$(value $(name))))
-export $(VARIABLES)
+$(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export MLOB_$(name) := $$(value $(name)))))
+$(foreach name,$(VARIABLES) PYTHON,$(eval override $(name) := $$(value $(name))))
+export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help demo images facts features overfit train learning-curve search ensemble submission report predict test lint clean

@@ -10,7 +10,7 @@ from mlob.errors import InputError
 NAMES = tuple[str, ...]
 LOGISTIC = "logistic"  # the reference, a model of every suite
 PREFIXES = {"Head": "head.", "Training": "training.", "Ensemble": "ensemble."}  # as SET names their fields
-RESERVED = ("suite", "ensemble", "report", "predict")  # a file beside the recipes, and folders beside the models' runs
+RESERVED = ("suite", "heads", "ensemble", "report", "predict")  # files beside the recipes, folders beside the runs
 LARGEST = 10**15  # of whole numbers, so that a float can hold what is computed from them
 BOUNDS = {  # smallest and largest; other numbers start at zero
     "head.units": (1, 16_384),  # two such layers are a gigabyte of weights

@@ -13,14 +13,19 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
+def show(text):
+    """Print a result to stdout."""
+    print(text, flush=True)
+
+
 def be_verbose(wanted):
     """Tell details from now on, or none; processes that are started inherit it."""
-    os.environ["VERBOSE"] = "1" if wanted else ""
+    os.environ["MLOB_VERBOSE"] = "1" if wanted else ""
 
 
 def is_verbose():
     """Say whether details are told."""
-    return bool(os.environ.get("VERBOSE"))
+    return bool(os.environ.get("MLOB_VERBOSE"))
 
 
 def detail(text):

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from mlob.errors import InputError
-from mlob.fields import Recipe
+from mlob.fields import RESERVED, Recipe, check_name
 
 FEWEST_EPOCHS = 10
 FEWEST_ROWS = 5  # a fifth of few rows is dev
@@ -294,6 +294,21 @@ def load(path, known, kinds=(FeatureSet, Experiment, Sum, Suite)):
         raise InputError(f"{path} defines no recipe: expected `recipe = {wanted}`, found {found}.")
     _refuse_empty(recipe, f"{path}: ")
     return recipe
+
+
+def load_many(path):
+    """Load the `recipes` of a Python file, several models of a suite: {name: `Experiment` or `Sum`}.
+
+    Raises:
+        InputError: as `load`; no `recipes`, or a name in it that no model can have.
+    """
+    found = _run(path).get("recipes")
+    if not isinstance(found, dict) or not all(isinstance(recipe, Experiment | Sum) for recipe in found.values()):
+        raise InputError(f"{path} defines no recipes: expected `recipes = {{name: Experiment(...), ...}}`.")
+    for name, recipe in found.items():
+        check_name(str(name), f"{path}: the model", RESERVED)
+        _refuse_empty(recipe, f"{path}: {name}: ")
+    return found
 
 
 def _run(path):

@@ -1,23 +1,216 @@
-"""What lies in a folder of runs: the products by their names, and how they are removed."""
+"""Where things lie: suites, recipes, stores and runs. The names of products' files stand here once.
+
+experiments/<suite>/suite.py, <model>.py, heads.py      recipes of a suite and its models
+features/<set>.py                                        recipes of feature sets
+features/<set>/<data>/                                   a feature set's store of a data folder (MLOB_FEATURES)
+runs/<suite>/<model>/, ensemble/, report/, predict/      products (MLOB_RUNS)
+"""
 
 import contextlib
+import dataclasses
+import functools
 import os
 import pathlib
 import reprlib
 
+from mlob import fields, recipes
 from mlob.errors import InputError
 from mlob.files import remove_stale_parts
 
-# In runs/<suite>/<model>. Other programs have files of the second names, too: these go beside one of the first alone.
+EXPERIMENTS, RECIPES = pathlib.Path("experiments"), pathlib.Path("features")
+HEADS = "heads"  # experiments/<suite>/heads.py: recipes of several models in one file
+
+# Products in runs/<suite>/<model>, in the order in which they are written
+CHECKPOINT = "checkpoint"  # a folder, while the model is trained
+HEAD, PREDICTIONS, HISTORY, RECIPE, RESULT = "head.keras", "predictions.h5", "history.csv", "recipe.json", "result.json"
+CURVE_FOLDER, CURVE = "curve", "curve.json"
+SEARCH_FOLDER, SEARCH, BEST_RECIPE = "search", "search.json", "recipe.py"
+# in ensemble/, report/ and predict/
+DECISION, ENSEMBLE, SUBMISSION = "second_level.npz", "ensemble.json", "submission.csv"
+COMPARED, INPUTS, PAGE = "dev.json", "inputs.json", "index.html"
+LABELLED = "predictions.csv"
+
+# What `clean` removes. Other programs have files of the second names, too: these go beside one of the first alone.
 OURS = (
-    *("recipe.json", "checkpoint/training.npz", "curve/*.npz", "search/journal.log", "ensemble.json"),
-    *("inputs.json", "predictions.csv"),
+    *(RECIPE, f"{CHECKPOINT}/training.npz", f"{CURVE_FOLDER}/*.npz", f"{SEARCH_FOLDER}/journal.log"),
+    *(ENSEMBLE, INPUTS, LABELLED),
 )
 BESIDE = (
-    *("result.json", "history.csv", "head.keras", "predictions.h5", "curve/curve.json"),
-    *("search/search.json", "search/recipe.py", "search/journal.log.*", "search/*.npy"),
-    *("second_level.*", "submission.csv", "index.html", "dev.json"),
+    *(RESULT, HISTORY, HEAD, PREDICTIONS, f"{CURVE_FOLDER}/{CURVE}"),
+    *(f"{SEARCH_FOLDER}/{name}" for name in (SEARCH, BEST_RECIPE, "journal.log.*", "*.npy")),
+    *(DECISION, "second_level.*", SUBMISSION, PAGE, COMPARED),
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """One suite: its recipes as SET changes them, its data, its stores and its runs.
+
+    Attributes:
+        name: of the suite.
+        data: the data folder, instead of the suite's own; or None.
+        weights: a weights file or a folder of them; or None.
+        settings: SET=.
+        memory_bytes: what the features of train may take; half of the machine's where it is None.
+        is_dry: nothing is to be made in it.
+        extracted: names of the stores that were seen to, and need not be looked at again.
+    """
+
+    name: str
+    data: str | None = None
+    weights: str | None = None
+    settings: str = ""
+    memory_bytes: int | None = None
+    is_dry: bool = False
+    extracted: set[str] = dataclasses.field(default_factory=set)
+
+    @functools.cached_property
+    def overrides(self):
+        """SET= by the recipe that each field belongs to."""
+        return recipes.parse(self.settings)
+
+    @functools.cached_property
+    def suite(self):
+        """The suite's recipe."""
+        fields.check_name(self.name, "The suite")
+        if not EXPERIMENTS.is_dir():
+            raise InputError(
+                "There is no folder experiments/ here: run mlob in the folder that holds experiments/ and features/."
+            )
+        path = EXPERIMENTS / self.name / "suite.py"
+        if not path.is_file():
+            known = [path.parent.name for path in EXPERIMENTS.glob("*/suite.py")]
+            raise InputError(f"There is no suite {self.name!r}{recipes.nearest(self.name, known)}")
+        return recipes.override(recipes.load(path, [], (recipes.Suite,)), self.overrides[recipes.Suite])
+
+    @functools.cached_property
+    def dataset(self):
+        """The annotated photos; the demo set is drawn where it is not there."""
+        from mlob.data import places
+        from mlob.data.dataset import read_dataset
+        from mlob.features import store_folders
+
+        folder = places.data_folder(self.data or self.suite.data)
+        if self.suite.generated and not self.data:
+            from mlob.data import demo
+
+            demo.make(folder)
+        return read_dataset(folder, digests=store_folders.digests_table(self.features, folder))
+
+    @property
+    def features(self):
+        """The folder of all feature stores."""
+        return folder("MLOB_FEATURES", RECIPES)
+
+    @property
+    def runs(self):
+        """The folder of the suite's products."""
+        return folder("MLOB_RUNS", "runs") / self.name
+
+    def run(self, model):
+        """The folder of a model's run, or of the ensemble's and the report's products."""
+        return self.runs / model
+
+    def store(self, name):
+        """The folder of a feature set's store of this data."""
+        from mlob.features import store_folders
+
+        return store_folders.find(self.features / name, self.dataset.folder)
+
+    def stores(self, model):
+        """The stores that a model reads: {name: folder}."""
+        return {name: self.store(name) for name in self.first_experiment(model).stores}
+
+    def feature_set(self, name):
+        """The recipe of a feature set."""
+        known = [path.stem for path in RECIPES.glob("*.py")]
+        recipe = recipes.load(RECIPES / f"{name}.py", known, (recipes.FeatureSet,))
+        return recipes.override(recipe, self.overrides[recipes.FeatureSet])
+
+    def feature_sets(self, model):
+        """The recipes of what a model reads: {name: feature set}."""
+        return {name: self.feature_set(name) for name in self.first_experiment(model).stores}
+
+    def models(self, model=None):
+        """The models asked for: one, or all of the suite's."""
+        return [model] if model else [*self.suite.members, *self.suite.rows]
+
+    def experiment(self, model):
+        """The recipe of a model, an `Experiment` or a `Sum`; `logistic` is the reference that every suite has."""
+        if model == fields.LOGISTIC:
+            return self._reference()
+        recipe = self._loaded(model)
+        if not isinstance(recipe, recipes.Sum):
+            return checked(recipes.override(recipe, self.overrides[recipes.Experiment]), "SET")
+        for part in recipe.parts:
+            if isinstance(self._loaded(part), recipes.Sum):
+                raise InputError(f"{model} has the part {part}, a sum itself: expected models that have a head.")
+        return recipe
+
+    def first_experiment(self, model):
+        """The recipe of a model, or of the first specialist that it is the sum of."""
+        recipe = self.experiment(model)
+        return self.first_experiment(recipe.parts[0]) if isinstance(recipe, recipes.Sum) else recipe
+
+    def head(self, model):
+        """The recipe of a model that has a head of its own, trained in epochs."""
+        recipe = self.experiment(model)
+        if isinstance(recipe, recipes.Sum):
+            raise InputError(f"{model} is the sum of {', '.join(recipe.parts)}: name one of these.")
+        if recipe.head.kind == fields.LOGISTIC:
+            raise InputError(f"{model} is scikit-learn's logistic regression, which has no epochs: name another model.")
+        return recipe
+
+    def parts(self, model):
+        """The specialists that a model is the sum of: {name: folder of its run}; none where it is trained itself."""
+        return {name: self.run(name) for name in getattr(self.experiment(model), "parts", ())}
+
+    def _reference(self):
+        """Logistic regression on the default model's stores and rows."""
+        if fields.LOGISTIC in self._known():
+            own = EXPERIMENTS / self.name / f"{fields.LOGISTIC}.py"
+            raise InputError(f"{own} has the name of the reference that every suite has: rename the file.")
+        default = self.first_experiment(self.suite.members[0])
+        limit = recipes.Training(limit=default.training.limit)
+        return recipes.Experiment(default.stores, recipes.LOGISTIC, limit)
+
+    def _loaded(self, model):
+        """The recipe under a model's name in heads.py, or in its own file."""
+        fields.check_name(model, "The model", fields.RESERVED)
+        if model in self._heads:
+            return self._heads[model]
+        path = EXPERIMENTS / self.name / f"{model}.py"
+        return checked(recipes.load(path, self._known(), (recipes.Experiment, recipes.Sum)), path)
+
+    def _known(self):
+        """List the names of the suite's models."""
+        files = (path.stem for path in (EXPERIMENTS / self.name).glob("*.py"))
+        return sorted({*self._heads, *files} - set(fields.RESERVED))
+
+    @functools.cached_property
+    def _heads(self):
+        """The recipes in heads.py: {model: recipe}."""
+        path = EXPERIMENTS / self.name / f"{HEADS}.py"
+        found = recipes.load_many(path) if path.is_file() else {}
+        if twice := [name for name in found if path.with_name(f"{name}.py").exists()]:
+            raise InputError(f"{path} and {twice[0]}.py beside it both define {twice[0]!r}: keep one of them.")
+        return {name: checked(recipe, f"{path}: {name}") for name, recipe in found.items()}
+
+
+def checked(recipe, where):
+    """Give a recipe back whose choices are in their tables and fit each other.
+
+    Raises:
+        InputError: one is not, or does not; with `where` the recipe was made.
+    """
+    from mlob.models import losses
+
+    try:
+        if isinstance(recipe, recipes.Experiment):
+            losses.check(recipe)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    return recipe
 
 
 def folder(variable, default):

@@ -41,34 +41,21 @@ recipe = FeatureSet("efficientnet_lite0"{more})
 """
 
 
-def mlob(folder, *words, status=0, **environment):
+def mlob(folder, *words, status=0, **settings):
     """Run a command in a folder; give its output and what it printed on stderr."""
     command = [sys.executable, "-m", "mlob", *map(str, words)]
     done = subprocess.run(
-        command, cwd=folder, env={**bare_environment(), **environment}, capture_output=True, text=True, check=False
+        command, cwd=folder, env=bare_environment(**settings), capture_output=True, text=True, check=False
     )
     assert done.returncode == status, done.stderr
     return done.stdout + done.stderr
 
 
-def bare_environment():
-    named = (
-        "SUITE",
-        "MODEL",
-        "DATA",
-        "WEIGHTS",
-        "PHOTOS",
-        "SET",
-        "FEATURES",
-        "RUNS",
-        "MEMORY",
-        "N",
-        "BUDGET",
-        "CONTACT",
-        "VERBOSE",
-    )
-    kept = {name: value for name, value in os.environ.items() if name not in named}
-    return {**kept, "PYTHONPATH": str(pathlib.Path(__file__).parents[1]), "SUITE": "tiny"}
+def bare_environment(**settings):
+    """The environment without settings of mlob, but for those given: DATA=… stands there as MLOB_DATA."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MLOB_")}
+    settings = {f"MLOB_{name}": value for name, value in {"SUITE": "tiny", **settings}.items()}
+    return {**kept, "PYTHONPATH": str(pathlib.Path(__file__).parents[1]), **settings}
 
 
 def write(path, text):
@@ -252,7 +239,7 @@ def test_a_curve_and_a_search_are_made_once_and_stand_in_the_report(workplace):
     assert "epochs/s" not in mlob(
         workplace, "search", "--model", "wide", "--budget", "5s", "--set", "training.epochs=3"
     )
-    shutil.copy(workplace / "runs/tiny/wide/search/recipe.py", workplace / "experiments/tiny/wide_searches.py")
+    shutil.copy(workplace / "runs/tiny/wide/search/recipe.py", workplace / "experiments/tiny/wide_searched.py")
     mlob(workplace, "train", "--model", "wide_searched", "--dry-run")
     shown = mlob(workplace, "report")
     page = (workplace / "runs/tiny/report/index.html").read_text()
@@ -334,7 +321,7 @@ def test_a_damaged_shard_is_named_with_the_mend(workplace, tmp_path):
 
 
 def test_an_interrupted_extraction_ends_with_130_and_goes_on(workplace, tmp_path):
-    environment = {**bare_environment(), "FEATURES": str(tmp_path)}
+    environment = bare_environment(FEATURES=str(tmp_path))
     command = [sys.executable, "-m", "mlob", "features", "--model", "wide"]
     # A background shell hands an ignored Ctrl-C down to its children; a user's terminal does not.
     heeded = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

@@ -13,13 +13,17 @@ import mlob
 PACKAGE = pathlib.Path(mlob.__file__).parent
 ROWS = (
     {"errors", "labels", "metrics", "fields", "recipes", "files", "hdf5", "machine", "progress", "engine"},
-    *(
-        {name}
-        for name in (
-            *("data", "features", "models", "training", "predictions", "ensemble", "evaluation", "runs", "reports"),
-        )
-    ),
+    {"data"},
+    {"features"},
+    {"models"},
+    {"training"},
+    {"predictions"},
+    {"ensemble"},
+    {"evaluation"},
     {"workspace"},
+    {"runs"},
+    {"reports"},
+    {"steps"},
     {"__main__"},
 )
 DOORS = {

@@ -37,8 +37,8 @@ def told(tmp_path, monkeypatch, capfd):
         (tmp_path / path).write_text(f"{HEADER}{recipe}\n")
     monkeypatch.chdir(tmp_path)
     for name in WORDS:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("SUITE", "tiny")
+        monkeypatch.delenv(f"MLOB_{name}", raising=False)
+    monkeypatch.setenv("MLOB_SUITE", "tiny")
 
     def run(*words):
         monkeypatch.setattr(sys, "argv", ["mlob", *map(str, words)])
@@ -110,14 +110,14 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(told, words, message):
 @pytest.mark.parametrize("place", ["features/average.py", "features/average.py/below", "/proc/nowhere", "x" * 5000])
 @pytest.mark.parametrize("variable, verb", [("FEATURES", "facts"), ("RUNS", "ensemble"), ("RUNS", "clean")])
 def test_products_that_have_no_folder_are_told_at_once(told, monkeypatch, place, variable, verb):
-    monkeypatch.setenv(variable, place)
+    monkeypatch.setenv(f"MLOB_{variable}", place)
     status, said = told(verb, "--data", "nowhere") if verb == "facts" else told(verb)
     assert status == (0 if verb == "clean" and "/" in place and place != "features/average.py" else 2), said
     assert "Traceback" not in said and len(said) < 1000
 
 
 def test_a_folder_of_runs_that_cannot_be_made_is_told_before_the_photos_are_read(told, monkeypatch):
-    monkeypatch.setenv("RUNS", "/proc/nowhere")
+    monkeypatch.setenv("MLOB_RUNS", "/proc/nowhere")
     status, said = told("train", "--model", "total")
     assert status == 2 and "The folder /proc/nowhere/tiny cannot be made" in said
 
@@ -130,20 +130,20 @@ def test_the_name_of_the_reference_is_not_that_of_a_recipe(told):
 
 def test_memory_in_gigabytes_comes_from_the_environment_too(told, monkeypatch):
     handed_on = []
-    monkeypatch.setattr(main, "make_runs", lambda work, models: handed_on.append(work.memory_bytes))
-    monkeypatch.setattr(main, "make_reference", lambda work: None)
+    monkeypatch.setattr(main.steps, "train", lambda work, models: handed_on.append(work.memory_bytes))
+    monkeypatch.setattr(main.steps, "train_reference", lambda work: None)
     told("train", "--memory", "1.5")
-    monkeypatch.setenv("MEMORY", "0.25")
+    monkeypatch.setenv("MLOB_MEMORY", "0.25")
     told("train")
-    monkeypatch.delenv("MEMORY")
+    monkeypatch.delenv("MLOB_MEMORY")
     told("train")
     assert handed_on == [1_500_000_000, 250_000_000, None]
 
 
 def test_variables_that_are_empty_are_as_if_they_were_not_set(told, monkeypatch):
     for name in WORDS:
-        monkeypatch.setenv(name, "")
-    monkeypatch.setenv("SUITE", "tiny")
+        monkeypatch.setenv(f"MLOB_{name}", "")
+    monkeypatch.setenv("MLOB_SUITE", "tiny")
     status, said = told("train")
     assert status == 2 and "photos" in said  # the suite's own data, which is not there
 

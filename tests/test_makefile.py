@@ -46,12 +46,13 @@ ODD = (
 def test_a_variable_arrives_as_it_was_typed(folder, value):
     typed = dict.fromkeys(NAMES, value)
     for found in (make(folder, "clean", *(f"{name}={value}" for name in NAMES)), make(folder, "clean", **typed)):
-        assert {name: json.loads(found)[name] for name in NAMES} == typed
+        assert {name: json.loads(found)[f"MLOB_{name}"] for name in NAMES} == typed
     assert not (folder / "harm").exists()
 
 
 def test_a_variable_that_is_not_set_is_empty_or_absent(folder):
-    assert not json.loads(make(folder, "facts")).get("RUNS")
+    assert not json.loads(make(folder, "facts")).get("MLOB_RUNS")
+    assert json.loads(make(folder, "facts", MLOB_RUNS="elsewhere"))["MLOB_RUNS"] == "elsewhere"
 
 
 @pytest.mark.parametrize("verb", ["clean", "predict", "report", "search"])

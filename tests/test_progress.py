@@ -101,7 +101,7 @@ def test_what_we_say_goes_to_stderr(capsys):
 
 @pytest.mark.parametrize("wanted, told", [(True, "a reason\n"), (False, "")])
 def test_details_are_told_where_they_are_asked_for(wanted, told, monkeypatch, capsys):
-    monkeypatch.setenv("VERBOSE", "")
+    monkeypatch.setenv("MLOB_VERBOSE", "")
     progress.be_verbose(wanted)
     progress.detail("a reason")
     assert capsys.readouterr().err == told

@@ -292,7 +292,7 @@ MISTAKES = {
     "a path as a name": ("Experiment(('../a',))", r"stores '\.\./a' is no name"),
     "a name that a product has": (
         "Suite('data', ('ensemble',))",
-        r"members 'ensemble' is taken: suite, ensemble, report",
+        r"members 'ensemble' is taken: suite, heads, ensemble, report",
     ),
     "the reference as a member": ("Suite('data', ('logistic',))", r"'logistic', the reference"),
     "an unknown second level": (

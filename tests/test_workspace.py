@@ -3,6 +3,7 @@
 import pytest
 
 from mlob import workspace
+from mlob.errors import InputError
 from mlob.files import part_path
 
 OURS = (
@@ -71,3 +72,44 @@ def test_a_link_to_another_disk_is_cleaned_and_stays(tmp_path):
     (tmp_path / "runs/tiny").symlink_to(tmp_path / "big disk/tiny")
     workspace.clean(tmp_path / "runs")
     assert files(tmp_path / "big disk") == ["tiny/kept.txt"]
+
+
+HEADER = "from mlob.recipes import *\n"
+
+
+@pytest.fixture
+def suite(tmp_path, monkeypatch):
+    """A suite with a file for one model, and heads.py for two."""
+    monkeypatch.chdir(tmp_path)
+    for name, text in {
+        "suite.py": "recipe = Suite('photos', members=('alone', 'two'))",
+        "alone.py": "recipe = Experiment(('average',))",
+        "heads.py": "recipes = {f'rate_{n}': Experiment(('average',), seed=n) for n in (1, 2)}",
+    }.items():
+        path = tmp_path / "experiments/tiny" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{HEADER}{text}\n")
+    return tmp_path / "experiments/tiny"
+
+
+def test_a_model_stands_in_a_file_of_its_own_or_with_others_in_heads(suite):
+    work = workspace.Workspace("tiny", settings="seed=7")
+    assert workspace.Workspace("tiny").experiment("rate_2").seed == 2
+    assert work.experiment("rate_2").seed == 7 and work.experiment("alone").seed == 7
+    with pytest.raises(InputError, match="Did you mean rate_2 or rate_1"):
+        work.experiment("rate_3")
+
+
+def test_a_model_that_stands_in_both_is_refused(suite):
+    (suite / "rate_1.py").write_text(f"{HEADER}recipe = Experiment(('average',))\n")
+    with pytest.raises(InputError, match=r"heads\.py and rate_1\.py beside it both define 'rate_1'"):
+        workspace.Workspace("tiny").experiment("alone")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "recipes = []", "recipes = {'a': 1}", "recipes = {'ensemble': Experiment(('a',))}"]
+)
+def test_heads_without_recipes_of_models_are_refused(suite, text):
+    (suite / "heads.py").write_text(f"{HEADER}{text}\n")
+    with pytest.raises(InputError, match=r"heads\.py"):
+        workspace.Workspace("tiny").experiment("alone")

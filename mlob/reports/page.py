@@ -9,6 +9,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from mlob import workspace
 from mlob.errors import InputError
 from mlob.files import read_product, write_text
 from mlob.reports import figures, opening, papers, tables
@@ -241,7 +242,8 @@ def _losses(histories):
 def _curves(folder):
     """Draw the learning curves that were made."""
     found = {
-        path.parts[-3]: read_product(path, curve.CURVE)["points"] for path in sorted(folder.glob("*/curve/curve.json"))
+        path.parts[-3]: read_product(path, curve.CURVE)["points"]
+        for path in sorted(folder.glob(f"*/{workspace.CURVE_FOLDER}/{workspace.CURVE}"))
     }
     if not found:
         return None
@@ -255,7 +257,7 @@ def _curves(folder):
 
 def _searches(folder):
     """Draw each search that was made, with the trials that ran to their end, the best first."""
-    paths = sorted(folder.glob("*/search/search.json"))
+    paths = sorted(folder.glob(f"*/{workspace.SEARCH_FOLDER}/{workspace.SEARCH}"))
     return [
         _search(number, path.parts[-3], read_product(path, search.SEARCH)) for number, path in enumerate(paths, start=1)
     ]
@@ -319,6 +321,6 @@ def _history(path):
 
 def _steps(folder):
     """Count the steps of an epoch of a run."""
-    result = read_product(folder / "result.json", {"rows": {"train": int}})
-    recipe = read_product(folder / "recipe.json", {"recipe": {"training": {"batch": int}}})["recipe"]
+    result = read_product(folder / workspace.RESULT, {"rows": {"train": int}})
+    recipe = read_product(folder / workspace.RECIPE, {"recipe": {"training": {"batch": int}}})["recipe"]
     return math.ceil(result["rows"]["train"] / max(recipe["training"]["batch"], 1))

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from mlob import predictions
+from mlob import predictions, workspace
 from mlob.data import facts, images
 from mlob.evaluation import diagnosis
 from mlob.features import store
@@ -37,13 +37,13 @@ def make(path, suite, dataset, stores, runs, judging):
     """
     folder = path.parent.parent
     inputs = digest(*(found.read_bytes() for found in _inputs(folder)))
-    kept, compared = path.with_name("inputs.json"), path.with_name("dev.json")
+    kept, compared = path.with_name(workspace.INPUTS), path.with_name(workspace.COMPARED)
     if all(one.is_file() for one in (path, kept, compared)) and read_product(kept, str) == inputs:
         return read_product(compared, COMPARED)
     write_json(compared, dev.compare(dataset, runs, judging))
     root = next(iter(stores.values()))
     shards = {split: store.read_photos(root / split, dataset[split].ids) for split in dataset.splits}
-    predicted, show = predictions.read(folder / "ensemble" / "predictions.h5")["validation"], camera(dataset)
+    predicted, show = predictions.read(folder / "ensemble" / workspace.PREDICTIONS)["validation"], camera(dataset)
     seen = np.flatnonzero(np.isin(dataset["validation"].ids, shards["validation"].ids))
     page.write(
         path,
@@ -148,13 +148,17 @@ def _thumbnail(path):
 def _members(folder):
     """The members' predictions on validation."""
     names = ensemble.read(folder / "ensemble")["members"]
-    return {name: predictions.read(folder / name / "predictions.h5")["validation"] for name in names}
+    return {name: predictions.read(folder / name / workspace.PREDICTIONS)["validation"] for name in names}
 
 
 def _inputs(folder):
     """The files that a page is made from."""
     return sorted(
         path
-        for name in ("result.json", "history.csv", "ensemble.json", "curve/curve.json", "search/search.json")
+        for name in (
+            *(workspace.RESULT, workspace.HISTORY, workspace.ENSEMBLE),
+            f"{workspace.CURVE_FOLDER}/{workspace.CURVE}",
+            f"{workspace.SEARCH_FOLDER}/{workspace.SEARCH}",
+        )
         for path in folder.glob(f"*/{name}")
     )

@@ -7,6 +7,7 @@ A row is one result.json, or one method of ensemble.json, with two more keys: `k
 import pathlib
 import re
 
+from mlob import workspace
 from mlob.errors import InputError
 from mlob.files import read_product, write_text
 from mlob.runs import ensemble as ensembles
@@ -44,7 +45,7 @@ def rows(folder):
 
 def ensemble(folder):
     """Read ensemble/ensemble.json of runs/<suite>; an empty dict where there is none."""
-    path = pathlib.Path(folder) / "ensemble" / "ensemble.json"
+    path = pathlib.Path(folder) / "ensemble" / workspace.ENSEMBLE
     return ensembles.read(path.parent) if path.is_file() else {}
 
 

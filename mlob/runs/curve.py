@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import math
 
-from mlob import machine
+from mlob import machine, workspace
 from mlob.data import splits
 from mlob.errors import InputError
 from mlob.evaluation import dev
@@ -48,7 +48,7 @@ def measure(name, experiment, dataset, *, stores, folder, judging, memory_bytes=
     found = {count: point(count, folder / f"{model.key(wanted)}-{count}.npz") for count in counts}
     content = {"identity": wanted, "judging": dataclasses.asdict(judging), "photos": len(on_dev.ids)}
     content["points"] = _points(found, on_dev, judging)
-    write_json(folder / "curve.json", {**content, **machine.facts()})
+    write_json(folder / workspace.CURVE, {**content, **machine.facts()})
     return content
 
 

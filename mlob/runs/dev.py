@@ -1,6 +1,6 @@
 """Models compared on dev, the rows of train by which recipes are chosen: validation stays unseen."""
 
-from mlob import predictions
+from mlob import predictions, workspace
 from mlob.evaluation import dev
 from mlob.evaluation.crossfit import folds
 
@@ -18,7 +18,7 @@ def compare(dataset, runs, judging):
         Figures are {value, low, high}: at calibrated thresholds, cross-fitted, with 95% intervals over photos.
         None where fewer than two dev rows are common to all, which compare nothing.
     """
-    predicted = {name: predictions.read(folder / "predictions.h5")["dev"] for name, folder in runs.items()}
+    predicted = {name: predictions.read(folder / workspace.PREDICTIONS)["dev"] for name, folder in runs.items()}
     shared = set.intersection(*(set(table.ids) for table in predicted.values()))
     photos = [(row, name) for row, name in enumerate(dataset["train"].ids) if name in shared]
     if len(photos) < 2:

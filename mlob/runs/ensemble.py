@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from mlob import machine, predictions
+from mlob import machine, predictions, workspace
 from mlob.ensemble import methods, stacking
 from mlob.errors import InputError
 from mlob.evaluation import judge
@@ -18,7 +18,6 @@ WHY = (
     "it has the highest cross-fitted micro-F1 of {} methods on validation; picking the highest flatters the figure by "
     "a little: where each photo is decided on by the method that is highest on the other folds, it is {:.3f}"
 )
-SECOND_LEVEL = "second_level.npz"
 ENSEMBLE = {  # the shape of ensemble.json, as far as it is read
     **{"members": [str], "methods": [METHOD], "identity?": dict, "settings?": str, "folds?": int},
     "chosen?": {"method": str, "why": str},
@@ -43,7 +42,7 @@ def identity(dataset, runs, recipe):
         runs: {member: runs/<suite>/<member>}.
         recipe: the suite's `Ensemble`.
     """
-    found = {name: digest((folder / "predictions.h5").read_bytes()) for name, folder in runs.items()}
+    found = {name: digest((folder / workspace.PREDICTIONS).read_bytes()) for name, folder in runs.items()}
     labels = digest(json.dumps([dataset.labels.names, dataset.labels.groups]))
     shaped = {"data": dataset.digest, "labels": labels, "recipe": dataclasses.asdict(recipe)}
     return plain({"predictions": found, **shaped})
@@ -51,7 +50,7 @@ def identity(dataset, runs, recipe):
 
 def is_done(folder, wanted):
     """Say whether ensemble.json holds the result of just this identity."""
-    return (folder / "ensemble.json").is_file() and read(folder).get("identity") == wanted
+    return (folder / workspace.ENSEMBLE).is_file() and read(folder).get("identity") == wanted
 
 
 def read(folder):
@@ -60,7 +59,7 @@ def read(folder):
     Raises:
         InputError: as of `files.read_product`.
     """
-    return read_product(folder / "ensemble.json", ENSEMBLE)
+    return read_product(folder / workspace.ENSEMBLE, ENSEMBLE)
 
 
 def fit(suite, dataset, runs, folder, recipe, features=None, settings=""):
@@ -101,13 +100,13 @@ def fit(suite, dataset, runs, folder, recipe, features=None, settings=""):
         "shift": shift.describe(dataset, decided, features, seed=judging.seed),
         "identity": identity(dataset, runs, recipe),
     }
-    (folder / "ensemble.json").unlink(missing_ok=True)  # it says that all else in the folder is its own
+    (folder / workspace.ENSEMBLE).unlink(missing_ok=True)  # it says that all else in the folder is its own
     blended = {split: decision.probabilities(stack) for split, stack in stacks.items()}
     blended["validation"] = methods.of_the_fit(decision, stacks["validation"])
     found = {split: predictions.Table(dataset[split].ids, blended[split], decided[split]) for split in stacks}
-    predictions.write(folder / "predictions.h5", found)
-    _write_second_level(folder / SECOND_LEVEL, decision)
-    write_json(folder / "ensemble.json", content)
+    predictions.write(folder / workspace.PREDICTIONS, found)
+    _write_second_level(folder / workspace.DECISION, decision)
+    write_json(folder / workspace.ENSEMBLE, content)
     return content
 
 
@@ -140,7 +139,7 @@ def load_decision(folder):
     Raises:
         InputError: a file is missing or damaged.
     """
-    content = read_product(folder / "ensemble.json", DECISION)
+    content = read_product(folder / workspace.ENSEMBLE, DECISION)
     found = content["decision"]
     try:
         thresholds = np.array(found["thresholds"], np.float32)
@@ -150,7 +149,7 @@ def load_decision(folder):
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{folder / 'ensemble.json'} decides by what is not there ({error}): {ANEW}") from error
     kind, shape = found["second_level"], (len(weights), len(thresholds))
-    second_level = _read_second_level(folder / SECOND_LEVEL, kind, shape) if kind else None
+    second_level = _read_second_level(folder / workspace.DECISION, kind, shape) if kind else None
     return methods.Decision(weights, thresholds, found["is_harmonic"], second_level=second_level)
 
 
@@ -167,7 +166,7 @@ def decide(folder, found):
     Raises:
         InputError: other members than the ensemble was made of; as `load_decision`.
     """
-    members, decision = read_product(folder / "ensemble.json", DECISION)["members"], load_decision(folder)
+    members, decision = read_product(folder / workspace.ENSEMBLE, DECISION)["members"], load_decision(folder)
     if set(members) != set(found):
         raise InputError(
             f"{folder} was made of {', '.join(members)}; found predictions of {', '.join(found)}: run `make ensemble` "
@@ -205,7 +204,9 @@ def _interval(figure):
 
 def _stacks(dataset, runs):
     """The members' probabilities float32 (members, n, labels) of each split; its photos' keys (`Table.keys`)."""
-    predicted = {name: _predictions(name, folder / "predictions.h5", dataset.labels) for name, folder in runs.items()}
+    predicted = {
+        name: _predictions(name, folder / workspace.PREDICTIONS, dataset.labels) for name, folder in runs.items()
+    }
     ids = {split: dataset[split].ids for split in JUDGED if split in dataset.splits}
     found = {split: {name: own[split] for name, own in predicted.items()} for split in ids}
     stacks = {split: predictions.align(members, ids[split]) for split, members in found.items()}
@@ -263,7 +264,7 @@ def _optimism(judged, chosen, elsewhere):
 
 def _rows(judged, runs):
     """One row a method, as result.json has them, with each member's weight: the mean over labels, where they differ."""
-    results = {name: read_product(folder / "result.json", COSTS) for name, folder in runs.items()}
+    results = {name: read_product(folder / workspace.RESULT, COSTS) for name, folder in runs.items()}
     facts = machine.facts()
     return [_row(name, found, results) | facts for name, found in judged.items()]
 

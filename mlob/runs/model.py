@@ -8,7 +8,7 @@ import json
 
 import numpy as np
 
-from mlob import machine, predictions
+from mlob import machine, predictions, workspace
 from mlob.data import preflight
 from mlob.ensemble.methods import ONE_GLOBAL
 from mlob.evaluation import bootstrap, judge
@@ -56,11 +56,11 @@ def key(identity):
 
 def is_done(folder, wanted):
     """Say whether a run's folder holds the result of just this identity, and its head whole; what is not, is told."""
-    if not all((folder / name).is_file() for name in ("result.json", "recipe.json")):
+    if not all((folder / name).is_file() for name in (workspace.RESULT, workspace.RECIPE)):
         return False
-    if read_product(folder / "recipe.json", dict) != wanted:
+    if read_product(folder / workspace.RECIPE, dict) != wanted:
         return False
-    if fault := archive_fault(folder / "head.keras"):
+    if fault := archive_fault(folder / workspace.HEAD):
         say(f"{folder / 'head.keras'} {fault}: {folder.name} is made anew.")
     return not fault
 
@@ -94,7 +94,7 @@ def train(name, experiment, dataset, *, stores, folder, judging, memory_bytes=No
     judged = [split for split in JUDGED if split in dataset.splits]
     rows = {split: _rows(dataset[split], stores) for split in ("train", *judged)}
     train, dev = batches.train_and_dev(rows["train"], experiment.training.limit, memory_bytes)
-    (folder / "result.json").unlink(missing_ok=True)  # it says that all else in the folder is there and fits
+    (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     wanted = identity(experiment, dataset, stores)
     head = _trained(experiment, train, dev, dataset.labels.groups, name, folder, wanted)
     shares = _own_shares(experiment, train.targets)
@@ -113,12 +113,16 @@ def train(name, experiment, dataset, *, stores, folder, judging, memory_bytes=No
         "fingerprint": wanted["fingerprint"],
     }
     predictions.write(
-        folder / "predictions.h5", {**found, "dev": on_dev}, labels=dataset.labels.ids, seed=experiment.seed, **wanted
+        folder / workspace.PREDICTIONS,
+        {**found, "dev": on_dev},
+        labels=dataset.labels.ids,
+        seed=experiment.seed,
+        **wanted,
     )
-    write_history(folder / "history.csv", head.history)
-    write_json(folder / "recipe.json", wanted)
-    write_json(folder / "result.json", made)
-    checkpoint.Checkpoint(folder / "checkpoint", wanted).remove()
+    write_history(folder / workspace.HISTORY, head.history)
+    write_json(folder / workspace.RECIPE, wanted)
+    write_json(folder / workspace.RESULT, made)
+    checkpoint.Checkpoint(folder / workspace.CHECKPOINT, wanted).remove()
     return made
 
 
@@ -128,11 +132,11 @@ def judge_again(folder, dataset, judging):
     Returns:
         The result, as result.json holds it now, or None where it stays as it was.
     """
-    result = read_product(folder / "result.json", dict)
+    result = read_product(folder / workspace.RESULT, dict)
     if result.get("judging") == dataclasses.asdict(judging):
         return None
-    made = result | judged(predictions.read(folder / "predictions.h5")["validation"], dataset, judging)
-    write_json(folder / "result.json", made)
+    made = result | judged(predictions.read(folder / workspace.PREDICTIONS)["validation"], dataset, judging)
+    write_json(folder / workspace.RESULT, made)
     return made
 
 
@@ -176,7 +180,7 @@ def compare(folder, reference, dataset, judging):
     """
     split = labelled_validation(dataset)
     predicted = {
-        name: predictions.read(path / "predictions.h5")["validation"]
+        name: predictions.read(path / workspace.PREDICTIONS)["validation"]
         for name, path in (("own", folder), ("reference", reference))
     }
     keys = predicted["own"].keys(split.ids)
@@ -186,9 +190,9 @@ def compare(folder, reference, dataset, judging):
     low, high = bootstrap.micro_f1_difference(split.targets, other, own, **options)
     gap = micro_f1(split.targets, other) - micro_f1(split.targets, own)
     note = f"below logistic by {gap:.3f} ({low:.3f} to {high:.3f})" if low > 0 else ""
-    result = read_product(folder / "result.json", dict)
+    result = read_product(folder / workspace.RESULT, dict)
     if result.get("note") != note:
-        write_json(folder / "result.json", {**result, "note": note})
+        write_json(folder / workspace.RESULT, {**result, "note": note})
     return note
 
 
@@ -214,7 +218,7 @@ def _trained(experiment, train, dev, groups, name, folder, wanted):
         return _Trained(lambda rows: found.predict(rows[:]), [], found.parameters, found.seconds, note)
     from mlob.training import fit
 
-    kept = checkpoint.Checkpoint(folder / "checkpoint", wanted)
+    kept = checkpoint.Checkpoint(folder / workspace.CHECKPOINT, wanted)
     fitted = fit.fit(experiment, train, dev, name=name, groups=groups, checkpoint=kept)
     _save(fitted.model, folder)
     predict_with = functools.partial(fit.predict, fitted.model)
@@ -222,7 +226,7 @@ def _trained(experiment, train, dev, groups, name, folder, wanted):
 
 
 def _save(model, folder):
-    with atomic(folder / "head.keras") as part:
+    with atomic(folder / workspace.HEAD) as part:
         model.save(part)
 
 

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from mlob import machine
+from mlob import machine, workspace
 from mlob.data import images, places
 from mlob.errors import InputError
 from mlob.features import extract, store
@@ -158,7 +158,7 @@ def members(models, features):
 
     found = {}
     for member, (folder, stores) in models.items():
-        model = heads.load(folder / "head.keras")
+        model = heads.load(folder / workspace.HEAD)
         found[member] = fit.predict(model, np.concatenate([features[name] for name in stores], axis=-1))
     return found
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from mlob import machine, recipes
+from mlob import machine, recipes, workspace
 from mlob.evaluation import dev, judge
 from mlob.evaluation.crossfit import folds
 from mlob.files import NUMBER, write_json, write_text
@@ -62,8 +62,8 @@ def run(suite, name, experiment, dataset, *, stores, folder, judging, budget_sec
     found = _judged(trials, on_dev, judging)
     content = {"identity": wanted, "judging": dataclasses.asdict(judging), "photos": len(on_dev.ids), **found}
     content |= machine.facts()
-    write_text(folder / "recipe.py", _recipe(suite, name, experiment, content))
-    write_json(folder / "search.json", content)
+    write_text(folder / workspace.BEST_RECIPE, _recipe(suite, name, experiment, content))
+    write_json(folder / workspace.SEARCH, content)
     return content
 
 

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from mlob import machine, predictions
+from mlob import machine, predictions, workspace
 from mlob.errors import InputError
 from mlob.files import atomic, digest, read_product, write_json
 from mlob.runs import model
@@ -21,7 +21,7 @@ def identity(total, dataset, parts):
         dataset: the `DataSet`.
         parts: {model: runs/<suite>/<model>}.
     """
-    found = {name: digest((folder / "predictions.h5").read_bytes()) for name, folder in parts.items()}
+    found = {name: digest((folder / workspace.PREDICTIONS).read_bytes()) for name, folder in parts.items()}
     return model.plain({"recipe": dataclasses.asdict(total), "data": dataset.digest, "predictions": found})
 
 
@@ -42,20 +42,20 @@ def add(name, total, dataset, parts, folder, judging):
     Raises:
         InputError: two parts predict the same label, or read other features.
     """
-    (folder / "result.json").unlink(missing_ok=True)  # it says that all else in the folder is there and fits
+    (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     wanted = identity(total, dataset, parts)
-    results = {part: read_product(path / "result.json", PART) for part, path in parts.items()}
+    results = {part: read_product(path / workspace.RESULT, PART) for part, path in parts.items()}
     if len({str(result["fingerprint"]) for result in results.values()}) > 1:
         raise InputError(f"{' and '.join(parts)} read different stores: give them the same `stores`.")
-    predicted = {part: predictions.read(path / "predictions.h5") for part, path in parts.items()}
+    predicted = {part: predictions.read(path / workspace.PREDICTIONS) for part, path in parts.items()}
     first = next(iter(predicted.values()))
     found = {split: _added({part: held[split] for part, held in predicted.items()}) for split in first}
     result = model.result(name, found["validation"], dataset, judging) | _facts(list(results.values()))
-    _write_head(folder / "head.keras", parts)
-    predictions.write(folder / "predictions.h5", found, labels=dataset.labels.ids, seed=result["seed"], **wanted)
-    model.write_history(folder / "history.csv", [])
-    write_json(folder / "recipe.json", wanted)
-    write_json(folder / "result.json", result)
+    _write_head(folder / workspace.HEAD, parts)
+    predictions.write(folder / workspace.PREDICTIONS, found, labels=dataset.labels.ids, seed=result["seed"], **wanted)
+    model.write_history(folder / workspace.HISTORY, [])
+    write_json(folder / workspace.RECIPE, wanted)
+    write_json(folder / workspace.RESULT, result)
     return result
 
 
@@ -86,6 +86,6 @@ def _write_head(path, parts):
     machine.load_keras()
     from mlob.models import heads
 
-    loaded = {part: heads.load(folder / "head.keras") for part, folder in parts.items()}
+    loaded = {part: heads.load(folder / workspace.HEAD) for part, folder in parts.items()}
     with atomic(path) as written:
         heads.added(loaded).save(written)

@@ -84,7 +84,7 @@ def test_the_worst_row_decides_on_the_cosine():
 @pytest.fixture
 def machine(monkeypatch):
     """A machine whose half precision has the error and the speed that a test sets; it notes what was tried."""
-    monkeypatch.setenv("VERBOSE", "1")
+    monkeypatch.setenv("MLOB_VERBOSE", "1")
     made = {"error": 0.0, "speedup": 2.0, "half": "bfloat16", "gpu": False, "tried": []}
 
     def run(choice, build):

@@ -1,0 +1,267 @@
+"""What a verb needs, in order: each step makes what comes before it, and redoes nothing that is there.
+
+A step of a workspace that is dry says what it would make, and makes nothing.
+"""
+
+import dataclasses
+
+from mlob import fields, machine, recipes
+from mlob import workspace as places
+from mlob.files import make_folder, read_product
+from mlob.progress import detail, is_verbose, say, show
+
+
+def check(work, models, *splits):
+    """Refuse what recipes, then folders, then the annotations alone can tell to be in vain, before anything long."""
+    from mlob.data import preflight
+
+    for model in models:
+        work.feature_sets(model)
+    if not work.is_dry:
+        make_folder(work.runs)
+    preflight.check(work.dataset, splits or preflight.JUDGED)
+
+
+def download(work, side, allow_private, contact):
+    """Download the photos that are missing, prepared for the networks."""
+    from mlob.data import download as downloads
+
+    if work.is_dry:
+        missing = sum(place is None for split in work.dataset.splits for place in work.dataset.photos(split))
+        return say(f"images: {missing:,} photos are not there")
+    made = downloads.make(work.dataset, size=side, allow_private=allow_private, contact=contact)
+    show(downloads.text(made))
+
+
+def describe(work):
+    """Print what there is in the data, and what has to be mended."""
+    from mlob.data import facts, preflight
+    from mlob.features import store
+
+    stores = [work.store(path.stem) for path in sorted(places.RECIPES.glob("*.py"))]
+    photos = store.first_whole(stores, work.dataset) or facts.look(work.dataset)
+    show(f"{facts.text(facts.describe(work.dataset, photos))}\n{preflight.text(work.dataset)}")
+
+
+def extract(work, models, **where):
+    """Extract what the stores of these models lack."""
+    from mlob.data import facts
+    from mlob.features import extract as extraction
+
+    names = [name for model in models for name in work.stores(model) if name not in work.extracted]
+    work.extracted.update(names)
+    sets = {name: (work.feature_set(name), work.store(name)) for name in names}
+    if not work.is_dry:
+        return extraction.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
+    for line in facts.missing(work.dataset) if sets else ():
+        say(line)
+    for name, (feature_set, folder) in sets.items():
+        plan = extraction.plan(name, feature_set, work.dataset, folder, work.weights)
+        say(f"features {name}: {plan.text(feature_set)}")
+
+
+def train(work, models):
+    """Train the models whose runs are not there; a sum's specialists before it."""
+    from mlob.runs import model as runs
+
+    check(work, models)
+    extract(work, models)
+    for model in models:
+        experiment, stores, folder = work.experiment(model), work.stores(model), work.run(model)
+        if isinstance(experiment, recipes.Sum):
+            add(work, model, experiment)
+        elif runs.is_done(folder, runs.identity(experiment, work.dataset, stores)):
+            judge_again(work, folder)
+        elif work.is_dry:
+            say(f"train {model}: {folder} is missing or of another recipe, photos or features")
+        else:
+            where = {"stores": stores, "folder": folder, "memory_bytes": work.memory_bytes}
+            result = runs.train(model, experiment, work.dataset, judging=work.suite.ensemble.judging, **where)
+            say(runs.summary(result))
+
+
+def add(work, model, total):
+    """Add up a model's specialists where the sum is not there; they are trained first."""
+    from mlob.runs import model as runs
+    from mlob.runs import sum as sums
+
+    parts, folder = work.parts(model), work.run(model)
+    train(work, parts)
+    if work.is_dry:
+        say(f"sum {model}: of {', '.join(parts)}, where one of them is made anew")
+    elif not runs.is_done(folder, sums.identity(total, work.dataset, parts)):
+        say(runs.summary(sums.add(model, total, work.dataset, parts, folder, work.suite.ensemble.judging)))
+    else:
+        judge_again(work, folder)
+
+
+def judge_again(work, folder):
+    """Make the figures of a trained model anew where the suite is judged in another way."""
+    from mlob.runs import model as runs
+
+    if not work.is_dry and (result := runs.judge_again(folder, work.dataset, work.suite.ensemble.judging)):
+        say(f"judged anew, as the suite is: {runs.summary(result)}")
+
+
+def train_reference(work):
+    """Train `logistic` where train is small, and note in the runs on the same rows whether they lose to it."""
+    from mlob.runs import model as runs
+
+    reference = work.experiment(fields.LOGISTIC)
+    if not runs.wants_reference(work.dataset, reference):
+        return
+    train(work, [fields.LOGISTIC])
+    for model in [] if work.is_dry else work.models():
+        experiment, folder = work.experiment(model), work.run(model)
+        if isinstance(experiment, recipes.Sum) or experiment.head.kind == fields.LOGISTIC:
+            continue
+        alike = (experiment.stores, experiment.training.limit) == (reference.stores, reference.training.limit)
+        if not (alike and runs.is_done(folder, runs.identity(experiment, work.dataset, work.stores(model)))):
+            continue
+        if note := runs.compare(folder, work.run(fields.LOGISTIC), work.dataset, work.suite.ensemble.judging):
+            detail(f"{model}: {note}")
+
+
+def overfit(work, model, count):
+    """Learn a few photos by heart; print how far the loss went."""
+    experiment, stores = work.head(model), work.stores(model)
+    check(work, [model], "train")
+    extract(work, [model])
+    if work.is_dry:
+        return say(f"overfit {model}: {count} photos")
+    machine.load_keras()
+    from mlob.runs import model as runs
+    from mlob.training import sanity
+
+    rows, _ = runs.train_and_dev(experiment, work.dataset, stores, work.memory_bytes)
+    found = sanity.overfit(experiment, rows, name=model, count=count, groups=work.dataset.labels.groups)
+    show(sanity.text(model, found))
+
+
+def measure_curve(work, model):
+    """Train on growing parts of the photos; print the points."""
+    from mlob.runs import curve
+
+    experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / places.CURVE_FOLDER
+    check(work, [model], "train")
+    extract(work, [model])
+    if work.is_dry:
+        return say(f"learning curve of {model}: {folder}, where photos, features or recipe have changed")
+    where = {"stores": stores, "folder": folder, "memory_bytes": work.memory_bytes}
+    judging = work.suite.ensemble.judging
+    show(curve.summary(curve.measure(model, experiment, work.dataset, judging=judging, **where)))
+
+
+def search(work, model, seconds):
+    """Search for better values of a recipe's fields; print the best trial."""
+    from mlob.runs import search as searches
+
+    experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / places.SEARCH_FOLDER
+    check(work, [model], "train")
+    extract(work, [model])
+    if work.is_dry:
+        return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds included")
+    where = {"stores": stores, "folder": folder, "memory_bytes": work.memory_bytes}
+    found = searches.run(
+        work.name, model, experiment, work.dataset, judging=work.suite.ensemble.judging, budget_seconds=seconds, **where
+    )
+    show(searches.summary(found))
+    best = folder / places.BEST_RECIPE
+    say(f"search: {best} is the best recipe; in {places.EXPERIMENTS / work.name} it can be trained")
+
+
+def fit_ensemble(work):
+    """Fit and judge the ensemble where its members, photos or recipe have changed."""
+    from mlob.runs import ensemble as ensembles
+
+    train(work, work.suite.members)
+    train_reference(work)
+    members = {name: work.run(name) for name in work.suite.members}
+    folder, recipe = work.run("ensemble"), work.suite.ensemble
+    if work.is_dry:
+        say(f"ensemble: of {', '.join(members)}, where one of them is made anew")
+    elif not ensembles.is_done(folder, ensembles.identity(work.dataset, members, recipe)):
+        features = next(iter(work.stores(work.suite.members[0]).values()))
+        content = ensembles.fit(work.name, work.dataset, members, folder, recipe, features, work.settings)
+        say(ensembles.summary(content))
+
+
+def submit(work):
+    """Write the submission of the ensemble's decisions on test."""
+    from mlob import predictions
+    from mlob.reports import submission
+
+    folder = work.run("ensemble")
+    if not work.is_dry:
+        decided = predictions.read(folder / places.PREDICTIONS)["test"].decided
+        submission.write(folder / places.SUBMISSION, work.dataset["test"].ids, decided, work.dataset.labels)
+    say(f"submission: {folder / places.SUBMISSION}")
+
+
+def report(work, readme):
+    """Print the table, write the report page where a result has changed, put the table into a README if asked to."""
+    from mlob.reports import report as reports
+    from mlob.reports import tables
+
+    train(work, work.suite.rows)
+    train_reference(work)
+    page = work.run("report") / places.PAGE
+    if not work.is_dry:
+        tell_otherwise_judged(work)
+        runs = {model: work.run(model) for model in work.models()}
+        stores = work.stores(work.suite.members[0])
+        compared = reports.make(page, work.name, work.dataset, stores, runs, work.suite.ensemble.judging)
+        rows = tables.rows(work.runs)
+        show(tables.text(rows) if is_verbose() else tables.brief(rows))
+        show(tables.dev_text(compared, None if is_verbose() else tables.FEW))
+        if readme:
+            put_tables(work, rows, compared, readme)
+    say(f"report: {page}")
+
+
+def tell_otherwise_judged(work):
+    """Name the curves and searches that the report shows with figures judged in another way than the rest."""
+    judging = dataclasses.asdict(work.suite.ensemble.judging)
+    products = {"learning-curve": (places.CURVE_FOLDER, places.CURVE), "search": (places.SEARCH_FOLDER, places.SEARCH)}
+    for verb, names in products.items():
+        for path in (work.run(model).joinpath(*names) for model in work.models()):
+            if path.is_file() and read_product(path, dict).get("judging") != judging:
+                say(f"report: {path} is judged in another way than the rest: `mlob {verb}` judges it anew")
+
+
+def put_tables(work, rows, compared, readme):
+    """Put the members' results, and all models on dev, between a file's markers."""
+    from mlob.reports import tables
+
+    members = (*work.suite.members, fields.LOGISTIC)
+    shown = [row for row in rows if row["kind"] != "model" or row["method"] in members]
+    blocks = {"results": tables.markdown(shown), "dev": tables.dev_markdown(compared)}
+    tables.update_blocks(readme, work.name, blocks)
+
+
+def as_ensembled(work):
+    """Give the workspace with the SET= that its ensemble was made with, unless another is asked for."""
+    path = work.run("ensemble") / places.ENSEMBLE
+    is_asked = work.settings or not path.is_file()
+    settings = "" if is_asked else read_product(path, {"settings?": str}).get("settings", "")
+    if not settings:
+        return work
+    say(f"predict: with SET={settings}, as the ensemble was made")
+    return dataclasses.replace(work, settings=settings)
+
+
+def predict(work, photos):
+    """Label new photos with the suite's ensemble; print the labels and write them as a table."""
+    from mlob.runs import predict as labelling
+
+    if work.is_dry:
+        return say(f"predict: {len(photos):,} photos")
+    members = {model: (work.run(model), tuple(work.stores(model))) for model in work.suite.members}
+    sets = {name: (work.feature_set(name), work.store(name)) for _, names in members.values() for name in names}
+    labelled = labelling.label(photos, members, sets, work.run("ensemble"), work.dataset.labels, given=work.weights)
+    show(labelling.summary(labelled))
+    path = work.run("predict") / places.LABELLED
+    labelling.write(path, labelled)
+    say(f"predictions: {path}")
+    if told := labelling.failures(labelled):
+        say(f"predict: {told}")
