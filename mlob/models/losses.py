@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Function: TypeAlias = Callable[[KerasTensor, KerasTensor], KerasTensor]
 
 MARGIN = 0.05  # of the asymmetric loss, as in its paper
+HILL_MARGIN, HILL_LAMBDA = 1.0, 1.5  # of the Hill loss, as in its paper
 BETA = 0.999  # of the class-balanced loss, the mildest in its paper: rows beyond the first thousand hardly count
 LEAST_WEIGHT, WEIGHT_SCALE = 0.025, 10  # of team MLoB's class weights
 
@@ -93,6 +94,19 @@ def asymmetric(targets: KerasTensor, logits: KerasTensor, gamma: float = 4.0, ma
     shifted = ops.maximum(ops.sigmoid(logits) - margin, 1e-7)  # a power of 0 has no finite gradient
     of_negatives = -ops.power(shifted, gamma) * ops.log1p(-shifted)
     return ops.mean(targets * ops.softplus(-logits) + (1 - targets) * of_negatives, axis=-1)
+
+
+def hill(targets: KerasTensor, logits: KerasTensor, gamma: float = 2.0) -> KerasTensor:
+    """Hill loss: -y (1 - m)^gamma log m + (1 - y) (1.5 - p) p^2, m = sigmoid(z - 1) (Zhang, Cheng et al. 2021).
+
+    For sets whose annotators missed labels: a negative label of which the head is nearly sure may well be there, and
+    hardly pulls (the slope is 3 p^2 (1 - p)^2), where in cross entropy it pulls hardest.
+    """
+    from keras import ops
+
+    p, shifted = ops.sigmoid(logits), logits - HILL_MARGIN
+    of_positives = ops.exp(-gamma * ops.softplus(shifted)) * ops.softplus(-shifted)
+    return ops.mean(targets * of_positives + (1 - targets) * (HILL_LAMBDA - p) * ops.square(p), axis=-1)
 
 
 def complement(targets: KerasTensor, logits: KerasTensor) -> KerasTensor:
@@ -210,6 +224,7 @@ LOSSES = {
         )
     ),
     "asymmetric": Loss(lambda training, counts, exclusive: functools.partial(asymmetric, gamma=training.gamma)),
+    "hill": Loss(lambda training, counts, exclusive: functools.partial(hill, gamma=training.gamma)),
     "class_balanced": Loss(
         lambda training, counts, exclusive: functools.partial(weighted, positive=balanced_weights(counts))
     ),

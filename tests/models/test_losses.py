@@ -33,11 +33,17 @@ def found(loss, targets, logits):
     return keras.ops.convert_to_numpy(loss(*(keras.ops.array(array, "float32") for array in (targets, logits))))
 
 
+def shifted(p):
+    """The probability of the logit less 1."""
+    return 1 / (1 + np.e * (1 - p) / p)
+
+
 FORMULAS = {
     losses.binary: lambda y, p: -y * np.log(p) - (1 - y) * np.log(1 - p),
     losses.weighted: lambda y, p: -y * np.log(p) - (1 - y) * np.log(1 - p),
     losses.squared_error: lambda y, p: (y - p) ** 2,
     losses.focal: lambda y, p: -y * (1 - p) ** 2 * np.log(p) - (1 - y) * p**2 * np.log(1 - p),
+    losses.hill: lambda y, p: -y * (1 - shifted(p)) ** 2 * np.log(shifted(p)) + (1 - y) * (1.5 - p) * p**2,
     losses.asymmetric: lambda y, p: (
         -y * np.log(p) - (1 - y) * np.maximum(p - 0.05, 0) ** 4 * np.log(1 - np.maximum(p - 0.05, 0))
     ),
@@ -133,6 +139,13 @@ def test_an_absent_label_below_the_margin_costs_nothing():
     assert found(losses.asymmetric, np.zeros((1, 2)), np.float32([[-10, 3]]))[0] > 0.1
 
 
+def test_the_hill_loss_hardly_pulls_at_a_negative_label_that_the_head_is_sure_of():
+    logits = np.linspace(-8, 8, 1601, dtype=np.float32)[:, None]
+    slopes = np.gradient(found(losses.hill, np.zeros_like(logits), logits).astype(np.float64), 0.01)
+    p = probabilities(logits[:, 0])
+    assert slopes == pytest.approx(3 * p**2 * (1 - p) ** 2, abs=1e-3)
+
+
 def entropy(shares):
     return -(shares * np.log(shares)).sum()
 
@@ -199,6 +212,7 @@ def test_the_recipe_chooses_the_loss_and_its_numbers(name, batch):
         "squared_error": lambda y, z: losses.squared_error(y, z, losses.frequency_weights(COUNTS)),
         "focal": lambda y, z: losses.focal(y, z, 1.5, 3.0),
         "asymmetric": lambda y, z: losses.asymmetric(y, z, 1.5),
+        "hill": lambda y, z: losses.hill(y, z, 1.5),
         "class_balanced": lambda y, z: losses.weighted(y, z, positive=losses.balanced_weights(COUNTS)),
         "complement": losses.complement,
         "categorical": losses.binary,
