@@ -15,6 +15,8 @@
 VARIABLES := SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS MEMORY N BUDGET CONTACT VERBOSE
 PYTHON ?= python3
 MLOB := .venv/bin/mlob
+PIP := .venv/bin/pip install --quiet --disable-pip-version-check --editable
+PYTEST := .venv/bin/python -m pytest -q -n auto --dist worksteal
 
 # They reach mlob through the environment alone, as they were typed: neither Make nor a shell reads a $, blank or quote.
 $(foreach name,$(VARIABLES),$(if $(value $(name)),$(eval export MLOB_$(name) := $$(value $(name)))))
@@ -22,7 +24,8 @@ $(foreach name,$(VARIABLES) PYTHON,$(eval override $(name) := $$(value $(name)))
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo images facts features overfit train learning-curve search ensemble submission report predict test lint clean
+.PHONY: help demo images facts features overfit train learning-curve search ensemble submission report predict clean
+.PHONY: test test-quick lint
 
 help: ## Print these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -65,18 +68,27 @@ report: .venv/installed ## The table of results, and the report page
 predict: .venv/installed ## Labels for the photos in PHOTOS
 	@$(MLOB) predict
 
-test: .venv/installed ## The tests
-	@.venv/bin/python -m pytest -q
-
-lint: .venv/installed ## Lint and formatting
-	@.venv/bin/ruff check
-	@.venv/bin/ruff format --check
-
 clean: .venv/installed ## Remove the products in RUNS, of SUITE where it is given; features stay, they are costly
 	@$(MLOB) clean
+
+test: .venv/installed-dev ## All tests, in parallel
+	@$(PYTEST)
+
+test-quick: .venv/installed-dev ## The tests that take no more than a few seconds each
+	@$(PYTEST) -m "not slow"
+
+lint: .venv/installed-dev ## Lint and formatting
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check
 
 .venv/installed: setup.cfg pyproject.toml
 	@echo "Installing mlob and its packages into .venv (once, about two minutes)"
 	@"$$PYTHON" -m venv --clear .venv
-	@.venv/bin/pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	@$(PIP) .
+	@touch $@
+
+# On top of the other, so that what develops mlob also runs it.
+.venv/installed-dev: .venv/installed
+	@echo "Installing what the tests need into .venv (once, about two minutes)"
+	@$(PIP) ".[dev]"
 	@touch $@

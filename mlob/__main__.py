@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from mlob import recipes, steps, workspace
+from mlob import machine, recipes, steps, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.progress import be_verbose, say
@@ -84,8 +84,17 @@ def model_option(verb):
     )
 
 
+def show_version(context: click.Context, _: click.Option, is_asked: bool) -> None:
+    """Print the version with the commit, and end."""
+    if is_asked:
+        click.echo(f"mlob {machine.version()}")
+        context.exit()
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="mlob")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version."
+)
 def cli():
     """Multi-label photos: features once, heads in minutes, an ensemble that holds up.
 

@@ -14,6 +14,7 @@ import sys
 from mlob.errors import InputError
 
 ROOT = pathlib.Path("/")
+CHECKOUT = pathlib.Path(__file__).parents[1]
 BACKENDS = ("tensorflow", "jax", "torch")
 PACKAGES = ("mlob", "tensorflow", "keras", "numpy", "scikit-learn", "openvino", "pyswarms")
 
@@ -75,13 +76,19 @@ def _numbers(*paths):
     return found if all(number > 0 for number in found) else []
 
 
-def commit():
-    """Give the short commit of the folder that the command runs in, with + where it has changes; None without git."""
+def commit(folder: pathlib.Path | None = None) -> str | None:
+    """Give the short commit of a folder, by default the current one, with + where it has changes; None without git."""
     try:
         command = ["git", "describe", "--always", "--dirty=+", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
+
+
+def version(folder: pathlib.Path = CHECKOUT) -> str:
+    """Give mlob's version, and in a checkout its commit: "0.1.0 (1a2b3c4)"."""
+    found = commit(folder) if (folder / ".git").exists() else None  # else the commit is of what it is installed in
+    return f"{_version('mlob')} ({found})" if found else _version("mlob")
 
 
 def threads(root=ROOT):

@@ -11,14 +11,23 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
+from mlob import machine
 from mlob.data.dataset import DataSet, Split, read_dataset
 from mlob.features import log, store
 from mlob.labels import Labels
 
+MOST_WORKERS = 4  # each holds up to 3 GB: TensorFlow, OpenVINO and the networks of its tests
 LABELS = (1, 2, 5, 8)
 PHOTOS = {"train": 12, "validation": 7, "test": 5}
 ROWS = {"train": 240, "validation": 90, "test": 30}
 FINGERPRINT = {"backbone": "mobilenet", "size": 224, "precision": "float32", "weights": "made up"}
+
+
+def pytest_xdist_auto_num_workers():
+    """Give the workers of `-n auto`: a processor each, of those that this container has."""
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, "1")  # the workers inherit it
+    return min(machine.cores(), MOST_WORKERS)
 
 
 @pytest.fixture(scope="session")

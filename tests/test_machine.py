@@ -1,8 +1,10 @@
 """What the machine is asked for is there, or told."""
 
+import importlib.metadata
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -41,6 +43,44 @@ def test_a_backend_of_keras_that_trains_nothing_is_refused(backend, tmp_path):
     done = subprocess.run([sys.executable, "-c", LOAD], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.startswith(f"KERAS_BACKEND={backend} does not load")
     assert "expected tensorflow, jax, torch" in done.stdout
+
+
+# The version
+
+
+GIT = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder under git with one file."""
+    (tmp_path / "file").write_text("one")
+    for words in (["init", "-q"], ["add", "file"], ["commit", "-q", "-m", "first"]):
+        subprocess.run([*GIT, *words], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_the_version_of_a_checkout_has_its_commit_and_a_plus_where_files_are_changed(checkout):
+    plain = importlib.metadata.version("mlob")
+    head = subprocess.run([*GIT, "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True).stdout
+    shown = re.fullmatch(rf"{re.escape(plain)} \(([0-9a-f]{{7,}})\)", machine.version(checkout))
+    assert shown and head.startswith(shown[1])
+    (checkout / "file").write_text("two")
+    assert machine.version(checkout) == f"{plain} ({shown[1]}+)"
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_a_package_that_is_installed_below_a_checkout_does_not_take_its_commit(checkout):
+    (checkout / "site-packages").mkdir()
+    assert machine.version(checkout / "site-packages") == importlib.metadata.version("mlob")
+
+
+def test_without_git_the_version_stands_alone(tmp_path, monkeypatch):
+    (tmp_path / ".git").mkdir()
+    assert machine.version(tmp_path) == importlib.metadata.version("mlob")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine.version() == importlib.metadata.version("mlob")
 
 
 # The container's limits

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from mlob import __main__ as main
+from mlob import machine
 
 HEADER = "from mlob.recipes import *\nrecipe = "
 WORDS = ("SUITE", "MODEL", "DATA", "WEIGHTS", "PHOTOS", "SET", "FEATURES", "RUNS", "MEMORY", "N", "BUDGET")
@@ -122,6 +123,10 @@ def test_a_folder_of_runs_that_cannot_be_made_is_told_before_the_photos_are_read
     assert status == 2 and "The folder /proc/nowhere/tiny cannot be made" in said
 
 
+def test_the_version_is_told(told):
+    assert told("--version") == (0, f"mlob {machine.version()}\n")
+
+
 def test_the_name_of_the_reference_is_not_that_of_a_recipe(told):
     pathlib.Path("experiments/tiny/logistic.py").write_text(f"{HEADER}Experiment(('average',))\n")
     status, said = told("train", "--model", "logistic")
@@ -159,6 +164,7 @@ def test_a_terminal_or_a_file_that_lacks_a_letter_ends_nothing(tmp_path, encodin
     code = f"""
 import click
 from mlob import __main__ as main
+from mlob import machine
 from mlob.progress import say
 told = main.cli.main
 main.cli.main = lambda **_: {done.replace("; ", " or ")}
