@@ -22,7 +22,7 @@ import numpy as np
 
 from mlob import machine
 from mlob.data import images
-from mlob.features import backbones, extract, pipeline, plan, runtimes, weights
+from mlob.features import backbones, extract, forms, pipeline, plan, runtimes, weights
 from mlob.recipes import FeatureSet
 
 PHOTOS, WIDTH, HEIGHT, RUNS, MLOBS_BATCH = 256, 600, 800, 3, 32
@@ -51,7 +51,7 @@ def baseline(photos, features, source, call):
     """MLoB's loop; `call` names the method of the Keras model that it calls on a batch."""
     from PIL import Image
 
-    model = extract._network(features, source, "float32")
+    model = forms.Forms(features, source, pathlib.Path()).model("float32")
     size = backbones.SIZES[features.size]
     options = {"verbose": 0} if call == "predict" else {}
 
@@ -80,7 +80,7 @@ def ours(photos, features, source, choice, folder):
     extract.make_slices({"set": one}, False, slices, lambda count: None)  # compiles
     seconds, _ = _timed(lambda: extract.make_slices({"set": one}, False, slices, lambda count: None))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    run = extract._extractors((("set", one),))["set"].run
+    run = one.extractor().run
     ready = np.stack([images.decode(path.read_bytes(), backbones.SIZES[features.size]) for path in photos])
     alone, rows = _timed(lambda: run(ready))
     rates = {"images_per_second": len(photos) / seconds, "model_only_images_per_second": len(photos) / alone}
@@ -91,7 +91,7 @@ def quantise(photos, features, source, folder):
     """Write the int8 form, calibrated on the last of the photos."""
     size = backbones.SIZES[features.size]
     sample = [images.decode(path.read_bytes(), size) for path in photos[-extract.CALIBRATION :]]
-    runtimes.quantise(extract._network(features, source, "float32"), np.stack(sample), folder / extract.QUANTISED)
+    forms.Forms(features, source, folder).write_int8(np.stack(sample))
     return {"rows": np.zeros((0, 1))}
 
 

@@ -79,16 +79,16 @@ def device(scale):
 
 def extract_one(scale, network):
     """Run one network on ready photos, in half precision and in float32, in the batch that was found."""
-    from mlob.features import backbones, extract, runtimes, weights
+    from mlob.features import backbones, forms, runtimes, weights
 
     features = _feature_set(network)
-    build = functools.partial(extract._network, features, weights.random())
+    extractor = forms.Forms(features, weights.random(), pathlib.Path())
     pixels, rows = backbones.SIZES[features.size], {}
     photos = np.random.default_rng(0).integers(0, 256, (scale.ready, pixels, pixels, 3), np.uint8)
     for precision in ("float16", "float32"):
         started = time.monotonic()
-        _make_up_weights(build(precision))
-        run = runtimes.run(runtimes.Choice("keras", precision), build)
+        _make_up_weights(extractor.model(precision))
+        run = extractor.runner(runtimes.Choice("keras", precision))
         ready = time.monotonic() - started
         rate = len(photos) / _fastest(lambda run=run: run(photos), scale.passes)
         rows[precision] = run(photos[:COSINE_PHOTOS])
@@ -96,7 +96,7 @@ def extract_one(scale, network):
             "name": f"{network} {pixels}, {precision}",
             "photos_per_second": round(rate),
             "batch": run.batch,
-            "tflops": round(rate * _flop(build(precision)) / 1e12, 2),
+            "tflops": round(rate * _flop(extractor.model(precision)) / 1e12, 2),
             "seconds_before": round(ready, 1),
         }
     cosine = runtimes.least_cosine(rows["float32"], rows["float16"])

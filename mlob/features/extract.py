@@ -14,7 +14,7 @@ import numpy as np
 from mlob import engine, recipes
 from mlob.data import facts, splits
 from mlob.errors import InputError
-from mlob.features import backbones, changes, decoding, log, pipeline, runtimes, store, store_folders, weights
+from mlob.features import backbones, changes, decoding, forms, log, pipeline, runtimes, store, store_folders, weights
 from mlob.features.plan import asked_for, fingerprint, plan
 from mlob.files import digest
 from mlob.machine import load_keras, processor
@@ -22,7 +22,6 @@ from mlob.progress import bar, say
 
 SAMPLE = 32  # train photos on which a precision is proved
 CALIBRATION = 64  # train photos that int8 is calibrated on
-QUANTISED = "int8.xml"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,12 +48,13 @@ class Made:
         found = json.loads(self.mark)
         return runtimes.Choice(found["runtime"], found["precision"])
 
+    def forms(self):
+        """Give the extractor's forms in this process."""
+        return forms.of(self.features, self.source, self.folder)
+
     def extractor(self):
-        """Give the `pipeline.Extractor`."""
-        build = functools.partial(_network, self.features, self.source)
-        return pipeline.Extractor(
-            self.features.view, runtimes.run(self.choice, build, quantised=self.folder / QUANTISED)
-        )
+        """Give the `pipeline.Extractor` that does the work."""
+        return pipeline.Extractor(self.features.view, self.forms().settle(self.choice))
 
 
 def extract(sets, dataset, *, given=None, random_fallback=False, part=(1, 1), run=engine.here):
@@ -167,7 +167,7 @@ def _declared(name, features, folder, lacking, dataset, random_fallback):
     store_folders.claim(folder, dataset.folder)
     mark = lacking.found or store.declare(folder, mark)
     store.check(folder, asked_for(features, source), mark)
-    parameters = _network(features, source, "float32").count_params()
+    parameters = forms.of(features, source, folder).model("float32").count_params()
     made = Made(features, source, folder, json.dumps(mark, sort_keys=True), parameters)
     say(
         f"{name}: {lacking.photos:,} photos through {features.backbone} on {source.kind} weights, "
@@ -179,11 +179,11 @@ def _declared(name, features, folder, lacking, dataset, random_fallback):
 def _mark(features, source, folder, dataset):
     """Choose runtime and precision on train photos, and give the fingerprint that they make."""
     sample = _sample(features, dataset, CALIBRATION if features.precision == "int8" else SAMPLE)
-    build = functools.partial(_network, features, source)
-    choice = runtimes.choose(features, build, sample)
+    extractor = forms.of(features, source, folder)
+    choice = runtimes.choose(features, extractor.runner, sample)
     if choice.precision != "int8":
         return fingerprint(features, source, choice)
-    runtimes.quantise(build("float32"), sample, folder / QUANTISED)
+    extractor.write_int8(sample)
     return fingerprint(features, source, choice, digest(sample))
 
 
@@ -221,19 +221,6 @@ def _downloaded(features, random_fallback):
         return weights.random()
 
 
-@functools.lru_cache
-def _network(features, source, precision):
-    """Build the Keras extractor of a feature set, its layers computing in a precision."""
-    import keras
-
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(runtimes.POLICIES[precision])
-    try:
-        return backbones.extractor(weights.network(features, source), features)
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
 # The work
 
 
@@ -241,7 +228,7 @@ def _run(made, slices, is_remote, run):
     """Run the work on an engine; tell the three times at the end."""
     with bar(" + ".join(made), sum(len(one.ids) for one in slices)) as advance:
         run(functools.partial(make_slices, made, is_remote), slices, advance)
-    _extractors.cache_clear()
+    forms.of.cache_clear()  # the memory is for training now
     for name, one in made.items():
         paths = [store.shard_path(one.folder / done.split, done.number) for done in slices if name in done.wanted]
         say(f"{name}: {log.text(log.stages(paths))}")
@@ -258,7 +245,8 @@ def make_slices(made, is_remote, slices, advance):
         slices: `pipeline.Slice`s.
         advance: called with the number of photos just done.
     """
-    extractors = _extractors(tuple(made.items()))
+    load_keras()
+    extractors = {name: one.extractor() for name, one in made.items()}
     size = backbones.SIZES[next(iter(made.values())).features.size]
     with concurrent.futures.ThreadPoolExecutor(1) as disk:
         writing = []
@@ -276,17 +264,6 @@ def _finished(writing):
     """Wait until shards are written; what the writer met, a full disk for instance, is raised here."""
     for one in writing:
         one.result()
-
-
-@functools.lru_cache(maxsize=1)
-def _extractors(made):
-    """Load the extractors of stores, given as (name, `Made`) pairs; a worker keeps them for its next slice."""
-    load_keras()
-    loaded = {name: one.extractor() for name, one in made}
-    _network.cache_clear()
-    runtimes.converted.cache_clear()
-    runtimes.keras.cache_clear()
-    return loaded
 
 
 def _write(made, one, shard, seconds):

@@ -1,7 +1,6 @@
-"""Runtimes: what executes an extractor. OpenVINO on x86 processors, Keras (TensorFlow, JAX, PyTorch) elsewhere.
+"""Runtimes: what executes an extractor. OpenVINO on x86 processors, Keras (TensorFlow, JAX, PyTorch) elsewhere."""
 
-A `Runner` holds a function from uint8 photos, a sequence of (size, size, 3), to float32 features, one row a photo.
-"""
+from __future__ import annotations
 
 import collections
 import concurrent.futures
@@ -17,6 +16,9 @@ import queue
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -24,15 +26,20 @@ from mlob.errors import InputError
 from mlob.files import make_folder
 from mlob.machine import has_gpu, silent_stderr, threads
 from mlob.progress import detail
+from mlob.recipes import FeatureSet
+
+if TYPE_CHECKING:
+    import keras
+    import openvino
+
+    OpenVINOModel: TypeAlias = openvino.Model
 
 LEAST_COSINE = 0.999
 TIMED = 8  # photos of the sample that the two precisions are timed on
 LEAST_SPEEDUP = 1.2  # below it the gain is not worth the digits, and noise could turn the choice
 CPU_BATCH = 32
-SMALLEST_BATCH, LARGEST_BATCH = (
-    8,
-    128,
-)  # on a GPU; on an H100 256 photos at once gain less than compiling for them costs
+SMALLEST_BATCH = 8  # on a GPU
+LARGEST_BATCH = 128  # on a GPU: on an H100 256 photos at once gain less than compiling for them costs
 UNDER_WAY = 2  # batches at once on a GPU: one is stacked and copied while the other is in the network
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -47,18 +54,25 @@ class Choice:
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """An extractor that is ready to run: `forward` takes uint8 photos (size, size, 3), best many batches of them."""
+    """An extractor that is ready to run.
 
-    forward: object
+    Attributes:
+        forward: function from uint8 photos, a sequence of (size, size, 3), best many batches of them, to float32
+            features, one row a photo.
+        batch: photos that it runs at once.
+        is_on_gpu: it leaves the processor to decoding.
+    """
+
+    forward: Callable[[Sequence[np.ndarray] | np.ndarray], np.ndarray]
     batch: int = 1
     is_on_gpu: bool = False
 
-    def __call__(self, photos):
+    def __call__(self, photos: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Give float32 features, one row a photo."""
         return self.forward(photos)
 
 
-def choose(features, build, sample):
+def choose(feature_set: FeatureSet, runner_of: Callable[[Choice], Runner], sample: np.ndarray) -> Choice:
     """Choose runtime and precision for an extractor.
 
     "auto" takes OpenVINO on an x86 processor without a GPU, and half precision where the features of the sample keep a
@@ -67,24 +81,27 @@ def choose(features, build, sample):
     A precision that the recipe names is taken as it is.
 
     Args:
-        features: the feature set.
-        build: function of a precision that gives the Keras extractor.
+        feature_set: the recipe.
+        runner_of: function of a choice that gives its `Runner`.
         sample: uint8 photos (n, size, size, 3), up to 32 of train.
+
+    Raises:
+        InputError: what the recipe asks for does not go together, or is not installed.
     """
-    runtime = _runtime(features)
-    if runtime == "keras" and features.precision == "int8":
+    runtime = _runtime(feature_set)
+    if runtime == "keras" and feature_set.precision == "int8":
         raise InputError("int8 runs on OpenVINO alone: leave out features.precision, or features.runtime.")
-    if features.precision != "auto":
-        return Choice(runtime, features.precision)
+    if feature_set.precision != "auto":
+        return Choice(runtime, feature_set.precision)
     fast = _half_precision(runtime)
     if fast is None:
         return Choice(runtime, "float32")
-    return _harmless(Choice(runtime, "float32"), Choice(runtime, fast), build, sample)
+    return _better(Choice(runtime, "float32"), Choice(runtime, fast), runner_of, sample)
 
 
-def _harmless(exact, fast, build, sample):
-    """Give the fast choice where it is clearly faster and as good as the exact one, and why in detail."""
-    run_exact, run_fast = (run(choice, build) for choice in (exact, fast))
+def _better(exact: Choice, fast: Choice, runner_of: Callable[[Choice], Runner], sample: np.ndarray) -> Choice:
+    """Give the fast choice where it is clearly faster and as good as the exact one, and say why in detail."""
+    run_exact, run_fast = runner_of(exact), runner_of(fast)
     few = sample[:TIMED]
     speedup = _seconds(run_exact, few) / _seconds(run_fast, few)
     if speedup < LEAST_SPEEDUP:
@@ -102,42 +119,17 @@ def _harmless(exact, fast, build, sample):
     return chosen
 
 
-def run(choice, build, quantised=None):
-    """Make a `Runner` of an extractor.
-
-    Args:
-        choice: runtime and precision.
-        build: function of a precision that gives the Keras extractor.
-        quantised: path of the OpenVINO model that stands for it in int8.
-
-    Raises:
-        InputError: that file is gone; this processor does not run the precision.
-    """
-    if choice.runtime == "keras":
-        return keras(build(choice.precision))
-    if choice.precision == "int8":
-        if not quantised.is_file():
-            raise InputError(
-                f"{quantised} is missing, the int8 model that this store was made with: copy it there, or remove "
-                f"{quantised.parent} and run `make features` again."
-            )
-        return open_vino(_core().read_model(quantised), "float32")
-    return open_vino(converted(build("float32")), choice.precision)
-
-
-def least_cosine(expected, found):
-    """Give the smallest cosine between the rows of two feature arrays."""
-    expected, found = (rows.reshape(len(rows), -1).astype(np.float64) for rows in (expected, found))
-    products = (expected * found).sum(axis=1)
-    norms = np.linalg.norm(expected, axis=1) * np.linalg.norm(found, axis=1)
-    return float(np.min(products / np.maximum(norms, 1e-300)))
+def least_cosine(features: np.ndarray, others: np.ndarray) -> float:
+    """Give the smallest cosine between the rows of two arrays of features (n, d) or (n, h, w, c)."""
+    one, other = (rows.reshape(len(rows), -1).astype(np.float64) for rows in (features, others))
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return float(np.min((one * other).sum(axis=1) / np.maximum(norms, 1e-300)))
 
 
 # Keras
 
 
-@functools.lru_cache
-def keras(model):
+def keras_runner(model: keras.Model) -> Runner:
     """Run a Keras model in batches of one static size; a last batch that is not full holds other photos behind its own.
 
     On a GPU the network is jitted (PyTorch excepted, where compiling takes minutes), in the largest batch of up to 128
@@ -145,16 +137,16 @@ def keras(model):
     """
     if not has_gpu():
         return _in_batches(_predict(model), model, CPU_BATCH, under_way=1)
-    import keras as library
+    import keras
 
-    model.jit_compile = library.backend.backend() != "torch"
+    model.jit_compile = keras.backend.backend() != "torch"
     predict = _predict(model)
     batch = largest_batch(lambda batch: predict(np.zeros((batch, *model.input_shape[1:]), np.uint8)))
     detail(f"  batches of {batch} photos")
     return dataclasses.replace(_in_batches(predict, model, batch, UNDER_WAY), is_on_gpu=True)
 
 
-def largest_batch(run):
+def largest_batch(run: Callable[[int], object]) -> int:
     """Halve the batch until memory holds it.
 
     Args:
@@ -172,11 +164,11 @@ def largest_batch(run):
     return batch
 
 
-def _predict(model):
-    """Give a function from one batch of photos to its features, which threads may call side by side."""
-    import keras as library
+def _predict(model: keras.Model) -> Callable[[np.ndarray], Any]:
+    """Give a function from one batch of photos to its features (of the backend), which threads may call at once."""
+    import keras
 
-    if library.backend.backend() != "jax":
+    if keras.backend.backend() != "jax":
         return model.predict_on_batch
     import jax  # its predict_on_batch writes every variable back after each batch
 
@@ -185,8 +177,10 @@ def _predict(model):
     return functools.partial(run, [[variable.value for variable in group] for group in groups])
 
 
-def _in_batches(predict, model, batch, under_way):
-    idle = queue.SimpleQueue()  # of batches to fill: fresh memory for each would take as long as the copy
+def _in_batches(predict: Callable[[np.ndarray], Any], model: keras.Model, batch: int, under_way: int) -> Runner:
+    idle: queue.SimpleQueue[np.ndarray] = (
+        queue.SimpleQueue()
+    )  # of batches to fill: fresh memory for each would take as long as the copy
     for _ in range(under_way):
         idle.put(np.zeros((batch, *model.input_shape[1:]), np.uint8))
 
@@ -210,10 +204,13 @@ def _in_batches(predict, model, batch, under_way):
 # OpenVINO
 
 
-def open_vino(model, precision):
+def openvino_runner(model: OpenVINOModel, precision: str) -> Runner:
     """Compile for OpenVINO: batch 1, throughput hint, requests under way at once, the precision named and read back.
 
     OMP_NUM_THREADS, or else a container's quota, bounds the threads.
+
+    Raises:
+        InputError: this processor does not run the precision.
     """
     core, kind = _core(), _openvino_type(precision)
     hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": kind}
@@ -230,7 +227,8 @@ def open_vino(model, precision):
     requests = [compiled.create_infer_request() for _ in range(count)]
 
     def forward(photos):
-        idle, busy = collections.deque(requests), collections.deque()
+        idle = collections.deque(requests)
+        busy: collections.deque[tuple[int, openvino.InferRequest]] = collections.deque()
         rows = np.empty((len(photos), *shape), np.float32)
 
         def collect():
@@ -255,8 +253,7 @@ def open_vino(model, precision):
     return Runner(forward)
 
 
-@functools.lru_cache
-def converted(model):
+def convert(model: keras.Model) -> OpenVINOModel:
     """Export a Keras model to OpenVINO's own form, with a batch of 1.
 
     OpenVINO takes a --verbose in our command line for its own, and would print among the results.
@@ -265,63 +262,77 @@ def converted(model):
     with tempfile.TemporaryDirectory() as folder, silent_stderr(), silence:
         path = pathlib.Path(folder) / "extractor.xml"
         model.export(str(path), format="openvino", verbose=False)
-        found = _core().read_model(path)
-    found.reshape([1, *model.input_shape[1:]])
-    return found
+        converted = _core().read_model(path)
+    converted.reshape([1, *model.input_shape[1:]])
+    return converted
 
 
-def quantise(model, photos, path):
-    """Write the int8 form of a Keras extractor, calibrated on photos, as an OpenVINO model: `path` and its .bin."""
-    from mlob.features import quantise as door
+def write_int8(model: OpenVINOModel, photos: np.ndarray, path: pathlib.Path) -> None:
+    """Quantise an extractor on uint8 photos (n, size, size, 3), and write it: `path` (.xml) and the .bin beside it."""
+    from mlob.features import quantise
 
-    openvino = _openvino()
+    int8 = quantise.int8(model, photos)
     make_folder(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".int8-") as folder:
-        openvino.save_model(door.int8(converted(model), photos), pathlib.Path(folder) / path.name, False)
+        _openvino().save_model(int8, pathlib.Path(folder) / path.name, False)
         for suffix in (".bin", ".xml"):  # the .xml comes last: where it is, all is
             os.replace(pathlib.Path(folder) / path.with_suffix(suffix).name, path.with_suffix(suffix))
 
 
-def _seconds(forward, sample):
+def read_int8(path: pathlib.Path) -> OpenVINOModel:
+    """Read an extractor that `write_int8` wrote.
+
+    Raises:
+        InputError: the file is gone.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"{path} is missing, the int8 model that this store was made with: copy it there, or remove "
+            f"{path.parent} and run `make features` again."
+        )
+    return _core().read_model(path)
+
+
+def _seconds(run: Runner, sample: np.ndarray) -> float:
     """Time a pass over the sample: the shorter of two, since other work only ever adds."""
     times = []
     for _ in range(2):
         started = time.perf_counter()
-        np.asarray(forward(sample))
+        run(sample)
         times.append(time.perf_counter() - started)
     return min(times)
 
 
-def _runtime(features):
-    if features.runtime != "auto":
-        if features.runtime == "openvino" and not importlib.util.find_spec("openvino"):
+def _runtime(feature_set: FeatureSet) -> str:
+    if feature_set.runtime != "auto":
+        if feature_set.runtime == "openvino" and not importlib.util.find_spec("openvino"):
             raise InputError("The feature set asks for OpenVINO, which is not installed: `pip install openvino`.")
-        return features.runtime
+        return feature_set.runtime
     is_x86 = platform.machine().lower() in ("x86_64", "amd64")
     return "openvino" if is_x86 and importlib.util.find_spec("openvino") and not has_gpu() else "keras"
 
 
-def _half_precision(runtime):
+def _half_precision(runtime: str) -> str | None:
     """Name the half precision that the machine at hand may be faster in; None where it has none."""
     if runtime == "keras":
         return "float16" if has_gpu() else None
     return "bfloat16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else None
 
 
-def _openvino_type(precision):
+def _openvino_type(precision: str) -> openvino.Type:
     openvino = _openvino()
     return {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "float16": openvino.Type.f16}[precision]
 
 
 @functools.lru_cache(maxsize=1)
-def _core():
+def _core() -> openvino.Core:
     """Give OpenVINO's one core: without any its CPU plugin is unloaded, and Ctrl-C jumps to a handler that is gone."""
     return _openvino().Core()
 
 
-def _openvino():
+def _openvino() -> ModuleType:
     """Import OpenVINO without its usage statistics: where its telemetry package is missing it uses a stub."""
-    sys.modules.setdefault("openvino_telemetry", None)
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes its import fail
     import openvino
 
     return openvino

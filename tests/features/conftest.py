@@ -1,11 +1,9 @@
 """A stand-in for backbones, and shards of three photos: extraction in milliseconds."""
 
-import functools
-
 import numpy as np
 import pytest
 
-from mlob.features import extract, pipeline, runtimes, store
+from mlob.features import extract, forms, pipeline, runtimes, store
 
 
 class Network:
@@ -32,8 +30,7 @@ def network(monkeypatch):
     monkeypatch.setattr(store, "SLICE", 3)
     monkeypatch.setattr(pipeline, "CHUNK", 2)
     monkeypatch.setattr(extract, "load_keras", lambda: None)
-    monkeypatch.setattr(extract, "_network", functools.lru_cache(lambda *_: made))
+    monkeypatch.setattr(forms.Forms, "model", lambda *_: made)
+    monkeypatch.setattr(forms.Forms, "runner", lambda *_: made)
     monkeypatch.setattr(runtimes, "choose", lambda *_: runtimes.Choice("keras", "float32"))
-    monkeypatch.setattr(runtimes, "run", lambda *_, **__: made)
-    extract._extractors.cache_clear()
     return made

@@ -30,7 +30,7 @@ def converted():
     x = keras.layers.Conv2D(32, 3, bias_initializer="normal")(keras.layers.MaxPooling2D()(x))
     x = keras.layers.add([x, separable(separable(x, 32), 32)])
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(x))
-    return runtimes.converted(keras.Model(photos, x))
+    return runtimes.convert(keras.Model(photos, x))
 
 
 def weights(model, kind):

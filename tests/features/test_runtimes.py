@@ -31,8 +31,9 @@ def drawn(count):
 
 
 def run(runtime, extractor):
-    runtimes.keras.cache_clear()
-    return runtimes.run(runtimes.Choice(runtime, "float32"), lambda precision: extractor)
+    if runtime == "keras":
+        return runtimes.keras_runner(extractor)
+    return runtimes.openvino_runner(runtimes.convert(extractor), "float32")
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -52,8 +53,7 @@ def test_no_photos_give_no_rows(runtime, extractor):
 @openvino
 def test_nothing_of_openvinos_stands_among_the_results_however_much_is_told(extractor, monkeypatch, capfd):
     monkeypatch.setattr(sys, "argv", ["mlob", "features", "--verbose"])
-    runtimes.converted.cache_clear()
-    runtimes.converted(extractor)
+    runtimes.convert(extractor)
     assert capfd.readouterr().out == ""
 
 
@@ -87,71 +87,67 @@ def machine(monkeypatch):
     monkeypatch.setenv("MLOB_VERBOSE", "1")
     made = {"error": 0.0, "speedup": 2.0, "half": "bfloat16", "gpu": False, "tried": []}
 
-    def run(choice, build):
+    def runner_of(choice):
         made["tried"].append(choice.precision)
         return runtimes.Runner(lambda photos: np.float32([[1, made["error"] * (choice.precision != "float32")]]))
 
     def seconds(forward, sample):
         return 1.0 if forward(sample)[0, 1] == 0 and made["error"] else 1 / made["speedup"]
 
-    monkeypatch.setattr(runtimes, "run", run)
     monkeypatch.setattr(runtimes, "_seconds", seconds)
     monkeypatch.setattr(runtimes, "_half_precision", lambda runtime: made["half"])
     monkeypatch.setattr(runtimes, "has_gpu", lambda: made["gpu"])
     monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: name)
     monkeypatch.setattr(runtimes.platform, "machine", lambda: "x86_64")
+    made["choose"] = lambda **fields: runtimes.choose(FeatureSet("mobilenet", **fields), runner_of, drawn(2))
     return made
-
-
-def chosen(**fields):
-    return runtimes.choose(FeatureSet("mobilenet", **fields), None, drawn(2))
 
 
 @pytest.mark.parametrize("half", ["bfloat16", "float16"])
 def test_half_precision_is_taken_where_it_is_exact_enough_and_faster(half, machine, capsys):
     machine.update(error=0.01, half=half)
-    assert chosen(runtime="openvino") == runtimes.Choice("openvino", half)
+    assert machine["choose"](runtime="openvino") == runtimes.Choice("openvino", half)
     assert "0.99995" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("other", [{"error": 0.1}, {"error": 0.01, "speedup": 1.1}, {"error": np.nan}])
 def test_else_auto_takes_float32_and_says_why(other, machine, capsys):
     machine.update(other)
-    assert chosen(runtime="openvino") == runtimes.Choice("openvino", "float32")
+    assert machine["choose"](runtime="openvino") == runtimes.Choice("openvino", "float32")
     assert "float32" in capsys.readouterr().err
 
 
 def test_a_machine_without_half_precision_takes_float32_without_a_trial(machine):
     machine["half"] = None
-    assert chosen() == runtimes.Choice("openvino", "float32") and not machine["tried"]
+    assert machine["choose"]() == runtimes.Choice("openvino", "float32") and not machine["tried"]
 
 
 def test_a_precision_that_is_named_is_taken_without_a_trial(machine):
     for precision in ("float32", "bfloat16", "float16", "int8"):
-        assert chosen(runtime="openvino", precision=precision) == runtimes.Choice("openvino", precision)
+        assert machine["choose"](runtime="openvino", precision=precision) == runtimes.Choice("openvino", precision)
     assert not machine["tried"]
 
 
 def test_auto_takes_keras_on_a_gpu_and_openvino_on_other_x86_machines(machine, monkeypatch):
-    assert chosen(precision="float32").runtime == "openvino"
+    assert machine["choose"](precision="float32").runtime == "openvino"
     machine["gpu"] = True
-    assert chosen(precision="float32").runtime == "keras"
+    assert machine["choose"](precision="float32").runtime == "keras"
     machine["gpu"] = False
     monkeypatch.setattr(runtimes.platform, "machine", lambda: "aarch64")
-    assert chosen(precision="float32").runtime == "keras"
+    assert machine["choose"](precision="float32").runtime == "keras"
 
 
 def test_what_cannot_be_had_is_told(machine, monkeypatch):
     with pytest.raises(InputError, match="int8 runs on OpenVINO alone"):
-        chosen(runtime="keras", precision="int8")
+        machine["choose"](runtime="keras", precision="int8")
     monkeypatch.setattr(runtimes.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install openvino"):
-        chosen(runtime="openvino")
+        machine["choose"](runtime="openvino")
 
 
 def test_an_int8_model_that_is_gone_is_named_with_the_mend(tmp_path):
     with pytest.raises(InputError, match=f"{tmp_path / 'int8.xml'} is missing.*make features"):
-        runtimes.run(runtimes.Choice("openvino", "int8"), None, quantised=tmp_path / "int8.xml")
+        runtimes.read_int8(tmp_path / "int8.xml")
 
 
 @given(st.integers(0, 7))
@@ -210,15 +206,16 @@ def test_on_a_gpu_the_network_is_jitted_and_runs_in_the_batch_that_fits(extracto
 
 BACKENDS = """
 import numpy as np, keras
-from mlob.features import extract, runtimes, weights
+import pathlib
+from mlob.features import forms, runtimes, weights
 from mlob.recipes import FeatureSet
 
 photos = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
 for precision in ("float32", "float16"):
     features = FeatureSet("efficientnet_lite0")
-    model = extract._network(features, weights.at_hand(features), precision)
+    model = forms.Forms(features, weights.at_hand(features), pathlib.Path()).model(precision)
     runtimes.CPU_BATCH = 2
-    rows = runtimes.keras(model)(photos)
+    rows = runtimes.keras_runner(model)(photos)
     assert rows.dtype == np.float32 and rows.shape == (3, 1280)
     exact = rows if precision == "float32" else exact
     print(keras.backend.backend(), runtimes.least_cosine(exact, rows))

@@ -1,0 +1,89 @@
+"""The forms that one extractor runs in: Keras models of several precisions, OpenVINO's, and their runners."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlob.features import backbones, runtimes, weights
+from mlob.recipes import FeatureSet
+
+if TYPE_CHECKING:
+    import keras
+
+INT8 = "int8.xml"
+
+
+class Forms:
+    """The forms of an extractor, each built when it is first asked for: they take seconds, and are asked for again.
+
+    Args:
+        feature_set: the recipe.
+        source: the weights.
+        store_folder: features/<set>/<data set>, where the quantised model lies, if there is one.
+    """
+
+    def __init__(self, feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Path) -> None:
+        self.feature_set, self.source, self.int8_path = feature_set, source, store_folder / INT8
+        self._models: dict[str, keras.Model] = {}
+        self._converted: runtimes.OpenVINOModel | None = None
+        self._runners: dict[runtimes.Choice, runtimes.Runner] = {}
+
+    def model(self, precision: str) -> keras.Model:
+        """Give the Keras model from uint8 photos to features, its layers computing in a precision."""
+        if precision not in self._models:
+            self._models[precision] = _model(self.feature_set, self.source, precision)
+        return self._models[precision]
+
+    def converted(self) -> runtimes.OpenVINOModel:
+        """Give the float32 model in OpenVINO's form."""
+        if self._converted is None:
+            self._converted = runtimes.convert(self.model("float32"))
+        return self._converted
+
+    def runner(self, choice: runtimes.Choice) -> runtimes.Runner:
+        """Give what runs the extractor with a runtime and a precision.
+
+        Raises:
+            InputError: the quantised model is gone; this processor does not run the precision.
+        """
+        if choice not in self._runners:
+            self._runners[choice] = self._load(choice)
+        return self._runners[choice]
+
+    def settle(self, choice: runtimes.Choice) -> runtimes.Runner:
+        """Give what runs the extractor, and let go of all other forms: they were built to make this choice."""
+        runner = self.runner(choice)
+        self._models, self._converted, self._runners = {}, None, {choice: runner}
+        return runner
+
+    def write_int8(self, photos: np.ndarray) -> None:
+        """Write the quantised model, calibrated on uint8 photos (n, size, size, 3)."""
+        runtimes.write_int8(self.converted(), photos, self.int8_path)
+
+    def _load(self, choice: runtimes.Choice) -> runtimes.Runner:
+        if choice.runtime == "keras":
+            return runtimes.keras_runner(self.model(choice.precision))
+        if choice.precision == "int8":
+            return runtimes.openvino_runner(runtimes.read_int8(self.int8_path), "float32")
+        return runtimes.openvino_runner(self.converted(), choice.precision)
+
+
+@functools.cache
+def of(feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Path) -> Forms:
+    """Give this process's forms of an extractor: what a choice was made with is not built again for the work."""
+    return Forms(feature_set, source, store_folder)
+
+
+def _model(feature_set: FeatureSet, source: weights.Source, precision: str) -> keras.Model:
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(runtimes.POLICIES[precision])
+    try:
+        return backbones.extractor(weights.network(feature_set, source), feature_set)
+    finally:
+        keras.config.set_dtype_policy(before)
