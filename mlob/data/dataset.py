@@ -4,20 +4,27 @@ A split is labelled as a whole or not at all. Where any of its photos has a labe
 a split without a single label is there to be predicted.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import functools
 import json
 import pathlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import drawn, formats, places
+from mlob.data import drawn, formats, locate, places
 from mlob.data.listing import Listed, local
 from mlob.data.splits import SPLITS
+from mlob.data.tree import Tree
 from mlob.errors import InputError
 from mlob.files import digest
 from mlob.labels import Labels
+
+if TYPE_CHECKING:
+    from mlob.data.places import Folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,10 +54,10 @@ class DataSet:
     """
 
     name: str
-    folder: pathlib.Path
+    folder: Folder
     labels: Labels
     splits: dict[str, Split]
-    tree: places.Tree | None = dataclasses.field(default=None, repr=False, compare=False)
+    tree: Tree | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def __getitem__(self, split: str) -> Split:
         if split not in self.splits:
@@ -77,18 +84,18 @@ class DataSet:
         """Whether the photos lie in a bucket, where `places.READS` of them are read at once."""
         return places.is_remote(self.folder)
 
-    def photos(self, split: str) -> places.Places:
+    def photos(self, split: str) -> locate.Places:
         """Find a split's photos, None where there is none.
 
         Raises:
             InputError: a file that a photo of another split would be as well.
         """
         photos, others = self[split], {name: other.ids for name, other in self.splits.items() if name != split}
-        return places.locate(self._tree, split, photos.ids, list(map(local, photos.urls)), others=others)
+        return locate.photos(self._tree, split, photos.ids, list(map(local, photos.urls)), others=others)
 
     @functools.cached_property
-    def _tree(self) -> places.Tree:
-        return self.tree or places.Tree(self.folder)
+    def _tree(self) -> Tree:
+        return self.tree or Tree(self.folder)
 
     @functools.cached_property
     def versions(self) -> dict[str, list[str]]:
@@ -98,10 +105,10 @@ class DataSet:
     def looked_for(self, split: str) -> str:
         """Name the files that the first photo of a split is looked for as, for a message."""
         photos = self[split]
-        return ", ".join(places.looked_for(split, photos.ids[0], local(photos.urls[0])))
+        return ", ".join(locate.looked_for(split, photos.ids[0], local(photos.urls[0])))
 
 
-def read_dataset(folder: pathlib.Path | str, *, digests: pathlib.Path | None = None) -> DataSet:
+def read_dataset(folder: Folder | str, *, digests: pathlib.Path | None = None) -> DataSet:
     """Read the data set in `folder`, in whichever of the `formats` it is.
 
     Args:
@@ -113,14 +120,14 @@ def read_dataset(folder: pathlib.Path | str, *, digests: pathlib.Path | None = N
         InputError: files missing, truncated or of another format; ids or labels that cannot be right; a bucket that
             cannot be read.
     """
-    tree = places.Tree(places.data_folder(folder))
+    tree = Tree(places.data_folder(folder))
     listing = formats.read(tree.root)
     splits = [split for file in listing.files for split in _splits(file, listing.labels, tree, digests)]
     by_name = {split.name: split for split in splits}
     return DataSet(places.data_name(tree.root), tree.root, listing.labels, by_name, tree)
 
 
-def _splits(file: Listed, labels: Labels, tree: places.Tree, digests: pathlib.Path | None) -> Iterator[Split]:
+def _splits(file: Listed, labels: Labels, tree: Tree, digests: pathlib.Path | None) -> Iterator[Split]:
     """Give the splits of the photos that a file lists, without those that have no photo."""
     names = file.splits or drawn.splits(tree, file, digests)
     for split in SPLITS:

@@ -3,10 +3,11 @@
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from mlob.data import images, listing, places
+from mlob.data import images, listing, locate, places
 from mlob.data.listing import Listed
 from mlob.data.places import Place
 from mlob.data.splits import draw
+from mlob.data.tree import Tree
 from mlob.errors import InputError
 from mlob.files import write_text
 from mlob.machine import cores
@@ -15,11 +16,11 @@ from mlob.progress import say
 UNREADABLE = "unreadable "  # stands before the name of a photo that has no digest
 
 
-def splits(tree: places.Tree, listed: Listed, table: pathlib.Path | None) -> list[str]:
+def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> list[str]:
     """Draw the split of each photo. Where some photos have no labels they are the ones to predict: they alone are test.
 
     Args:
-        tree: the `places.Tree` of the data folder.
+        tree: the `Tree` of the data folder.
         listed: photos whose ids are paths in it.
         table: a CSV file that keeps digests by name, size and time of the photo; None keeps none.
     """
@@ -31,12 +32,12 @@ def splits(tree: places.Tree, listed: Listed, table: pathlib.Path | None) -> lis
     return [labelled[name] if has else "test" for name, has in zip(names, has_labels, strict=True)]
 
 
-def _digests(tree: places.Tree, ids: Sequence[str], table: pathlib.Path | None) -> list[str]:
+def _digests(tree: Tree, ids: Sequence[str], table: pathlib.Path | None) -> list[str]:
     """Digest each photo's bytes; a photo that cannot be read is told by its name."""
     import pandas as pd
 
     known = _read(table) if table and table.is_file() else {}
-    photos = places.locate(tree, "", ids, ids)
+    photos = locate.photos(tree, "", ids, ids)
     keys = [f"{name}:{places.version(place)}" for name, place in zip(ids, photos, strict=True)]
     new = {key: (name, place) for key, name, place in zip(keys, ids, photos, strict=True) if key not in known}
     known |= zip(new, _digested(new.values(), places.is_remote(tree.root)), strict=True)

@@ -4,16 +4,21 @@ To add a format, write a function `read(folder, names)` that gives `Listing`, an
 one stands in this file, so that nothing else is touched.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
-import pathlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlob.data import imaterialist, listing, places, table
 from mlob.data.listing import Listing
 from mlob.errors import InputError
+
+if TYPE_CHECKING:
+    from mlob.data.places import Folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,10 +31,10 @@ class Format:
     """
 
     files: tuple[str, ...]
-    read: Callable[[pathlib.Path, list[str]], Listing]
+    read: Callable[[Folder, list[str]], Listing]
 
 
-def _read_one_hot(folder: pathlib.Path, names: list[str]) -> Listing:
+def _read_one_hot(folder: Folder, names: list[str]) -> Listing:
     """Read labels.csv: a column `image`, a column of 0 and 1 for each label and, optionally, a column `split`."""
     path = folder / "labels.csv"
     rows = listing.read_csv(path, ("image",), ("split",))
@@ -54,7 +59,7 @@ FORMATS = {
 }
 
 
-def read(folder: pathlib.Path) -> Listing:
+def read(folder: Folder) -> Listing:
     """Read the annotations in a folder, in whichever format they are.
 
     Args:

@@ -1,9 +1,11 @@
 """The format of iMaterialist 2018: train.json, validation.json, test.json, and a label map if there is one."""
 
+from __future__ import annotations
+
 import collections
 import fnmatch
 import itertools
-import pathlib
+from typing import TYPE_CHECKING
 
 from mlob.data import listing, places
 from mlob.data.listing import Listed, Listing
@@ -12,11 +14,14 @@ from mlob.errors import InputError
 from mlob.files import read_json
 from mlob.labels import Labels
 
+if TYPE_CHECKING:
+    from mlob.data.places import Folder
+
 FILES = tuple(f"{split}.json" for split in SPLITS)
 Json = dict | list | str | int | float | bool | None  # a value in a file, of any type until it is checked
 
 
-def read(folder: pathlib.Path, names: list[str]) -> Listing:
+def read(folder: Folder, names: list[str]) -> Listing:
     """Read the JSON files and the label map of a folder.
 
     Args:
@@ -33,7 +38,7 @@ def read(folder: pathlib.Path, names: list[str]) -> Listing:
     return Listing(_label_map(folder / maps[0]) if maps else _numbered(files, folder), files)
 
 
-def _read_split(path: pathlib.Path, split: str) -> Listed:
+def _read_split(path: Folder, split: str) -> Listed:
     with places.reached(path):
         content = read_json(path)
     known = content if isinstance(content, dict) else {}
@@ -48,7 +53,7 @@ def _read_split(path: pathlib.Path, split: str) -> Listed:
     return Listed(path, ids, urls, _label_sets(annotations or [], path), [split] * len(ids))
 
 
-def _label_sets(annotations: list[Json], path: pathlib.Path) -> dict[str, set[int]]:
+def _label_sets(annotations: list[Json], path: Folder) -> dict[str, set[int]]:
     """Gather the label ids of each photo; several annotations of one photo add up."""
     sets: dict[str, set[int]] = collections.defaultdict(set)
     for annotation in annotations:
@@ -59,7 +64,7 @@ def _label_sets(annotations: list[Json], path: pathlib.Path) -> dict[str, set[in
 # Values
 
 
-def _field(record: Json, names: tuple[str, ...], path: pathlib.Path) -> Json:
+def _field(record: Json, names: tuple[str, ...], path: Folder) -> Json:
     if isinstance(record, dict):
         for name in names:
             if name in record:
@@ -67,14 +72,14 @@ def _field(record: Json, names: tuple[str, ...], path: pathlib.Path) -> Json:
     raise InputError(f"{path}: expected a field {' or '.join(names)}, found {_shape(record)}.")
 
 
-def _id(record: Json, path: pathlib.Path) -> str:
+def _id(record: Json, path: Folder) -> str:
     name = _field(record, ("imageId", "image_id", "id"), path)
     if not isinstance(name, str | int) or isinstance(name, bool):
         raise InputError(f"{path}: the image id {name!r} is neither text nor a whole number: correct it.")
     return str(name)
 
 
-def _urls(record: dict[str, Json], path: pathlib.Path) -> tuple[str, ...]:
+def _urls(record: dict[str, Json], path: Folder) -> tuple[str, ...]:
     value = record.get("url")
     urls = value if isinstance(value, list) else [] if value is None else [value]
     if not all(isinstance(url, str) for url in urls):
@@ -84,7 +89,7 @@ def _urls(record: dict[str, Json], path: pathlib.Path) -> tuple[str, ...]:
     return tuple(urls)
 
 
-def _label_numbers(annotation: Json, path: pathlib.Path) -> list[int]:
+def _label_numbers(annotation: Json, path: Folder) -> list[int]:
     value = _field(annotation, ("labelId", "label_id"), path)
     try:
         return [_whole(label) for label in (value if isinstance(value, list) else [value])]
@@ -107,7 +112,7 @@ def _shape(content: Json) -> str:
 # Labels
 
 
-def _label_map(path: pathlib.Path) -> Labels:
+def _label_map(path: Folder) -> Labels:
     table = listing.read_csv(path, ("labelId", "labelName"), ("taskId", "taskName"))
     names = map(listing.composed, table.labelName)
     groups = map(listing.composed, table.taskName) if "taskName" in table else itertools.repeat("label")
@@ -121,7 +126,7 @@ def _label_map(path: pathlib.Path) -> Labels:
     return listing.labels(rows, path)
 
 
-def _numbered(files: list[Listed], folder: pathlib.Path) -> Labels:
+def _numbered(files: list[Listed], folder: Folder) -> Labels:
     """Give the labels that occur; without a label map a label's name is its number."""
     ids = {label for file in files for label_set in file.label_sets.values() for label in label_set}
     return listing.labels(((label, str(label), "label") for label in sorted(ids)), folder)

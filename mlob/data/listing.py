@@ -18,6 +18,8 @@ from mlob.labels import Labels
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mlob.data.places import Folder
+
 LONGEST = {"image id": 1024, "url": 16_384, "label": 1024}  # characters; tables that we write are read with these
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends, halves of characters
 
@@ -35,7 +37,7 @@ class Listed:
         ids_are_paths: an id may be a path inside the data folder, and not only a file name.
     """
 
-    path: pathlib.Path
+    path: Folder
     ids: tuple[str, ...]
     urls: tuple[tuple[str, ...], ...]
     label_sets: dict[str, set[int]]
@@ -65,7 +67,7 @@ def check(listing: Listing) -> None:
         _check_labels(file, listing.labels)
 
 
-def labels(rows: Iterable[tuple[int, str, str]], path: pathlib.Path) -> Labels:
+def labels(rows: Iterable[tuple[int, str, str]], path: Folder) -> Labels:
     """Make the labels of (id, name, group) rows, sorted by id.
 
     Args:
@@ -86,7 +88,7 @@ def local(urls: tuple[str, ...]) -> str:
     return next((url for url in urls if "://" not in url), "")
 
 
-def check_text(what: str, texts: Iterable[str], path: pathlib.Path) -> None:
+def check_text(what: str, texts: Iterable[str], path: Folder) -> None:
     """Refuse what HDF5, CSV tables or a terminal would not give back as it was.
 
     Args:
@@ -104,7 +106,7 @@ def check_text(what: str, texts: Iterable[str], path: pathlib.Path) -> None:
             )
 
 
-def read_csv(path: pathlib.Path, needed: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:
+def read_csv(path: Folder, needed: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:
     """Read a CSV file as text, with the columns that it must have and those that it may have.
 
     Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,10 +13,12 @@ from mlob.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mlob.data.places import Folder
+
 FILES = ("photos.csv",)
 
 
-def read(folder: pathlib.Path, names: list[str]) -> Listing:
+def read(folder: Folder, names: list[str]) -> Listing:
     """Read the table in a folder.
 
     Raises:
@@ -31,7 +32,7 @@ def read(folder: pathlib.Path, names: list[str]) -> Listing:
     return list_photos(path, table, labels, sorted({name for photo in labels for name in photo}))
 
 
-def list_photos(path: pathlib.Path, table: pd.DataFrame, labels: Sequence[Sequence[str]], names: list[str]) -> Listing:
+def list_photos(path: Folder, table: pd.DataFrame, labels: Sequence[Sequence[str]], names: list[str]) -> Listing:
     """List the photos of a table whose labels have names, and no numbers.
 
     Args:
@@ -61,7 +62,7 @@ def list_photos(path: pathlib.Path, table: pd.DataFrame, labels: Sequence[Sequen
     )
 
 
-def _splits(path: pathlib.Path, table: pd.DataFrame) -> list[str]:
+def _splits(path: Folder, table: pd.DataFrame) -> list[str]:
     if unknown := sorted(set(table.split) - set(SPLITS)):
         raise InputError(f"{path}: the column split holds {unknown[0]!r}; expected {', '.join(SPLITS)}.")
     return list(table.split)

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 
 from mlob import machine, workspace
-from mlob.data import images, places
+from mlob.data import images, locate
 from mlob.errors import InputError
 from mlob.features import extract, store
 from mlob.files import to_cell, write_text
@@ -40,7 +40,7 @@ def find(paths):
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise InputError(f"There is no {missing[0]}.")
-    found = places.below(paths)
+    found = locate.below(paths)
     if not found:
         raise InputError("No photo to predict: name files, or a folder of them with PHOTOS= (--photos).")
     return found

@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlob.data import images, places
+from mlob.data import archives, images, locate, places
 from mlob.data.dataset import read_dataset
+from mlob.data.tree import Tree
 from mlob.errors import InputError
 
 PHOTOS = {f"images/{split}/{number}.jpg": f"{split} {number}".encode() * 50 for split in ("train", "test") for number in
@@ -27,7 +28,7 @@ PHOTOS = {f"images/{split}/{number}.jpg": f"{split} {number}".encode() * 50 for 
 
 
 def located(folder, name, url="", split="train"):
-    (path,) = places.locate(places.Tree(folder), split, [name], [url])
+    (path,) = locate.photos(Tree(folder), split, [name], [url])
     return path and path.relative_to(folder).as_posix()
 
 
@@ -74,9 +75,9 @@ def test_of_other_names_the_content_tells_which_file_is_a_photo(tmp_path, name, 
             touch(folder, f"images/train/{name}", f"images/test/{name}")
             (folder / "images/train" / name).write_bytes(content)
         ids = [posixpath.splitext(name)[0]]
-        (place,) = places.locate(places.Tree(folder), "train", ids, [""])
+        (place,) = locate.photos(Tree(folder), "train", ids, [""])
         assert str(place) == str(folder / found / name)
-        assert list(places.locate(places.Tree(folder), "test", ids, [""])) == [None]
+        assert list(locate.photos(Tree(folder), "test", ids, [""])) == [None]
 
 
 def test_a_file_whose_suffix_tells_of_a_photo_comes_before_others_of_its_stem(tmp_path, monkeypatch):
@@ -163,7 +164,7 @@ def test_a_url_is_relative_to_the_folder_or_to_images_and_no_web_address(tmp_pat
     ],
 )
 def test_the_files_that_a_message_names_are_those_that_are_looked_for(tmp_path, name, url, wanted):
-    assert places.looked_for("train", name, url) == wanted
+    assert locate.looked_for("train", name, url) == wanted
     for file in wanted:
         touch(tmp_path, file)
         assert located(tmp_path, name, url) == file
@@ -172,14 +173,14 @@ def test_the_files_that_a_message_names_are_those_that_are_looked_for(tmp_path, 
 
 def test_photos_come_in_the_order_of_their_ids(tmp_path):
     touch(tmp_path, "images/1.jpg", "images/3.jpg")
-    found = places.locate(places.Tree(tmp_path), "train", ["3", "2", "1"], ["", "", ""])
+    found = locate.photos(Tree(tmp_path), "train", ["3", "2", "1"], ["", "", ""])
     assert list(found) == [tmp_path / "images/3.jpg", None, tmp_path / "images/1.jpg"]
 
 
 def test_photos_are_listed_among_files_folders_and_archives_each_once(tmp_path):
     touch(tmp_path, "a.txt", "kept/2.jpg", "kept/sub/1.PNG", "kept/note.txt")
     zipped(tmp_path / "more.zip", {"b.jpg": b"b", "a.jpg": b"a", "note.txt": b""})
-    found = places.below([tmp_path / "a.txt", tmp_path / "kept", tmp_path / "kept/2.jpg", tmp_path / "more.zip"])
+    found = locate.below([tmp_path / "a.txt", tmp_path / "kept", tmp_path / "kept/2.jpg", tmp_path / "more.zip"])
     names = ["a.txt", "kept/2.jpg", "kept/sub/1.PNG", "more.zip/a.jpg", "more.zip/b.jpg"]
     assert [str(place) for place in found] == [str(tmp_path / name) for name in names]
 
@@ -194,7 +195,7 @@ def test_photos_among_other_files_are_told_by_content_and_the_rest_is_counted(tm
         folder = on_disk(tmp_path / "new", files | {"sub/i.jpg": b""})
         (folder / "folder.jpg").mkdir()
         os.mkfifo(folder / "pipe")
-    found = [str(place).removeprefix(f"{folder}/") for place in places.below([folder])]
+    found = [str(place).removeprefix(f"{folder}/") for place in locate.below([folder])]
     assert found == ["a.jfif", "b", "c.HEIC", *([] if packed else ["sub/i.jpg"])]
     (line,) = capsys.readouterr().err.splitlines()
     first = "d.txt, e.mp4, f, …" if packed else "._a.jpg, d.txt, e.mp4, …"
@@ -209,7 +210,7 @@ COMBINED, APART = "ge\u00e4ndert \u00c5", "gea\u0308ndert A\u030a"
 def test_a_name_is_found_in_the_other_form_of_unicode_and_first_in_its_own(tmp_path, asked, there, way):
     def find():
         ids, urls = ([asked], [""]) if way == "id" else ([f"{asked}/{asked}.jpg"],) * 2
-        (place,) = places.locate(places.Tree(tmp_path), "train", ids, urls)
+        (place,) = locate.photos(Tree(tmp_path), "train", ids, urls)
         return place and str(place).split("/")[-1]
 
     def put(name):
@@ -235,10 +236,10 @@ def unflagged(path, name, encoding):
 
 @pytest.mark.parametrize("name", ["images/\u00e4.jpg", "\u5199\u771f/1.jpg", "images/plain.jpg"])
 def test_names_of_a_zip_that_lack_the_flag_are_utf_8_where_they_can_be_and_else_cp437(tmp_path, name):
-    assert [*places.contents(unflagged(tmp_path / "a.zip", name, "utf-8"))] == [name]
-    assert [*places.contents(zipped(tmp_path / "b.zip", {name: b"a"}))] == [name]
+    assert [*archives.contents(unflagged(tmp_path / "a.zip", name, "utf-8"))] == [name]
+    assert [*archives.contents(zipped(tmp_path / "b.zip", {name: b"a"}))] == [name]
     if name.startswith("images"):
-        assert [*places.contents(unflagged(tmp_path / "c.zip", name, "cp437"))] == [name]
+        assert [*archives.contents(unflagged(tmp_path / "c.zip", name, "cp437"))] == [name]
 
 
 def test_a_folder_is_listed_once_and_only_when_it_is_asked_for(tmp_path, monkeypatch):
@@ -247,9 +248,9 @@ def test_a_folder_is_listed_once_and_only_when_it_is_asked_for(tmp_path, monkeyp
     monkeypatch.setattr(
         os, "scandir", lambda folder: listed.append(os.path.relpath(folder, tmp_path)) or scandir(folder)
     )
-    tree = places.Tree(tmp_path)
+    tree = Tree(tmp_path)
     for split in ("train", "test", "train"):
-        assert all(places.locate(tree, split, ["1"], [""]))
+        assert all(locate.photos(tree, split, ["1"], [""]))
     assert sorted(listed) == ["images", "images/test", "images/train"]
 
 
@@ -285,7 +286,7 @@ WAYS = [
 
 def read(folder, split="train", ids=("1", "2", "3"), urls=("", "", "")):
     """The bytes of each photo, None where there is none."""
-    return [place and images.content(place) for place in places.locate(places.Tree(folder), split, ids, urls)]
+    return [place and images.content(place) for place in locate.photos(Tree(folder), split, ids, urls)]
 
 
 @pytest.mark.parametrize(("way", "suffix"), WAYS)
@@ -371,7 +372,7 @@ LEAVING = [
 @pytest.mark.parametrize(("way", "suffix"), WAYS)
 def test_entries_that_leave_the_folder_are_never_read_and_told_of(tmp_path, capsys, way, suffix):
     path = way(tmp_path / f"images.{suffix}", dict.fromkeys(LEAVING, b"evil") | {"2.jpg": b"good"})
-    assert [place.inside for place in places.contents(path).values()] == ["2.jpg"]
+    assert [place.inside for place in archives.contents(path).values()] == ["2.jpg"]
     assert (
         capsys.readouterr().err
         == f"{path}: 8 entries are not read, leading out of its folder or no plain file: '/1.jpg' first.\n"
@@ -399,7 +400,7 @@ def test_links_in_a_zip_are_never_read_and_told_of(tmp_path, capsys):
 
 def test_notes_of_the_finder_are_no_photos(tmp_path, capsys):
     zipped(tmp_path / "images.zip", {"__MACOSX/images/1.jpg": b"x", "images/._2.jpg": b"x", "images/3.jpg": b"photo"})
-    assert list(places.contents(tmp_path / "images.zip")) == ["images/3.jpg"]
+    assert list(archives.contents(tmp_path / "images.zip")) == ["images/3.jpg"]
     assert capsys.readouterr().err == ""
 
 
@@ -419,7 +420,7 @@ def test_a_compressed_tar_by_another_name_is_refused(tmp_path):
 @pytest.mark.parametrize(("way", "suffix"), WAYS)
 def test_a_place_has_the_name_of_its_photo_and_survives_the_way_to_another_machine(tmp_path, way, suffix):
     way(tmp_path / f"images.{suffix}", {"sub/a.b.JPG": b"a"})
-    (place,) = places.contents(tmp_path / f"images.{suffix}").values()
+    (place,) = archives.contents(tmp_path / f"images.{suffix}").values()
     assert (place.name, place.stem, place.suffix) == ("a.b.JPG", "a.b", ".JPG")
     assert str(place) == str(tmp_path / f"images.{suffix}" / "sub/a.b.JPG")
     again = pickle.loads(pickle.dumps(place))
@@ -429,7 +430,7 @@ def test_a_place_has_the_name_of_its_photo_and_survives_the_way_to_another_machi
 @pytest.mark.parametrize(("way", "suffix"), WAYS)
 def test_many_threads_at_once_read_the_right_bytes(tmp_path, way, suffix):
     contents = {f"{number}.jpg": os.urandom(number) + bytes(number) for number in range(300)}
-    found = places.contents(way(tmp_path / f"images.{suffix}", contents))
+    found = archives.contents(way(tmp_path / f"images.{suffix}", contents))
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         for _ in range(5):
             assert dict(zip(found, pool.map(lambda place: place.read_bytes(), found.values()), strict=True)) == contents
@@ -444,7 +445,7 @@ def reason(place):
 @pytest.mark.parametrize(("way", "suffix"), WAYS)
 def test_a_member_cut_short_since_is_unreadable_and_so_is_one_whose_archive_has_gone(tmp_path, way, suffix):
     path = way(tmp_path / f"images.{suffix}", {"1.jpg": os.urandom(2000)})
-    (place,) = places.contents(path).values()
+    (place,) = archives.contents(path).values()
     os.truncate(path, 1000)
     assert reason(place) == "cut short in the archive"
     path.unlink()
@@ -455,7 +456,7 @@ def test_a_member_of_too_many_bytes_is_unreadable(tmp_path, monkeypatch):
     files = {"1.jpg": bytes(1001), "2.jpg": bytes(1000)}
     monkeypatch.setattr(images, "MOST_BYTES", 1000)
     for path in (zipped(tmp_path / "a.zip", files), tarred(tmp_path / "b.tar", files)):
-        bomb, good = places.contents(path).values()
+        bomb, good = archives.contents(path).values()
         assert reason(bomb) == "too many bytes"
         assert images.content(good) == bytes(1000)
 
@@ -463,7 +464,7 @@ def test_a_member_of_too_many_bytes_is_unreadable(tmp_path, monkeypatch):
 def test_a_member_that_holds_more_than_it_says_is_unreadable(tmp_path):
     data = zipped(tmp_path / "a.zip", {"1.jpg": bytes(100_000)}).read_bytes()
     (tmp_path / "a.zip").write_bytes(data.replace((100_000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
-    (place,) = places.contents(tmp_path / "a.zip").values()
+    (place,) = archives.contents(tmp_path / "a.zip").values()
     assert place.size == 10 and reason(place) == "damaged in the archive"
 
 
@@ -471,7 +472,7 @@ def test_a_member_that_takes_more_bytes_than_it_says_is_not_read(tmp_path, monke
     data = zipped(tmp_path / "a.zip", {"1.jpg": os.urandom(2000)}).read_bytes()
     (tmp_path / "a.zip").write_bytes(data.replace((2000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
     monkeypatch.setattr(images, "MOST_BYTES", 1000)
-    (place,) = places.contents(tmp_path / "a.zip").values()
+    (place,) = archives.contents(tmp_path / "a.zip").values()
     assert place.size == 10 and reason(place) == "too many bytes"
 
 
@@ -495,14 +496,14 @@ def pax(records, size=512, follows=b""):
 def test_a_tar_whose_sizes_cannot_be_is_refused_at_once(tmp_path, head):
     (tmp_path / "images.tar").write_bytes(head.ljust(10_240, b"\0"))
     with pytest.raises(InputError, match=r"images\.tar is no whole tar archive"):
-        places.contents(tmp_path / "images.tar")
+        archives.contents(tmp_path / "images.tar")
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar"])
 def test_an_archive_without_an_end_is_refused(tmp_path, suffix):
     os.mkfifo(tmp_path / f"images.{suffix}")
     with pytest.raises(InputError, match=rf"images\.{suffix} is no whole {suffix} archive"):
-        places.below([tmp_path / f"images.{suffix}"])
+        locate.below([tmp_path / f"images.{suffix}"])
 
 
 @settings(deadline=None, max_examples=100)
@@ -518,14 +519,14 @@ def test_any_header_of_a_tar_gives_files_or_a_refusal(tmp_path_factory, head, da
         changed[148:156] = b"%06o\0 " % total
     path.write_bytes(changed)
     with contextlib.suppress(InputError):
-        for place in places.contents(path).values():
+        for place in archives.contents(path).values():
             with contextlib.suppress(images.Unreadable):
                 images.content(place)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_member_compressed_in_an_unusual_way_is_unreadable(tmp_path, method):
-    (place,) = places.contents(zipped(tmp_path / "a.zip", {"1.jpg": b"a"}, method)).values()
+    (place,) = archives.contents(zipped(tmp_path / "a.zip", {"1.jpg": b"a"}, method)).values()
     assert reason(place) == "encrypted, or compressed in an unusual way"
 
 
@@ -539,7 +540,7 @@ def test_a_damaged_archive_gives_the_photo_a_reason_or_a_refusal(tmp_path_factor
     data[position % len(data)] ^= flip
     path.write_bytes(data[: None if left is None else int(left * len(data))])
     try:
-        found = [images.content(place) for place in places.contents(path).values()]
+        found = [images.content(place) for place in archives.contents(path).values()]
     except (images.Unreadable, InputError):
         return
     assert way is tarred or found in ([], [b"photo" * 20])  # a tar has no checksums of contents

@@ -1,0 +1,225 @@
+"""Finding photos: those of a split in a data folder by id or by path, and all that lie below any folder."""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import pathlib
+import posixpath
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, overload
+
+from mlob.data import archives, images
+from mlob.data.places import Inside, Place
+from mlob.data.tree import FLAT, Files, Tree
+from mlob.errors import InputError
+from mlob.progress import say
+
+if TYPE_CHECKING:
+    from mlob.data.places import Folder
+
+At = tuple[str, str]  # (folder, relative to the data folder; file name)
+
+
+class Home(NamedTuple):
+    """A folder where photos are looked for by id; of its photos also {file name without its suffix: file name}."""
+
+    folder: str
+    files: Mapping[str, Inside | None]
+    stems: dict[str, str]
+
+
+class Places(Sequence[Place | None]):
+    """Places one after another, each plain file's path built when it is asked for: a million paths are 200 MB."""
+
+    def __init__(self, root: Folder, places: list[Inside | At | None]):
+        self._root, self._places = root, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, at: int) -> Place | None: ...
+    @overload
+    def __getitem__(self, at: slice) -> Places: ...
+    def __getitem__(self, at: int | slice) -> Place | Places | None:
+        if isinstance(at, slice):
+            return Places(self._root, self._places[at])
+        place = self._places[at]
+        if not isinstance(place, tuple):
+            return place
+        assert isinstance(self._root, pathlib.Path)  # of what lies in a bucket no file is a plain one
+        return self._root.joinpath(*place)
+
+
+def photos(
+    tree: Tree,
+    split: str,
+    ids: Sequence[str],
+    urls: Sequence[str],
+    *,
+    others: Mapping[str, Sequence[str]] | None = None,
+) -> Places:
+    """Find each photo: `images/<split>/<id>.<ext>`, else `images/<id>.<ext>`, else a relative url.
+
+    Where the url is the id, a file of that path comes first. What no file is found for is looked for in archives.
+
+    Args:
+        tree: the `Tree` of the data folder.
+        split: name of the split; empty where there is none yet.
+        ids, urls: one a photo; a url that names a scheme is no file.
+        others: {split: ids} of the other splits.
+
+    Returns:
+        `Places`, None where there is no file.
+
+    Raises:
+        InputError: a file of no split's folder that a photo of another split would be as well.
+    """
+    urls_of = dict(zip(ids, urls, strict=True))
+    places = _in_files(tree, [tree.files], split, urls_of, others or {})
+    if missing := {name: url for name, url in urls_of.items() if name not in places}:
+        places |= _in_files(tree, [tree.files, tree.members], split, missing, others or {})
+    return Places(tree.root, [places.get(name) for name in ids])
+
+
+def looked_for(split: str, name: str, url: str) -> list[str]:
+    """List the files that a photo is looked for as, with slashes: for a message, so one suffix stands for all."""
+    file = name if _has_suffix(name) else f"{name}.jpg"
+    by_id = [] if name == url else [f"{_own(split)}/{file}", f"{FLAT}/{file}"]
+    by_url = [url, f"{FLAT}/{url}"] if url and "://" not in url else []
+    return [*by_id, *(by_url[:1] if url.startswith(f"{FLAT}/") else by_url)]
+
+
+def _in_files(
+    tree: Tree, listings: list[Files], split: str, urls: dict[str, str], others: Mapping[str, Sequence[str]]
+) -> dict[str, Inside | At]:
+    """Find photos, {id: url}, in the last listing; the photos of other splits are looked for in the earlier ones, too.
+
+    Returns:
+        {id: place, or where a plain file lies} of the photos that are there.
+    """
+    files = listings[-1]
+    homes = [_home(folder, files) for folder in dict.fromkeys((_own(split), FLAT))]
+    by_url, by_id = {}, {}
+    for name, url in urls.items():
+        if name == url and (at := _by_url(files, url)):
+            by_url[name] = at
+        elif at := _by_id(homes, name):
+            by_id[name] = at
+        elif at := _by_url(files, url):
+            by_url[name] = at
+    by_id |= _by_content(tree, homes, [name for name in urls if name not in by_id and name not in by_url])
+    flat = {name: file for name, (folder, file) in by_id.items() if folder == FLAT}
+    _check_claims(tree, listings, split, flat, others)
+    return {name: files[folder][file] or (folder, file) for name, (folder, file) in (by_id | by_url).items()}
+
+
+def _check_claims(
+    tree: Tree, listings: list[Files], split: str, flat: dict[str, str], others: Mapping[str, Sequence[str]]
+) -> None:
+    """Refuse a file of no split's folder, {id: file}, for two photos: it would be the wrong one for some."""
+    for other, ids in others.items():
+        if other == split or not (shared := flat.keys() & set(ids)):
+            continue
+        own = [_home(_own(other), files) for files in listings]
+        for name in sorted(shared):
+            if not _by_id(own, name):
+                raise InputError(
+                    f"{tree.root / FLAT / flat[name]} would be the photo {name} of {split} and of {other}: put "
+                    f"each split's photos into a folder of its own, {_own(split)}/ and {_own(other)}/."
+                )
+
+
+def _own(split: str) -> str:
+    return f"{FLAT}/{split}".rstrip("/")
+
+
+def _home(folder: str, files: Files) -> Home:
+    """Give a folder with the photos in it; of two files of one stem, the first sorted is taken."""
+    photos = filter(_has_suffix, sorted(files[folder], reverse=True))
+    return Home(folder, files[folder], {posixpath.splitext(file)[0]: file for file in photos})
+
+
+def _has_suffix(file: str) -> bool:
+    return posixpath.splitext(file)[1].lower() in images.SUFFIXES
+
+
+def _by_id(homes: list[Home], name: str) -> At | None:
+    """Find a photo in folders: the file named whole, else one of that stem."""
+    forms = _forms(name)
+    for home in homes:
+        for form in forms:
+            file = form if form in home.files and _has_suffix(form) else home.stems.get(form)
+            if file:
+                return home.folder, file
+    return None
+
+
+def _by_content(tree: Tree, homes: list[Home], names: list[str]) -> dict[str, At]:
+    """Find photos, by id, among files whose suffix tells of none."""
+    places: dict[str, At] = {}
+    for home in homes if names else ():
+        others = collections.defaultdict(list)
+        for file in sorted(itertools.filterfalse(_has_suffix, home.files)):
+            others[posixpath.splitext(file)[0]].append(file)
+        for name in names:
+            files = (file for form in _forms(name) for file in others.get(form, ()))
+            photos = (file for file in files if images.is_photo(home.files[file] or tree.root / home.folder / file))
+            if photo := next(photos, None):
+                places.setdefault(name, (home.folder, photo))
+    return places
+
+
+def _by_url(files: Files, url: str) -> At | None:
+    """Find a photo by its path, from the data folder on or from its images/ on."""
+    if not url or "://" in url:
+        return None
+    paths = (posixpath.normpath(posixpath.join(home, form)) for form in _forms(url) for home in ("", FLAT))
+    return next(((home, file) for home, file in map(posixpath.split, paths) if file in files[home]), None)
+
+
+def _forms(name: str) -> tuple[str, ...]:
+    """Give a name as it is, and in the two forms that Unicode has for one text: macOS and others write either."""
+    if name.isascii():
+        return (name,)
+    return (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
+
+
+# Photos anywhere
+
+
+def below(paths: Iterable[pathlib.Path]) -> list[Place]:
+    """List the photos among files, folders and archives, each once, sorted within a folder; folders are searched.
+
+    In a folder or an archive the suffix tells what is a photo, or else the content; a file that is named is taken for
+    one. The files that are left out are told.
+    """
+    photos: dict[Place, None] = {}
+    for path in paths:
+        files = _files_below(path)
+        of_path = [path] if files is None else [file for file in files if _is_photo(file)]
+        photos |= dict.fromkeys(of_path)
+        _tell_left(path, sorted({*(files or ())}.difference(of_path), key=str))
+    return list(photos)
+
+
+def _files_below(path: pathlib.Path) -> Sequence[Place] | None:
+    """List the files that a folder or an archive holds, sorted; None of a file."""
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if not file.is_dir())
+    if path.suffix.lower() in archives.SUFFIXES:
+        return sorted(archives.contents(path).values(), key=str)
+    return None
+
+
+def _is_photo(place: Place) -> bool:
+    return not place.name.startswith(".") and (_has_suffix(place.name) or images.is_photo(place))
+
+
+def _tell_left(path: pathlib.Path, left: list[Place]) -> None:
+    if left:
+        names = ", ".join([place.name for place in left[:3]] + ["…"] * (len(left) > 3))
+        count = "1 file is no photo and is" if len(left) == 1 else f"{len(left):,} files are no photos and are"
+        say(f"{path}: {count} left out: {names}")
