@@ -29,8 +29,8 @@ def download(work, side, allow_private, contact):
     if work.is_dry:
         missing = sum(place is None for split in work.dataset.splits for place in work.dataset.photos(split))
         return say(f"images: {missing:,} photos are not there")
-    made = downloads.make(work.dataset, size=side, allow_private=allow_private, contact=contact)
-    show(downloads.text(made))
+    outcome = downloads.photos(work.dataset, size=side, allow_private=allow_private, contact=contact)
+    show(downloads.summary(outcome))
 
 
 def describe(work):

@@ -28,7 +28,7 @@ ROWS = (
 )
 DOORS = {
     "PIL": {"data.images", "data.demo"},
-    "aiohttp": {"data.download"},
+    "aiohttp": {"data.fetch"},
     "h5py": {"hdf5"},
     "iterstrat": {"evaluation.crossfit"},
     "matplotlib": {"reports.figures"},

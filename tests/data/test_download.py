@@ -26,14 +26,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mlob.data import download, images
+from mlob.data import download, downloaded, fetch, hosts, images
 from mlob.data.dataset import DataSet, Split
 from mlob.errors import InputError
 from mlob.files import PART, part_path
 from mlob.labels import Labels
 
 SIZE = 32
-LIMITS = download.Limits(
+LIMITS = fetch.Limits(
     connect_seconds=5, silent_seconds=1, total_seconds=20, attempts=2, backoff_seconds=0.01, failures=1000,
     bytes=1_000_000,
 )  # fmt: skip
@@ -195,16 +195,16 @@ GOOD = {
     "mining not reserved": answer(JPEG, TDM_Reservation="0", X_Robots_Tag="unavailable_after: 25 Jun 2030, all"),
 }
 BAD = {
-    "hang": (hang, download.TIMED_OUT),
-    "a byte at a time": (drip, download.TOO_SLOW),
+    "hang": (hang, fetch.TIMED_OUT),
+    "a byte at a time": (drip, fetch.TOO_SLOW),
     "html": (answer(b"<html>Sorry</html>", Content_Type="image/jpeg"), "not an image"),
     "no bytes": (answer(b""), "empty file"),
-    "fewer bytes": (answer(JPEG[:-200], announced=len(JPEG)), download.CUT_SHORT),
-    "more bytes": (answer(JPEG + b"x" * 5000, announced=len(JPEG)), download.BROKEN),
+    "fewer bytes": (answer(JPEG[:-200], announced=len(JPEG)), fetch.CUT_SHORT),
+    "more bytes": (answer(JPEG + b"x" * 5000, announced=len(JPEG)), fetch.BROKEN),
     "half, and more bytes": (answer(NOISE, announced=len(NOISE) // 2), "not decoded: "),
-    "no http": (raw(b"SSH-2.0-OpenSSH\r\n"), download.BROKEN),
-    "hung up": (raw(b""), download.NO_CONNECTION),
-    "no gzip": (answer(JPEG, Content_Encoding="gzip"), download.CUT_SHORT),
+    "no http": (raw(b"SSH-2.0-OpenSSH\r\n"), fetch.BROKEN),
+    "hung up": (raw(b""), fetch.NO_CONNECTION),
+    "no gzip": (answer(JPEG, Content_Encoding="gzip"), fetch.CUT_SHORT),
     "large": (answer(LARGE), "too many bytes"),
     "large, not announced": (raw(STATUS + LARGE), "too many bytes"),
     "large when unpacked": (answer(gzip.compress(LARGE), Content_Encoding="gzip"), "too many bytes"),
@@ -216,9 +216,9 @@ BAD = {
     "204": (answer(b"", 204), "204"),
     "429": (answer(b"", 429, Retry_After="0"), "429"),
     "503": (answer(b"", 503, Retry_After="soon", X_Robots_Tag="noai"), "503"),
-    "redirect to a file": (answer(b"", 302, Location="file:///etc/hostname"), f"redirect to {download.SCHEME}"),
+    "redirect to a file": (answer(b"", 302, Location="file:///etc/hostname"), f"redirect to {fetch.SCHEME}"),
     "redirect nowhere": (answer(b"", 302), "302"),
-    "redirect to no address": (answer(b"", 301, Location="http://["), download.BAD_ADDRESS),
+    "redirect to no address": (answer(b"", 301, Location="http://["), fetch.BAD_ADDRESS),
     "redirect loop": (answer(b"", 307, Location="redirect loop".replace(" ", "%20")), "too many redirects"),
     "opted out": (answer(JPEG, X_Robots_Tag="noindex, NoAI"), "opted out"),
     "opted out after a value": (answer(JPEG, X_Robots_Tag="max-snippet: 10, noimageai"), "opted out"),
@@ -236,8 +236,8 @@ def set_of(folder, urls):
     return DataSet("photos", folder, Labels((), (), ()), {"train": split})
 
 
-def make(dataset, limits=LIMITS, **options):
-    return download.make(dataset, size=SIZE, limits=limits, **{"allow_private": True, **options})
+def download_photos(dataset, limits=LIMITS, **options):
+    return download.photos(dataset, size=SIZE, limits=limits, **{"allow_private": True, **options})
 
 
 def table(folder):
@@ -264,7 +264,7 @@ def outcome(tmp_path_factory):
         server.pages = {quoted(name): page for name, page in GOOD.items()}
         server.pages |= {quoted(name): page for name, (page, _) in BAD.items()}
         urls = {name: server.url(quoted(name)) for name in (*GOOD, *BAD)}
-        yield folder, make(set_of(folder, urls)), server
+        yield folder, download_photos(set_of(folder, urls)), server
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -292,18 +292,18 @@ def test_the_table_lists_each_photo_once_in_order_and_no_part_stays(outcome):
 def test_the_summary_counts_what_the_table_lists(outcome):
     folder, summary, _ = outcome
     failed = collections.Counter(row["reason"] for row in table(folder) if row["state"] == "failed")
-    assert summary["done"] == len(GOOD)
-    assert summary["failed"] == failed
-    assert summary["photos"] == len(GOOD) + failed.total()
-    assert summary["may_pass"] == sum(failed[reason] for reason in failed if download.may_pass(reason))
-    assert f"{len(GOOD)} of {len(GOOD) + len(BAD)} photos" in download.text(summary)
+    assert summary.done == len(GOOD)
+    assert summary.failed == failed
+    assert summary.photos == len(GOOD) + failed.total()
+    assert summary.may_pass == sum(failed[reason] for reason in failed if fetch.may_pass(reason))
+    assert f"{len(GOOD)} of {len(GOOD) + len(BAD)} photos" in download.summary(summary)
 
 
 def test_only_what_may_pass_is_asked_again_in_a_run(outcome):
     _, _, server = outcome
     for name, (_, reason) in BAD.items():
         if name not in ("redirect loop", "hung up"):  # aiohttp asks once more where a kept connection was hung up
-            assert server.asked[quoted(name)] == (LIMITS.attempts if download.may_pass(reason) else 1), name
+            assert server.asked[quoted(name)] == (LIMITS.attempts if fetch.may_pass(reason) else 1), name
 
 
 def test_a_photo_is_as_it_would_be_decoded_in_training(outcome):
@@ -323,21 +323,21 @@ def test_photos_without_an_address_or_with_an_odd_one_have_a_reason(tmp_path, se
         "no host": "http:///a.jpg", "broken": "http://[::1/a.jpg", "bad port": "http://127.0.0.1:99999999/",
         "a/b": server.url("plain"), "n" * 151: server.url("plain"),
     }  # fmt: skip
-    make(set_of(tmp_path, urls))
-    wanted = [download.NO_ADDRESS] * 2 + [download.SCHEME] * 2 + [download.BAD_ADDRESS] * 3 + [download.BAD_ID] * 2
+    download_photos(set_of(tmp_path, urls))
+    wanted = [download.NO_ADDRESS] * 2 + [fetch.SCHEME] * 2 + [fetch.BAD_ADDRESS] * 3 + [download.BAD_ID] * 2
     assert list(reasons(tmp_path).values()) == wanted
 
 
 def test_without_any_web_address_there_is_nothing_to_do(tmp_path):
-    summary = make(set_of(tmp_path, {"1": "there/1.jpg", "2": ()}))
-    assert "nothing to download" in download.text(summary)
+    summary = download_photos(set_of(tmp_path, {"1": "there/1.jpg", "2": ()}))
+    assert "nothing to download" in download.summary(summary)
     assert not any(tmp_path.iterdir())
 
 
 def test_a_server_that_never_ends_its_header_is_left_in_time(tmp_path, server):
     server.pages = {"1": functools.partial(drip, head=b"HTTP/1.1 200 OK\r\nX-Long: ")}
-    make(set_of(tmp_path, {"1": server.url("1")}), download.Limits(total_seconds=0.5, attempts=1))
-    assert reasons(tmp_path) == {"1": download.TIMED_OUT}
+    download_photos(set_of(tmp_path, {"1": server.url("1")}), fetch.Limits(total_seconds=0.5, attempts=1))
+    assert reasons(tmp_path) == {"1": fetch.TIMED_OUT}
 
 
 def test_a_host_is_told_who_asks_and_whom_to_write_to(tmp_path, server):
@@ -348,15 +348,17 @@ def test_a_host_is_told_who_asks_and_whom_to_write_to(tmp_path, server):
         answer(JPEG)(handler, count)
 
     server.pages = {"1": page, "2": page}
-    make(set_of(tmp_path / "a", {"1": server.url("1")}))
-    make(set_of(tmp_path / "b", {"2": server.url("2")}), contact="https://example.org/photos, me@example.org")
+    download_photos(set_of(tmp_path / "a", {"1": server.url("1")}))
+    download_photos(
+        set_of(tmp_path / "b", {"2": server.url("2")}), contact="https://example.org/photos, me@example.org"
+    )
     assert asked == ["mlob", "mlob (+https://example.org/photos, me@example.org)"]
 
 
 @pytest.mark.parametrize("contact", ["a\nb", "a\r\nX-Other: b", "\x7f", "\u00e4", "(a)", "a" * 201])
 def test_a_contact_that_no_header_holds_is_refused(tmp_path, contact):
     with pytest.raises(InputError, match=r"contact .* an address"):
-        make(set_of(tmp_path, {"1": "http://127.0.0.1:1/"}), contact=contact)
+        download_photos(set_of(tmp_path, {"1": "http://127.0.0.1:1/"}), contact=contact)
     assert not any(tmp_path.iterdir())
 
 
@@ -371,9 +373,9 @@ def test_one_picture_behind_many_addresses_is_told_and_told_again(tmp_path, serv
     server.pages = {quoted(name): page for name, page in server.pages.items()}
     dataset = set_of(tmp_path, {name: server.url(name) for name in server.pages} | {"one more": server.url("one")})
     for _ in range(2):
-        summary = make(dataset)
-        assert summary["alike"] == [(4, tmp_path / "images/train/gone%200.jpg")]
-        assert f"4 addresses gave one picture, perhaps a placeholder: {summary['alike'][0][1]}" in download.text(
+        summary = download_photos(dataset)
+        assert summary.alike == [(4, tmp_path / "images/train/gone%200.jpg")]
+        assert f"4 addresses gave one picture, perhaps a placeholder: {summary.alike[0][1]}" in download.summary(
             summary
         )
     assert server.asked.total() == 8
@@ -382,7 +384,7 @@ def test_one_picture_behind_many_addresses_is_told_and_told_again(tmp_path, serv
 def test_a_table_of_before_there_were_digests_is_read(several, server, tmp_path):
     path = tmp_path / "images" / "train.csv"
     path.write_text("".join(line.rpartition(",")[0] + "\n" for line in path.read_text().splitlines()))
-    assert make(several)["done"] == 1
+    assert download_photos(several).done == 1
     assert server.asked == {"busy": LIMITS.attempts}
     assert path.read_text().startswith("id,state,reason,url,size,digest\n")
 
@@ -393,21 +395,23 @@ def test_a_table_of_before_there_were_digests_is_read(several, server, tmp_path)
 def test_mirrors_are_tried_in_order_until_one_is_good(tmp_path, server):
     server.pages = {"gone": answer(b"", 404), "html": answer(b"<html>"), "good": answer(JPEG), "never": answer(JPEG)}
     names = ("gone", "html", "good", "never")
-    make(set_of(tmp_path, {"1": ("there/1.jpg", *map(server.url, names))}))
+    download_photos(set_of(tmp_path, {"1": ("there/1.jpg", *map(server.url, names))}))
     assert table(tmp_path)[0]["url"] == server.url("good")
     assert server.asked == {"gone": 1, "html": 1, "good": 1}
 
 
 def test_of_mirrors_that_all_fail_the_reason_that_may_pass_is_told(tmp_path, server):
     server.pages = {"gone": answer(b"", 404), "busy": answer(b"", 503), "html": answer(b"<html>")}
-    make(set_of(tmp_path, {"1": tuple(map(server.url, server.pages)), "2": (server.url("html"), server.url("gone"))}))
+    download_photos(
+        set_of(tmp_path, {"1": tuple(map(server.url, server.pages)), "2": (server.url("html"), server.url("gone"))})
+    )
     assert reasons(tmp_path) == {"1": "503", "2": "not an image"}
     assert server.asked == {"gone": 2, "busy": 2, "html": 2}
 
 
 def test_a_host_that_asks_to_wait_is_left_alone_for_that_long(tmp_path, server):
     server.pages = {"1": first(answer(b"", 429, Retry_After="1"), answer(JPEG)), "2": answer(JPEG)}
-    make(set_of(tmp_path, {name: server.url(name) for name in "12"}), limits=download.Limits(of_a_host=1))
+    download_photos(set_of(tmp_path, {name: server.url(name) for name in "12"}), limits=fetch.Limits(of_a_host=1))
     refused, again = server.times["1"]
     assert min(again, *server.times["2"]) - refused >= 1
     assert not any(reasons(tmp_path).values())
@@ -415,21 +419,21 @@ def test_a_host_that_asks_to_wait_is_left_alone_for_that_long(tmp_path, server):
 
 def test_a_host_that_asks_for_an_hour_is_asked_after_the_longest_wait(tmp_path, server):
     server.pages = {"1": first(answer(b"", 503, Retry_After="3600"), answer(JPEG))}
-    limits = download.Limits(retry_after_seconds=0.05, backoff_seconds=0.01)
-    assert make(set_of(tmp_path, {"1": server.url("1")}), limits)["done"] == 1
+    limits = fetch.Limits(retry_after_seconds=0.05, backoff_seconds=0.01)
+    assert download_photos(set_of(tmp_path, {"1": server.url("1")}), limits).done == 1
 
 
 @pytest.mark.parametrize(("value", "low", "high"), [
     ("7", 7, 7), ("-7", 0, 0), ("", 0, 0), ("soon", 0, 0), ("9" * 5000, 0, 0), ("Fri, 99 Foo", 0, 0),
 ])  # fmt: skip
 def test_retry_after_is_seconds(value, low, high):
-    assert low <= download._seconds(value) <= high
+    assert low <= hosts.retry_after(value) <= high
 
 
 @pytest.mark.parametrize(("seconds", "low", "high"), [(1000, 900, 1000), (-1000, 0, 0)])
 def test_retry_after_may_be_a_date(seconds, low, high):
     value = email.utils.formatdate(time.time() + seconds, usegmt=True)
-    assert low <= download._seconds(value) <= high
+    assert low <= hosts.retry_after(value) <= high
 
 
 def test_few_requests_go_to_one_host_at_a_time_and_few_photos_are_under_way(tmp_path, server):
@@ -442,8 +446,8 @@ def test_few_requests_go_to_one_host_at_a_time_and_few_photos_are_under_way(tmp_
 
     server.pages = {str(number): page for number in range(8)}
     urls = {name: server.url(name) for name in server.pages}
-    for place, limits in enumerate((download.Limits(of_a_host=2), download.Limits(under_way=2))):
-        assert make(set_of(tmp_path / str(place), urls), limits)["done"] == 8
+    for place, limits in enumerate((fetch.Limits(of_a_host=2), fetch.Limits(under_way=2))):
+        assert download_photos(set_of(tmp_path / str(place), urls), limits).done == 8
         assert server.most == 2
 
 
@@ -452,10 +456,10 @@ def test_a_host_that_keeps_failing_is_given_up_and_no_other(tmp_path, server):
     with serving("127.0.0.2") as failing:
         failing.pages = {str(number): answer(b"", 503) for number in range(100)}
         urls = {name: failing.url(name) for name in failing.pages} | {"good": server.url("good")}
-        summary = make(set_of(tmp_path, urls), download.Limits(failures=10, of_a_host=4, backoff_seconds=0.01))
+        summary = download_photos(set_of(tmp_path, urls), fetch.Limits(failures=10, of_a_host=4, backoff_seconds=0.01))
     assert sum(failing.asked.values()) <= 10 + 4
-    assert set(summary["failed"]) <= {"503", download.GIVEN_UP}
-    assert (summary["done"], summary["may_pass"]) == (1, 100)
+    assert set(summary.failed) <= {"503", fetch.GIVEN_UP}
+    assert (summary.done, summary.may_pass) == (1, 100)
 
 
 # Private addresses
@@ -468,27 +472,27 @@ def test_a_host_that_keeps_failing_is_given_up_and_no_other(tmp_path, server):
     "::7f00:1",
 ])  # fmt: skip
 def test_addresses_inside_are_not_public(address):
-    assert not download.is_public(address)
+    assert not hosts.is_public(address)
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
 def test_addresses_outside_are_public(address):
-    assert download.is_public(address)
+    assert hosts.is_public(address)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "127.1", "[::ffff:127.0.0.1]"])
 def test_a_private_address_is_not_asked_however_it_is_written(tmp_path, server, host):
     server.pages = {"1": answer(JPEG)}
-    make(set_of(tmp_path, {"1": server.url("1", host)}), allow_private=False)
-    assert reasons(tmp_path)["1"] in (download.PRIVATE, download.BAD_ADDRESS)
+    download_photos(set_of(tmp_path, {"1": server.url("1", host)}), allow_private=False)
+    assert reasons(tmp_path)["1"] in (fetch.PRIVATE, fetch.BAD_ADDRESS)
     assert not server.asked
 
 
 def test_a_redirect_to_a_private_address_is_not_followed(tmp_path, server, monkeypatch):
-    monkeypatch.setattr(download, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(hosts, "is_public", lambda address: address == "127.0.0.1")
     server.pages = {"1": answer(b"", 302, Location="http://127.0.0.2:1/"), "2": answer(JPEG)}
-    make(set_of(tmp_path, {name: server.url(name) for name in "12"}), allow_private=False)
-    assert reasons(tmp_path) == {"1": f"redirect to {download.PRIVATE}", "2": ""}
+    download_photos(set_of(tmp_path, {name: server.url(name) for name in "12"}), allow_private=False)
+    assert reasons(tmp_path) == {"1": f"redirect to {fetch.PRIVATE}", "2": ""}
 
 
 def test_a_name_that_resolves_to_another_address_the_next_time_is_checked_when_dialled(tmp_path, server, monkeypatch):
@@ -499,9 +503,9 @@ def test_a_name_that_resolves_to_another_address_the_next_time_is_checked_when_d
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     server.pages = {"1": answer(JPEG)}
-    assert download.is_public(socket.getaddrinfo("rebound.test", 80)[0][4][0])
-    make(set_of(tmp_path, {"1": server.url("1", "rebound.test")}), allow_private=False)
-    assert reasons(tmp_path) == {"1": download.PRIVATE}
+    assert hosts.is_public(socket.getaddrinfo("rebound.test", 80)[0][4][0])
+    download_photos(set_of(tmp_path, {"1": server.url("1", "rebound.test")}), allow_private=False)
+    assert reasons(tmp_path) == {"1": fetch.PRIVATE}
     assert not server.asked
 
 
@@ -510,23 +514,23 @@ def test_a_name_that_is_not_known_may_be_known_later(tmp_path, monkeypatch):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    summary = make(set_of(tmp_path, {"1": "http://nowhere.test/1.jpg"}))
-    assert summary["failed"] == {download.NO_HOST: 1}
-    assert summary["may_pass"] == 1
+    summary = download_photos(set_of(tmp_path, {"1": "http://nowhere.test/1.jpg"}))
+    assert summary.failed == {fetch.NO_HOST: 1}
+    assert summary.may_pass == 1
 
 
 def test_a_photo_at_a_private_address_is_asked_for_once_that_is_allowed(tmp_path, server):
     server.pages = {"1": answer(JPEG)}
     dataset = set_of(tmp_path, {"1": server.url("1")})
-    assert make(dataset, allow_private=False)["done"] == 0
-    assert make(dataset)["done"] == 1
+    assert download_photos(dataset, allow_private=False).done == 0
+    assert download_photos(dataset).done == 1
 
 
 def test_a_proxy_of_the_environment_is_not_asked(tmp_path, server, monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     server.pages = {"1": answer(JPEG)}
-    assert make(set_of(tmp_path, {"1": server.url("1")}))["done"] == 1
+    assert download_photos(set_of(tmp_path, {"1": server.url("1")})).done == 1
 
 
 # Again
@@ -537,14 +541,14 @@ def several(tmp_path, server):
     """A data set with a photo of each fate, downloaded once."""
     server.pages = {"gone": answer(b"", 404), "busy": answer(b"", 503), "html": answer(b"<p>"), "good": answer(JPEG)}
     dataset = set_of(tmp_path, {name: server.url(name) for name in server.pages})
-    make(dataset)
+    download_photos(dataset)
     server.asked.clear()
     return dataset
 
 
 def test_a_rerun_asks_only_for_what_may_pass_and_leaves_the_rest_as_it_was(several, server, tmp_path):
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
-    make(several)
+    download_photos(several)
     assert server.asked == {"busy": LIMITS.attempts}
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
@@ -553,27 +557,27 @@ def test_a_photo_that_is_missing_or_empty_is_asked_for_again(several, server, tm
     server.pages["busy"] = answer(JPEG)
     good = tmp_path / "images" / "train" / "good.jpg"
     good.unlink()
-    make(several)
+    download_photos(several)
     assert server.asked == {"good": 1, "busy": 1}
     good.write_bytes(b"")
-    make(several)
+    download_photos(several)
     assert server.asked == {"good": 2, "busy": 1}
 
 
 def test_a_photo_put_there_by_hand_is_not_asked_for(several, server, tmp_path):
     (tmp_path / "images" / "busy.png").write_bytes(encoded(photo(), "PNG"))
-    assert make(several)["done"] == 2
+    assert download_photos(several).done == 2
     assert not server.asked
 
 
 def test_a_photo_that_failed_for_good_is_asked_for_at_a_new_address(several, server, tmp_path):
     server.pages = {"moved": answer(JPEG)}
-    make(set_of(tmp_path, {"gone": server.url("moved")}))
+    download_photos(set_of(tmp_path, {"gone": server.url("moved")}))
     assert server.asked == {"moved": 1}
 
 
 def test_two_downloads_of_one_photo_give_equal_bytes(several, server, tmp_path):
-    make(set_of(tmp_path / "again", {"good": server.url("good")}))
+    download_photos(set_of(tmp_path / "again", {"good": server.url("good")}))
     there = "images/train/good.jpg"
     assert (tmp_path / "again" / there).read_bytes() == (tmp_path / there).read_bytes()
 
@@ -581,8 +585,8 @@ def test_two_downloads_of_one_photo_give_equal_bytes(several, server, tmp_path):
 def test_an_id_that_a_spreadsheet_would_run_is_kept_from_it_and_known_again(server, tmp_path):
     server.pages = {"gone": answer(b"", 404)}
     dataset = set_of(tmp_path, {"=1+1": server.url("gone")})
-    make(dataset)
-    make(dataset)
+    download_photos(dataset)
+    download_photos(dataset)
     assert server.asked == {"gone": 1} and list(reasons(tmp_path)) == ["'=1+1"]
 
 
@@ -592,7 +596,7 @@ def test_the_half_of_a_line_is_no_harm(several, server, tmp_path):
     for end in (*range(0, len(whole), 11), *range(len(whole) - 5, len(whole))):
         path.write_bytes(whole[:end])
         server.asked.clear()
-        make(several)
+        download_photos(several)
         assert server.asked["good"] == 0
         assert list(reasons(tmp_path)) == list(server.pages)
 
@@ -601,7 +605,7 @@ def test_what_a_killed_process_had_half_written_is_removed(several, tmp_path):
     part = part_path(tmp_path / "images" / "train" / "busy.jpg")
     part.write_bytes(JPEG[:100])
     os.utime(part, (0, 0))
-    make(several)
+    download_photos(several)
     assert not part.exists()
 
 
@@ -609,7 +613,7 @@ def test_a_table_of_something_else_is_not_overwritten(several, tmp_path):
     path = tmp_path / "images" / "train.csv"
     path.write_text("image,labels\n1,red\n")
     with pytest.raises(InputError, match=r"train\.csv is no table of downloads"):
-        make(several)
+        download_photos(several)
     assert path.read_text() == "image,labels\n1,red\n"
 
 
@@ -626,22 +630,22 @@ def test_whatever_bytes_a_table_holds_it_is_read_or_refused(tmp_path_factory, he
     path = tmp_path_factory.mktemp("tables") / "train.csv"
     path.write_bytes(head + b"".join(parts))
     with contextlib.suppress(InputError):
-        for name, row in download._read(path).items():
+        for name, row in downloaded.read(path).items():
             assert (name, len(row)) == (row.id, 6)
 
 
 def test_photos_of_two_sizes_do_not_mix(several):
     with pytest.raises(InputError, match=r"prepared at 32 pixels, and 64 are asked for"):
-        download.make(several, size=64, allow_private=True, limits=LIMITS)
+        download.photos(several, size=64, allow_private=True, limits=LIMITS)
 
 
 SCRIPT = f"""
 import pathlib, signal, sys
-from mlob.data import download
+from mlob.data import download, fetch
 from mlob.data.dataset import read_dataset
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
 dataset = read_dataset(pathlib.Path(sys.argv[1]))
-download.make(dataset, size={SIZE}, allow_private=True, limits=download.Limits(under_way=4))
+download.photos(dataset, size={SIZE}, allow_private=True, limits=fetch.Limits(under_way=4))
 """
 
 
@@ -687,22 +691,22 @@ def test_a_disk_that_takes_no_photo_ends_the_run_with_a_sentence(tmp_path, serve
     dataset = set_of(tmp_path, {name: server.url(name) for name in server.pages})
     monkeypatch.setattr(pathlib.Path, "write_bytes", refuse)
     with pytest.raises(InputError, match=rf"images/train cannot be written \({os.strerror(number)}\).*DATA="):
-        make(dataset)
+        download_photos(dataset)
     assert not list((tmp_path / "images" / "train").iterdir())
     monkeypatch.undo()
-    assert make(dataset)["done"] == 20
+    assert download_photos(dataset).done == 20
 
 
 def test_a_folder_that_cannot_be_made_ends_the_run_with_a_sentence(tmp_path, server):
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "train").touch()
     with pytest.raises(InputError, match="images/train cannot be written"):
-        make(set_of(tmp_path, {"1": server.url("1")}))
+        download_photos(set_of(tmp_path, {"1": server.url("1")}))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_read_only_folder_ends_the_run_with_a_sentence(tmp_path, server):
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="cannot be written"):
-        make(set_of(tmp_path, {"1": server.url("1")}))
+        download_photos(set_of(tmp_path, {"1": server.url("1")}))
     tmp_path.chmod(0o700)
