@@ -1,6 +1,7 @@
 """Labels: the columns of every target and probability matrix, their names and their groups."""
 
 import dataclasses
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -19,14 +20,14 @@ class Labels:
     names: tuple[str, ...]
     groups: tuple[str, ...]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ids)
 
-    def columns(self):
+    def columns(self) -> dict[int, int]:
         """Give {label id: column}."""
         return {label: column for column, label in enumerate(self.ids)}
 
-    def targets(self, label_sets):
+    def targets(self, label_sets: Sequence[Collection[int]]) -> np.ndarray:
         """Turn one collection of label ids a photo into a uint8 matrix (n, labels) of 0 and 1.
 
         A label that is repeated on a photo counts once.

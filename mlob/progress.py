@@ -4,39 +4,48 @@ import contextlib
 import os
 import sys
 import time
+from collections.abc import Iterator
+from typing import Protocol
 
 SECONDS_BETWEEN_LINES = 10
 
 
-def say(text):
+class Advance(Protocol):
+    """Tells progress that so many units were just done, and a note to stand beside it."""
+
+    def __call__(self, count: int = 1, note: str = "") -> None:
+        """Tell it."""
+
+
+def say(text: str) -> None:
     """Print one line of ours to stderr; results alone go to stdout."""
     print(text, file=sys.stderr, flush=True)
 
 
-def show(text):
+def show(text: str) -> None:
     """Print a result to stdout."""
     print(text, flush=True)
 
 
-def be_verbose(wanted):
+def be_verbose(is_on: bool) -> None:
     """Tell details from now on, or none; processes that are started inherit it."""
-    os.environ["MLOB_VERBOSE"] = "1" if wanted else ""
+    os.environ["MLOB_VERBOSE"] = "1" if is_on else ""
 
 
-def is_verbose():
+def is_verbose() -> bool:
     """Say whether details are told."""
     return bool(os.environ.get("MLOB_VERBOSE"))
 
 
-def detail(text):
+def detail(text: str) -> None:
     """Print one line of ours to stderr where details are told: what explains a surprise, and is no news."""
     if is_verbose():
         say(text)
 
 
 @contextlib.contextmanager
-def bar(description, total, *, unit="photos"):
-    """Show progress while the block runs; give a function that takes the number of units just done and a note.
+def bar(description: str, total: int, *, unit: str = "photos") -> Iterator[Advance]:
+    """Show progress while the block runs; give the function that is told of each step.
 
     Rate and time left are shown from the first unit on.
     """
@@ -48,7 +57,7 @@ def bar(description, total, *, unit="photos"):
 
 
 @contextlib.contextmanager
-def _rich_bar(description, total, unit):
+def _rich_bar(description: str, total: int, unit: str) -> Iterator[Advance]:
     from rich import progress
     from rich.console import Console
     from rich.table import Column
@@ -64,7 +73,7 @@ def _rich_bar(description, total, unit):
     with progress.Progress(*columns, console=Console(stderr=True)) as shown:
         task = shown.add_task(description, total=total, rate="", note="")
 
-        def advance(count=1, note=""):
+        def advance(count: int = 1, note: str = "") -> None:
             shown.advance(task, count)
             speed = shown.tasks[0].finished_speed or shown.tasks[0].speed
             shown.update(task, note=note, rate=f"{speed:,.1f} {unit}/s" if speed else "")
@@ -72,11 +81,11 @@ def _rich_bar(description, total, unit):
         yield advance
 
 
-def _plain(description, total, unit):
+def _plain(description: str, total: int, unit: str) -> Advance:
     started = last = time.monotonic()
     done = 0
 
-    def advance(count=1, note=""):
+    def advance(count: int = 1, note: str = "") -> None:
         nonlocal done, last
         done += count
         now = time.monotonic()

@@ -1,5 +1,7 @@
 """Photos: their bytes and their pixels. The only door to Pillow beside the demo set's drawing."""
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import io
@@ -8,14 +10,20 @@ import pathlib
 import stat
 import struct
 import warnings
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    from mlob.data.places import Place
 
 DECODER = "pillow draft, srgb"  # part of a store's fingerprint: what moves pixels, if by half a grey level
 BLANK_RANGE = 3  # grey levels; JPEG leaves about this much noise on one uniform colour
 CROP = 7 / 8  # of each side: what a crop keeps (224 of 256 pixels, Krizhevsky, Sutskever and Hinton 2012)
-VIEWS = {  # where a crop lies between the left and the right edge, and between the top and the bottom one
+VIEWS: dict[
+    str, tuple[float, float] | None
+] = {  # where a crop lies between the left and the right edge, and between the top and the bottom one
     "whole": None,
     "flip": None,
     "centre": (0.5, 0.5),
@@ -29,7 +37,7 @@ SUFFIXES = {
     ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx",
 }  # fmt: skip
 # What such files, and those of any other name, may hold. EPS, which Pillow would hand to Ghostscript, is not among it.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
+FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
 HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}  # the brands that its files tell first
 NEEDS_HEIC = 'HEIC, which needs a package: pip install "mlob[heic]"'
 HEAD = 32  # bytes that tell what a file holds
@@ -45,7 +53,7 @@ MOST_NARROW = 1000  # times as long as wide; of more, a square shows less than a
 
 FRAMES = 10  # of an animation, or pages, among which the first that shows anything is taken
 ORIENTATION = 0x0112  # of EXIF
-TURNS = {
+TURNS: dict[int | None, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -73,7 +81,7 @@ class Unreadable(Exception):
     """A photo that cannot become pixels; the message is the reason that its failure row keeps."""
 
 
-def content(place, *, count=None):
+def content(place: Place | None, *, count: int | None = None) -> bytes:
     """Read the bytes of a photo that lies at a place (`places`), or nowhere: None.
 
     Args:
@@ -95,7 +103,7 @@ def content(place, *, count=None):
     return data
 
 
-def _plain(path, count):
+def _plain(path: pathlib.Path, count: int | None) -> bytes:
     """Read a plain file, no more bytes than it had when it was opened; a pipe or a device would give them for ever."""
     with open(path, "rb", opener=_at_once) as file:
         status = os.fstat(file.fileno())
@@ -106,30 +114,31 @@ def _plain(path, count):
         return file.read(min(status.st_size, count or status.st_size))
 
 
-def _at_once(path, flags):
+def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for its writer
 
 
-def is_photo(place):
+def is_photo(place: Place) -> bool:
     """Tell by its first bytes whether a file is a photo, be it one that cannot be decoded."""
     try:
         head = content(place, count=HEAD)[:HEAD]
     except Unreadable:
         return False
     Image.init()
-    return _is_heic(head) or any(Image.OPEN[kind][1](head) for kind in FORMATS)
+    accepts = (Image.OPEN[kind][1] for kind in FORMATS)
+    return _is_heic(head) or any(accept(head) for accept in accepts if accept)
 
 
-def _is_heic(data):
+def _is_heic(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and data[8:12] in HEIC
 
 
-def content_digest(data):
+def content_digest(data: bytes) -> int:
     """Give 64 bits of SHA-256 over a photo's bytes: equal photos, equal numbers."""
     return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
 
 
-def decode(data, size):
+def decode(data: bytes, size: int) -> np.ndarray:
     """Decode a photo to RGB, upright, letterboxed with white.
 
     Args:
@@ -145,7 +154,7 @@ def decode(data, size):
     return np.asarray(_letterboxed(_upright(data, size), size))
 
 
-def prepared(data, size, pixels):
+def prepared(data: bytes, size: int, pixels: int) -> bytes:
     """Give a photo as `decode` shows it, as a JPEG of quality 85 (bytes).
 
     Args:
@@ -164,25 +173,24 @@ def prepared(data, size, pixels):
     return buffer.getvalue()
 
 
-def view(pixels, name):
+def view(pixels: np.ndarray, name: str) -> np.ndarray:
     """Give a view of a decoded photo: a uint8 array of the same shape (side, side, 3).
 
     Args:
         pixels: from `decode`.
         name: a name in `VIEWS`.
     """
-    if name == "whole":
-        return pixels
-    if name == "flip":
-        return pixels[:, ::-1]
+    position = VIEWS[name]
+    if position is None:
+        return pixels[:, ::-1] if name == "flip" else pixels
     side = len(pixels)
     crop = round(CROP * side)
-    left, top = (round(share * (side - crop)) for share in VIEWS[name])
+    left, top = (round(fraction * (side - crop)) for fraction in position)
     box = (left, top, left + crop, top + crop)
     return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR, box))
 
 
-def thumbnail(data, size):
+def thumbnail(data: bytes, size: int) -> bytes:
     """Give a small JPEG (bytes) of a photo for a report page, at most `size` pixels a side.
 
     Raises:
@@ -195,7 +203,7 @@ def thumbnail(data, size):
     return buffer.getvalue()
 
 
-def _upright(data, size):
+def _upright(data: bytes, size: int) -> Image.Image:
     """Decode a photo to RGB, upright, a JPEG scaled down while it is decoded; whatever Pillow raises is a reason."""
     try:
         return _ended(data, size)
@@ -210,7 +218,7 @@ def _upright(data, size):
         raise Unreadable(f"not decoded: {error}".splitlines()[0][:120]) from error
 
 
-def _ended(data, size):
+def _ended(data: bytes, size: int) -> Image.Image:
     """Decode a photo, a JPEG that lacks its end marker alone as well: it shows nothing of more that follows."""
     try:
         return _first_shown(data, size)
@@ -218,27 +226,27 @@ def _ended(data, size):
         if not data.startswith(b"\xff\xd8"):
             raise
         data = bytes(data).rstrip(b"\xff")
-        found = _first_shown(data + END, size)
-        if _first_shown(data + MORE + END, size) != found:
+        photo = _first_shown(data + END, size)
+        if _first_shown(data + MORE + END, size) != photo:
             raise
-        return found
+        return photo
 
 
-def _first_shown(data, size):
+def _first_shown(data: bytes, size: int) -> Image.Image:
     """Decode the first frame, or page, that is not blank."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        found = _frame(image, size)
+        frame = _frame(image, size)
         most = min(FRAMES, 1 + MOST_PIXELS // (image.width * image.height))
         with contextlib.suppress(EOFError):
             for number in range(1, most):
-                if not _is_blank(found):
+                if not _is_blank(frame):
                     break
                 image.seek(number)
-                found = _frame(image, size)
-    return found
+                frame = _frame(image, size)
+    return frame
 
 
-def _frame(image, size):
+def _frame(image: ImageFile.ImageFile, size: int) -> Image.Image:
     _scaled(image, size)
     for tile in image.tile[:1]:
         if tile.args in KEYS and "transparency" in image.info:
@@ -251,7 +259,7 @@ def _frame(image, size):
     return _rgb(_turned(image))
 
 
-def _scaled(image, size):
+def _scaled(image: ImageFile.ImageFile, size: int) -> None:
     """Have a JPEG scaled down while it is decoded, and refuse what would take too much memory before it does."""
     whole = image.width * image.height
     image.draft("RGB", (size, size))
@@ -262,7 +270,7 @@ def _scaled(image, size):
         raise Unreadable("too narrow")
 
 
-def _turned(image):
+def _turned(image: Image.Image) -> Image.Image:
     """Turn a photo upright. Its orientation is read and nothing written back, so that other tags do no harm."""
     turn = None
     with contextlib.suppress(Exception):
@@ -270,7 +278,7 @@ def _turned(image):
     return image if turn is None else image.transpose(turn)
 
 
-def _orientation(exif):
+def _orientation(exif: bytes) -> int | None:
     """Find the orientation in a block of EXIF, None without one; Pillow gives up at the first tag that is broken."""
     with contextlib.suppress(KeyError, struct.error):
         block = exif.removeprefix(b"Exif\0\0")
@@ -281,9 +289,10 @@ def _orientation(exif):
             tag, kind = struct.unpack_from(f"{order}HH", block, at)
             if tag == ORIENTATION:
                 return struct.unpack_from(order + {1: "B", 3: "H", 4: "I"}[kind], block, at + 8)[0]
+    return None
 
 
-def _rgb(image):
+def _rgb(image: Image.Image) -> Image.Image:
     """Convert any mode to RGB; what is transparent shows white."""
     if image.mode.startswith(("I", "F")):
         image = _grey(image)
@@ -294,7 +303,7 @@ def _rgb(image):
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
 
 
-def _grey(image):
+def _grey(image: Image.Image) -> Image.Image:
     """Convert 16 bits, 32 bits or floats, which may end at 1, at 255 or at 65535, to 8 bits."""
     values = np.nan_to_num(np.asarray(image))
     most = 65535 if image.mode != "F" else next((most for most in (1, 255) if values.max() <= most), 65535)
@@ -306,22 +315,24 @@ def _grey(image):
     return grey
 
 
-def _srgb(image):
+def _srgb(image: Image.Image) -> Image.Image:
     """Convert to RGB; from the colours of an embedded profile, where one fits and is another, to those of sRGB."""
     with contextlib.suppress(ImageCms.PyCMSError, OSError, KeyError):
         profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
         mode = MODES[profile.profile.xcolor_space]
         fits = mode == image.mode.removesuffix("A") or (mode == "RGB" and image.mode != "CMYK")
         if fits and "sRGB" not in (profile.profile.profile_description or ""):
-            return ImageCms.profileToProfile(image.convert(mode), profile, SRGB, outputMode="RGB")
+            converted = ImageCms.profileToProfile(image.convert(mode), profile, SRGB, outputMode="RGB")
+            return cast(Image.Image, converted)  # None is what it gives where it converts in place
     return image.convert("RGB")
 
 
-def _is_blank(image):
-    return all(high - low <= BLANK_RANGE for low, high in image.getextrema())
+def _is_blank(image: Image.Image) -> bool:
+    extrema = cast(tuple[tuple[int, int], ...], image.getextrema())  # of RGB, a pair for each channel
+    return all(high - low <= BLANK_RANGE for low, high in extrema)
 
 
-def _letterboxed(image, size):
+def _letterboxed(image: Image.Image, size: int) -> Image.Image:
     if _is_blank(image):
         raise Unreadable("blank: one uniform colour")
     scale = size / max(image.size)

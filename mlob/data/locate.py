@@ -166,10 +166,13 @@ def _by_content(tree: Tree, homes: list[Home], names: list[str]) -> dict[str, At
             others[posixpath.splitext(file)[0]].append(file)
         for name in names:
             files = (file for form in _forms(name) for file in others.get(form, ()))
-            photos = (file for file in files if images.is_photo(home.files[file] or tree.root / home.folder / file))
-            if photo := next(photos, None):
+            if photo := next((file for file in files if images.is_photo(_place(tree, home, file))), None):
                 places.setdefault(name, (home.folder, photo))
     return places
+
+
+def _place(tree: Tree, home: Home, file: str) -> Place:
+    return home.files[file] or pathlib.Path(str(tree.root), home.folder, file)
 
 
 def _by_url(files: Files, url: str) -> At | None:
