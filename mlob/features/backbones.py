@@ -156,6 +156,17 @@ BACKBONES = {
         ),
         licence="BSD 3-clause",
     ),
+    "efficientnet_v2_b0": Backbone(
+        build=_keras("efficientnet_v2", "EfficientNetV2B0", include_preprocessing=False),
+        preprocess=_late("keras.applications.imagenet_utils", "preprocess_input", mode="torch"),
+        sizes=("small",),
+        length=1280,
+        stages=(
+            "block1a_project_activation", "block2b_add", "block3b_add", "block5e_add", "block6h_add", "top_activation",
+        ),
+        weights=Download("efficientnet_v2/efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff"),
+        licence="Apache 2.0",
+    ),
     "efficientnet_lite0": Backbone(
         build=_late("mlob.features.efficientnet", "build"),
         preprocess=_late("mlob.features.efficientnet", "preprocess_input"),

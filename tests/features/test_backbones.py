@@ -78,6 +78,7 @@ PUBLISHED = {
     "mobilenet": lambda pixels: pixels / 127.5 - 1,
     "resnet50": lambda pixels: pixels[..., ::-1] - MEANS,
     "densenet169": lambda pixels: (pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225),
+    "efficientnet_v2_b0": lambda pixels: (pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225),
     "efficientnet_lite0": lambda pixels: (pixels - 127) / 128,
 }
 
