@@ -35,17 +35,17 @@ def download(work, side, allow_private, contact):
 
 def describe(work):
     """Print what there is in the data, and what has to be mended."""
-    from mlob.data import facts, preflight
+    from mlob.data import duplicates, facts, factsheet, preflight
     from mlob.features import store
 
     stores = [work.store(path.stem) for path in sorted(places.RECIPES.glob("*.py"))]
-    photos = store.first_whole(stores, work.dataset) or facts.look(work.dataset)
-    show(f"{facts.text(facts.describe(work.dataset, photos))}\n{preflight.text(work.dataset)}")
+    photos = store.first_whole(stores, work.dataset) or duplicates.look(work.dataset)
+    show(f"{factsheet.summary(facts.describe(work.dataset, photos))}\n{preflight.summary(work.dataset)}")
 
 
 def extract(work, models, **where):
     """Extract what the stores of these models lack."""
-    from mlob.data import facts
+    from mlob.data import factsheet
     from mlob.features import extract as extraction
 
     names = [name for model in models for name in work.stores(model) if name not in work.extracted]
@@ -53,7 +53,7 @@ def extract(work, models, **where):
     sets = {name: (work.feature_set(name), work.store(name)) for name in names}
     if not work.is_dry:
         return extraction.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
-    for line in facts.missing(work.dataset) if sets else ():
+    for line in factsheet.missing(work.dataset) if sets else ():
         say(line)
     for name, (feature_set, folder) in sets.items():
         plan = extraction.plan(name, feature_set, work.dataset, folder, work.weights)

@@ -2,19 +2,22 @@
 
 import collections
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 
+from mlob.data.dataset import DataSet, Split
 from mlob.errors import InputError
+from mlob.labels import Labels
 
 JUDGED = ("train", "validation")  # what a model is made of: fitted on the one, judged on the other
-FEWEST = {"train": 5, "validation": 3}  # a fifth of train may be dev; a second level is fitted on folds of folds
+FEWEST = {"train": 5, "validation": 3}  # a fifth of train may be dev; a stacker is fitted on folds of folds
 FEW = 100  # photos of a split, below which its figures are hardly known
 RARE = 10  # train photos of a label, below which it is hardly learned
 SEPARATORS = {",": "a comma", ";": "a semicolon", "/": "a slash", "\\": "a backslash", "#": "a #"}
 
 
-def check(dataset, splits=JUDGED):
+def check(dataset: DataSet, splits: Sequence[str] = JUDGED) -> None:
     """Refuse a data set that cannot be trained on and judged, from its annotations alone.
 
     Raises:
@@ -24,22 +27,22 @@ def check(dataset, splits=JUDGED):
         raise InputError(sentence)
 
 
-def refusals(dataset, splits=JUDGED):
+def refusals(dataset: DataSet, splits: Sequence[str] = JUDGED) -> list[str]:
     """Give what stops the work on these splits: a list of sentences, each with its mend."""
     return [sentence for name in splits if (sentence := _refusal(dataset, name))]
 
 
-def doubts(dataset):
+def doubts(dataset: DataSet) -> list[str]:
     """Give what looks odd, and stops nothing: a list of sentences."""
-    found = [_few(name, split) for name, split in dataset.splits.items()]
+    sentences = [_few(name, split) for name, split in dataset.splits.items()]
     train = dataset.splits.get("train")
     if train is not None and train.targets is not None:
-        found += [_separated(dataset.labels, train.targets) or _single(train.targets)]
-        found += [_everywhere(dataset.labels, train.targets), _rare(dataset.labels, train.targets)]
-    return [sentence for sentence in [*found, _alike(dataset.labels)] if sentence]
+        sentences += [_separated(dataset.labels, train.targets) or _single(train.targets)]
+        sentences += [_everywhere(dataset.labels, train.targets), _rare(dataset.labels, train.targets)]
+    return [sentence for sentence in [*sentences, _alike(dataset.labels)] if sentence]
 
 
-def text(dataset):
+def summary(dataset: DataSet) -> str:
     """Say whether a data set is ready, or what is to be mended; and what looks odd."""
     stops = refusals(dataset) + _lost(dataset)
     lines = [f"To look at: {sentence}" for sentence in doubts(dataset)]
@@ -49,7 +52,7 @@ def text(dataset):
     return "\n".join(lines + end)
 
 
-def _refusal(dataset, name):
+def _refusal(dataset: DataSet, name: str) -> str:
     try:
         split = dataset[name]
     except InputError as error:
@@ -66,8 +69,8 @@ def _refusal(dataset, name):
     return ""
 
 
-def _lost(dataset):
-    """Splits none of whose photos has a file."""
+def _lost(dataset: DataSet) -> list[str]:
+    """Name the splits none of whose photos has a file."""
     return [
         f"None of {name}'s {_photos(len(split.ids))} lies in {dataset.folder}: put them there, or run `make images`."
         for name, split in dataset.splits.items()
@@ -75,26 +78,28 @@ def _lost(dataset):
     ]
 
 
-def _few(name, split):
-    return len(split.ids) < FEW and f"{name} has {_photos(len(split.ids))}: below {FEW} its figures are hardly known."
+def _few(name: str, split: Split) -> str:
+    if len(split.ids) >= FEW:
+        return ""
+    return f"{name} has {_photos(len(split.ids))}: below {FEW} its figures are hardly known."
 
 
-def _separated(labels, targets):
-    """Labels that look like several in one, which | would have separated."""
+def _separated(labels: Labels, targets: np.ndarray) -> str:
+    """Tell of labels that look like several in one, which | would have separated."""
     known = set(labels.names)
     is_single = targets.sum(axis=1).max() <= 1
     for mark, what in SEPARATORS.items():
-        held = [name for name in labels.names if mark in name.strip(mark)]
-        whole = [name for name in held if known.issuperset(part.strip() for part in name.split(mark))]
-        if found := whole or (held if is_single and len(held) > 1 else []):
+        names = [name for name in labels.names if mark in name.strip(mark)]
+        whole = [name for name in names if known.issuperset(part.strip() for part in name.split(mark))]
+        if several := whole or (names if is_single and len(names) > 1 else []):
             return (
-                f"{_counted(len(found), 'label holds', 'labels hold')} {what}, {found[0]!r} first: if that is several "
-                "labels, separate them by |."
+                f"{_counted(len(several), 'label holds', 'labels hold')} {what}, {several[0]!r} first: if that is "
+                "several labels, separate them by |."
             )
     return ""
 
 
-def _single(targets):
+def _single(targets: np.ndarray) -> str:
     if not (targets.sum(axis=1) == 1).all():
         return ""
     return (
@@ -103,34 +108,34 @@ def _single(targets):
     )
 
 
-def _everywhere(labels, targets):
-    found = [labels.names[column] for column in np.flatnonzero(targets.all(axis=0))]
-    return found and f"{_listed(found)}: on every train photo, so that nothing can be learned about it."
+def _everywhere(labels: Labels, targets: np.ndarray) -> str:
+    names = [labels.names[column] for column in np.flatnonzero(targets.all(axis=0))]
+    return f"{_listed(names)}: on every train photo, so that nothing can be learned about it." if names else ""
 
 
-def _rare(labels, targets):
+def _rare(labels: Labels, targets: np.ndarray) -> str:
     count = targets.sum(axis=0)
-    found = [labels.names[column] for column in np.flatnonzero((count > 0) & (count < RARE))]
-    return found and f"{_listed(found)}: on fewer than {RARE} train photos, too few to learn from."
+    names = [labels.names[column] for column in np.flatnonzero((count > 0) & (count < RARE))]
+    return f"{_listed(names)}: on fewer than {RARE} train photos, too few to learn from." if names else ""
 
 
-def _alike(labels):
-    """Labels of one group whose names differ in case and blanks alone."""
+def _alike(labels: Labels) -> str:
+    """Tell of labels of one group whose names differ in case and blanks alone."""
     spelt = collections.defaultdict(list)
     for group, name in zip(labels.groups, labels.names, strict=True):
         spelt[group, "".join(unicodedata.normalize("NFKC", name).casefold().split())].append(name)
-    found = [" and ".join(map(repr, names)) for names in spelt.values() if len(names) > 1]
-    return found and f"{_listed(found)}: labels of nearly one name, which count as different."
+    alike = [" and ".join(map(repr, names)) for names in spelt.values() if len(names) > 1]
+    return f"{_listed(alike)}: labels of nearly one name, which count as different." if alike else ""
 
 
-def _listed(found):
-    shown = ", ".join(found[:3])
-    return f"{len(found):,} labels ({shown}, …)" if len(found) > 3 else shown
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return f"{len(names):,} labels ({shown}, …)" if len(names) > 3 else shown
 
 
-def _photos(count):
+def _photos(count: int) -> str:
     return _counted(count, "photo", "photos")
 
 
-def _counted(count, one, many):
-    return f"{count:,} {one if count == 1 else many}"
+def _counted(count: int, singular: str, plural: str) -> str:
+    return f"{count:,} {singular if count == 1 else plural}"

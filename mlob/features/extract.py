@@ -12,7 +12,7 @@ import time
 import numpy as np
 
 from mlob import engine, recipes
-from mlob.data import facts, splits
+from mlob.data import factsheet, splits
 from mlob.errors import InputError
 from mlob.features import backbones, changes, decoding, forms, log, pipeline, runtimes, store, store_folders, weights
 from mlob.features.plan import asked_for, fingerprint, plan
@@ -292,7 +292,7 @@ def _losses(folder, dataset):
         paths = [store.shard_path(folder / name, number) for number, _ in enumerate(store.slices(split.ids))]
         if all(path.is_file() for path in paths):
             failures = {photo: reason for path in paths for photo, reason in store.header(path).failures.items()}
-            yield from facts.losses(name, len(split.ids), failures)
+            yield from factsheet.losses(name, len(split.ids), failures)
 
 
 def _check_some_read(folder):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlob.data import facts
+from mlob.data import duplicates, facts, factsheet, prevalence
 from mlob.data.dataset import DataSet, Split
 from mlob.features.store import Shard
 from mlob.labels import Labels
@@ -53,7 +53,7 @@ def test_labels_and_photos_are_counted_in_all_and_by_split():
 
 
 def test_the_text_says_what_photos_without_labels_mean_in_each_split():
-    told = facts.text(
+    told = factsheet.summary(
         facts.describe(
             data_set(
                 split("train", [[1, 0, 0], [0, 1, 0]]),
@@ -63,7 +63,7 @@ def test_the_text_says_what_photos_without_labels_mean_in_each_split():
             {},
         )
     )
-    assert "validation: 1 of 2 photos has no labels and counts as bearing none of them" in told
+    assert "validation: 1 of 2 photos has no labels: it counts as negative for every label" in told
     assert "test: none of the 4 photos has labels: they are predicted, not judged" in told
     assert "\ntrain: " not in told
 
@@ -150,7 +150,7 @@ def test_a_shifted_label_is_found_with_its_shares_ratio_and_z():
 def test_counts_of_one_are_no_shift():
     train, validation = np.zeros((9000, 3)), np.zeros((100, 3))
     validation[0, 0] = 1  # by chance, as one in 91 such labels
-    assert facts._z(np.zeros(1), 9000, np.ones(1), 100) > 9
+    assert prevalence.z_scores(np.zeros(1), 9000, np.ones(1), 100) > 9
     train[:10, 1], validation[:30, 1] = 1, 1
     shifted = facts.describe(two_splits(train, validation), {})["shifted"]
     assert [label["name"] for label in shifted["strongest"]] == [two_splits(train, validation).labels.names[1]]
@@ -191,7 +191,7 @@ def test_facts_are_json_and_their_text_holds_what_matters():
         "validation": shard(dataset["validation"].ids, range(199, 299)),
     }
     found = facts.describe(dataset, shards)
-    shown = facts.text(found)
+    shown = factsheet.summary(found)
     assert json.loads(json.dumps(found)) == found
     for part in (
         "300 photos",
@@ -218,39 +218,39 @@ def photos(folder, contents):
 def test_files_alone_tell_what_is_missing_empty_or_there_twice(tmp_path):
     contents = {"a": b"one", "b": b"longer", "c": b"one", "d": None, "e": b"two", "f": b"", "g": None}
     dataset = photos(tmp_path, contents)
-    found = facts.describe(dataset, facts.look(dataset))
+    found = facts.describe(dataset, duplicates.look(dataset))
     assert found["equal_within"] == [{"split": "train", "photos": 1, "ids": [["a", "c"]]}]
-    assert "3 of 7 train photos have no features: no file 2 (d, g), empty file 1 (f)" in facts.text(found)
+    assert "3 of 7 train photos have no features: no file 2 (d, g), empty file 1 (f)" in factsheet.summary(found)
 
 
 def test_photos_without_a_file_are_counted_by_split(tmp_path):
-    assert facts.missing(photos(tmp_path / "some", {"a": b"1", "b": None, "c": None})) == [
+    assert factsheet.missing(photos(tmp_path / "some", {"a": b"1", "b": None, "c": None})) == [
         "2 of 3 train photos have no file"
     ]
-    assert facts.missing(photos(tmp_path / "none", {"a": b"1"})) == []
+    assert factsheet.missing(photos(tmp_path / "none", {"a": b"1"})) == []
 
 
 def test_photos_of_a_size_that_no_other_has_are_not_read(tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr(facts.images, "content", lambda place: read.append(place.name) or b"x")
-    facts.look(photos(tmp_path, {"a": b"1", "b": b"22", "c": b"2", "d": b"333"}))
+    monkeypatch.setattr(duplicates.images, "content", lambda place: read.append(place.name) or b"x")
+    duplicates.look(photos(tmp_path, {"a": b"1", "b": b"22", "c": b"2", "d": b"333"}))
     assert sorted(read) == ["a.jpg", "c.jpg"]
 
 
 def test_that_no_photo_is_there_twice_is_said(tmp_path):
     dataset = photos(tmp_path, {"a": b"one", "b": b"two"})
-    assert "No photo was found twice" in facts.text(facts.describe(dataset, facts.look(dataset)))
+    assert "No photo was found twice" in factsheet.summary(facts.describe(dataset, duplicates.look(dataset)))
 
 
 def test_photos_that_were_not_compared_are_not_called_different(tmp_path, monkeypatch):
     missing = photos(tmp_path / "missing", {"a": None, "b": None})
-    monkeypatch.setattr(facts, "_digest", lambda place: pytest.fail("there is nothing to read"))
-    assert "known once they, or" in facts.text(facts.describe(missing, facts.look(missing)))
+    monkeypatch.setattr(duplicates, "_digest", lambda place: pytest.fail("there is nothing to read"))
+    assert "known once the photos, or" in factsheet.summary(facts.describe(missing, duplicates.look(missing)))
     there = photos(tmp_path / "there", {"a": b"1", "b": b"2"})
     monkeypatch.setattr(DataSet, "is_remote", True)
-    found = facts.text(facts.describe(there, facts.look(there)))
-    assert "in a bucket their features, are there" in found and "twice is known" in found
+    found = factsheet.summary(facts.describe(there, duplicates.look(there)))
+    assert "in a bucket their features, are there" in found and "there twice is known" in found
 
 
 def test_an_empty_set_has_facts_too():
-    assert facts.text(facts.describe(data_set(), {})).startswith("0 photos, 3 labels")
+    assert factsheet.summary(facts.describe(data_set(), {})).startswith("0 photos, 3 labels")

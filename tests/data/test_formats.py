@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlob.data import facts, images, preflight
+from mlob.data import duplicates, facts, factsheet, images, preflight
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 
@@ -600,8 +600,8 @@ def test_whatever_bytes_a_file_of_annotations_holds_it_is_read_and_described_or_
         assert any(one in str(error) for one in WHOLE)
         return
     assert sum(len(split.ids) for split in found.splits.values()) >= 1
-    described = facts.text(facts.describe(found, facts.look(found)))
-    assert json.dumps([described, preflight.text(found), found.digest]).encode()
+    described = factsheet.summary(facts.describe(found, duplicates.look(found)))
+    assert json.dumps([described, preflight.summary(found), found.digest]).encode()
     with open(folder / "again.csv", "w", encoding="utf-8", newline="") as file:
         texts = [text for split in found.splits.values() for text in (*split.ids, *sum(split.urls, ()))]
         csv.writer(file).writerows([text] for text in [*texts, *found.labels.names] if text)

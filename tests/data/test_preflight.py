@@ -51,7 +51,7 @@ def test_what_cannot_be_trained_on_and_judged_is_refused_with_its_mend(tmp_path,
     dataset = data_set(tmp_path, **splits)
     with pytest.raises(InputError, match=message):
         preflight.check(dataset)
-    assert any(line.startswith("To mend: ") for line in preflight.text(dataset).splitlines())
+    assert any(line.startswith("To mend: ") for line in preflight.summary(dataset).splitlines())
 
 
 def test_test_is_asked_for_by_those_alone_who_write_a_submission(tmp_path):
@@ -59,18 +59,18 @@ def test_test_is_asked_for_by_those_alone_who_write_a_submission(tmp_path):
     preflight.check(dataset)
     with pytest.raises(InputError, match="has no test split"):
         preflight.check(dataset, ("train", "validation", "test"))
-    assert "there is no test split, so that no submission can be written" in preflight.text(dataset)
+    assert "there is no test split, so that no submission can be written" in preflight.summary(dataset)
     preflight.check(data_set(tmp_path, train=ordinary(), validation=ordinary(), test=3), ("train", "test"))
 
 
 def test_an_ordinary_data_set_is_ready_and_nothing_looks_odd(tmp_path):
     dataset = with_photos(data_set(tmp_path, train=ordinary(), validation=ordinary(), test=100))
-    assert preflight.text(dataset) == "Ready: `mlob submission` or any other verb can begin."
+    assert preflight.summary(dataset) == "Ready: `mlob submission` or any other verb can begin."
 
 
 def test_a_split_of_which_no_photo_is_there_is_to_be_mended(tmp_path):
     dataset = data_set(tmp_path, train=ordinary(), validation=ordinary(), test=100)
-    assert "To mend: None of test's 100 photos lies in" in preflight.text(dataset)
+    assert "To mend: None of test's 100 photos lies in" in preflight.summary(dataset)
 
 
 def doubt(folder, names=NAMES, **splits):

@@ -1,0 +1,155 @@
+"""Photos that stand in a data set twice, and those that have no file or cannot be read."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import itertools
+from collections.abc import Collection, Iterator, Mapping
+from typing import Protocol, TypedDict
+
+import numpy as np
+
+from mlob.data import images, places
+from mlob.data.dataset import DataSet, Split
+from mlob.data.places import Place
+from mlob.machine import cores
+from mlob.progress import bar
+
+EXAMPLES = 10  # ids shown of a longer list
+
+
+class Known(Protocol):
+    """What is known of a split's photos: `Seen`, or `store.Shard` over the whole split."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The photos that were read."""
+
+    @property
+    def digests(self) -> np.ndarray:
+        """uint64 (n,), equal for photos of equal bytes."""
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """{id: reason} of the photos that are not there or could not be read."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What the files of a split tell of its photos: see `Known`."""
+
+    ids: tuple[str, ...]
+    digests: np.ndarray
+    failures: dict[str, str]
+
+
+class Between(TypedDict):
+    """Photos of a split that are in another one, too: equal by "content" or by "address", some of their ids."""
+
+    split: str
+    other: str
+    by: str
+    photos: int
+    ids: list[str]
+
+
+class Within(TypedDict):
+    """Photos of a split that repeat an earlier one of it: some pairs of ids, [earlier, repeated]."""
+
+    split: str
+    photos: int
+    ids: list[list[str]]
+
+
+def look(dataset: DataSet) -> dict[str, Seen]:
+    """Look for files that are missing, and read those of equal size, which alone may be equal: {split: `Seen`}.
+
+    In a bucket no photo is read.
+    """
+    photos = {
+        (name, photo): place
+        for name, split in dataset.splits.items()
+        for photo, place in zip(split.ids, dataset.photos(name), strict=True)
+    }
+    sizes = {key: _size(place) for key, place in photos.items()}
+    shared = collections.Counter() if dataset.is_remote else collections.Counter(sizes.values())
+    read = {key: photos[key] for key, size in sizes.items() if size and (shared[size] > 1 or size == "0")}
+    outcomes = dict(zip(read, _digests(read.values()), strict=True))
+    outcomes |= {key: "no file" for key, size in sizes.items() if not size}
+    return {name: _seen(name, outcomes) for name in dataset.splits}
+
+
+def between(dataset: DataSet, known: Mapping[str, Known]) -> list[Between]:
+    """Compare every two splits, the one further from training first.
+
+    Photos are compared by their bytes where these are known, and by their web addresses, which tell the same of photos
+    that are not at hand.
+
+    Args:
+        known: {split: what is known of its photos}.
+    """
+    content = {name: dict(zip(split.ids, split.digests.tolist(), strict=True)) for name, split in known.items()}
+    address = {name: _addresses(split) for name, split in dataset.splits.items()}
+    names = list(dataset.splits)[::-1]
+    return [
+        {"split": split, "other": other, "by": by, "photos": len(ids), "ids": ids[:EXAMPLES]}
+        for split, other in itertools.combinations(names, 2)
+        for by, keys in (("content", content), ("address", address))
+        if (ids := _shared(keys.get(split, {}), keys.get(other, {})))
+    ]
+
+
+def within(known: Mapping[str, Known]) -> list[Within]:
+    """List the splits in which photos repeat earlier ones, by their bytes."""
+    repeats = {name: _repeats(split) for name, split in known.items()}
+    return [{"split": name, "photos": len(pairs), "ids": pairs[:EXAMPLES]} for name, pairs in repeats.items() if pairs]
+
+
+def is_compared(dataset: DataSet, name: str, known: Known) -> bool:
+    """Tell whether the bytes of a split's photos were compared; in a bucket, not before there are features."""
+    return len(known.ids) > 0 if dataset.is_remote else len(known.failures) < len(dataset[name].ids)
+
+
+def _size(place: Place | None) -> str:
+    """The size of a photo's file as a text, empty where there is none."""
+    size, _, time = places.version(place).partition(":")
+    return size if time else ""
+
+
+def _digests(photos: Collection[Place | None]) -> Iterator[int | str]:
+    """Yield each photo's digest, or why it cannot be read."""
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool, bar("photos twice", len(photos)) as advance:
+        for outcome in pool.map(_digest, photos):
+            yield outcome
+            advance(1)
+
+
+def _digest(place: Place | None) -> int | str:
+    try:
+        return images.content_digest(images.content(place))
+    except images.Unreadable as reason:
+        return str(reason)
+
+
+def _seen(split: str, outcomes: Mapping[tuple[str, str], int | str]) -> Seen:
+    """Gather a split's photos: {(split, id): digest, or the reason why there is none}."""
+    of_split = {photo: outcome for (name, photo), outcome in outcomes.items() if name == split}
+    digests = {photo: outcome for photo, outcome in of_split.items() if isinstance(outcome, int)}
+    failures = {photo: outcome for photo, outcome in of_split.items() if isinstance(outcome, str)}
+    return Seen(tuple(digests), np.array([*digests.values()], np.uint64), failures)
+
+
+def _addresses(split: Split) -> dict[str, tuple[str, ...]]:
+    return {name: urls for name, urls in zip(split.ids, split.urls, strict=True) if any("://" in url for url in urls)}
+
+
+def _shared(keys: Mapping, others: Mapping) -> list[str]:
+    """List the photos, {id: key}, whose key some other photo has."""
+    known = set(others.values())
+    return [name for name, key in keys.items() if key in known]
+
+
+def _repeats(split: Known) -> list[list[str]]:
+    first: dict[int, str] = {}
+    pairs = ((first.setdefault(key, name), name) for name, key in zip(split.ids, split.digests.tolist(), strict=True))
+    return [[earlier, name] for earlier, name in pairs if earlier != name]

@@ -1,0 +1,133 @@
+"""Facts of a data set as lines for a terminal."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from mlob.data.dataset import DataSet
+from mlob.data.duplicates import Between
+from mlob.data.facts import Facts, Failures, Reason, SplitFacts, failures
+from mlob.data.prevalence import FEW, LabelFacts, Shifted
+
+
+def summary(facts: Facts) -> str:
+    """Put facts into plain lines."""
+    splits = facts["splits"]
+    lines = [
+        f"{facts['photos']:,} photos, {facts['labels']:,} labels, {facts['labels_used']:,} of them used",
+        "",
+        *_split_lines(splits),
+        *_unlabelled_lines(splits),
+        *_failure_lines(splits),
+        *_label_lines(facts),
+        "",
+        *_equal_lines(facts),
+        *_shift_lines(facts["shifted"]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def losses(split: str, photos: int, reasons: Mapping[str, str]) -> list[str]:
+    """Tell how many of a split's photos have no features, and why: one line, or none where all have some.
+
+    Args:
+        split: its name.
+        photos: their number.
+        reasons: {id: reason} of those that have none.
+    """
+    return _loss_lines(split, photos, failures(reasons), lambda reason: "")
+
+
+def missing(dataset: DataSet) -> list[str]:
+    """Tell how many photos of each split have no file: a list of lines, none of a split that is whole."""
+    gone = {name: sum(place is None for place in dataset.photos(name)) for name in dataset.splits}
+    return [
+        f"{count:,} of {len(dataset[name].ids):,} {name} photos have no file" for name, count in gone.items() if count
+    ]
+
+
+def _loss_lines(split: str, photos: int, failed: Failures, examples: Callable[[Reason], str]) -> list[str]:
+    if not failed["photos"]:
+        return []
+    reasons = [f"{reason['reason']} {reason['photos']:,}{examples(reason)}" for reason in failed["reasons"]]
+    return [f"{failed['photos']:,} of {photos:,} {split} photos have no features: {', '.join(reasons)}"]
+
+
+def _split_lines(splits: Mapping[str, SplitFacts]) -> Iterator[str]:
+    yield f"{'split':<12}{'photos':>10}{'labelled':>10}{'labels':>8}   labels a photo"
+    for name, split in splits.items():
+        spread = split["labels_a_photo"]
+        a_photo = f"{spread['mean']:.2f} ({spread['min']} to {spread['max']})" if spread else "not annotated"
+        counts = f"{split['photos']:>10,}{split['labelled']:>10,}{split['labels_used']:>8,}"
+        yield f"{name:<12}{counts}   {a_photo}"
+
+
+def _unlabelled_lines(splits: Mapping[str, SplitFacts]) -> Iterator[str]:
+    for name, split in splits.items():
+        without = split["unlabelled"]
+        if not split["labelled"]:
+            yield f"{name}: none of the {_photos(split['photos'])} has labels: they are predicted, not judged"
+        elif without:
+            told = "has no labels: it counts" if without == 1 else "have no labels: they count"
+            yield f"{name}: {without:,} of {_photos(split['photos'])} {told} as negative for every label"
+
+
+def _failure_lines(splits: Mapping[str, SplitFacts]) -> Iterator[str]:
+    for name, split in splits.items():
+        if split["failed"]:
+            yield from _loss_lines(name, split["photos"], split["failed"], lambda reason: f" ({_listed(reason)})")
+
+
+def _label_lines(facts: Facts) -> Iterator[str]:
+    listed = {
+        "Commonest labels": facts["commonest"],
+        "Rarest labels": facts["rarest"],
+        "Never in train": facts["unseen"],
+    }
+    counted = f"(group, photos in {'/'.join(facts['counts'])})"
+    for title, labels in listed.items():
+        if labels:
+            yield f"\n{title} {counted}: {', '.join(map(_named, labels))}"
+
+
+def _equal_lines(facts: Facts) -> Iterator[str]:
+    if not facts["compared"]:
+        yield "Whether any photo is there twice is known once the photos, or in a bucket their features, are there."
+    elif not facts["equal_between"] and not facts["equal_within"]:
+        yield "No photo was found twice."
+    for pair in facts["equal_between"]:
+        yield (
+            f"{_photos(pair['photos'])} of {pair['split']} found in {pair['other']} too, by {pair['by']} "
+            f"({_listed(pair)})"
+        )
+    for split in facts["equal_within"]:
+        pairs = ", ".join(" = ".join(ids) for ids in split["ids"])
+        yield f"{_photos(split['photos'])} of {split['split']} found there before ({pairs})"
+
+
+def _shift_lines(shifted: Shifted | None) -> Iterator[str]:
+    if not shifted:
+        return
+    yield ""
+    yield (
+        f"{shifted['labels']:,} of {shifted['tested']:,} labels have another prevalence in validation than in "
+        f"train (two-proportion z-test, below {FEW} expected photos Fisher's exact test too, "
+        f"{shifted['significance']:.0%} over all labels)"
+    )
+    if shifted["strongest"]:
+        yield f"  {'label':<28}{'train':>9}{'valid.':>9}{'ratio':>9}{'z':>8}"
+    for label in shifted["strongest"]:
+        times = f"x {label['ratio']:.2f}" if label["ratio"] is not None else "new"
+        prevalences = f"{label['train']:>9.2%}{label['validation']:>9.2%}"
+        yield f"  {label['name']:<28}{prevalences}{times:>9}{label['z']:>8.1f}"
+
+
+def _listed(photos: Reason | Between) -> str:
+    return ", ".join(photos["ids"]) + (", …" if photos["photos"] > len(photos["ids"]) else "")
+
+
+def _photos(count: int) -> str:
+    return f"{count:,} photo{'s' if count != 1 else ''}"
+
+
+def _named(label: LabelFacts) -> str:
+    counts = "/".join(f"{count:,}" for count in label["counts"].values())
+    return f"{label['name']} ({label['group']}, {counts})"

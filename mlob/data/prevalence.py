@@ -1,0 +1,110 @@
+"""On how many photos each label is, and which labels are on a larger or smaller part of validation than of train."""
+
+import statistics
+from collections.abc import Mapping
+from typing import TypedDict
+
+import numpy as np
+
+from mlob.labels import Labels
+
+SIGNIFICANCE = 0.01  # of all labels tested together
+STRONGEST = 20  # labels whose prevalence differs most
+FEW = 5  # photos: below, a z-test of their number does not hold
+
+
+class LabelFacts(TypedDict):
+    """A label, and {split: number of photos that have it}."""
+
+    id: int
+    name: str
+    group: str
+    counts: dict[str, int]
+
+
+class ShiftedLabel(LabelFacts):
+    """A label whose prevalence differs between train and validation; the ratio is None where train has none."""
+
+    train: float
+    validation: float
+    ratio: float | None
+    z: float
+
+
+class Shifted(TypedDict):
+    """How many labels were tested, how many differ, and those that differ most, by falling |z|."""
+
+    significance: float
+    tested: int
+    labels: int
+    strongest: list[ShiftedLabel]
+
+
+def label_facts(labels: Labels, column: int, counts: Mapping[str, np.ndarray]) -> LabelFacts:
+    """Describe one label; counts are {split: int (labels,)}."""
+    return {
+        "id": labels.ids[column],
+        "name": labels.names[column],
+        "group": labels.groups[column],
+        "counts": {split: int(of_split[column]) for split, of_split in counts.items()},
+    }
+
+
+def shifted(labels: Labels, photos: Mapping[str, int], counts: Mapping[str, np.ndarray]) -> Shifted | None:
+    """Test each label's prevalence in validation against that in train; None without both.
+
+    The pooled z-test of two proportions, with Bonferroni's correction for all labels that occur. Where fewer than 5
+    photos are expected the z-test calls chance a shift, and Fisher's exact test has to agree.
+
+    Args:
+        photos: {split: number of photos}.
+        counts: {split with labels: photos that have each label, int (labels,)}.
+    """
+    if not {"train", "validation"} <= counts.keys():
+        return None
+    train, validation = counts["train"], counts["validation"]
+    sizes = photos["train"], photos["validation"]
+    z = z_scores(train, sizes[0], validation, sizes[1])
+    tested = int(np.count_nonzero(train + validation))
+    level = SIGNIFICANCE / max(tested, 1)
+    critical = statistics.NormalDist().inv_cdf(1 - level / 2)
+    order = [int(column) for column in np.argsort(-np.abs(z), kind="stable") if abs(z[column]) > critical]
+    differ = [column for column in order if _fisher_agrees(train[column], validation[column], sizes, level)]
+    strongest = [
+        _shifted_label(
+            label_facts(labels, column, counts), train[column] / sizes[0], validation[column] / sizes[1], z[column]
+        )
+        for column in differ[:STRONGEST]
+    ]
+    return {"significance": SIGNIFICANCE, "tested": tested, "labels": len(differ), "strongest": strongest}
+
+
+def z_scores(train: np.ndarray, train_photos: int, validation: np.ndarray, validation_photos: int) -> np.ndarray:
+    """Give z (labels,) of the prevalence in validation less that in train; 0 where a label is on no photo, or on all.
+
+    Args:
+        train, validation: photos that have each label, (labels,).
+        train_photos, validation_photos: of the split.
+    """
+    pooled = (train + validation) / (train_photos + validation_photos)
+    error = np.sqrt(pooled * (1 - pooled) * (1 / train_photos + 1 / validation_photos))
+    gap = validation / validation_photos - train / train_photos
+    return np.divide(gap, error, out=np.zeros(len(gap)), where=error > 0)
+
+
+def _fisher_agrees(train: int, validation: int, sizes: tuple[int, int], level: float) -> bool:
+    """Tell whether Fisher's exact test finds a shift, too; it is not asked where at least 5 photos are expected."""
+    from scipy.stats import contingency, fisher_exact
+
+    table = np.array([[train, validation], [sizes[0] - train, sizes[1] - validation]])
+    return contingency.expected_freq(table).min() >= FEW or fisher_exact(table).pvalue < level
+
+
+def _shifted_label(label: LabelFacts, train: float, validation: float, z: float) -> ShiftedLabel:
+    return {
+        **label,
+        "train": round(float(train), 5),
+        "validation": round(float(validation), 5),
+        "ratio": round(float(validation / train), 2) if train else None,
+        "z": round(float(z), 2),
+    }
