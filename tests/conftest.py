@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
+from mlob import __main__ as main
 from mlob import machine
 from mlob.data.dataset import DataSet, Split, read_dataset
 from mlob.features import log, store
@@ -93,6 +95,32 @@ def write_store():
         return folder
 
     return write
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """Run a command in this process, with TensorFlow loaded once for all: command(folder, *words, SETTING=…).
+
+    SETTING stands in the environment as MLOB_SETTING, beside no other of mlob's. Give the exit status and what was printed.
+    """
+
+    def run(folder, *words, **settings):
+        status = 0
+        with monkeypatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("MLOB_")]:
+                patch.delenv(name)
+            for name, value in settings.items():
+                patch.setenv(f"MLOB_{name}", str(value))
+            patch.chdir(folder)
+            patch.setattr(sys, "argv", ["mlob", *map(str, words)])
+            try:
+                main.main()
+            except SystemExit as ended:
+                status = ended.code
+        printed = capfd.readouterr()
+        return status, printed.out + printed.err
+
+    return run
 
 
 JUNK = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "x", [], {}, [[]], [5], {"x": 5}])

@@ -33,7 +33,7 @@ from mlob.recipes import Sum
 
 recipe = Sum(parts=("common", "rest"))
 """
-ADD = "add validation.json, or rows of that split to photos.csv; without a column split, more photos, or that column"
+ADD = "add validation.json, or rows of that split to the table; without a column split, more photos, or that column"
 FEATURES = """
 from mlob.recipes import FeatureSet
 
@@ -41,8 +41,8 @@ recipe = FeatureSet("efficientnet_lite0"{more})
 """
 
 
-def mlob(folder, *words, status=0, **settings):
-    """Run a command in a folder; give its output and what it printed on stderr."""
+def run(folder, *words, status=0, **settings):
+    """Run a command in a folder, in a process of its own; give its output and what it printed on stderr."""
     command = [sys.executable, "-m", "mlob", *map(str, words)]
     done = subprocess.run(
         command, cwd=folder, env=bare_environment(**settings), capture_output=True, text=True, check=False
@@ -81,8 +81,20 @@ def workplace(tmp_path_factory):
     write_experiment(folder, "common", more=", least_share=0.3")
     write_experiment(folder, "rest", more=", most_share=0.3")
     write(folder / "experiments/tiny/pair.py", SUM)
-    mlob(folder, "submission")
+    run(folder, "submission")
     return folder
+
+
+@pytest.fixture
+def mlob(command):
+    """Run a command as `run` does, in this process, which has loaded TensorFlow."""
+
+    def run(folder, *words, status=0, **settings):
+        ended, printed = command(folder, *words, **{"SUITE": "tiny", **settings})
+        assert ended == status, printed
+        return printed
+
+    return run
 
 
 def products(folder):
@@ -101,11 +113,11 @@ def test_the_submission_has_every_test_photo_once_in_the_order_of_the_annotation
 
 def test_a_second_run_redoes_nothing(workplace):
     before = products(workplace)
-    mlob(workplace, "submission")
+    run(workplace, "submission")
     assert before and products(workplace) == before
 
 
-def test_the_report_shows_every_model_the_rows_and_the_reference(workplace):
+def test_the_report_shows_every_model_the_rows_and_the_reference(workplace, mlob):
     brief, shown = mlob(workplace, "report"), mlob(workplace, "report", "--verbose")
     assert "The best 5 of " in brief and "constant" not in brief and "below logistic" not in brief
     page = (workplace / "runs/tiny/report/index.html").read_text()
@@ -117,22 +129,22 @@ def test_the_report_shows_every_model_the_rows_and_the_reference(workplace):
 def test_new_photos_are_labelled_and_extracted_once(workplace, tmp_path):
     photos = tmp_path / "new"
     shutil.copytree(workplace / "photos/images/test", photos)
-    first = mlob(workplace, "predict", "--photos", photos)
+    first = run(workplace, "predict", "--photos", photos)
     (photos / "1.jpg").rename(photos / "renamed.jpg")
-    again = mlob(workplace, "predict", "--photos", photos, SET="members=[pair,both,wide]")  # each weight goes by name
+    again = run(workplace, "predict", "--photos", photos, SET="members=[pair,both,wide]")  # each weight goes by name
     assert "/s, " in first and "/s, " not in again  # no progress line: nothing was extracted
     line = next(line for line in first.splitlines() if line.startswith(f"{photos / '1.jpg'}: "))
     assert f"{photos / 'renamed.jpg'}: {line.split(': ', 1)[1]}" in again
 
 
-def test_a_bad_photo_to_predict_is_named_with_its_reason(workplace, tmp_path):
+def test_a_bad_photo_to_predict_is_named_with_its_reason(workplace, tmp_path, mlob):
     (tmp_path / "bad.jpg").write_text("no photo")
     told = mlob(workplace, "predict", tmp_path / "bad.jpg", status=2)
     assert "bad.jpg: not read (not an image)" in told
     assert "None of the 1 photos could be read (not an image: 1)" in told
 
 
-def test_of_a_folder_the_photos_are_labelled_and_the_rest_is_counted_with_reasons(workplace, tmp_path):
+def test_of_a_folder_the_photos_are_labelled_and_the_rest_is_counted_with_reasons(workplace, tmp_path, mlob):
     shutil.copy(workplace / "photos/images/test/1.jpg", tmp_path / "good.jfif")
     (tmp_path / "bad.jpg").write_text("no photo")
     (tmp_path / "notes.txt").write_text("no photo")
@@ -150,12 +162,12 @@ def unfinished(tmp_path):
 
 
 @pytest.mark.parametrize("verb", ["train", "submission", "report --dry-run", "predict photos/images"])
-def test_what_the_annotations_alone_can_tell_is_refused_before_anything_long(workplace, unfinished, verb):
+def test_what_the_annotations_alone_can_tell_is_refused_before_anything_long(workplace, unfinished, verb, mlob):
     told = mlob(workplace, *verb.split(), "--data", unfinished, status=2)
     assert told == f"mlob: {unfinished} has no validation split (found: train): {ADD}.\n"
 
 
-def test_features_alone_say_what_will_be_refused_after_them(workplace, unfinished):
+def test_features_alone_say_what_will_be_refused_after_them(workplace, unfinished, mlob):
     (unfinished / "images").mkdir()
     shutil.copy(next((workplace / "photos/images/train").iterdir()), unfinished / "images/1.jpg")
     told = mlob(workplace, "features", "--data", unfinished, "--dry-run")
@@ -163,20 +175,20 @@ def test_features_alone_say_what_will_be_refused_after_them(workplace, unfinishe
     assert "8 of 9 train photos have no file" in told and "features average: 9 photos" in told
 
 
-def test_a_submission_asks_for_a_test_split_before_anything_long(workplace, unfinished):
+def test_a_submission_asks_for_a_test_split_before_anything_long(workplace, unfinished, mlob):
     with open(unfinished / "photos.csv", "a") as file:
         file.writelines(f"{row}.jpg,x,validation\n" for row in range(10, 13))
     assert "has no test split" in mlob(workplace, "submission", "--data", unfinished, status=2)
 
 
-def test_facts_end_in_what_is_to_be_mended_or_in_ready(workplace, unfinished):
+def test_facts_end_in_what_is_to_be_mended_or_in_ready(workplace, unfinished, mlob):
     told = mlob(workplace, "facts", "--data", unfinished)
     assert "9 of 9 train photos have no features: no file 9" in told
     assert f"To mend: {unfinished} has no validation split (found: train): {ADD}" in told and "Ready" not in told
     assert mlob(workplace, "facts").splitlines()[-1].startswith("Ready: ")
 
 
-def test_a_dry_run_tells_of_photos_without_a_file(workplace, tmp_path):
+def test_a_dry_run_tells_of_photos_without_a_file(workplace, tmp_path, mlob):
     shutil.copytree(workplace / "photos", tmp_path / "photos")
     for name in ("4", "6"):
         next((tmp_path / "photos/images/train").glob(f"{name}.*")).unlink()
@@ -184,25 +196,25 @@ def test_a_dry_run_tells_of_photos_without_a_file(workplace, tmp_path):
     assert told.count("of 60 train photos have no file") == 1
 
 
-def test_facts_find_photos_that_are_there_twice_before_their_features_and_after(workplace, tmp_path):
+def test_facts_find_photos_that_are_there_twice_before_their_features_and_after(workplace, tmp_path, mlob):
     for features in ({}, {"FEATURES": str(tmp_path)}):
         assert "of test found in train too, by content" in mlob(workplace, "facts", **features)
 
 
-def test_a_dry_run_does_nothing_and_says_what_is_missing(workplace, tmp_path):
+def test_a_dry_run_does_nothing_and_says_what_is_missing(workplace, tmp_path, mlob):
     before = products(workplace)
     told = mlob(workplace, "submission", "--dry-run", FEATURES=str(tmp_path / "features"), RUNS=str(tmp_path / "runs"))
     assert "90 photos" in told and "wide" in told
     assert products(workplace) == before and not list(tmp_path.glob("*/**/*.h5"))
 
 
-def test_another_data_folder_of_the_same_name_has_features_and_runs_of_its_own(workplace, tmp_path):
+def test_another_data_folder_of_the_same_name_has_features_and_runs_of_its_own(workplace, tmp_path, mlob):
     shutil.copytree(workplace / "photos", tmp_path / "photos")
     told = mlob(workplace, "train", "--model", "wide", "--dry-run", "--data", tmp_path / "photos")
     assert "90 photos through efficientnet_lite0" in told and "train wide" in told
 
 
-def test_set_changes_a_recipe_and_the_run_is_made_anew(workplace, tmp_path):
+def test_set_changes_a_recipe_and_the_run_is_made_anew(workplace, tmp_path, mlob):
     runs = {"RUNS": str(tmp_path)}
     mlob(workplace, "train", "--model", "wide", **runs)
     first = (tmp_path / "tiny/wide/predictions.h5").read_bytes()
@@ -211,7 +223,7 @@ def test_set_changes_a_recipe_and_the_run_is_made_anew(workplace, tmp_path):
     assert result["epochs"] == 2 and (tmp_path / "tiny/wide/predictions.h5").read_bytes() != first
 
 
-def test_a_suite_is_judged_in_one_way_and_another_trains_nothing(workplace, tmp_path):
+def test_a_suite_is_judged_in_one_way_and_another_trains_nothing(workplace, tmp_path, mlob):
     shutil.copytree(workplace / "runs", tmp_path / "runs")
     heads = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/head.keras")}
     told = mlob(workplace, "ensemble", SET="ensemble.folds=4", RUNS=str(tmp_path / "runs"))
@@ -223,14 +235,14 @@ def test_a_suite_is_judged_in_one_way_and_another_trains_nothing(workplace, tmp_
         assert result["judging"] == content["judging"] == {"folds": 4, "draws": 50, "seed": 0}
 
 
-def test_few_photos_are_learned_by_heart_and_a_head_that_cannot_is_told(workplace):
+def test_few_photos_are_learned_by_heart_and_a_head_that_cannot_is_told(workplace, mlob):
     told = mlob(workplace, "overfit", "--model", "wide", "-n", "10")
     assert "wide learned 10 photos by heart: loss 0." in told
     told = mlob(workplace, "overfit", "--model", "wide", "--set", "training.learning_rate=1e-9", status=2)
     assert "not near zero: raise training.learning_rate" in told
 
 
-def test_a_curve_and_a_search_are_made_once_and_stand_in_the_report(workplace):
+def test_a_curve_and_a_search_are_made_once_and_stand_in_the_report(workplace, mlob):
     first = mlob(workplace, "learning-curve", "--model", "wide")
     again = mlob(workplace, "learning-curve", "--model", "wide")
     assert "each doubling brought" in again and again in first and "epochs/s" in first
@@ -248,7 +260,7 @@ def test_a_curve_and_a_search_are_made_once_and_stand_in_the_report(workplace):
         assert title in page
 
 
-def test_a_table_of_photos_without_splits_gives_a_working_suite(workplace, tmp_path):
+def test_a_table_of_photos_without_splits_gives_a_working_suite(workplace, tmp_path, mlob):
     data = tmp_path / "mine"
     shutil.copytree(workplace / "photos/images/train", data)
     annotations = json.loads((workplace / "photos/train.json").read_text())["annotations"]
@@ -270,7 +282,7 @@ def test_a_table_of_photos_without_splits_gives_a_working_suite(workplace, tmp_p
     assert "with SET=members=[wide], as the ensemble was made" in told and not (tmp_path / "runs/tiny/both").exists()
 
 
-def test_clean_removes_all_that_a_suite_made_and_no_features(workplace, tmp_path):
+def test_clean_removes_all_that_a_suite_made_and_no_features(workplace, tmp_path, mlob):
     shutil.copytree(workplace / "runs", tmp_path / "runs")
     before = sorted(workplace.glob("features/**/*"))
     told = mlob(workplace, "clean", RUNS=str(tmp_path / "runs"))
@@ -301,12 +313,12 @@ BAD = {
 
 
 @pytest.mark.parametrize("words, message", BAD.values(), ids=BAD)
-def test_bad_input_is_one_sentence_and_exit_status_2(workplace, words, message):
+def test_bad_input_is_one_sentence_and_exit_status_2(workplace, words, message, mlob):
     told = mlob(workplace, *words, status=2)
     assert message in told and "Traceback" not in told
 
 
-def test_a_damaged_shard_is_named_with_the_mend(workplace, tmp_path):
+def test_a_damaged_shard_is_named_with_the_mend(workplace, tmp_path, mlob):
     shutil.copytree(workplace / "features", tmp_path / "features")
     path = next(tmp_path.glob("features/average/photos/train/*.h5"))
     with h5py.File(path, "r") as file:
@@ -320,7 +332,7 @@ def test_a_damaged_shard_is_named_with_the_mend(workplace, tmp_path):
     assert str(path) in told and "remove the file" in told
 
 
-def test_an_interrupted_extraction_ends_with_130_and_goes_on(workplace, tmp_path):
+def test_an_interrupted_extraction_ends_with_130_and_goes_on(workplace, tmp_path, mlob):
     environment = bare_environment(FEATURES=str(tmp_path))
     command = [sys.executable, "-m", "mlob", "features", "--model", "wide"]
     # A background shell hands an ignored Ctrl-C down to its children; a user's terminal does not.
@@ -346,7 +358,7 @@ def test_an_interrupted_extraction_ends_with_130_and_goes_on(workplace, tmp_path
     assert made == [path.read_bytes() for path in sorted((workplace / "features").glob(shards))]
 
 
-def test_photos_are_downloaded_prepared_and_the_missing_one_has_its_reason(workplace, tmp_path):
+def test_photos_are_downloaded_prepared_and_the_missing_one_has_its_reason(workplace, tmp_path, mlob):
     kept = sorted((workplace / "photos" / "images" / "test").iterdir())[:3]
     handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=kept[0].parent)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -363,7 +375,7 @@ def test_photos_are_downloaded_prepared_and_the_missing_one_has_its_reason(workp
     assert {path.name for path in (tmp_path / "web" / "images" / "test").iterdir()} == {"1.jpg", "3.jpg"}
 
 
-def test_every_verb_has_an_example(workplace):
+def test_every_verb_has_an_example(workplace, mlob):
     verbs = "images facts features overfit train learning-curve search ensemble submission report predict clean"
     for verb in verbs.split():
         assert f"mlob {verb}" in mlob(workplace, verb, "--help")

@@ -1,5 +1,6 @@
 """What is typed is done or refused in one sentence, before anything long begins."""
 
+import functools
 import os
 import pathlib
 import subprocess
@@ -33,25 +34,13 @@ RECIPES = {
 
 
 @pytest.fixture
-def told(tmp_path, monkeypatch, capfd):
-    """Run a verb beside a small suite: told(*words) gives its status and what it printed."""
+def told(tmp_path, monkeypatch, command):
+    """Run a verb beside a small suite: told(*words, SETTING=…) gives its status and what it printed."""
     for path, recipe in RECIPES.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(f"{HEADER}{recipe}\n")
     monkeypatch.chdir(tmp_path)
-    for name in WORDS:
-        monkeypatch.delenv(f"MLOB_{name}", raising=False)
-    monkeypatch.setenv("MLOB_SUITE", "tiny")
-
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["mlob", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-            raise SystemExit(0)
-        found = capfd.readouterr()
-        return ended.value.code, found.out + found.err
-
-    return run
+    return functools.partial(command, tmp_path, SUITE="tiny")
 
 
 REFUSED = {
@@ -120,16 +109,14 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(told, words, message):
 
 @pytest.mark.parametrize("place", ["features/average.py", "features/average.py/below", "/proc/nowhere", "x" * 5000])
 @pytest.mark.parametrize("variable, verb", [("FEATURES", "facts"), ("RUNS", "ensemble"), ("RUNS", "clean")])
-def test_products_that_have_no_folder_are_told_at_once(told, monkeypatch, place, variable, verb):
-    monkeypatch.setenv(f"MLOB_{variable}", place)
-    status, said = told(verb, "--data", "nowhere") if verb == "facts" else told(verb)
+def test_products_that_have_no_folder_are_told_at_once(told, place, variable, verb):
+    status, said = told(verb, *(("--data", "nowhere") if verb == "facts" else ()), **{variable: place})
     assert status == (0 if verb == "clean" and "/" in place and place != "features/average.py" else 2), said
     assert "Traceback" not in said and len(said) < 1000
 
 
-def test_a_folder_of_runs_that_cannot_be_made_is_told_before_the_photos_are_read(told, monkeypatch):
-    monkeypatch.setenv("MLOB_RUNS", "/proc/nowhere")
-    status, said = told("train", "--model", "total")
+def test_a_folder_of_runs_that_cannot_be_made_is_told_before_the_photos_are_read(told):
+    status, said = told("train", "--model", "total", RUNS="/proc/nowhere")
     assert status == 2 and "The folder /proc/nowhere/tiny cannot be made" in said
 
 
@@ -148,18 +135,13 @@ def test_memory_in_gigabytes_comes_from_the_environment_too(told, monkeypatch):
     monkeypatch.setattr(main.steps, "train", lambda work, models: handed_on.append(work.memory_bytes))
     monkeypatch.setattr(main.steps, "train_reference", lambda work: None)
     told("train", "--memory", "1.5")
-    monkeypatch.setenv("MLOB_MEMORY", "0.25")
-    told("train")
-    monkeypatch.delenv("MLOB_MEMORY")
+    told("train", MEMORY="0.25")
     told("train")
     assert handed_on == [1_500_000_000, 250_000_000, None]
 
 
-def test_variables_that_are_empty_are_as_if_they_were_not_set(told, monkeypatch):
-    for name in WORDS:
-        monkeypatch.setenv(f"MLOB_{name}", "")
-    monkeypatch.setenv("MLOB_SUITE", "tiny")
-    status, said = told("train")
+def test_variables_that_are_empty_are_as_if_they_were_not_set(told):
+    status, said = told("train", **{**dict.fromkeys(WORDS, ""), "SUITE": "tiny"})
     assert status == 2 and "photos" in said  # the suite's own data, which is not there
 
 
