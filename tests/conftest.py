@@ -101,7 +101,7 @@ def write_store():
 def command(monkeypatch, capfd):
     """Run a command in this process, with TensorFlow loaded once for all: command(folder, *words, SETTING=…).
 
-    SETTING stands in the environment as MLOB_SETTING, beside no other of mlob's. Give the exit status and what was printed.
+    Each SETTING stands in the environment as MLOB_SETTING, beside no others. Give the exit status and what was printed.
     """
 
     def run(folder, *words, **settings):

@@ -67,6 +67,9 @@ def write_experiment(folder, name, stores=("average",), head="Head(units=(32,))"
     write(folder / f"experiments/tiny/{name}.py", EXPERIMENT.format(stores=stores, head=head, more=more))
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
     """A folder with a suite of two models over two small stores, and 90 drawn photos; the job is done there."""
@@ -126,12 +129,12 @@ def test_the_report_shows_every_model_the_rows_and_the_reference(workplace, mlob
     assert "http://" not in page.replace("http://www.w3.org", "") and "<script src" not in page
 
 
-def test_new_photos_are_labelled_and_extracted_once(workplace, tmp_path):
+def test_new_photos_are_labelled_and_extracted_once(workplace, tmp_path, mlob):
     photos = tmp_path / "new"
     shutil.copytree(workplace / "photos/images/test", photos)
-    first = run(workplace, "predict", "--photos", photos)
+    first = mlob(workplace, "predict", "--photos", photos)
     (photos / "1.jpg").rename(photos / "renamed.jpg")
-    again = run(workplace, "predict", "--photos", photos, SET="members=[pair,both,wide]")  # each weight goes by name
+    again = mlob(workplace, "predict", "--photos", photos, SET="members=[pair,both,wide]")  # each weight goes by name
     assert "/s, " in first and "/s, " not in again  # no progress line: nothing was extracted
     line = next(line for line in first.splitlines() if line.startswith(f"{photos / '1.jpg'}: "))
     assert f"{photos / 'renamed.jpg'}: {line.split(': ', 1)[1]}" in again

@@ -26,37 +26,50 @@ def rows():
     return batches.train_and_dev(batches.Rows(ids, features.astype(np.float16), targets))
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """Time that passes by a second an epoch: a budget of n seconds is n epochs."""
+def count_epochs(patch):
+    """Let time pass by a second an epoch: a budget of n seconds is n epochs. Give a list that holds the time alone."""
     now = [0.0]
-    judged = fit._judged
+    highest = fit.highest_micro_f1
 
-    def slow(*arguments):
+    def judged(*arguments):
         now[0] += 1
-        return judged(*arguments)
+        return highest(*arguments)
 
-    monkeypatch.setattr(fit, "_judged", slow)
-    monkeypatch.setattr(search.time, "monotonic", lambda: now[0])
+    patch.setattr(fit, "highest_micro_f1", judged)
+    patch.setattr(search.time, "monotonic", lambda: now[0])
     return now
 
 
 @pytest.fixture
+def clock(monkeypatch):
+    return count_epochs(monkeypatch)
+
+
+@pytest.fixture
 def look(rows, clock, tmp_path):
-    def look(experiment=SMALL, budget=40, **others):
+    def look(experiment=SMALL, budget=14, **others):
         where = {"name": "head", "groups": ("a",) * 4, "folder": tmp_path / "search", "key": "key"}
         return search.search(experiment, *rows, budget_seconds=budget, **{**where, **others})
 
     return look
 
 
-def test_the_recipe_as_it_is_comes_first_and_the_budget_ends_the_search(look, rows):
-    found = look()
-    first, *others = found
+@pytest.fixture(scope="module")
+def searched(rows, tmp_path_factory):
+    """The trials of a search that goes on long enough to stop some of them."""
+    folder = tmp_path_factory.mktemp("searched")
+    with pytest.MonkeyPatch.context() as patch:
+        count_epochs(patch)
+        return search.search(SMALL, *rows, name="head", groups=("a",) * 4, budget_seconds=40, folder=folder, key="key")
+
+
+@pytest.mark.slow
+def test_the_recipe_as_it_is_comes_first_and_the_budget_ends_the_search(searched, rows):
+    first, *others = searched
     assert (first.changes, first.epochs) == ("", 6)
     assert others and all(trial.changes for trial in others)
-    assert 28 <= sum(trial.seconds for trial in found) <= 40
-    for trial in found:
+    assert 28 <= sum(trial.seconds for trial in searched) <= 40
+    for trial in searched:
         assert trial.epochs == trial.seconds <= 6
         assert trial.kept is None or trial.probabilities().shape == rows[1].targets.shape
 
@@ -66,15 +79,17 @@ def test_the_first_trial_runs_to_its_end_whatever_the_budget(look):
     assert only.epochs == 6 and only.kept is not None
 
 
+@pytest.mark.slow
 def test_a_second_call_goes_on_and_one_without_budget_left_trains_nothing(look, clock):
-    few = look(budget=20)
-    many = look(budget=40)
+    few = look(budget=14)
+    many = look(budget=20)
     assert [trial.changes for trial in many[: len(few)]] == [trial.changes for trial in few] and len(many) > len(few)
     before = clock[0]
-    again = look(budget=30)
+    again = look(budget=16)
     assert clock[0] == before and [trial.changes for trial in again] == [trial.changes for trial in many]
 
 
+@pytest.mark.slow
 def test_a_killed_trial_is_run_again_with_the_same_values(look, monkeypatch):
     tried, override = [], search.recipes.override
 
@@ -91,12 +106,14 @@ def test_a_killed_trial_is_run_again_with_the_same_values(look, monkeypatch):
     assert tried[3] == tried[2] != tried[1]
 
 
+@pytest.mark.slow
 def test_another_key_starts_anew(look):
-    assert look(budget=14)[0].number == 0
-    assert look(budget=14, key="other")[0].number == 0
-    assert len(look(budget=14)) == len(look(budget=14, key="other"))
+    assert look(budget=12)[0].number == 0
+    assert look(budget=12, key="other")[0].number == 0
+    assert len(look(budget=12)) == len(look(budget=12, key="other"))
 
 
+@pytest.mark.slow
 def test_a_trial_whose_loss_bursts_is_the_worst_and_the_search_goes_on(look, monkeypatch):
     plain, calls = fit.fit, []
 
@@ -129,8 +146,9 @@ def test_the_recipes_own_values_are_among_those_tried(experiment):
     assert ("training.weight_decay" in space) == (experiment.training.optimizer == "adamw")
 
 
-def test_changes_are_what_set_takes(look):
-    for trial in look()[1:]:
+@pytest.mark.slow
+def test_changes_are_what_set_takes(searched):
+    for trial in searched[1:]:
         pairs = search.recipes.parse(trial.changes)[Experiment]
         changed = search.recipes.override(SMALL, pairs)
         assert changed != SMALL and changed == dataclasses.replace(SMALL, head=changed.head, training=changed.training)
