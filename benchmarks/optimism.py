@@ -4,7 +4,7 @@
 
 Each repeat draws labels, from common to rare, and members that err together. In every other repeat they mean the same
 by a score for each label; in the rest they are biased, too sure or not sure enough, label by label, and saw other
-shares of the labels in training. Every method is fitted on 300 to 9,897 validation photos and judged as
+prevalences of the labels in training. Every weighting is fitted on 300 to 9,897 validation photos and judged as
 `mlob ensemble` judges it; its truth is micro-F1 on 20,000 further photos, by the chance of each label that the labels
 were drawn from. The last line is JSON.
 """
@@ -13,6 +13,7 @@ import concurrent.futures
 import dataclasses
 import json
 import os
+from collections.abc import Callable, Sequence
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # each repeat has a core to itself
 
@@ -27,17 +28,20 @@ from mlob.evaluation.crossfit import crossfit, folds
 from mlob.metrics import f1, micro_f1
 from mlob.recipes import Ensemble
 
+Name = tuple[str, str]  # of a method and a rule
+Figures = dict[Name, np.ndarray]  # float64 (repeats, 5): truth, in-sample, cross-fitted, and the interval's ends
+
 SIZES, REPEATS, UNSEEN = (300, 1_000, 3_000, 9_897), 50, 20_000
 MEMBERS, LABELS, GROUPS, TOPICS = 4, 30, 3, 3
-RECIPE = Ensemble(particles=15, iterations=30, patience=10, second_level=())
-FURTHER = {  # rules that `mlob ensemble` does not try, on the plain mean
+RECIPE = Ensemble(particles=15, iterations=30, patience=10, methods=tuple(methods.WEIGHTINGS))
+FURTHER: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray | float]] = {  # rules for the plain mean alone
     "half F1": lambda targets, probabilities: thresholds.half_f1(probabilities),
     "shrunk": thresholds.shrunk,
     "smoothed": thresholds.smoothed,
 }
 CHOSEN = ("chosen on the other folds", "its own")
 KINDS = ("alike", "shifted")  # of worlds, in turn
-HEADERS = ("method", "thresholds", "unseen", *(f"less one global, {kind}" for kind in KINDS))
+HEADERS = ("method", "thresholds", "unseen", *(f"less one threshold, {kind}" for kind in KINDS))
 HEADERS += ("in-sample less unseen", "cross-fitted less unseen", "intervals that hold the truth")
 
 
@@ -55,13 +59,13 @@ class World:
     error: np.ndarray  # (members, 1, 1), of each member by itself
 
 
-def world(generator, kind):
+def world(generator: np.random.Generator, kind: str) -> World:
     """Draw a world of one of KINDS."""
     distortion = KINDS.index(kind)
-    shares = np.clip(generator.lognormal(-3.5, 1.5, LABELS), 1e-3, 0.5)
-    shift = generator.normal(0, 0.5, LABELS)  # training had other shares, for all members alike
+    prevalences = np.clip(generator.lognormal(-3.5, 1.5, LABELS), 1e-3, 0.5)
+    shift = generator.normal(0, 0.5, LABELS)  # training had other prevalences, for all members alike
     return World(
-        logit(shares),
+        logit(prevalences),
         generator.normal(0, 1 / np.sqrt(TOPICS), (TOPICS, LABELS)),
         distortion * (shift + generator.normal(0, 0.3, (MEMBERS, LABELS))),
         np.exp(distortion * generator.normal(0, 0.25, (MEMBERS, LABELS))),
@@ -69,7 +73,7 @@ def world(generator, kind):
     )
 
 
-def draw(world, photos, generator):
+def draw(world: World, photos: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw photos.
 
     Returns:
@@ -88,37 +92,38 @@ def draw(world, photos, generator):
 # One repeat
 
 
-def repeat(size, number):
+def repeat(size: int, number: int) -> dict[Name, tuple[float, ...]]:
     """Fit, judge and compare with the truth: {(method, rule): (truth, in-sample, cross-fitted, low, high)}."""
     generator = np.random.default_rng((number, size))
     drawn_from = world(generator, KINDS[number % len(KINDS)])
     _, targets, members = draw(drawn_from, size, generator)
     chances, _, unseen = draw(drawn_from, UNSEEN, generator)
     fold = folds(targets, RECIPE.folds, seed=number)
-    fitted, held = fit(members, targets), crossfit(fit, members, targets, fold)
-    chosen = judge.choose(targets, held)
-    fitted[CHOSEN], held[CHOSEN] = fitted[chosen], judge.chosen_elsewhere(targets, held, fold)
-    draws = bootstrap.micro_f1_draws(targets, *held.values(), draws=RECIPE.draws, seed=number)
-    found = {}
-    for (name, decided), own in zip(held.items(), draws, strict=True):
+    fitted, out_of_fold = fit(members, targets), crossfit(fit, members, targets, fold)
+    chosen = judge.choose(targets, out_of_fold)
+    fitted[CHOSEN], out_of_fold[CHOSEN] = fitted[chosen], judge.chosen_elsewhere(targets, out_of_fold, fold)
+    draws = bootstrap.micro_f1_draws(targets, *out_of_fold.values(), draws=RECIPE.draws, seed=number)
+    figures = {}
+    for (name, decided), own in zip(out_of_fold.items(), draws, strict=True):
         decision = fitted[name]
         truth, in_sample = true_f1(chances, decision(unseen)), micro_f1(targets, decision(members))
-        found[name] = (truth, in_sample, micro_f1(targets, decided), *bootstrap.interval(own))
-    return found
+        figures[name] = (truth, in_sample, micro_f1(targets, decided), *bootstrap.interval(own))
+    return figures
 
 
-def fit(members, targets):
-    """Fit every method that `mlob ensemble` tries, but for second levels, and further rules on the plain mean."""
+def fit(members: np.ndarray, targets: np.ndarray) -> dict[Name, methods.Decision]:
+    """Fit every weighting with every rule that `mlob ensemble` tries, and further rules on the plain mean."""
     groups = [str(label % GROUPS) for label in range(LABELS)]
-    fitted = methods.fit(RECIPE, groups)(members, targets)
-    mean = fitted[methods.MEAN, methods.HALF]
+    fit_all = methods.fit(RECIPE.methods, RECIPE.rules, groups=groups, seed=RECIPE.seed, swarm=RECIPE.swarm)
+    fitted = fit_all(members, targets)
+    mean = fitted[methods.MEAN, thresholds.HALF]
     for rule, choose in FURTHER.items():
         cuts = np.full(LABELS, choose(targets, mean.probabilities(members)), np.float32)
         fitted[methods.MEAN, rule] = dataclasses.replace(mean, thresholds=cuts)
     return fitted
 
 
-def true_f1(chances, decided):
+def true_f1(chances: np.ndarray, decided: np.ndarray) -> float:
     """Micro-F1 to expect of decisions, from the chance of each label."""
     return float(f1(np.sum(chances * decided), np.sum(decided, dtype=np.int64), np.sum(chances)))
 
@@ -126,50 +131,50 @@ def true_f1(chances, decided):
 # All repeats
 
 
-def run(sizes, repeats):
+def run(sizes: list[int], repeats: int) -> dict[int, Figures]:
     """Run all repeats on all cores: {size: {(method, rule): float64 (repeats, 5)}}."""
     cases = [(size, number) for size in sorted(sizes, reverse=True) for number in range(repeats)]
     with concurrent.futures.ProcessPoolExecutor(machine.cores()) as pool:
-        found = dict(zip(cases, pool.map(repeat, *zip(*cases, strict=True)), strict=True))
-    names = found[cases[0]]
+        repeated = dict(zip(cases, pool.map(repeat, *zip(*cases, strict=True)), strict=True))
+    names = repeated[cases[0]]
     return {
-        size: {name: np.array([found[size, number][name] for number in range(repeats)]) for name in names}
+        size: {name: np.array([repeated[size, number][name] for number in range(repeats)]) for name in names}
         for size in sizes
     }
 
 
-def holds(figures):
+def holds(figures: np.ndarray) -> np.ndarray:
     """Say in which repeats the interval holds the truth, bool (repeats,)."""
     truth, _, _, low, high = figures.T
     return (low <= truth) & (truth <= high)
 
 
-def gains(found, name):
-    """Mean of a method's truth less that of its blend at one global threshold, in each of KINDS."""
-    gained = found[name][:, 0] - found[name[0], methods.ONE_GLOBAL][:, 0]
+def gains(figures: Figures, name: Name) -> list[float]:
+    """Mean of a method's truth less that of its blend at one threshold, in each of KINDS."""
+    gained = figures[name][:, 0] - figures[name[0], thresholds.ONE_THRESHOLD][:, 0]
     return [float(gained[kind :: len(KINDS)].mean()) for kind in range(len(KINDS))]
 
 
-def summary(found):
-    """Give by size the lowest gain of the default rule over one global threshold, and the share of intervals that hold.
+def summary(by_size: dict[int, Figures]) -> dict[str, object]:
+    """Give by size the lowest gain of the default rule over one threshold, and the share of intervals that hold.
 
     The lowest is of all blends and kinds of worlds; the share is of all methods, sizes and repeats.
     """
-    blends = [name for name in next(iter(found.values())) if name[1] == methods.CALIBRATED]
-    lowest = {str(size): round(min(min(gains(own, name)) for name in blends), 5) for size, own in found.items()}
-    share = np.mean([holds(figures) for own in found.values() for figures in own.values()])
+    blends = [name for name in next(iter(by_size.values())) if name[1] == thresholds.CALIBRATED]
+    lowest = {str(size): round(min(min(gains(own, name)) for name in blends), 5) for size, own in by_size.items()}
+    share = np.mean([holds(figures) for own in by_size.values() for figures in own.values()])
     return {"default_less_global": lowest, "intervals_that_hold": round(float(share), 4)}
 
 
-def table(found):
+def table(figures: Figures) -> str:
     """Lay the figures of one size out as a Markdown table, by falling truth: means over repeats."""
-    lines = [HEADERS, ["---", "---", *["---:"] * (len(HEADERS) - 2)]]
-    for name in sorted(found, key=lambda name: -found[name][:, 0].mean()):
-        truth, in_sample, cross_fitted, _, _ = found[name].mean(axis=0)
-        has_one = (name[0], methods.ONE_GLOBAL) in found
-        less = [f"{gain:+.4f}" for gain in gains(found, name)] if has_one else [""] * len(KINDS)
+    lines: list[Sequence[str]] = [HEADERS, ["---", "---", *["---:"] * (len(HEADERS) - 2)]]
+    for name in sorted(figures, key=lambda name: -figures[name][:, 0].mean()):
+        truth, in_sample, cross_fitted, _, _ = figures[name].mean(axis=0)
+        has_one = (name[0], thresholds.ONE_THRESHOLD) in figures
+        less = [f"{gain:+.4f}" for gain in gains(figures, name)] if has_one else [""] * len(KINDS)
         gaps = (f"{in_sample - truth:+.4f}", f"{cross_fitted - truth:+.4f}")
-        lines.append([*name, f"{truth:.4f}", *less, *gaps, f"{holds(found[name]).mean():.0%}"])
+        lines.append([*name, f"{truth:.4f}", *less, *gaps, f"{holds(figures[name]).mean():.0%}"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -178,17 +183,17 @@ def table(found):
 @click.option(
     "--repeats", default=REPEATS, show_default=True, type=click.IntRange(len(KINDS)), help="Draws of each size."
 )
-def main(sizes, repeats):
+def main(sizes: str, repeats: int) -> None:
     """Compare figures from validation with the truth."""
-    found = run([int(size) for size in sizes.split(",")], repeats)
+    by_size = run([int(size) for size in sizes.split(",")], repeats)
     print("# Figures from validation, and the truth\n\n`python -m benchmarks.optimism`\n")
     print(f"{machine.processor()}. {MEMBERS} members, {LABELS} labels; means over {repeats} repeats. Micro-F1.\n")
     print(
         "The truth, of 20,000 photos, varies too: an exact 95% interval from 9,897 photos holds it in 89% of repeats.\n"
     )
-    for size, own in found.items():
+    for size, own in by_size.items():
         print(f"## {size:,} validation photos\n\n{table(own)}\n")
-    print(json.dumps(summary(found)))
+    print(json.dumps(summary(by_size)))
 
 
 if __name__ == "__main__":

@@ -196,19 +196,46 @@ class Judging:
 
 
 @dataclasses.dataclass(frozen=True)
+class Swarm:
+    """How a particle swarm searches; see `Ensemble`."""
+
+    particles: int = 40
+    iterations: int = 100
+    patience: int = 20
+    inertia: float = 0.7298
+    cognitive: float = 1.49618
+    social: float = 1.49618
+
+
+@dataclasses.dataclass(frozen=True)
 class Ensemble(Recipe):
-    """How members are weighted and thresholds chosen.
+    """How members are combined and thresholds chosen.
 
     Attributes:
+        methods: what is fitted, names in `mlob.ensemble.methods.METHODS`; "best single" is fitted in any case. On 1,431
+            photos "stacked convolution" and "stacked trees" took 10 times as long as all the rest, and were no better
+            than "stacked linear".
+        rules: how thresholds are chosen, names in `mlob.ensemble.thresholds.RULES`; "one threshold" is fitted in any
+            case.
         folds: of the cross-fitted figures, those of single models included.
         particles, iterations, patience: of the swarm; it stops after `patience` iterations without gain.
         inertia, cognitive, social: share of its velocity that a particle keeps, and its pull towards its own best
             position and the swarm's; Clerc and Kennedy's (2002).
-        second_level: those that are fitted: "linear", "convolution", "boosting". On 1,431 photos the last two took 10
-            times as long as all the rest, and were no better than the first.
         draws: bootstrap draws behind an interval.
     """
 
+    methods: tuple[str, ...] = (
+        "best single",
+        "mean",
+        "harmonic mean",
+        "PSO",
+        "greedy selection",
+        "hill climbing",
+        "log-loss weights",
+        "log-loss weights per group",
+        "stacked linear",
+    )
+    rules: tuple[str, ...] = ("0.5", "one threshold", "per-label thresholds", "calibrated thresholds")
     folds: int = 5
     particles: int = 40
     iterations: int = 100
@@ -216,7 +243,6 @@ class Ensemble(Recipe):
     inertia: float = 0.7298
     cognitive: float = 1.49618
     social: float = 1.49618
-    second_level: tuple[Literal["linear", "convolution", "boosting"], ...] = ("linear",)
     draws: int = 1000
     seed: int = 0
 
@@ -224,6 +250,11 @@ class Ensemble(Recipe):
     def judging(self):
         """How all models of the suite are judged."""
         return Judging(self.folds, self.draws, self.seed)
+
+    @property
+    def swarm(self) -> Swarm:
+        """How the swarm searches."""
+        return Swarm(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Swarm)})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,7 +26,7 @@ HEAD, PREDICTIONS, HISTORY, RECIPE, RESULT = "head.keras", "predictions.h5", "hi
 CURVE_FOLDER, CURVE = "curve", "curve.json"
 SEARCH_FOLDER, SEARCH, BEST_RECIPE = "search", "search.json", "recipe.py"
 # in ensemble/, report/ and predict/
-DECISION, ENSEMBLE, SUBMISSION = "second_level.npz", "ensemble.json", "submission.csv"
+DECISION, ENSEMBLE, SUBMISSION = "decision.npz", "ensemble.json", "submission.csv"
 COMPARED, INPUTS, PAGE = "dev.json", "inputs.json", "index.html"
 LABELLED = "predictions.csv"
 
@@ -38,7 +38,7 @@ OURS = (
 BESIDE = (
     *(RESULT, HISTORY, HEAD, PREDICTIONS, f"{CURVE_FOLDER}/{CURVE}"),
     *(f"{SEARCH_FOLDER}/{name}" for name in (SEARCH, BEST_RECIPE, "journal.log.*", "*.npy")),
-    *(DECISION, "second_level.*", SUBMISSION, PAGE, COMPARED),
+    *(DECISION, "second_level.npz", SUBMISSION, PAGE, COMPARED),
 )
 
 
@@ -81,7 +81,8 @@ class Workspace:
         if not path.is_file():
             known = [path.parent.name for path in EXPERIMENTS.glob("*/suite.py")]
             raise InputError(f"There is no suite {self.name!r}{recipes.nearest(self.name, known)}")
-        return recipes.override(recipes.load(path, [], (recipes.Suite,)), self.overrides[recipes.Suite])
+        recipe = checked(recipes.load(path, [], (recipes.Suite,)), path)
+        return checked(recipes.override(recipe, self.overrides[recipes.Suite]), "SET")
 
     @functools.cached_property
     def dataset(self):
@@ -204,6 +205,7 @@ def checked(recipe, where):
     Raises:
         InputError: one is not, or does not; with `where` the recipe was made.
     """
+    from mlob.ensemble import methods
     from mlob.features import backbones
     from mlob.models import losses
 
@@ -212,6 +214,8 @@ def checked(recipe, where):
             backbones.check(recipe)
         if isinstance(recipe, recipes.Experiment):
             losses.check(recipe)
+        if isinstance(recipe, recipes.Suite):
+            methods.check(recipe.ensemble)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
     return recipe

@@ -5,7 +5,8 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks import ensembling, optimism
-from mlob.ensemble import fitness, methods
+from mlob.ensemble import fitness
+from mlob.ensemble.thresholds import CALIBRATED, ONE_THRESHOLD
 from mlob.metrics import accuracy, highest_micro_f1, micro_f1
 
 KEYS = ["threshold_seconds", "threshold_ratio", "fitness_ratio", "pso_seconds", "peak_rss_mb"]
@@ -71,7 +72,7 @@ def _small(monkeypatch):
 @pytest.mark.usefixtures("_small")
 def test_a_repeat_judges_every_method_and_a_rerun_gives_the_same():
     found = optimism.repeat(60, 0)
-    names = {("mean", "calibrated"), ("mean", "shrunk"), ("log-loss by group", "one global"), optimism.CHOSEN}
+    names = {("mean", CALIBRATED), ("mean", "shrunk"), ("log-loss weights per group", ONE_THRESHOLD), optimism.CHOSEN}
     assert names <= set(found) and found == optimism.repeat(60, 0) != optimism.repeat(60, 1)
     for truth, in_sample, cross_fitted, low, high in found.values():
         assert 0 <= truth <= 1 and 0 <= in_sample <= 1 and low <= cross_fitted <= high
@@ -100,13 +101,13 @@ def figures(truth, low, high):
 
 def test_the_summary_takes_the_worst_blend_and_counts_intervals():
     found = {
-        (blend, rule): figures(0.5 + less * (rule == methods.CALIBRATED), 0.4, 0.505)
+        (blend, rule): figures(0.5 + less * (rule == CALIBRATED), 0.4, 0.505)
         for blend, less in {"mean": 0.01, "PSO": -0.002}.items()
-        for rule in (methods.ONE_GLOBAL, methods.CALIBRATED)
+        for rule in (ONE_THRESHOLD, CALIBRATED)
     }
     assert optimism.summary({300: found}) == {"default_less_global": {"300": -0.002}, "intervals_that_hold": 0.75}
     rows = optimism.table(found).splitlines()[2:]
-    assert rows[0] == "| mean | calibrated | 0.5100 | +0.0100 | +0.0100 | +0.0200 | +0.0100 | 0% |"
+    assert rows[0] == "| mean | calibrated thresholds | 0.5100 | +0.0100 | +0.0100 | +0.0200 | +0.0100 | 0% |"
 
 
 @pytest.mark.usefixtures("_small")

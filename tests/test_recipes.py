@@ -189,7 +189,7 @@ def test_whatever_set_says_is_taken_or_refused(text):
 
 
 def test_the_fields_of_a_recipe_are_named_with_their_dots():
-    assert list(recipes.fields(BASES[Suite]))[:5] == ["data", "members", "rows", "generated", "ensemble.folds"]
+    assert list(recipes.fields(BASES[Suite]))[:5] == ["data", "members", "rows", "generated", "ensemble.methods"]
 
 
 def test_fewer_epochs_the_more_rows_there_are():
@@ -295,9 +295,9 @@ MISTAKES = {
         r"members 'ensemble' is taken: suite, heads, ensemble, report",
     ),
     "the reference as a member": ("Suite('data', ('logistic',))", r"'logistic', the reference"),
-    "an unknown second level": (
-        "Suite('data', ('a',), ensemble=Ensemble(second_level=('forest',)))",
-        r"ensemble\.second_level is \('forest',\); expected 'linear' or 'convolution' or 'boosting'",
+    "one method without its comma": (
+        "Suite('data', ('a',), ensemble=Ensemble(methods=('mean')))",
+        r"ensemble\.methods is 'mean'; expected names, as in",
     ),
     "a warm-up longer than the training": (
         "Experiment(('a',), training=Training(warmup_epochs=60, epochs=50))",

@@ -1,9 +1,10 @@
-"""Means of the members' probabilities, and the constant answer that each of them has to beat.
+"""Means of the members' probabilities, and the constant answer that each ensemble has to beat: functions of arrays.
 
 Members are float32 (members, n, labels) in [0, 1]; a mean is float32 (n, labels) in [0, 1].
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mlob.errors import InputError
 from mlob.metrics import f1
@@ -11,26 +12,32 @@ from mlob.metrics import f1
 SMALLEST = np.float32(1e-7)  # what a probability of 0 counts as where it is divided by
 
 
-def arithmetic(members, weights=None):
+def arithmetic(members: np.ndarray, weights: ArrayLike | None = None) -> np.ndarray:
     """Weighted mean of the members; equal `weights` (members,) unless given, else scaled to sum 1.
 
     Raises:
         InputError: not one weight a member, a weight below 0 or not finite, or all of them 0.
     """
-    weights = np.ones(len(members)) if weights is None else np.asarray(weights, np.float64)
-    if weights.shape != (len(members),) or not (weights.min() >= 0 and 0 < weights.sum() < np.inf):
+    shares = np.ones(len(members)) if weights is None else np.asarray(weights, np.float64)
+    if shares.shape != (len(members),) or not (shares.min() >= 0 and 0 < shares.sum() < np.inf):
         raise InputError(
             f"An ensemble's weights must be {len(members)} finite numbers from 0 up, one for each member and "
-            f"not all 0; found {weights.tolist()}."
+            f"not all 0; found {shares.tolist()}."
         )
-    mean = np.tensordot((weights / weights.sum()).astype(np.float32), members, axes=1)
+    mean = np.tensordot((shares / shares.sum()).astype(np.float32), members, axes=1)
     return np.minimum(mean, 1, out=mean)  # the rounded weights may sum to a little above 1
 
 
-def harmonic(members):
+def arithmetic_by_label(members: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean of the members, each label with its own weights (members, labels), whose columns sum to 1."""
+    mean = np.einsum("mnl,ml->nl", members, weights.astype(np.float32))
+    return np.minimum(mean, 1, out=mean)
+
+
+def harmonic(members: np.ndarray) -> np.ndarray:
     """Harmonic mean, members / sum(1 / p): near 0 as soon as one member is. Below 1e-7, p counts as 1e-7.
 
-    Where all members agree it is what they say, to the last bit.
+    Where all members agree it is their probability, to the last bit.
     """
     inverse = np.zeros(members.shape[1:], np.float32)
     for member in members:
@@ -38,17 +45,17 @@ def harmonic(members):
     return np.clip(len(members) / inverse, members.min(axis=0), members.max(axis=0))
 
 
-def commonest(shares, k):
-    """The k commonest labels as a 0/1 vector uint8 (labels,), from each label's share of the photos.
+def commonest(prevalences: ArrayLike, k: int) -> np.ndarray:
+    """The k commonest labels as a 0/1 vector uint8 (labels,), from each label's prevalence.
 
     Of equally common labels the first columns are taken.
     """
-    answer = np.zeros(len(shares), np.uint8)
-    answer[np.argsort(-np.asarray(shares, np.float64), kind="stable")[:k]] = 1
+    answer = np.zeros(np.shape(prevalences), np.uint8)
+    answer[np.argsort(-np.asarray(prevalences, np.float64), kind="stable")[:k]] = 1
     return answer
 
 
-def best_constant(targets):
+def best_constant(targets: np.ndarray) -> np.ndarray:
     """The one answer uint8 (labels,) for every photo with the highest micro-F1 on `targets` (n, labels).
 
     It is the k commonest labels for the best k; of equally good k the smallest.
@@ -56,4 +63,4 @@ def best_constant(targets):
     frequency = np.count_nonzero(targets, axis=0)
     true_positives = np.cumsum(np.append(0, np.sort(frequency)[::-1]))
     predicted_positives = len(targets) * np.arange(len(true_positives))
-    return commonest(frequency, np.argmax(f1(true_positives, predicted_positives, frequency.sum())))
+    return commonest(frequency, int(np.argmax(f1(true_positives, predicted_positives, frequency.sum()))))

@@ -5,8 +5,10 @@ several blends, (particles, members); none below 0, sum 1.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mlob.ensemble.blend import arithmetic
 from mlob.ensemble.thresholds import best_global, decide
@@ -19,15 +21,15 @@ BLOCK = 16_384  # blended cells in hand for each particle: 64 KiB of float32
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """What a search found."""
+class Solution:
+    """What a search ends with."""
 
     weights: np.ndarray  # float64 (members,), none below 0, sum 1
     micro_f1: float  # of that blend at its best global threshold, exact, on the photos searched on
-    history: list  # the best fitness so far, after each iteration
+    history: list[float]  # the best fitness so far, after each iteration
 
 
-def check(members, targets):
+def check(members: np.ndarray, targets: np.ndarray) -> None:
     """Refuse what no search can use.
 
     Raises:
@@ -48,29 +50,29 @@ def check(members, targets):
         )
 
 
-def exact(members, targets, weights):
+def exact(members: np.ndarray, targets: np.ndarray, weights: ArrayLike) -> float:
     """Micro-F1 of one blend, weights (members,), at the best of all thresholds."""
     blended = arithmetic(members, weights)
     return micro_f1(targets, decide(blended, best_global(targets, blended)))
 
 
-def best_of(candidates, members, targets, history):
-    """Score the candidates' weights exactly, with the plain mean and every single member: the best as a `Found`.
+def best_of(candidates: list[np.ndarray], members: np.ndarray, targets: np.ndarray, history: list[float]) -> Solution:
+    """Score the candidates' weights exactly, with the plain mean and every single member: the best of all.
 
     So no search is worse than a member or their mean on the photos searched on. Of equals the first is taken.
     """
-    candidates = [*candidates, *corners(len(members))]
-    scores = [exact(members, targets, weights) for weights in candidates]
+    weightings = [*candidates, *corners(len(members))]
+    scores = [exact(members, targets, weights) for weights in weightings]
     best = int(np.argmax(scores))
-    return Found(candidates[best], scores[best], history)
+    return Solution(weightings[best], scores[best], history)
 
 
-def corners(count):
+def corners(count: int) -> np.ndarray:
     """Weights (1 + count, count): equal ones, then all on one member."""
     return np.vstack([np.full(count, 1 / count), np.eye(count)])
 
 
-def approximate(members, targets):
+def approximate(members: np.ndarray, targets: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Give a function of weights (particles, members): micro-F1 (particles,) at the best threshold k/1024, k >= 1.
 
     Nearly all cells are sure negatives, too low to matter. So a blend is first scored on the cells that some member
@@ -83,19 +85,21 @@ def approximate(members, targets):
     cells, positive = members.reshape(len(members), -1), np.ravel(targets) > 0
     highest, total = cells.max(axis=0), np.count_nonzero(positive)
 
-    def reaching(floor):
-        kept = highest >= floor / BINS  # a blend is nowhere above its highest member
-        return cells[:, kept & positive], cells[:, kept & ~positive], floor
+    def reaching(floor: int) -> tuple[np.ndarray, np.ndarray, int]:
+        reached = highest >= floor / BINS  # a blend is nowhere above its highest member
+        return cells[:, reached & positive], cells[:, reached & ~positive], floor
 
-    def curve(weights, positives, negatives, floor):
-        true, false = (_at_least(weights, some)[:, floor - 1 :] for some in (positives, negatives))
+    def curve(
+        weights: np.ndarray, positives: np.ndarray, negatives: np.ndarray, floor: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        true, false = (_at_least(weights, cells)[:, floor - 1 :] for cells in (positives, negatives))
         return f1(true, true + false, total), f1(total, total + false, total)
 
     everything = reaching(1)
     scores, bounds = curve(corners(len(members))[:1], *everything)
-    likely = reaching(1 + np.count_nonzero(bounds[0, 1:] < CLEAR * scores.max()))
+    likely = reaching(1 + int(np.count_nonzero(bounds[0, 1:] < CLEAR * scores.max())))
 
-    def fitness(weights):
+    def fitness(weights: np.ndarray) -> np.ndarray:
         scores, bounds = curve(weights, *likely)
         best = scores.max(axis=1)
         unsure = best < bounds[:, 0]
@@ -106,7 +110,7 @@ def approximate(members, targets):
     return fitness
 
 
-def _at_least(weights, cells):
+def _at_least(weights: np.ndarray, cells: np.ndarray) -> np.ndarray:
     """How many blended cells reach each of the thresholds 1/BINS, 2/BINS, … 1: integers (particles, BINS).
 
     weights (particles, members), cells float32 (members, any number).

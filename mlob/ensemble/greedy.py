@@ -1,7 +1,7 @@
 """The members' weights with the highest micro-F1, step by step: greedy selection, and hill climbing.
 
 Nothing is drawn. Members are float32 (members, n, labels) in [0, 1], targets 0/1 (n, labels); both searches give a
-`fitness.Found`, never worse on these photos than any member or their plain mean, and raise InputError for members
+`fitness.Solution`, never worse on these photos than any member or their plain mean, and raise InputError for members
 that no search can use (`fitness.check`).
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 from mlob.ensemble import fitness
 
 
-def select(members, targets, *, picks=100):
+def select(members: np.ndarray, targets: np.ndarray, *, picks: int = 100) -> fitness.Solution:
     """Pick a member at a time, with replacement, the one that helps the mean of those picked most.
 
     Caruana et al. 2004, "Ensemble selection from libraries of models": the shares of the best bag on the way are the
@@ -23,18 +23,22 @@ def select(members, targets, *, picks=100):
     """
     fitness.check(members, targets)
     score = fitness.approximate(members, targets)
-    bag, bags, scores = np.zeros(len(members)), [], []
+    bag = np.zeros(len(members))
+    bags: list[np.ndarray] = []
+    scores: list[float] = []
     for size in range(1, picks + 1):
         tried = bag + np.eye(len(members))
-        found = score(tried / size)
-        bag = tried[found.argmax()]
+        reached = score(tried / size)
+        bag = tried[reached.argmax()]
         bags.append(bag / size)
-        scores.append(float(found.max()))
+        scores.append(float(reached.max()))
     history = np.maximum.accumulate(scores).tolist()
     return fitness.best_of([bags[int(np.argmax(scores))]], members, targets, history)
 
 
-def climb(members, targets, *, coarsest=1 / 4, finest=1 / 128):
+def climb(
+    members: np.ndarray, targets: np.ndarray, *, coarsest: float = 1 / 4, finest: float = 1 / 128
+) -> fitness.Solution:
     """Climb from the best of the plain mean and the members by moving weight from one member to another.
 
     Of all moves of one step between two members the best is taken while there is a gain, then the step is halved:
@@ -59,7 +63,7 @@ def climb(members, targets, *, coarsest=1 / 4, finest=1 / 128):
     return fitness.best_of([weights], members, targets, history)
 
 
-def _moves(weights, step):
+def _moves(weights: np.ndarray, step: float) -> np.ndarray:
     """Weights (members * members, members) after each move of a step from one member to another, or to itself."""
     given = np.diag(np.minimum(step, weights))
     taken = np.minimum(step, weights)[:, np.newaxis, np.newaxis] * np.eye(len(weights))

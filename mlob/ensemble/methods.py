@@ -1,158 +1,332 @@
-"""The methods of an ensemble: how members are blended, and how thresholds are chosen on the blend.
+"""The methods of an ensemble, a table of them, and what is fitted: a blend of the members, and thresholds on it.
 
-A method is fitted on some photos' members and targets, and gives a `Decision` for any others.
+A method is fitted on some photos' members, float32 (members, n, labels) in [0, 1], and targets, 0/1 (n, labels). It
+gives a `Blend`, which predicts any other photos from the same members; with thresholds it makes a `Decision`.
+
+To add a method, write its function below and name it in METHODS, and its blend in BLENDS where that is new. A suite's
+recipe chooses by these names.
 """
 
 import dataclasses
+import typing
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from mlob.ensemble import blend, greedy, grouped, simplex, stacking, swarm, thresholds
+from mlob.ensemble import convolution, greedy, grouped, linear, simplex, swarm, trees
+from mlob.ensemble.blend import arithmetic, arithmetic_by_label, best_constant, harmonic
+from mlob.ensemble.thresholds import ONE_THRESHOLD, RULES, best_global, decide
+from mlob.errors import InputError
 from mlob.metrics import micro_f1
+from mlob.recipes import Ensemble, Swarm, check_choice
 
-HALF, ONE_GLOBAL, PER_LABEL, CALIBRATED = "0.5", "one global", "per label", "calibrated"
-RULES = {
-    HALF: lambda targets, probabilities: 0.5,
-    ONE_GLOBAL: thresholds.best_global,
-    PER_LABEL: thresholds.best_per_label,
-    CALIBRATED: thresholds.calibrated,
+CONSTANT, BEST_SINGLE, MEAN, HARMONIC, PSO = "constant", "best single", "mean", "harmonic mean", "PSO"
+GREEDY, CLIMBING = "greedy selection", "hill climbing"
+LOG_LOSS, BY_GROUP = "log-loss weights", "log-loss weights per group"
+COMMONEST = "commonest labels"  # the rule of the constant answer, which has no other
+NOT_STORED = ("out_of_fold", "history")  # fields of a blend that no prediction for other photos looks at
+
+
+class Blend(typing.Protocol):
+    """How members become one: a frozen dataclass of arrays.
+
+    Attributes:
+        weights: of the members, (members,), or (members, labels) where each label has its own; None where they have
+            no weights and all count.
+        out_of_fold: probabilities float32 (n, labels) for the photos of the fit, each by a fit that did not see it;
+            None where the blend is too simple to know its photos by heart.
+    """
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        """See above."""
+
+    @property
+    def out_of_fold(self) -> np.ndarray | None:
+        """See above."""
+
+    def predict(self, members: np.ndarray) -> np.ndarray:
+        """Probabilities float32 (n, labels) for members (members, n, labels)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Mean:
+    """The weighted mean.
+
+    Attributes:
+        weights: float64 (members,), sum 1.
+        history: best fitness after each step, where a search has one to show.
+    """
+
+    weights: np.ndarray
+    history: tuple[float, ...] = ()
+    out_of_fold = None
+
+    def predict(self, members: np.ndarray) -> np.ndarray:
+        """Probabilities float32 (n, labels) for members (members, n, labels)."""
+        return arithmetic(members, self.weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanByLabel:
+    """The weighted mean, each label with its own weights: float64 (members, labels), whose columns sum to 1."""
+
+    weights: np.ndarray
+    out_of_fold = None
+
+    def predict(self, members: np.ndarray) -> np.ndarray:
+        """Probabilities float32 (n, labels) for members (members, n, labels)."""
+        return arithmetic_by_label(members, self.weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class HarmonicMean:
+    """The harmonic mean, which is near 0 as soon as one member is."""
+
+    weights = None
+    out_of_fold = None
+
+    def predict(self, members: np.ndarray) -> np.ndarray:
+        """Probabilities float32 (n, labels) for members (members, n, labels)."""
+        return harmonic(members)
+
+
+@dataclasses.dataclass(frozen=True)
+class Constant:
+    """The same answer, 0/1 (labels,), for every photo. It asks no member: all weights are 0."""
+
+    answer: np.ndarray
+    weights: np.ndarray
+    out_of_fold = None
+
+    def predict(self, members: np.ndarray) -> np.ndarray:
+        """Probabilities float32 (n, labels), 0 or 1, for members (members, n, labels)."""
+        return np.tile(np.float32(self.answer), (members.shape[1], 1))
+
+
+BLENDS: dict[str, typing.Any] = {  # each is built from the arrays that `Decision.arrays` gives of it
+    kind.__name__: kind
+    for kind in (Mean, MeanByLabel, HarmonicMean, Constant, linear.Linear, convolution.Convolution, trees.Trees)
 }
-CONSTANT, BEST_SINGLE, MEAN, HARMONIC = "constant", "best single", "mean", "harmonic mean"
-PSO, GREEDY, CLIMBING, LOG_LOSS, BY_GROUP = "PSO", "greedy", "hill climbing", "log-loss", "log-loss by group"
-SECOND_LEVELS = {
-    "linear": stacking.linear,
-    "convolution": lambda members, targets, groups, **others: stacking.convolution(members, targets, **others),
-    "boosting": lambda members, targets, groups, **others: stacking.boosting(members, targets, **others),
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """What a method may go by, beside members and targets.
+
+    Attributes:
+        groups: the group of each label (labels,), as in `Labels.groups`, or none.
+        keys: one for each photo, equal for photos of equal content; None takes all as different.
+        seed: of whatever is drawn.
+        swarm: how PSO searches.
+    """
+
+    groups: Sequence[str]
+    keys: Sequence[Hashable] | None
+    seed: int
+    swarm: Swarm
+
+
+def best_single(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
+    """Give all weight to the member with the highest micro-F1 at its best threshold."""
+    scores = [micro_f1(targets, decide(member, best_global(targets, member))) for member in members]
+    return Mean(np.eye(len(members))[int(np.argmax(scores))])
+
+
+def mean(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
+    """Weight all members equally."""
+    return Mean(_equal(members))
+
+
+def harmonic_mean(members: np.ndarray, targets: np.ndarray, context: Context) -> HarmonicMean:
+    """Take the harmonic mean."""
+    return HarmonicMean()
+
+
+def particle_swarm(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
+    """Search for the weights with the highest micro-F1 by particle swarm (`swarm.search`)."""
+    options = dataclasses.asdict(context.swarm)
+    options["particles"] = max(options["particles"], len(members) + 1)
+    best = swarm.search(members, targets, seed=context.seed, **options)
+    return Mean(best.weights, tuple(best.history))
+
+
+def greedy_selection(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
+    """Search for the weights with the highest micro-F1 by greedy selection (`greedy.select`)."""
+    return Mean(greedy.select(members, targets).weights)
+
+
+def hill_climbing(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
+    """Search for the weights with the highest micro-F1 by hill climbing (`greedy.climb`)."""
+    return Mean(greedy.climb(members, targets).weights)
+
+
+def log_loss_weights(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
+    """Take the weights with the lowest log-loss (`simplex.search`)."""
+    return Mean(simplex.search(members, targets).weights)
+
+
+def log_loss_weights_per_group(members: np.ndarray, targets: np.ndarray, context: Context) -> MeanByLabel:
+    """Take the weights with the lowest log-loss in each group of labels by itself."""
+    lowest = lambda *group: simplex.search(*group).weights  # noqa: E731
+    return MeanByLabel(grouped.search(lowest, members, targets, context.groups))
+
+
+def stacked_linear(members: np.ndarray, targets: np.ndarray, context: Context) -> linear.Linear:
+    """Fit a linear stacker (`linear.fit`)."""
+    return linear.fit(members, targets, seed=context.seed, groups=context.groups, keys=context.keys)
+
+
+def stacked_convolution(members: np.ndarray, targets: np.ndarray, context: Context) -> convolution.Convolution:
+    """Fit a convolutional stacker (`convolution.fit`)."""
+    return convolution.fit(members, targets, seed=context.seed, keys=context.keys)
+
+
+def stacked_trees(members: np.ndarray, targets: np.ndarray, context: Context) -> trees.Trees:
+    """Fit a stacker of boosted trees (`trees.fit`)."""
+    return trees.fit(members, targets, seed=context.seed, keys=context.keys)
+
+
+WEIGHTINGS: dict[str, Callable[[np.ndarray, np.ndarray, Context], Blend]] = {  # of one member they are that member
+    MEAN: mean,
+    HARMONIC: harmonic_mean,
+    PSO: particle_swarm,
+    GREEDY: greedy_selection,
+    CLIMBING: hill_climbing,
+    LOG_LOSS: log_loss_weights,
+    BY_GROUP: log_loss_weights_per_group,
+}
+METHODS: dict[str, Callable[[np.ndarray, np.ndarray, Context], Blend]] = {
+    BEST_SINGLE: best_single,
+    **WEIGHTINGS,
+    "stacked linear": stacked_linear,
+    "stacked convolution": stacked_convolution,
+    "stacked trees": stacked_trees,
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """A fitted method.
+    """What a method and a threshold rule fitted: a blend, and thresholds float32 (labels,) on its probabilities."""
 
-    Attributes:
-        weights: of the members, sum 1: (members,), or (members, labels) where each group of labels has its own.
-        thresholds: float32 (labels,).
-        is_harmonic: blend by the harmonic mean; the weights then only say that all members count alike.
-        history: best fitness after each iteration, where a swarm searched for the weights.
-        second_level: what `stacking` fitted, where it stands in for the weights, which then only say that all members
-            count.
-    """
+    blend: Blend
+    thresholds: np.ndarray
 
-    weights: np.ndarray
-    thresholds: np.ndarray = None
-    is_harmonic: bool = False
-    history: tuple[float, ...] = ()
-    second_level: object = None
+    @property
+    def kind(self) -> str:
+        """The blend's name in BLENDS, by which `rebuilt` knows it."""
+        return type(self.blend).__name__
 
-    def probabilities(self, members):
-        """Blend members float32 (members, n, labels) to (n, labels)."""
-        if self.second_level:
-            return self.second_level.predict(members)
-        if self.is_harmonic:
-            return blend.harmonic(members)
-        mean = grouped.arithmetic if self.weights.ndim == 2 else blend.arithmetic
-        return mean(members, self.weights)
+    def probabilities(self, members: np.ndarray) -> np.ndarray:
+        """Blend members float32 (members, n, labels): float32 (n, labels)."""
+        return self.blend.predict(members)
 
-    def __call__(self, members):
+    def __call__(self, members: np.ndarray) -> np.ndarray:
         """Decide: uint8 (n, labels)."""
-        return thresholds.decide(self.probabilities(members), self.thresholds)
+        return decide(self.probabilities(members), self.thresholds)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Give all that a decision on other photos goes by, as `rebuilt` takes it back."""
+        names = [field.name for field in dataclasses.fields(BLENDS[self.kind]) if field.name not in NOT_STORED]
+        return {"thresholds": self.thresholds, **{name: np.asarray(getattr(self.blend, name)) for name in names}}
 
 
-def constant(members, targets):
-    """Fit the answer that looks at no photo: the k commonest labels for everybody, with the best k."""
-    answer = blend.best_constant(targets)
-    return Decision(_equal(members), np.where(answer, np.float32(0), thresholds.ABOVE))
-
-
-def one_global(members, targets):
-    """Fit the plain mean of the members (one member: itself) at one global threshold."""
-    return _mean_at(ONE_GLOBAL, members, targets)
-
-
-def calibrated(members, targets):
-    """Fit the plain mean of the members (one member: itself) at calibrated thresholds."""
-    return _mean_at(CALIBRATED, members, targets)
-
-
-def _mean_at(rule, members, targets):
-    mean = Decision(_equal(members))
-    return _with_thresholds(mean, targets, mean.probabilities(members), RULES[rule])
-
-
-def fit(recipe, groups=()):
-    """Give the function that fits every method at once, so that rules share what was searched for.
+def rebuilt(kind: str, arrays: dict[str, np.ndarray], members: int) -> Decision:
+    """Rebuild a decision from what its `arrays()` gave, and try it on one photo.
 
     Args:
-        recipe: the `Ensemble`.
-        groups: the group of each label (labels,), as in `Labels.groups`; without several, no method weights by group.
+        kind: its `kind`.
+        arrays: {name: array}.
+        members: number of them that it is to take.
+
+    Raises:
+        ValueError: there is no such kind, or the arrays are of another one or of another number of members.
+    """
+    if odd := [name for name, array in arrays.items() if np.asarray(array).dtype.kind not in "iuf"]:
+        raise ValueError(f"{', '.join(odd)} are no numbers")
+    try:
+        thresholds = np.asarray(arrays["thresholds"], np.float32)
+        parts = {name: array for name, array in arrays.items() if name != "thresholds"}
+        decision = Decision(BLENDS[kind](**parts), thresholds)
+        with np.errstate(all="ignore"):  # of damaged numbers
+            probabilities = decision.probabilities(np.full((members, 1, len(thresholds)), 0.5, np.float32))
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, InputError) as error:
+        raise ValueError(f"its arrays are of no {kind} of {members} members") from error
+    if probabilities.shape != (1, *thresholds.shape) or not np.isfinite([*probabilities[0], *thresholds]).all():
+        raise ValueError(f"its arrays are of other labels than its {len(thresholds)} thresholds")
+    return decision
+
+
+def check(recipe: Ensemble) -> None:
+    """Refuse a recipe that names a method or a rule that there is not.
+
+    Raises:
+        InputError: with the nearest names.
+    """
+    for name in recipe.methods:
+        check_choice("ensemble.methods", name, METHODS)
+    for name in recipe.rules:
+        check_choice("ensemble.rules", name, RULES)
+
+
+Fitted = dict[tuple[str, str], Decision]
+
+
+def fit(
+    names: Sequence[str], rules: Sequence[str], *, groups: Sequence[str], seed: int, swarm: Swarm
+) -> Callable[..., Fitted]:
+    """Give the function that fits several methods, and to each several threshold rules.
+
+    Args:
+        names: of METHODS; best single is fitted whether named or not, since the others are compared with it.
+        rules: names in `thresholds.RULES`; one threshold is fitted whether named or not, for the same reason.
+        groups, seed, swarm: as in `Context`.
 
     Returns:
-        A function of members (members, n, labels), targets (n, labels) and keys, one a photo, equal for photos of equal
-        content, that gives {(method, rule): Decision}.
+        A function of members (members, n, labels), targets (n, labels) and keys, one for each photo (None: all are
+        different), that gives {(method, rule): Decision}, the constant answer among them, in the order of the tables.
     """
+    rules = [rule for rule in RULES if rule in (ONE_THRESHOLD, *rules)]
 
-    def fit_all(members, targets, keys=None):
-        fitted = {(CONSTANT, "k commonest"): constant(members, targets)}
-        for method, decision in _blends(members, targets, recipe, groups, keys).items():
-            probabilities = of_the_fit(decision, members)
-            for rule, choose in RULES.items():
-                fitted[method, rule] = _with_thresholds(decision, targets, probabilities, choose)
+    def fit_all(members: np.ndarray, targets: np.ndarray, keys: Sequence[Hashable] | None = None) -> Fitted:
+        context = Context(groups, keys, seed, swarm)
+        fitted = {(CONSTANT, COMMONEST): constant(members, targets)}
+        for name, fit_blend in METHODS.items():
+            if name in (BEST_SINGLE, *names) and not _is_another(name, members, groups):
+                blend = fit_blend(members, targets, context)
+                probabilities = of_the_fit(blend, members)
+                fitted |= {(name, rule): _decision(blend, rule, targets, probabilities) for rule in rules}
         return fitted
 
     return fit_all
 
 
-def best_single(members, targets):
-    """Give all weight to the member with the highest micro-F1 at its best global threshold."""
-    scores = [micro_f1(targets, thresholds.decide(one, thresholds.best_global(targets, one))) for one in members]
-    return np.eye(len(members))[int(np.argmax(scores))]
+def constant(members: np.ndarray, targets: np.ndarray) -> Decision:
+    """Fit the answer that looks at no photo: the k commonest labels for every photo, with the best k."""
+    answer = best_constant(targets)
+    return Decision(Constant(answer, np.zeros(len(members))), np.full(len(answer), 0.5, np.float32))
 
 
-def _blends(members, targets, recipe, groups, keys):
-    """Fit all but thresholds: {method: Decision}; of one member every weighting is itself, so that it stands once."""
-    pair, seed, equal = (members, targets), recipe.seed, _equal(members)
-    found = {BEST_SINGLE: Decision(best_single(*pair))}
-    if len(members) > 1:
-        found |= _weightings(members, targets, recipe, groups)
-    for name in recipe.second_level:
-        second_level = SECOND_LEVELS[name](*pair, seed=seed, groups=groups or None, keys=keys)
-        found[f"stacked {name}"] = Decision(equal, second_level=second_level)
-    return found
+def mean_at(rule: str, members: np.ndarray, targets: np.ndarray) -> Decision:
+    """Fit the plain mean of the members (of one member: itself) with the thresholds of a rule."""
+    blend = Mean(_equal(members))
+    return _decision(blend, rule, targets, blend.predict(members))
 
 
-def _weightings(members, targets, recipe, groups):
-    """Fit what gives each of several members a weight: {method: Decision}."""
-    pair, equal = (members, targets), _equal(members)
-    swarmed = _swarm(*pair, recipe)
-    found = {
-        MEAN: Decision(equal),
-        HARMONIC: Decision(equal, is_harmonic=True),
-        PSO: Decision(swarmed.weights, history=tuple(swarmed.history)),
-        GREEDY: Decision(greedy.select(*pair).weights),
-        CLIMBING: Decision(greedy.climb(*pair).weights),
-        LOG_LOSS: Decision(simplex.search(*pair).weights),
-    }
-    if len(set(groups)) > 1:
-        found[BY_GROUP] = Decision(grouped.search(simplex.search, *pair, groups))
-    return found
+def of_the_fit(blend: Blend, members: np.ndarray) -> np.ndarray:
+    """Probabilities for the photos that a blend was fitted on: out of fold where it has these, which flatter less."""
+    return blend.predict(members) if blend.out_of_fold is None else blend.out_of_fold
 
 
-def _swarm(members, targets, recipe):
-    effort = {"iterations": recipe.iterations, "patience": recipe.patience, "seed": recipe.seed}
-    pulls = {"inertia": recipe.inertia, "cognitive": recipe.cognitive, "social": recipe.social}
-    return swarm.search(members, targets, particles=max(recipe.particles, len(members) + 1), **effort, **pulls)
+def _is_another(name: str, members: np.ndarray, groups: Sequence[str]) -> bool:
+    """Whether a method comes to the same as another: a weighting of one member, or by group without several groups."""
+    return (len(members) == 1 and name in WEIGHTINGS) or (len(set(groups)) < 2 and name == BY_GROUP)
 
 
-def _equal(members):
+def _equal(members: np.ndarray) -> np.ndarray:
     return np.full(len(members), 1 / len(members))
 
 
-def of_the_fit(decision, members):
-    """Probabilities for the photos fitted on; a second level's are those of its inner folds, which flatter less."""
-    return decision.second_level.held if decision.second_level else decision.probabilities(members)
-
-
-def _with_thresholds(decision, targets, probabilities, choose):
-    chosen = choose(targets, probabilities)
-    return dataclasses.replace(decision, thresholds=np.broadcast_to(np.float32(chosen), targets.shape[1:]))
+def _decision(blend: Blend, rule: str, targets: np.ndarray, probabilities: np.ndarray) -> Decision:
+    chosen = RULES[rule](targets, probabilities)
+    return Decision(blend, np.broadcast_to(np.float32(chosen), targets.shape[1:]))

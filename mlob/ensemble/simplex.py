@@ -9,6 +9,7 @@ from mlob.ensemble.blend import SMALLEST
 
 BLOCK = 65_536  # cells in hand at once: 512 KiB of float64 a member
 TOLERANCE = 1e-8  # nats a cell; a member's log-loss has about 6 digits
+Moments = tuple[float, np.ndarray, np.ndarray]  # log-loss, and means of the ratios and of their products
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Optimum:
     gap: float  # no weights have a log-loss lower than this one by more
 
 
-def search(members, targets, *, iterations=100):
+def search(members: np.ndarray, targets: np.ndarray, *, iterations: int = 100) -> Optimum:
     """Minimise the log-loss of the weighted arithmetic mean over the simplex.
 
     A cell's likelihood is p where the label is true, else 1 - p, and at least 1e-7. Sequential quadratic programming
@@ -51,7 +52,7 @@ def search(members, targets, *, iterations=100):
     return Optimum(weights, loss, max(0.0, float(ratios.max() - 1)))
 
 
-def _moments(weights, cells, positive):
+def _moments(weights: np.ndarray, cells: np.ndarray, positive: np.ndarray) -> Moments:
     """Log-loss of a blend; mean (members,) of r, and (members, members) of its products: gradient and Hessian."""
     loss, ratios, products = 0.0, np.zeros(len(cells)), np.zeros((len(cells), len(cells)))
     for start in range(0, cells.shape[1], BLOCK):
@@ -65,7 +66,7 @@ def _moments(weights, cells, positive):
     return loss / cells.shape[1], ratios / cells.shape[1], products / cells.shape[1]
 
 
-def _newton(ratios, products):
+def _newton(ratios: np.ndarray, products: np.ndarray) -> np.ndarray:
     """Minimum from 0 up of the quadratic model of log-loss + sum of weights, scaled to sum 1.
 
     That sum in place of the constraint has the same optimum. The model y'Hy/2 - (2 mean r - 1)'y is a least-squares
@@ -76,11 +77,18 @@ def _newton(ratios, products):
 
     ridge = 1e-10 * np.trace(products) * np.eye(len(ratios))  # members that are copies of each other
     factor = np.linalg.cholesky(products + ridge)
-    found, _ = nnls(factor.T, solve_triangular(factor, 2 * ratios - 1, lower=True))
-    return found / found.sum()
+    weights, _ = nnls(factor.T, solve_triangular(factor, 2 * ratios - 1, lower=True))
+    return weights / weights.sum()
 
 
-def _line_search(weights, step, loss, ratios, cells, positive):
+def _line_search(
+    weights: np.ndarray,
+    step: np.ndarray,
+    loss: float,
+    ratios: np.ndarray,
+    cells: np.ndarray,
+    positive: np.ndarray,
+) -> tuple[np.ndarray, Moments] | None:
     """Halve the step until the loss falls by a share of what its slope says: weights and moments, or None."""
     slope = -ratios @ step
     for share in 0.5 ** np.arange(30):

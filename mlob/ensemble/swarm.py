@@ -2,6 +2,7 @@
 
 import contextlib
 import logging.config
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -10,8 +11,17 @@ from mlob.errors import InputError
 
 
 def search(
-    members, targets, *, particles, iterations, patience, seed, inertia=0.7298, cognitive=1.49618, social=1.49618
-):
+    members: np.ndarray,
+    targets: np.ndarray,
+    *,
+    particles: int,
+    iterations: int,
+    patience: int,
+    seed: int,
+    inertia: float = 0.7298,
+    cognitive: float = 1.49618,
+    social: float = 1.49618,
+) -> fitness.Solution:
     """Look for the weights whose arithmetic mean has the highest micro-F1 at its best global threshold.
 
     The swarm starts from equal weights, from every single member and from points drawn evenly on the simplex.
@@ -31,9 +41,6 @@ def search(
         inertia: share of its velocity that a particle keeps.
         cognitive, social: pull towards the particle's own best position, and the swarm's.
 
-    Returns:
-        A `fitness.Found`.
-
     Raises:
         InputError: members that no search can use (`fitness.check`); too few particles.
     """
@@ -47,12 +54,19 @@ def search(
     drawn = np.random.default_rng(seed).dirichlet(np.ones(len(members)), particles - len(start))
     options = {"w": inertia, "c1": cognitive, "c2": social}
     score = fitness.approximate(members, targets)
-    found, history = _swarm(score, np.vstack([start, drawn]), options, iterations, patience, seed)
-    return fitness.best_of([found], members, targets, history)
+    best, history = _swarm(score, np.vstack([start, drawn]), options, iterations, patience, seed)
+    return fitness.best_of([best], members, targets, history)
 
 
-def _swarm(score, start, options, iterations, patience, seed):
-    """The best weights found from the positions `start`, and the best fitness after each iteration."""
+def _swarm(
+    score: Callable[[np.ndarray], np.ndarray],
+    start: np.ndarray,
+    options: dict[str, float],
+    iterations: int,
+    patience: int,
+    seed: int,
+) -> tuple[np.ndarray, list[float]]:
+    """The best weights on the way from the positions `start`, and the best fitness after each iteration."""
     with _contained(seed):
         from pyswarms.single import GlobalBestPSO
 
@@ -65,25 +79,25 @@ def _swarm(score, start, options, iterations, patience, seed):
             ftol_iter=patience,
             init_pos=start,
         )
-        _, found = optimizer.optimize(lambda at: -score(_to_simplex(at)), iterations, verbose=False)
-    return _to_simplex(found[np.newaxis])[0], [-float(cost) for cost in optimizer.cost_history]
+        _, best = optimizer.optimize(lambda at: -score(_to_simplex(at)), iterations, verbose=False)
+    return _to_simplex(best[np.newaxis])[0], [-float(cost) for cost in optimizer.cost_history]
 
 
-def _to_simplex(positions):
+def _to_simplex(positions: np.ndarray) -> np.ndarray:
     """Positions scaled to sum 1; the corner where all are 0 stands for equal weights."""
     sums = positions.sum(axis=1, keepdims=True)
     return np.where(sums > 0, positions, 1) / np.where(sums > 0, sums, positions.shape[1])
 
 
 @contextlib.contextmanager
-def _contained(seed):
+def _contained(seed: int) -> Iterator[None]:
     """Keep pyswarms 1.3 to itself, and make it draw from `seed`.
 
     Imported or set up, it gives the root logger handlers and writes report.log into the working folder; it
     knows no seed but NumPy's global one.
     """
     configure, state = logging.config.dictConfig, np.random.get_state()
-    logging.config.dictConfig = lambda config: None
+    logging.config.dictConfig = lambda config: None  # type: ignore[assignment,misc]  # pyswarms calls it
     np.random.seed(seed)
     try:
         yield

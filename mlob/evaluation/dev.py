@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlob.ensemble import methods
+from mlob.ensemble.thresholds import CALIBRATED
 from mlob.evaluation import bootstrap, judge
 from mlob.metrics import micro_f1
 
@@ -15,7 +15,7 @@ def decide(probabilities, targets, fold):
 
     Args: as of `judge.decide_alone`.
     """
-    return judge.decide_alone(probabilities, targets, fold, methods.calibrated)
+    return judge.decide_alone(probabilities, targets, fold, CALIBRATED)
 
 
 def figures(held, targets, judging, keys=None):

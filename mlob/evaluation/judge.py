@@ -5,6 +5,7 @@ import typing
 import numpy as np
 
 from mlob.ensemble import methods
+from mlob.ensemble.thresholds import ONE_THRESHOLD
 from mlob.evaluation import bootstrap
 from mlob.evaluation.crossfit import crossfit, folds
 from mlob.metrics import accuracy, counts, f1, image_f1, macro_f1, micro_f1, precision, ratio, recall
@@ -48,25 +49,25 @@ def judge(fit, members, targets, fold, judging, keys=None):
 
 
 def fit_alone(members, targets, keys=None):
-    """Fit what one model is decided by, one global threshold, as `judge` and `crossfit` take it."""
-    return {"model": methods.one_global(members, targets)}
+    """Fit what one model is decided by, one threshold, as `judge` and `crossfit` take it."""
+    return {"model": methods.mean_at(ONE_THRESHOLD, members, targets)}
 
 
-def decide_alone(probabilities, targets, fold, fit=methods.one_global):
+def decide_alone(probabilities, targets, fold, rule=ONE_THRESHOLD):
     """Decide by one model, each row by a fit that did not see it: uint8 (n, labels).
 
     Args:
         probabilities: float32 (n, labels).
         targets: uint8 (n, labels).
         fold: of each row (n,), as `crossfit.folds` gives it.
-        fit: of members and targets, gives a `Decision`.
+        rule: a name in `thresholds.RULES`.
     """
-    fits = lambda members, rows: {"model": fit(members, rows)}  # noqa: E731
+    fits = lambda members, rows: {"model": methods.mean_at(rule, members, rows)}  # noqa: E731
     return crossfit(fits, probabilities[np.newaxis], targets, fold)["model"]
 
 
 def judge_model(member, targets, judging, keys=None):
-    """Judge one model at one global threshold: a `Judged`; equal photos, whose keys are equal, share fold and draw."""
+    """Judge one model at one threshold: a `Judged`; equal photos, whose keys are equal, share fold and draw."""
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
     return judge(fit_alone, member[np.newaxis], targets, fold, judging, keys)["model"]
 

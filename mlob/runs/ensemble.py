@@ -6,11 +6,12 @@ import json
 import numpy as np
 
 from mlob import machine, predictions, workspace
-from mlob.ensemble import methods, stacking
+from mlob.ensemble import methods
+from mlob.ensemble.thresholds import ONE_THRESHOLD
 from mlob.errors import InputError
 from mlob.evaluation import judge
 from mlob.evaluation.crossfit import folds
-from mlob.files import ANEW, NUMBER, digest, read_arrays, read_product, write_arrays, write_json
+from mlob.files import NUMBER, digest, read_arrays, read_product, write_arrays, write_json
 from mlob.runs import shift
 from mlob.runs.model import COSTS, FIGURE, JUDGED, METHOD, costs, labelled_validation, plain
 
@@ -31,7 +32,7 @@ ENSEMBLE = {  # the shape of ensemble.json, as far as it is read
 }
 DECISION = {  # of what it decides by
     "members": [str],
-    "decision": {"weights": dict, "thresholds": [NUMBER], "is_harmonic": bool, "second_level": (str, None)},
+    "decision": {"kind": str},
 }
 
 
@@ -81,7 +82,9 @@ def fit(suite, dataset, runs, folder, recipe, features=None, settings=""):
     targets, (stacks, keys) = labelled_validation(dataset).targets, _stacks(dataset, runs)
     judging = recipe.judging
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys["validation"])
-    fit_methods = methods.fit(recipe, dataset.labels.groups)
+    fit_methods = methods.fit(
+        recipe.methods, recipe.rules, groups=dataset.labels.groups, seed=recipe.seed, swarm=recipe.swarm
+    )
     judged = judge.judge(fit_methods, stacks["validation"], targets, fold, judging, keys["validation"])
     chosen = judge.choose(targets, {name: found.held for name, found in judged.items()})
     decision, held, _ = judged[chosen]
@@ -102,10 +105,10 @@ def fit(suite, dataset, runs, folder, recipe, features=None, settings=""):
     }
     (folder / workspace.ENSEMBLE).unlink(missing_ok=True)  # it says that all else in the folder is its own
     blended = {split: decision.probabilities(stack) for split, stack in stacks.items()}
-    blended["validation"] = methods.of_the_fit(decision, stacks["validation"])
+    blended["validation"] = methods.of_the_fit(decision.blend, stacks["validation"])
     found = {split: predictions.Table(dataset[split].ids, blended[split], decided[split]) for split in stacks}
     predictions.write(folder / workspace.PREDICTIONS, found)
-    _write_second_level(folder / workspace.DECISION, decision)
+    write_arrays(folder / workspace.DECISION, **decision.arrays())
     write_json(folder / workspace.ENSEMBLE, content)
     return content
 
@@ -113,7 +116,7 @@ def fit(suite, dataset, runs, folder, recipe, features=None, settings=""):
 def summary(content):
     """Tell the chosen method, the best single member beside it, and how far both and the choice can be believed."""
     chosen, fits = content["chosen"]["method"], content["optimism"]["fits"]
-    names = {"chosen": chosen, "beside": f"{methods.BEST_SINGLE}, {methods.ONE_GLOBAL}"}
+    names = {"chosen": chosen, "beside": f"{methods.BEST_SINGLE}, {ONE_THRESHOLD}"}
     scores = {f"{row['method']}, {row['thresholds']}": row["micro_f1"] for row in content["methods"]}
     lines = [
         f"{role}: {name}: micro-F1 {scores[name]['cross_fitted']:.3f} {_interval(scores[name])} on validation, "
@@ -139,18 +142,13 @@ def load_decision(folder):
     Raises:
         InputError: a file is missing or damaged.
     """
-    content = read_product(folder / workspace.ENSEMBLE, DECISION)
-    found = content["decision"]
+    content, path = read_product(folder / workspace.ENSEMBLE, DECISION), folder / workspace.DECISION
     try:
-        thresholds = np.array(found["thresholds"], np.float32)
-        weights = np.array([found["weights"][name] for name in content["members"]], float)
-        if weights.shape[1:] not in ((), thresholds.shape):
-            raise ValueError(f"weights {weights.shape} of {len(thresholds)} labels")
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{folder / 'ensemble.json'} decides by what is not there ({error}): {ANEW}") from error
-    kind, shape = found["second_level"], (len(weights), len(thresholds))
-    second_level = _read_second_level(folder / workspace.DECISION, kind, shape) if kind else None
-    return methods.Decision(weights, thresholds, found["is_harmonic"], second_level=second_level)
+        return methods.rebuilt(content["decision"]["kind"], read_arrays(path), len(content["members"]))
+    except (InputError, ValueError) as error:
+        raise InputError(
+            f"{path} is missing or damaged ({error}): remove {folder} and run `make ensemble` again."
+        ) from error
 
 
 def decide(folder, found):
@@ -251,8 +249,8 @@ def _figures(dataset, judged, chosen, fold, judging, keys):
 
 def _swarm_history(judged):
     """The swarm's best fitness after each iteration; empty where there was one member, which needs no search."""
-    found = judged.get((methods.PSO, methods.ONE_GLOBAL))
-    return list(found.decision.history) if found else []
+    found = judged.get((methods.PSO, ONE_THRESHOLD))
+    return list(found.decision.blend.history) if found else []
 
 
 def _optimism(judged, chosen, elsewhere):
@@ -263,15 +261,14 @@ def _optimism(judged, chosen, elsewhere):
 
 
 def _rows(judged, runs):
-    """One row a method, as result.json has them, with each member's weight: the mean over labels, where they differ."""
+    """One row for each method, as result.json has them, with each member's weight."""
     results = {name: read_product(folder / workspace.RESULT, COSTS) for name, folder in runs.items()}
     facts = machine.facts()
     return [_row(name, found, results) | facts for name, found in judged.items()]
 
 
 def _row(name, found, results):
-    mean = found.decision.weights.reshape(len(results), -1).mean(axis=1)
-    weights = {} if name[0] == methods.CONSTANT else dict(zip(results, mean.tolist(), strict=True))
+    weights = dict(zip(results, _shares(found.decision.blend, len(results)).tolist(), strict=True))
     used = [results[member] for member, weight in weights.items() if weight > 0]
     return {
         "method": name[0],
@@ -284,25 +281,16 @@ def _row(name, found, results):
 
 
 def _to_json(decision, runs):
+    """What a reader may want to know of a decision; the arrays that it goes by have a file of their own."""
+    weights = decision.blend.weights
     return {
-        "weights": dict(zip(runs, decision.weights.tolist(), strict=True)),
+        "kind": decision.kind,
+        "weights": None if weights is None else dict(zip(runs, weights.tolist(), strict=True)),
         "thresholds": decision.thresholds.tolist(),
-        "is_harmonic": decision.is_harmonic,
-        "second_level": type(decision.second_level).__name__ if decision.second_level else None,
     }
 
 
-def _write_second_level(path, decision):
-    """Write the second level, where the decision has one, as arrays."""
-    path.unlink(missing_ok=True)
-    if decision.second_level:
-        write_arrays(path, **decision.second_level.arrays())
-
-
-def _read_second_level(path, kind, shape):
-    try:
-        return stacking.rebuilt(kind, read_arrays(path), *shape)
-    except (InputError, ValueError) as error:
-        raise InputError(
-            f"{path} is missing or damaged ({error}): remove {path.parent} and run `make ensemble` again."
-        ) from error
+def _shares(blend, members):
+    """How much each member counts, (members,): the mean over labels, where they differ; all alike without weights."""
+    weights = np.full(members, 1 / members) if blend.weights is None else blend.weights
+    return weights.reshape(members, -1).mean(axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlob import machine, predictions, workspace
 from mlob.data import preflight
-from mlob.ensemble.methods import ONE_GLOBAL
+from mlob.ensemble.thresholds import ONE_THRESHOLD
 from mlob.evaluation import bootstrap, judge
 from mlob.evaluation.crossfit import folds
 from mlob.features import log, store
@@ -127,13 +127,13 @@ def train(name, experiment, dataset, *, stores, folder, judging, memory_bytes=No
 
 
 def judge_again(folder, dataset, judging):
-    """Judge a run by its predictions, without training, where its result is of another `Judging`.
+    """Judge a run by its predictions, without training, where its result is of another `Judging` or rule.
 
     Returns:
         The result, as result.json holds it now, or None where it stays as it was.
     """
     result = read_product(folder / workspace.RESULT, dict)
-    if result.get("judging") == dataclasses.asdict(judging):
+    if (result.get("judging"), result.get("thresholds")) == (dataclasses.asdict(judging), ONE_THRESHOLD):
         return None
     made = result | judged(predictions.read(folder / workspace.PREDICTIONS)["validation"], dataset, judging)
     write_json(folder / workspace.RESULT, made)
@@ -144,13 +144,13 @@ def judged(predicted, dataset, judging):
     """Judge a model's `Table` of validation: its figures in result.json, and how they were made."""
     targets, keys = labelled_validation(dataset).targets, predicted.keys(predicted.ids)
     _, _, figures = judge.judge_model(predicted.probabilities, targets, judging, keys)
-    return {**figures, "judging": dataclasses.asdict(judging)}
+    return {**figures, "judging": dataclasses.asdict(judging), "thresholds": ONE_THRESHOLD}
 
 
 def result(name, predicted, dataset, judging):
     """Judge a model's `Table` of validation: the first keys of its result.json, and where it was made."""
     figures = judged(predicted, dataset, judging)
-    return {"method": name, "members": [name], **figures, "thresholds": ONE_GLOBAL, **machine.facts()}
+    return {"method": name, "members": [name], **figures, **machine.facts()}
 
 
 def train_and_dev(experiment, dataset, stores, memory_bytes=None):

@@ -1,5 +1,6 @@
-import dataclasses
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -7,13 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mlob.ensemble import methods, stacking, thresholds
+from mlob.ensemble import convolution, linear, methods, stacking, thresholds, trees
 from mlob.ensemble.blend import arithmetic, best_constant, harmonic
 from mlob.errors import InputError
 from mlob.metrics import micro_f1
-from mlob.recipes import Ensemble
+from mlob.recipes import Ensemble, Swarm
 
-RECIPE = Ensemble(particles=6, iterations=5, second_level=())
+SWARM = Swarm(particles=6, iterations=5)
+STACKERS = ("stacked linear", "stacked convolution", "stacked trees")
 GROUPS = ("colour", "colour", "length", "length")
 POWERS = st.integers(-5, 0).map(lambda power: np.float32(2.0**power))  # sums of 2 or 4 are exact, and of their inverses
 
@@ -33,15 +35,28 @@ def made(members=3, photos=80, labels=4, seed=0):
     return ((targets + noise) / (1 + np.linspace(3, 1, members))[:, None, None]).astype(np.float32), targets
 
 
+def fitted(
+    members,
+    targets,
+    keys=None,
+    *,
+    names=tuple(methods.WEIGHTINGS),
+    rules=tuple(thresholds.RULES),
+    groups=(),
+    swarm=SWARM,
+):
+    return methods.fit(names, rules, groups=groups, seed=0, swarm=swarm)(members, targets, keys)
+
+
 @given(cases(), st.randoms())
 @settings(deadline=None, max_examples=8)
 def test_permuting_members_changes_mean_and_harmonic_not_at_all(case, random):
     members, targets = case
     order = random.sample(range(len(members)), len(members))
-    fits = [methods.fit(Ensemble(iterations=1, second_level=()))(some, targets) for some in (members, members[order])]
+    fits = [fitted(some, targets, swarm=Swarm(iterations=1)) for some in (members, members[order])]
     for method in (methods.MEAN, methods.HARMONIC) if len(members) > 1 else (methods.BEST_SINGLE,):
-        for rule in methods.RULES:
-            here, there = (fitted[method, rule] for fitted in fits)
+        for rule in thresholds.RULES:
+            here, there = (decisions[method, rule] for decisions in fits)
             assert np.array_equal(here.thresholds, there.thresholds)
             assert np.array_equal(here(members), there(members[order]))
 
@@ -55,33 +70,46 @@ def test_the_constant_answer_is_the_best_constant_for_every_photo(case):
     assert np.array_equal(decided, methods.constant(members, targets)(np.zeros_like(members)))
 
 
-def test_every_method_meets_every_rule_and_constant_stands_beside_them():
-    fitted = methods.fit(RECIPE, GROUPS)(*made())
-    blends = ("best single", "mean", "harmonic mean", "PSO", "greedy", "hill climbing", "log-loss", "log-loss by group")
-    names = {(blend, rule) for blend in blends for rule in ("0.5", "one global", "per label", "calibrated")}
-    assert set(fitted) == names | {(methods.CONSTANT, "k commonest")}
-    for (method, _), decision in fitted.items():
-        assert decision.weights.shape == ((3, 4) if method == methods.BY_GROUP else (3,))
-        assert decision.weights.sum(axis=0) == pytest.approx(1)
+def test_what_a_recipe_names_is_fitted_each_method_with_each_rule_and_what_all_are_compared_with_beside_them():
+    for names, rules in (
+        (Ensemble().methods, Ensemble().rules),
+        ((methods.PSO, methods.MEAN), (thresholds.CALIBRATED,)),
+        ((), ()),
+    ):
+        pairs = list(fitted(*made(), names=names, rules=rules, groups=GROUPS))
+        assert pairs.pop(0) == (methods.CONSTANT, methods.COMMONEST)
+        assert pairs == [
+            (method, rule)
+            for method in methods.METHODS
+            for rule in thresholds.RULES
+            if method in {"best single", *names} and rule in {"one threshold", *rules}
+        ]
+
+
+def test_decisions_are_of_a_blend_and_thresholds_and_weights_say_how_much_each_member_counts():
+    for (method, _), decision in fitted(*made(), names=Ensemble().methods, groups=GROUPS).items():
+        weights = decision.blend.weights
+        assert (weights is None) == (method in (methods.HARMONIC, *STACKERS))
+        if weights is not None:
+            assert weights.shape == ((3, 4) if method == methods.BY_GROUP else (3,))
+            assert weights.sum(axis=0) == pytest.approx(0 if method == methods.CONSTANT else 1)
         assert decision.thresholds.dtype == np.float32 and decision.thresholds.shape == (4,)
-    for method in (methods.MEAN, methods.HARMONIC):
-        assert fitted[method, methods.HALF].weights == pytest.approx(1 / 3)
 
 
 def test_the_means_are_those_of_blend():
     members, targets = made()
-    fitted = methods.fit(RECIPE)(members, targets)
-    for rule in methods.RULES:
-        assert np.array_equal(fitted[methods.HARMONIC, rule].probabilities(members), harmonic(members))
-        assert np.array_equal(fitted[methods.MEAN, rule].probabilities(members), arithmetic(members))
+    decisions = fitted(members, targets)
+    for rule in thresholds.RULES:
+        assert np.array_equal(decisions[methods.HARMONIC, rule].probabilities(members), harmonic(members))
+        assert np.array_equal(decisions[methods.MEAN, rule].probabilities(members), arithmetic(members))
 
 
 def test_best_single_is_the_best_member_alone():
     members, targets = made()
-    decision = methods.fit(RECIPE)(members, targets)[methods.BEST_SINGLE, methods.ONE_GLOBAL]
-    assert decision.weights.tolist() == [0, 0, 1]
+    decision = fitted(members, targets)[methods.BEST_SINGLE, thresholds.ONE_THRESHOLD]
+    assert decision.blend.weights.tolist() == [0, 0, 1]
     assert np.array_equal(decision.probabilities(members), members[2])
-    alone = [methods.one_global(member[None], targets)(member[None]) for member in members]
+    alone = [methods.mean_at(thresholds.ONE_THRESHOLD, member[None], targets)(member[None]) for member in members]
     assert np.array_equal(decision(members), alone[2])
     assert max(micro_f1(targets, decided) for decided in alone) == micro_f1(targets, decision(members))
 
@@ -89,85 +117,113 @@ def test_best_single_is_the_best_member_alone():
 @pytest.mark.parametrize("seed", range(3))
 def test_no_rule_is_worse_than_a_narrower_one_where_it_was_fitted(seed):
     members, targets = made(seed=seed)
-    fitted = methods.fit(RECIPE)(members, targets)
-    scores = {name: micro_f1(targets, decision(members)) for name, decision in fitted.items()}
+    decisions = fitted(members, targets)
+    scores = {name: micro_f1(targets, decision(members)) for name, decision in decisions.items()}
     for method in (methods.BEST_SINGLE, methods.MEAN, methods.HARMONIC, methods.PSO):
-        half, shared, own, calibrated = (scores[method, rule] for rule in methods.RULES)
+        half, shared, own, calibrated = (scores[method, rule] for rule in Ensemble().rules)
         assert half <= shared <= own and calibrated <= own
-    plain = max(scores[name, methods.ONE_GLOBAL] for name in (methods.BEST_SINGLE, methods.MEAN))
+    plain = max(scores[name, thresholds.ONE_THRESHOLD] for name in (methods.BEST_SINGLE, methods.MEAN))
     for method in (methods.PSO, methods.GREEDY, methods.CLIMBING):
-        assert scores[method, methods.ONE_GLOBAL] >= plain
+        assert scores[method, thresholds.ONE_THRESHOLD] >= plain
 
 
 def test_only_the_swarm_has_a_history_and_more_members_than_particles_get_enough_of_them():
-    fitted = methods.fit(Ensemble(particles=2, iterations=3, second_level=()))(*made(members=4))
-    for (method, _), decision in fitted.items():
-        assert bool(decision.history) == (method == methods.PSO)
+    for (method, _), decision in fitted(*made(members=4), swarm=Swarm(particles=2, iterations=3)).items():
+        assert bool(getattr(decision.blend, "history", ())) == (method == methods.PSO)
 
 
 def test_equal_seeds_fit_alike():
     members, targets = made()
-    first, second = (methods.fit(RECIPE)(members, targets) for _ in range(2))
+    first, second = (fitted(members, targets) for _ in range(2))
     for name, decision in first.items():
-        assert decision.weights.tobytes() == second[name].weights.tobytes()
-        assert decision.thresholds.tobytes() == second[name].thresholds.tobytes()
+        for part, array in decision.arrays().items():
+            assert array.tobytes() == second[name].arrays()[part].tobytes()
 
 
-def test_thresholds_and_weights_survive_json():
+def test_a_decision_rebuilt_from_its_arrays_decides_alike_and_its_thresholds_survive_json():
     members, targets = made()
-    for decision in methods.fit(RECIPE)(members, targets).values():
-        text = json.dumps([decision.weights.tolist(), decision.thresholds.tolist(), decision.is_harmonic])
-        weights, thresholds, is_harmonic = json.loads(text)
-        again = methods.Decision(np.array(weights), np.array(thresholds, np.float32), is_harmonic)
+    for decision in fitted(members, targets, groups=GROUPS).values():
+        again = methods.rebuilt(decision.kind, decision.arrays(), 3)
+        assert again.probabilities(members).tobytes() == decision.probabilities(members).tobytes()
         assert np.array_equal(again(members), decision(members))
+        stored = np.array(json.loads(json.dumps(decision.thresholds.tolist())), np.float32)
+        assert np.array_equal(thresholds.decide(decision.probabilities(members), stored), decision(members))
+
+
+@pytest.mark.parametrize("method", [*methods.WEIGHTINGS, *STACKERS])
+@pytest.mark.usefixtures("_small")
+def test_arrays_of_another_blend_are_refused(method):
+    decision = fitted(*made(), names=(method,), groups=GROUPS)[method, thresholds.ONE_THRESHOLD]
+    kind, parts = decision.kind, decision.arrays()
+    if method != methods.HARMONIC:  # which has no arrays of its own
+        with pytest.raises(ValueError, match="its arrays are of"):
+            methods.rebuilt(kind, parts, 2)
+        with pytest.raises(ValueError, match="its arrays are of"):
+            methods.rebuilt(kind, {"thresholds": parts["thresholds"]}, 3)
+    for spoilt in (
+        {**parts, "thresholds": parts["thresholds"][:, np.newaxis]},
+        {**parts, "thresholds": np.full(4, np.nan, np.float32)},
+        {**parts, "other": np.zeros(3)},
+        {name: array for name, array in parts.items() if name != "thresholds"},
+    ):
+        with pytest.raises(ValueError, match="its arrays are of"):
+            methods.rebuilt(kind, spoilt, 3)
+    with pytest.raises(ValueError, match="its arrays are of no Pickle"):
+        methods.rebuilt("Pickle", parts, 3)
+    with pytest.raises(ValueError, match="thresholds are no numbers"):
+        methods.rebuilt(kind, {**parts, "thresholds": np.array(["a", "b", "c", "d"])}, 3)
 
 
 def test_a_group_weights_the_members_that_know_it():
     members, targets = made(members=2)
     members[0][:, 2:], members[1][:, :2] = 0.3, 0.3  # each knows nothing of the other's group
-    weights = methods.fit(RECIPE, GROUPS)(members, targets)[methods.BY_GROUP, methods.HALF].weights
+    weights = fitted(members, targets, groups=GROUPS)[methods.BY_GROUP, thresholds.HALF].blend.weights
     assert (weights[0, :2] > 0.5).all() and (weights[1, 2:] > 0.5).all()
 
 
 @pytest.mark.parametrize("groups", [(), ("all",) * 4])
 def test_without_several_groups_nothing_is_weighted_by_group(groups):
-    assert not any(method == methods.BY_GROUP for method, _ in methods.fit(RECIPE, groups)(*made()))
+    assert not any(method == methods.BY_GROUP for method, _ in fitted(*made(), groups=groups))
 
 
 @pytest.fixture
 def _small(monkeypatch):
-    for name, value in {"FOLDS": 2, "EPOCHS": 1, "UNITS": 4, "TREES": (0, 2), "RARE": 5}.items():
-        monkeypatch.setattr(stacking, name, value)
+    monkeypatch.setattr(stacking, "FOLDS", 2)
+    monkeypatch.setattr(convolution, "EPOCHS", 1)
+    monkeypatch.setattr(convolution, "UNITS", 4)
+    monkeypatch.setattr(trees, "COUNTS", (0, 2))
+    monkeypatch.setattr(trees, "RARE", 5)
 
 
 @pytest.mark.usefixtures("_small")
-def test_second_levels_decide_by_thresholds_of_their_inner_folds():
+def test_stackers_decide_by_thresholds_of_their_inner_folds():
     members, targets = made()
-    recipe = dataclasses.replace(RECIPE, second_level=tuple(methods.SECOND_LEVELS))
-    fitted = methods.fit(recipe, GROUPS)(members, targets)
-    for name in methods.SECOND_LEVELS:
-        decision = fitted[f"stacked {name}", methods.ONE_GLOBAL]
-        assert np.array_equal(decision.probabilities(members), decision.second_level.predict(members))
-        shared = thresholds.best_global(targets, decision.second_level.held)
+    decisions = fitted(members, targets, names=STACKERS, groups=GROUPS)
+    for name in STACKERS:
+        decision = decisions[name, thresholds.ONE_THRESHOLD]
+        assert np.array_equal(decision.probabilities(members), decision.blend.predict(members))
+        shared = thresholds.best_global(targets, decision.blend.out_of_fold)
         assert decision.thresholds.tolist() == [np.float32(shared)] * 4
-        assert (decision.weights > 0).all()  # every member is asked, and counts in what it costs
 
 
 @pytest.mark.usefixtures("_small")
-def test_second_levels_know_which_photos_are_equal(monkeypatch):
+def test_stackers_know_which_photos_are_equal(monkeypatch):
     members, targets = made()
-    seen, plain = [], stacking._folds
-    monkeypatch.setattr(stacking, "_folds", lambda *given: seen.append(given[-1]) or plain(*given))
+    seen, plain = [], stacking.inner_folds
+    for module in (linear, convolution, trees):
+        monkeypatch.setattr(module, "inner_folds", lambda *given: seen.append(given[-1]) or plain(*given))
     keys = [row // 2 for row in range(len(targets))]
-    recipe = dataclasses.replace(RECIPE, second_level=tuple(methods.SECOND_LEVELS))
-    methods.fit(recipe, GROUPS)(members, targets, keys)
-    assert seen == [keys] * len(methods.SECOND_LEVELS)
+    fitted(members, targets, keys, names=STACKERS)
+    assert seen == [keys] * 3
 
 
-def test_a_recipe_may_name_every_second_level_that_there_is():
-    assert Ensemble(second_level=tuple(methods.SECOND_LEVELS)).second_level
-    with pytest.raises(InputError, match=r"second_level is .*forest.*expected 'linear' or 'convolution' or 'boosting'"):
-        Ensemble(second_level=("forest",))
+def test_a_recipe_may_name_what_stands_in_the_tables_and_is_told_the_nearest_else():
+    methods.check(Ensemble())
+    methods.check(Ensemble(methods=tuple(methods.METHODS), rules=tuple(thresholds.RULES)))
+    with pytest.raises(InputError, match=r"ensemble\.methods is 'stacked forest'. Did you mean .*stacked trees"):
+        methods.check(Ensemble(methods=("mean", "stacked forest")))
+    with pytest.raises(InputError, match=r"ensemble\.rules is 'one global'. Did you mean one threshold"):
+        methods.check(Ensemble(rules=("one global",)))
 
 
 @pytest.mark.parametrize("broken", ["constant", "no positives", "one member"])
@@ -179,9 +235,7 @@ def test_what_teaches_nothing_is_survived(broken):
         targets[:, 1] = 0
     if broken == "one member":
         members = members[:1]
-    for decision in methods.fit(dataclasses.replace(RECIPE, second_level=("linear",)), GROUPS)(
-        members, targets
-    ).values():
+    for decision in fitted(members, targets, names=Ensemble().methods, groups=GROUPS).values():
         assert set(np.unique(decision(members))) <= {0, 1}
 
 
@@ -189,14 +243,20 @@ def test_a_member_that_is_not_a_number_is_refused():
     members, targets = made()
     members[1, 3, 2] = np.nan
     with pytest.raises(InputError, match="found nan to nan in member 1"):
-        methods.fit(RECIPE)(members, targets)
+        fitted(members, targets)
 
 
 def test_equal_members_give_equal_figures_by_every_mean():
     member, targets = made(members=1)
     members = np.repeat(member, 2, axis=0)
-    fitted = methods.fit(RECIPE)(members, targets)
-    for rule in methods.RULES:
-        decided = [fitted[method, rule](members) for method in (methods.MEAN, methods.HARMONIC)]
+    decisions = fitted(members, targets)
+    for rule in thresholds.RULES:
+        decided = [decisions[method, rule](members) for method in (methods.MEAN, methods.HARMONIC)]
         assert np.array_equal(*decided)
-        assert np.array_equal(decided[0], fitted[methods.BEST_SINGLE, rule](members))
+        assert np.array_equal(decided[0], decisions[methods.BEST_SINGLE, rule](members))
+
+
+def test_the_tables_can_be_read_without_loading_what_the_methods_use():
+    heavy = "{'scipy', 'sklearn', 'keras', 'pyswarms'}"
+    code = f"import sys; from mlob.ensemble import methods; print(*{heavy} & {{*sys.modules}})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"

@@ -1,18 +1,24 @@
+import dataclasses
+import sys
+
 import numpy as np
 import pytest
 
-from mlob.ensemble import simplex, stacking
+from mlob.ensemble import convolution, linear, methods, simplex, stacking, trees
 from mlob.ensemble.blend import arithmetic
 from mlob.errors import InputError
 from mlob.metrics import highest_micro_f1
 
-FITS = [stacking.linear, stacking.convolution, stacking.boosting]
+FITS = [linear.fit, convolution.fit, trees.fit]
 
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch):
-    for name, value in {"FOLDS": 2, "EPOCHS": 2, "UNITS": 8, "TREES": (0, 5), "RARE": 5}.items():
-        monkeypatch.setattr(stacking, name, value)
+    monkeypatch.setattr(stacking, "FOLDS", 2)
+    monkeypatch.setattr(convolution, "EPOCHS", 2)
+    monkeypatch.setattr(convolution, "UNITS", 8)
+    monkeypatch.setattr(trees, "COUNTS", (0, 5))
+    monkeypatch.setattr(trees, "RARE", 5)
 
 
 def made(strengths, n=120, labels=4, seed=0):
@@ -41,7 +47,7 @@ def log_loss(targets, probabilities):
 def test_it_gives_probabilities_photo_by_photo_and_held_out_ones_for_its_own(fit):
     members, targets = made([2, 1, 0.5])
     fitted = fit(members, targets, seed=0)
-    for probabilities, photos in ((fitted.predict(members[:, :7]), 7), (fitted.held, 120)):
+    for probabilities, photos in ((fitted.predict(members[:, :7]), 7), (fitted.out_of_fold, 120)):
         assert probabilities.shape == (photos, 4) and probabilities.dtype == np.float32
         assert (probabilities >= 0).all() and (probabilities <= 1).all()
     assert fitted.predict(members[:, :0]).shape == (0, 4)
@@ -53,80 +59,65 @@ def test_one_seed_gives_one_set_of_bytes_here_and_from_its_arrays(fit):
     members, targets = made([2, 1, 0.5])
     first, again = (fit(members, targets, seed=5) for _ in range(2))
     assert first.predict(members).tobytes() == again.predict(members).tobytes()
-    assert first.held.tobytes() == again.held.tobytes()
-    kind, arrays = type(first).__name__, first.arrays()
-    assert all(array.dtype.kind in "iuf" for array in arrays.values())
-    assert stacking.rebuilt(kind, arrays, 3, 4).predict(members).tobytes() == first.predict(members).tobytes()
-
-
-@pytest.mark.parametrize("fit", FITS)
-def test_arrays_of_another_second_level_are_refused(fit):
-    fitted = fit(*made([2, 1, 0.5]), seed=0)
-    kind, arrays = type(fitted).__name__, fitted.arrays()
-    for members, labels in ((2, 4), (3, 5)):
-        with pytest.raises(ValueError, match="its arrays are of"):
-            stacking.rebuilt(kind, arrays, members, labels)
-    for spoilt in (
-        {**arrays, "weights": np.full(3, np.nan)},
-        {"weights": arrays["weights"]},
-        {**arrays, "weights": "x"},
-    ):
-        with pytest.raises(ValueError, match="its arrays are of"):
-            stacking.rebuilt(kind, spoilt, 3, 4)
-    with pytest.raises(ValueError, match="its arrays are of no Pickle head"):
-        stacking.rebuilt("Pickle", arrays, 3, 4)
+    assert first.out_of_fold.tobytes() == again.out_of_fold.tobytes()
+    decision = methods.Decision(first, np.full(4, 0.5, np.float32))
+    assert all(array.dtype.kind in "iuf" for array in decision.arrays().values())
+    read_back = methods.rebuilt(decision.kind, decision.arrays(), 3)
+    assert read_back.probabilities(members).tobytes() == first.predict(members).tobytes()
 
 
 @pytest.mark.parametrize("photos", [5, 30, 400])
 def test_trees_taken_apart_predict_what_scikit_learn_does_stage_by_stage(photos, monkeypatch):
-    taken = []
-    monkeypatch.setattr(
-        stacking, "_as_arrays", lambda model, apart=stacking._as_arrays: taken.append(model) or apart(model)
-    )
+    whole, taken_apart = [], trees.taken_apart
+    monkeypatch.setattr(trees, "taken_apart", lambda model: whole.append(model) or taken_apart(model))
     generator = np.random.default_rng(photos)
     inputs, wrong_by = generator.normal(size=(2, photos, 3)).astype(np.float32), generator.normal(size=photos)
-    trees = stacking._trees(inputs[0], wrong_by, 40, 0)
+    boosted = trees.boost(inputs[0], wrong_by, 40, 0)
     for rows in inputs:
-        assert np.array_equal(trees.stages(rows), list(taken[0].staged_predict(rows)))
+        assert np.array_equal(boosted.stages(rows), list(whole[0].staged_predict(rows)))
 
 
 def test_blocks_beyond_the_labels_are_refused():
+    fitted = linear.fit(*made([1]), seed=0)
     with pytest.raises(ValueError, match="more blocks than labels"):
-        stacking._as_blocks(np.array([0, 10**12]))
+        dataclasses.replace(fitted, block=np.array([0, 10**12, 1, 2])).predict(made([1])[0])
 
 
 @pytest.mark.parametrize("fit", FITS)
 def test_no_photo_is_seen_by_the_fit_that_holds_it_out(fit, monkeypatch):
-    monkeypatch.setattr(stacking, "EPOCHS", 1)  # nor does stopping early choose
+    monkeypatch.setattr(convolution, "EPOCHS", 1)  # nor does stopping early choose
     members, targets = made([1, 1], n=60)
-    _, outside = stacking._folds(members, targets, 0)[0]
+    _, outside = stacking.inner_folds(members, targets, 0)[0]
     fitted = fit(members, targets, seed=0)
-    if fit is stacking.convolution:  # its blend's weights, two numbers, are of all photos
-        targets[outside], weights = 1 - targets[outside], fitted.weights
+    if fit is convolution.fit:  # its blend's weights, two numbers, are of all photos
+        targets[outside], weights = 1 - targets[outside], fitted.base_weights
         monkeypatch.setattr(simplex, "search", lambda *_: simplex.Optimum(weights, 0.0, 0.0))
     else:
-        monkeypatch.setattr(stacking, "PENALTIES", (fitted.penalty if fit is stacking.linear else 1,))
-        monkeypatch.setattr(stacking, "TREES", (5,))
+        monkeypatch.setattr(linear, "PENALTIES", (float(fitted.penalty) if fit is linear.fit else 1,))
+        monkeypatch.setattr(trees, "COUNTS", (5,))
         fitted = fit(members, targets, seed=0)
         targets[outside] = 1 - targets[outside]
-    assert np.array_equal(fit(members, targets, seed=0).held[outside], fitted.held[outside])
+    assert np.array_equal(fit(members, targets, seed=0).out_of_fold[outside], fitted.out_of_fold[outside])
 
 
 def test_equal_photos_share_an_inner_fold():
     members, targets = made([1, 1], n=60)
     keys = np.random.default_rng(1).integers(20, size=60).tolist()
-    inner = stacking._folds(members, targets, 0, keys)
+    inner = stacking.inner_folds(members, targets, 0, keys)
     assert len(inner) == 2 and sum(outside.sum() for _, outside in inner) == 60
     for inside, outside in inner:
         assert np.array_equal(inside, ~outside) and outside.any()
         assert not {keys[row] for row in inside.nonzero()[0]} & {keys[row] for row in outside.nonzero()[0]}
-    assert np.array_equal(stacking._folds(members, targets, 0, list(range(60))), stacking._folds(members, targets, 0))
+    assert np.array_equal(
+        stacking.inner_folds(members, targets, 0, list(range(60))), stacking.inner_folds(members, targets, 0)
+    )
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_a_second_level_is_given_which_photos_are_equal(fit, monkeypatch):
-    seen, plain = [], stacking._folds
-    monkeypatch.setattr(stacking, "_folds", lambda *given: seen.append(given[-1]) or plain(*given))
+def test_a_stacker_is_given_which_photos_are_equal(fit, monkeypatch):
+    seen, plain = [], stacking.inner_folds
+    module = sys.modules[fit.__module__]
+    monkeypatch.setattr(module, "inner_folds", lambda *given: seen.append(given[-1]) or plain(*given))
     keys = [row // 2 for row in range(40)]
     fit(*made([1], n=40), seed=0, keys=keys)
     assert seen == [keys]
@@ -137,51 +128,51 @@ def test_a_perfect_member_is_followed(fit):
     members, targets = made([1, 1])
     members[1] = targets
     fitted = fit(members, targets, seed=0)
-    assert highest_micro_f1(targets, fitted.held) == 1
+    assert highest_micro_f1(targets, fitted.out_of_fold) == 1
     others, wanted = made([1, 1], seed=1)
     others[1] = wanted
     assert np.array_equal(fitted.predict(others) > 0.5, wanted == 1)
 
 
-@pytest.mark.parametrize("fit", [stacking.linear, stacking.boosting])
+@pytest.mark.parametrize("fit", [linear.fit, trees.fit])
 def test_what_one_label_says_of_another_is_learned(fit, monkeypatch):
-    monkeypatch.setattr(stacking, "TREES", (40,))
+    monkeypatch.setattr(trees, "COUNTS", (40,))
     members, targets = grouped(400, seed=0)
     others, wanted = grouped(400, seed=1)
     blended = arithmetic(others, simplex.search(members, targets).weights)
     assert log_loss(wanted, fit(members, targets, seed=0).predict(others)) < 0.8 * log_loss(wanted, blended)
 
 
-def test_labels_of_a_group_compete_where_no_photo_bears_two():
+def test_labels_of_a_group_compete_where_no_photo_has_two():
     members, targets = grouped(200, seed=0)
-    fitted = stacking.linear(members, targets, seed=0, groups=["a", "a", "b", "b"])
+    fitted = linear.fit(members, targets, seed=0, groups=["a", "a", "b", "b"])
     sums = fitted.predict(members).reshape(-1, 2, 2).sum(axis=2)
-    assert fitted.blocks.shape == (4, 2) and (sums <= 1 + 1e-6).all() and sums.mean() > 0.95
+    assert fitted.block.tolist() == [0, 0, 1, 1] and (sums <= 1 + 1e-6).all() and sums.mean() > 0.95
     targets[0] = 1
-    assert stacking._blocks(targets, ["a", "a", "b", "b"]).toarray().tolist() == np.eye(4).tolist()
+    assert linear.fit(members, targets, seed=0, groups=["a", "a", "b", "b"]).block.tolist() == [0, 1, 2, 3]
 
 
 def test_without_a_correction_the_head_is_the_blend():
     members, _ = made([2, 1])
     blended = np.clip(arithmetic(members, [0.7, 0.3]), 1e-4, 1 - 1e-4)
     alone = np.eye(4)
-    assert stacking._compete(stacking._start(blended, alone), alone)[0] == pytest.approx(blended, abs=1e-6)
+    assert linear._compete(linear._start(blended, alone), alone)[0] == pytest.approx(blended, abs=1e-6)
     pairs = np.kron(np.eye(2), np.ones((2, 1)))
-    assert stacking._compete(stacking._start(blended / 2, pairs), pairs)[0] == pytest.approx(blended / 2, abs=1e-6)
+    assert linear._compete(linear._start(blended / 2, pairs), pairs)[0] == pytest.approx(blended / 2, abs=1e-6)
 
 
 def test_an_untrained_network_gives_the_blend(monkeypatch):
-    monkeypatch.setattr(stacking, "EPOCHS", 0)
+    monkeypatch.setattr(convolution, "EPOCHS", 0)
     members, targets = made([2, 1, 1, 1])
-    fitted = stacking.convolution(members, targets, seed=0)
-    blended = arithmetic(members, fitted.weights)
+    fitted = convolution.fit(members, targets, seed=0)
+    blended = arithmetic(members, fitted.base_weights)
     assert fitted.predict(members) == pytest.approx(blended, abs=2e-4)
 
 
 def test_the_ridge_head_ends_where_its_slopes_vanish():
     members, targets = made([2, 1])
-    model = next(stacking._path(members, targets, np.eye(4), 0))
-    inputs = stacking._with_one((stacking._columns(members) - model.centre) @ model.axes)
+    model = next(linear._path(members, targets, np.arange(4), 0))
+    inputs = linear._with_ones((stacking.side_by_side(members) - model.centre) @ model.axes)
     ridge = np.append(np.full(inputs.shape[1] - 1, model.penalty), 1)[:, np.newaxis]
     slopes = inputs.T @ (model.predict(members) - targets.astype(float)) + ridge * model.coefficients
     assert np.abs(slopes).max() < 0.2  # of sums over 120 photos
@@ -199,26 +190,26 @@ def test_rare_labels_one_member_constant_members_and_no_positives_are_no_trouble
 def test_members_that_never_vary_are_not_blown_up_when_they_vary_later():
     members, _ = made([1, 1])
     constant = np.broadcast_to(members[:, :1], members.shape)
-    centre, axes = stacking._principal(stacking._columns(constant), 0)
-    moved = stacking._columns(members) - centre
+    centre, axes = stacking.principal_axes(stacking.side_by_side(constant), 0)
+    moved = stacking.side_by_side(members) - centre
     assert np.linalg.norm(moved @ axes) <= np.linalg.norm(moved) * (1 + 1e-5)
-    assert stacking._principal(stacking._columns(members), 0)[1].any()
+    assert stacking.principal_axes(stacking.side_by_side(members), 0)[1].any()
 
 
 def test_a_label_too_rare_for_trees_keeps_the_blend(monkeypatch):
-    monkeypatch.setattr(stacking, "TREES", (5,))
+    monkeypatch.setattr(trees, "COUNTS", (5,))
     members, targets = made([2, 1])
     targets[4:, 2] = 0
-    fitted = stacking.boosting(members, targets, seed=0)
-    blended = arithmetic(members, fitted.weights)
-    assert 2 not in fitted.trees and np.array_equal(fitted.predict(members)[:, 2], blended[:, 2])
+    fitted = trees.fit(members, targets, seed=0)
+    blended = arithmetic(members, fitted.base_weights)
+    assert 2 not in fitted.columns and np.array_equal(fitted.predict(members)[:, 2], blended[:, 2])
     assert not np.array_equal(fitted.predict(members)[:, 0], blended[:, 0])
 
 
 def test_fewer_photos_than_inner_folds_make_a_fold_each(monkeypatch):
     monkeypatch.setattr(stacking, "FOLDS", 5)
     members, targets = made([1, 1], n=3)
-    assert stacking.linear(members, targets, seed=0).held.shape == targets.shape
+    assert linear.fit(members, targets, seed=0).out_of_fold.shape == targets.shape
 
 
 @pytest.mark.parametrize("fit", FITS)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mlob.ensemble import methods
+from mlob.ensemble.thresholds import CALIBRATED, ONE_THRESHOLD, PER_LABEL
 from mlob.errors import InputError
 from mlob.evaluation import judge
 from mlob.evaluation.crossfit import folds
@@ -11,7 +12,8 @@ from mlob.labels import Labels
 from mlob.metrics import accuracy, image_f1, macro_f1, micro_f1, precision, recall
 from mlob.recipes import Ensemble
 
-RECIPE = Ensemble(folds=4, draws=200, particles=5, iterations=4, second_level=())
+RECIPE = Ensemble(folds=4, draws=200, particles=5, iterations=4)
+FIT = methods.fit(methods.WEIGHTINGS, RECIPE.rules, groups=(), seed=0, swarm=RECIPE.swarm)
 LABELS = Labels((3, 7), ("red", "long"), ("colour", "length"))
 
 
@@ -29,7 +31,7 @@ def case():
 
 def test_figures_are_of_the_held_out_decisions_and_of_the_fit_on_all(case):
     members, targets = case
-    for decision, held, figures in judged(methods.fit(RECIPE), members, targets).values():
+    for decision, held, figures in judged(FIT, members, targets).values():
         assert held.dtype == np.uint8 and held.shape == targets.shape
         for name, metric in {"micro_f1": micro_f1, "macro_f1": macro_f1, "image_f1": image_f1}.items():
             found = figures[name]
@@ -70,9 +72,9 @@ def test_a_method_that_knows_the_targets_by_heart_has_nothing_to_gain(case):
 def test_a_model_is_judged_as_its_own_ensemble_at_one_threshold(case):
     members, targets = case
     decision, held, figures = judge.judge_model(members[0], targets, RECIPE)
-    alone = judged(methods.fit(RECIPE), members[:1], targets)[methods.BEST_SINGLE, methods.ONE_GLOBAL]
+    alone = judged(FIT, members[:1], targets)[methods.BEST_SINGLE, ONE_THRESHOLD]
     assert np.array_equal(held, alone[1]) and figures == alone[2]
-    assert decision.weights.tolist() == [1] and len(set(decision.thresholds.tolist())) == 1
+    assert decision.blend.weights.tolist() == [1] and len(set(decision.thresholds.tolist())) == 1
 
 
 def test_a_rerun_gives_the_same_figures_and_another_seed_other_intervals(case):
@@ -120,7 +122,7 @@ def held_by_chance(count, n=60, seed=0):
 
 def test_the_choice_is_the_highest_and_constant_does_not_stand_for_election():
     targets, held = held_by_chance(5)
-    held[methods.CONSTANT, "k commonest"] = targets
+    held[methods.CONSTANT, methods.COMMONEST] = targets
     scores = {name: micro_f1(targets, decided) for name, decided in held.items() if name[0] != methods.CONSTANT}
     assert scores[judge.choose(targets, held)] == max(scores.values())
 
@@ -154,13 +156,16 @@ def test_where_one_method_is_far_ahead_choosing_elsewhere_takes_it_always():
 
 def test_pairs_are_those_with_the_references_at_the_same_rule_and_those_of_the_choice(case):
     members, targets = case
-    held = {name: found.held for name, found in judged(methods.fit(RECIPE), members, targets).items()}
-    chosen = (methods.PSO, methods.CALIBRATED)
+    held = {name: found.held for name, found in judged(FIT, members, targets).items()}
+    chosen = (methods.PSO, CALIBRATED)
     pairs = judge.paired(targets, held, chosen, RECIPE)
     names = {(pair["method"], pair["against"]) for pair in pairs}
     assert len(names) == len(pairs)
-    assert ("greedy, one global", "mean, one global") in names and ("mean, 0.5", "best single, 0.5") in names
-    assert {against for method, against in names if method == "PSO, calibrated"} == {
+    assert ("greedy selection, one threshold", "mean, one threshold") in names and (
+        "mean, 0.5",
+        "best single, 0.5",
+    ) in names
+    assert {against for method, against in names if method == "PSO, calibrated thresholds"} == {
         judge.full_name(name) for name in held if name != chosen
     }
     assert all(method.split(", ")[1] == against.split(", ")[1] for method, against in names if "PSO, c" not in method)
@@ -175,7 +180,7 @@ def test_noise_that_thresholds_were_fitted_on_flatters_itself_and_not_where_it_i
     generator = np.random.default_rng(seed)
     targets = (generator.random((60, 8)) < 0.2).astype(np.uint8)
     noise = generator.random((2, 60, 8), np.float32)
-    found = judged(methods.fit(RECIPE), noise, targets)
+    found = judged(FIT, noise, targets)
     for method in (methods.BEST_SINGLE, methods.MEAN, methods.HARMONIC, methods.PSO):
-        figures = found[method, methods.PER_LABEL].figures["micro_f1"]
+        figures = found[method, PER_LABEL].figures["micro_f1"]
         assert figures["cross_fitted"] < figures["in_sample"]

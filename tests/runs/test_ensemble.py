@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlob import predictions
-from mlob.ensemble import methods, stacking
+from mlob.ensemble import convolution, methods, stacking, trees
+from mlob.ensemble.thresholds import CALIBRATED, ONE_THRESHOLD, RULES
 from mlob.errors import InputError
 from mlob.evaluation import bootstrap, judge
 from mlob.metrics import micro_f1
 from mlob.recipes import Ensemble
 from mlob.runs import ensemble as ensembles
 
-RECIPE = Ensemble(folds=3, draws=50, particles=6, iterations=4, second_level=())
+RECIPE = Ensemble(folds=3, draws=50, particles=6, iterations=4, methods=tuple(methods.WEIGHTINGS))
 
 
 def write_member(folder, dataset, noise, seed):
@@ -58,19 +59,19 @@ def test_the_content_is_on_disk_with_the_keys_that_scripts_read(ensemble):
     keys = {"members", "chosen", "methods", "judging", "swarm", "optimism", "paired", "groups", "labels", "shift"}
     assert keys <= content.keys()
     assert content["members"] == ["good", "fair", "poor"] and content["judging"] == {"folds": 3, "draws": 50, "seed": 0}
-    blends = {"best single", "mean", "harmonic mean", "PSO", "greedy", "hill climbing", "log-loss", "log-loss by group"}
-    assert {row["method"] for row in content["methods"]} == {"constant", *blends}
+    assert {row["method"] for row in content["methods"]} == {"constant", "best single", *RECIPE.methods}
     assert [group["group"] for group in content["groups"]] == ["colour", "length"]
     assert [label["id"] for label in content["labels"]] == [1, 2, 5, 8]
     for row in content["methods"]:
         assert {"micro_f1", "macro_f1", "thresholds", "parameters", "seconds", "versions", "commit"} <= row.keys()
-        assert set(row["weights"]) == (set() if row["method"] == "constant" else set(content["members"]))
+        assert set(row["weights"]) == set(content["members"])
+        assert sum(row["weights"].values()) == pytest.approx(0 if row["method"] == "constant" else 1)
 
 
 def test_the_chosen_method_has_the_highest_cross_fitted_figure_of_all_but_constant(ensemble):
     _, content = ensemble
     scores = {f"{row['method']}, {row['thresholds']}": row["micro_f1"]["cross_fitted"] for row in content["methods"]}
-    constant = scores.pop("constant, k commonest")
+    constant = scores.pop("constant, commonest labels")
     assert scores[content["chosen"]["method"]] == max(scores.values()) > constant
     assert "32 methods" in content["chosen"]["why"]
     figure = content["chosen"]["micro_f1"]
@@ -100,29 +101,29 @@ def test_test_is_decided_by_the_fit_on_all_and_validation_by_fits_that_did_not_s
     assert micro_f1(targets, decision(validation)) == chosen["in_sample"]
 
 
-STACKED = [f"stacked {name}" for name in methods.SECOND_LEVELS]
+STACKERS = ("stacked linear", "stacked convolution", "stacked trees")
 
 
-@pytest.mark.parametrize("method", [methods.HARMONIC, methods.PSO, methods.BY_GROUP, *STACKED])
+@pytest.mark.parametrize("method", [methods.HARMONIC, methods.PSO, methods.BY_GROUP, *STACKERS])
 def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, monkeypatch):
-    monkeypatch.setattr(judge, "choose", lambda targets, held: (method, methods.CALIBRATED))
-    for name, value in {"FOLDS": 2, "EPOCHS": 1, "UNITS": 4, "TREES": (0, 2), "RARE": 5}.items():
-        monkeypatch.setattr(stacking, name, value)
-    second_level = tuple(name for name in methods.SECOND_LEVELS if name in method)
-    recipe = dataclasses.replace(RECIPE, folds=2, second_level=second_level)
+    monkeypatch.setattr(judge, "choose", lambda targets, held: (method, CALIBRATED))
+    monkeypatch.setattr(stacking, "FOLDS", 2)
+    monkeypatch.setattr(convolution, "EPOCHS", 1)
+    monkeypatch.setattr(convolution, "UNITS", 4)
+    monkeypatch.setattr(trees, "COUNTS", (0, 2))
+    monkeypatch.setattr(trees, "RARE", 5)
     folder = tmp_path / "ensemble"
-    ensembles.fit("made", made, members, folder, recipe)
+    ensembles.fit("made", made, members, folder, dataclasses.replace(RECIPE, folds=2, methods=(method,)))
     decision, written = ensembles.load_decision(folder), predictions.read(folder / "predictions.h5")["test"]
     probabilities = stack(made, members, "test")
     assert np.array_equal(decision.probabilities(probabilities), written.probabilities)
     assert np.array_equal(decision(probabilities), written.decided)
-    assert (folder / "second_level.npz").exists() == bool(second_level)
 
 
 @pytest.mark.parametrize("method", [methods.BEST_SINGLE, methods.PSO, methods.BY_GROUP, "stacked linear"])
 def test_what_is_stored_by_a_members_name_is_applied_by_it(method, made, members, tmp_path, monkeypatch):
-    monkeypatch.setattr(judge, "choose", lambda targets, held: (method, methods.CALIBRATED))
-    folder, recipe = tmp_path / "ensemble", dataclasses.replace(RECIPE, folds=2, second_level=("linear",))
+    monkeypatch.setattr(judge, "choose", lambda targets, held: (method, CALIBRATED))
+    folder, recipe = tmp_path / "ensemble", dataclasses.replace(RECIPE, folds=2, methods=(method,))
     ensembles.fit("made", made, members, folder, recipe)
     written = predictions.read(folder / "predictions.h5")["test"]
     turned = dict(reversed(members.items()))
@@ -139,17 +140,14 @@ def test_members_that_an_ensemble_was_not_made_of_are_refused(ensemble, made, me
             ensembles.decide(ensemble[0], others)
 
 
-def test_a_second_level_goes_where_it_is_not_chosen_and_is_missed_where_it_is(made, members, tmp_path, monkeypatch):
-    folder, chosen = tmp_path / "ensemble", ["stacked linear", methods.MEAN]
-    monkeypatch.setattr(judge, "choose", lambda targets, held: (chosen[0], methods.ONE_GLOBAL))
-    recipe = dataclasses.replace(RECIPE, second_level=("linear",))
-    ensembles.fit("made", made, members, folder, recipe)
-    (folder / "second_level.npz").unlink()
-    with pytest.raises(InputError, match=r"second_level\.npz is missing or damaged .* run `make ensemble`"):
+def test_arrays_that_are_missing_or_of_another_decision_are_told_with_the_mend(ensemble):
+    folder, _ = ensemble
+    np.savez(folder / "decision.npz", thresholds=np.zeros(4, np.float32))
+    with pytest.raises(InputError, match=r"decision\.npz is missing or damaged .*its arrays.* run `make ensemble`"):
         ensembles.load_decision(folder)
-    chosen.pop(0)
-    ensembles.fit("made", made, members, folder, recipe)
-    assert not (folder / "second_level.npz").exists()
+    (folder / "decision.npz").unlink()
+    with pytest.raises(InputError, match=r"decision\.npz is missing or damaged .* run `make ensemble`"):
+        ensembles.load_decision(folder)
 
 
 class Payload:
@@ -165,18 +163,19 @@ class Payload:
 
 @pytest.fixture
 def stacked(made, members, tmp_path, monkeypatch):
-    """The folder of an ensemble whose chosen method is a second level."""
-    monkeypatch.setattr(judge, "choose", lambda targets, held: ("stacked linear", methods.ONE_GLOBAL))
-    ensembles.fit("made", made, members, tmp_path / "stacked", dataclasses.replace(RECIPE, second_level=("linear",)))
+    """The folder of an ensemble whose chosen method is a stacker."""
+    monkeypatch.setattr(judge, "choose", lambda targets, held: ("stacked linear", ONE_THRESHOLD))
+    recipe = dataclasses.replace(RECIPE, methods=("stacked linear",))
+    ensembles.fit("made", made, members, tmp_path / "stacked", recipe)
     return tmp_path / "stacked"
 
 
 def test_nothing_that_a_copied_ensemble_holds_is_run(stacked, tmp_path):
-    path, mark = stacked / "second_level.npz", tmp_path / "ran"
+    path, mark = stacked / "decision.npz", tmp_path / "ran"
     with np.load(path) as file:
         arrays = dict(file)
     for content in (
-        {**arrays, "weights": np.array([Payload(mark)], object)},
+        {**arrays, "base_weights": np.array([Payload(mark)], object)},
         {"payload": np.array([Payload(mark)], object)},
     ):
         np.savez(path, **content)
@@ -188,8 +187,8 @@ def test_nothing_that_a_copied_ensemble_holds_is_run(stacked, tmp_path):
     assert not mark.exists()
 
 
-def test_whatever_bytes_stand_for_a_second_level_it_is_read_or_refused(stacked):
-    path = stacked / "second_level.npz"
+def test_whatever_bytes_stand_for_a_decision_it_is_read_or_refused(stacked):
+    path = stacked / "decision.npz"
     content = path.read_bytes()
 
     @settings(max_examples=60, deadline=None, derandomize=True)
@@ -200,7 +199,7 @@ def test_whatever_bytes_stand_for_a_second_level_it_is_read_or_refused(stacked):
         try:
             ensembles.load_decision(stacked)
         except InputError as error:
-            assert "second_level.npz is missing or damaged" in str(error)
+            assert "decision.npz is missing or damaged" in str(error)
 
     spoil()
 
@@ -275,7 +274,7 @@ def test_a_validation_split_without_labels_is_refused(made, members, tmp_path):
 def test_the_outcome_is_told_beside_the_best_single_member(ensemble):
     content = ensemble[1]
     chosen, beside, *paired, anew, _ = ensembles.summary(content).splitlines()
-    assert chosen.startswith("chosen: ") and beside.startswith("beside: best single, one global: micro-F1 0.")
+    assert chosen.startswith("chosen: ") and beside.startswith("beside: best single, one threshold: micro-F1 0.")
     assert f"optimistic by {content['optimism']['fits'][content['chosen']['method']]:.3f}" in chosen
     assert len(paired) == 2 and all(" against " in line and ", 95% " in line for line in paired)
     assert anew.startswith("chosen anew on the other folds each time: micro-F1 0.")
@@ -314,11 +313,12 @@ def test_without_labels_on_test_there_is_no_figure_on_them(dataset, made, member
 
 
 def test_one_member_alone_is_an_ensemble_in_which_it_stands_once(made, members, tmp_path):
-    recipe = dataclasses.replace(RECIPE, second_level=("linear",))
+    recipe = dataclasses.replace(RECIPE, methods=(*RECIPE.methods, "stacked linear"))
     content = ensembles.fit("made", made, {"fair": members["fair"]}, tmp_path / "alone", recipe)
-    assert content["decision"]["weights"] == {"fair": 1} and content["swarm"] == {"history": []}
+    assert content["swarm"] == {"history": []}
+    assert all(row["weights"] == {"fair": row["method"] != "constant"} for row in content["methods"])
     assert {row["method"] for row in content["methods"]} == {"constant", "best single", "stacked linear"}
-    assert len(content["methods"]) == 1 + 2 * len(methods.RULES)
+    assert len(content["methods"]) == 1 + 2 * len(RULES)
     assert ensembles.summary(content).startswith("chosen: ")
 
 
@@ -345,7 +345,7 @@ def test_few_photos_are_judged_in_as_many_folds_which_is_what_is_told(made, memb
         found = predictions.read(folder / "predictions.h5")
         few = predictions.Table(part.ids, found["validation"].probabilities[:3])
         predictions.write(folder / "predictions.h5", {**found, "validation": few})
-    recipe = dataclasses.replace(RECIPE, folds=5, second_level=("linear",))
+    recipe = dataclasses.replace(RECIPE, folds=5, methods=(*RECIPE.methods, "stacked linear"))
     assert ensembles.fit("made", dataset, members, tmp_path / "ensemble", recipe)["folds"] == 3
 
 

@@ -46,7 +46,7 @@ def test_the_result_is_on_disk_with_the_keys_that_scripts_read(run):
     assert result.keys() >= KEYS
     for name in ("micro_f1", "macro_f1"):
         assert set(result[name]) == {"cross_fitted", "low", "high", "in_sample"}
-    assert (result["method"], result["members"], result["thresholds"]) == ("linear", ["linear"], "one global")
+    assert (result["method"], result["members"], result["thresholds"]) == ("linear", ["linear"], "one threshold")
     assert result["parameters"] == {"own": 6 * 4 + 4, "total": 6 * 4 + 4 + 1000}
     assert result["seconds"]["features"] == 2.5 and result["weights"] == "random" and result["epochs"] == 3
     assert result["rows"] == {"train": 192, "dev": 47, "validation": 90, "failed": 4}
