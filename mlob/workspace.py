@@ -95,7 +95,7 @@ class Workspace:
         if self.suite.generated and not self.data:
             from mlob.data import demo
 
-            demo.make(folder)
+            demo.draw(folder)
         return read_dataset(folder, digests=store_folders.digests_table(self.features, folder))
 
     @property

@@ -74,7 +74,7 @@ pytestmark = pytest.mark.slow
 def workplace(tmp_path_factory):
     """A folder with a suite of two models over two small stores, and 90 drawn photos; the job is done there."""
     folder = tmp_path_factory.mktemp("workplace")
-    demo.make(folder / "photos", photos=90)
+    demo.draw(folder / "photos", photos=90)
     write(folder / "features/average.py", FEATURES.format(more=""))
     write(folder / "features/stages.py", FEATURES.format(more=', pool="blocks"'))
     write(folder / "experiments/tiny/suite.py", SUITE)

@@ -27,7 +27,7 @@ ROWS = (
     {"__main__"},
 )
 DOORS = {
-    "PIL": {"data.images", "data.demo"},
+    "PIL": {"data.images", "data.drawing"},
     "aiohttp": {"data.fetch"},
     "h5py": {"hdf5"},
     "iterstrat": {"evaluation.crossfit"},

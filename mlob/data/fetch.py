@@ -76,7 +76,7 @@ LIMITS = Limits()
 class Failure(Exception):
     """An address that gives no photo: the message is the reason, `wait` the seconds that its host asks to wait."""
 
-    def __init__(self, reason: str, wait: float = 0.0):
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
         self.wait = wait
 
@@ -84,7 +84,7 @@ class Failure(Exception):
 class Host:
     """One host: its free places, its requests that failed in a row, and when it may be asked again (monotonic time)."""
 
-    def __init__(self, places: int):
+    def __init__(self, places: int) -> None:
         self.places = asyncio.Semaphore(places)
         self.failures = 0
         self.free_at = 0.0

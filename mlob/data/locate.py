@@ -33,7 +33,7 @@ class Home(NamedTuple):
 class Places(Sequence[Place | None]):
     """Places one after another, each plain file's path built when it is asked for: a million paths are 200 MB."""
 
-    def __init__(self, root: Folder, places: list[Inside | At | None]):
+    def __init__(self, root: Folder, places: list[Inside | At | None]) -> None:
         self._root, self._places = root, places
 
     def __len__(self) -> int:

@@ -64,7 +64,7 @@ class Tree:
 class _Scanned(dict[str, dict[str, None]]):
     """The files of folders on a disk, each scanned when it is first asked for."""
 
-    def __init__(self, root: pathlib.Path):
+    def __init__(self, root: pathlib.Path) -> None:
         super().__init__()
         self.root = root
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from mlob.data import demo
+from mlob.data import demo, drawing, garments
 from mlob.errors import InputError
 
 LABELLED = ("train", "validation")
@@ -14,7 +14,7 @@ LABELLED = ("train", "validation")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return demo.make(tmp_path_factory.mktemp("demo") / "made", photos=60)
+    return demo.draw(tmp_path_factory.mktemp("demo") / "made", photos=60)
 
 
 def files(folder):
@@ -49,7 +49,7 @@ def usable(content):
 
 
 def test_a_seed_always_gives_the_same_bytes(folder, tmp_path):
-    again, other = demo.make(tmp_path / "again", photos=60), demo.make(tmp_path / "other", photos=6, seed=1)
+    again, other = demo.draw(tmp_path / "again", photos=60), demo.draw(tmp_path / "other", photos=6, seed=1)
     assert files(again) == files(folder)
     assert not set(photos(other).values()) & set(photos(folder).values())
 
@@ -83,7 +83,7 @@ def test_the_label_map_counts_from_1_and_names_each_label_and_group_once(folder)
     assert [row["labelId"] for row in rows] == [str(number) for number in range(1, len(rows) + 1)]
     assert len({row["labelName"] for row in rows}) == len(rows)
     assert len({row["taskId"] for row in rows}) == len({row["taskName"] for row in rows})
-    assert len({(row["taskId"], row["taskName"]) for row in rows}) == len(demo.GROUPS)
+    assert len({(row["taskId"], row["taskName"]) for row in rows}) == len(garments.GROUPS)
 
 
 def test_at_least_24_labels_are_used_and_their_counts_have_a_long_tail(folder):
@@ -96,7 +96,7 @@ def test_at_least_24_labels_are_used_and_their_counts_have_a_long_tail(folder):
 def test_chances_fall_with_the_rank_and_are_doubled_for_the_favoured():
     rng, ranks = np.random.default_rng(0), np.array([1, 2, 3, 4])
     for favoured, factors in (((), [1, 1, 1, 1]), (("c",), [1, 1, 2, 1])):
-        drawn = [demo._pick("abcd", rng, favoured) for _ in range(4000)]
+        drawn = [drawing.pick("abcd", rng, favoured) for _ in range(4000)]
         weights = np.array([drawn.count(option) for option in "abcd"]) * ranks / factors
         np.testing.assert_allclose(weights, weights.mean(), rtol=0.15)
 
@@ -130,34 +130,34 @@ def test_a_change_of_one_label_of_the_look_changes_the_photo():
     look = {"category": "dress", "pattern": "plain", "colour": "red", "second colour": "", "detail": ""}
     look |= {"neckline": "round neck", "sleeve": "sleeveless", "length": "maxi"}
     changed = [look]
-    for group in demo.GROUPS:
-        changed += [look | {group: label} for label in demo.GROUPS[group] if look[group] != label]
+    for group in garments.GROUPS:
+        changed += [look | {group: label} for label in garments.GROUPS[group] if look[group] != label]
     size = np.array([96, 128])
-    drawn = {demo._garment(one, size, np.random.default_rng(0)).tobytes() for one in changed}
+    drawn = {drawing.garment(one, size, np.random.default_rng(0)).tobytes() for one in changed}
     assert len(drawn) == len(changed)
 
 
 def shares(look):
     """The share of the garment's pixels in each colour of its look."""
-    drawn = np.asarray(demo._garment(look, np.array([72, 96]), np.random.default_rng(0))).astype(int)
+    drawn = np.asarray(drawing.garment(look, np.array([72, 96]), np.random.default_rng(0))).astype(int)
     cloth = drawn[drawn[..., 3] == 255][:, :3]
-    colours = [demo.COLOURS[look[name]] for name in ("colour", "second colour")]
+    colours = [garments.COLOURS[look[name]] for name in ("colour", "second colour")]
     return [np.mean(np.abs(cloth - colour).max(axis=1) < 40) for colour in colours]
 
 
-@pytest.mark.parametrize("pattern", [pattern for pattern in demo.PATTERNS if pattern != "plain"])
-@pytest.mark.parametrize("category", demo.GARMENTS)
+@pytest.mark.parametrize("pattern", [pattern for pattern in garments.PATTERNS if pattern != "plain"])
+@pytest.mark.parametrize("category", garments.GARMENTS)
 def test_both_colours_show_on_every_garment_of_any_length(category, pattern):
-    look = {group: labels[0] for group, labels in demo.GARMENTS[category].options.items()}
+    look = {group: labels[0] for group, labels in garments.GARMENTS[category].options.items()}
     look |= {"category": category, "pattern": pattern, "colour": "white", "second colour": "red"}
-    for length in demo.GARMENTS[category].options.get("length", ("",)):
+    for length in garments.GARMENTS[category].options.get("length", ("",)):
         assert min(shares(look | {"length": length})) > 0.1
 
 
 def kinds(look):
     """The (format, mode, EXIF orientation) in which a hundred photos of the look come."""
     rng, garment = np.random.default_rng(0), Image.new("RGBA", (40, 50), "red")
-    opened = [Image.open(io.BytesIO(demo._file(look, garment, rng)[1])) for _ in range(100)]
+    opened = [Image.open(io.BytesIO(drawing.file(look, garment, rng)[1])) for _ in range(100)]
     return {(image.format, image.mode, image.getexif().get(0x0112)) for image in opened}
 
 
@@ -171,20 +171,20 @@ def test_a_photo_on_its_side_is_stood_up_by_its_exif_orientation():
     """Whatever the file, the photo as shown is as tall as the garment's picture."""
     rng, garment = np.random.default_rng(0), Image.new("RGBA", (40, 50), "red")
     for _ in range(100):
-        shown = Image.open(io.BytesIO(demo._file({"colour": "red", "second colour": ""}, garment, rng)[1]))
+        shown = Image.open(io.BytesIO(drawing.file({"colour": "red", "second colour": ""}, garment, rng)[1]))
         assert ImageOps.exif_transpose(shown).size == (40, 50)
 
 
 def test_a_made_folder_is_left_alone(tmp_path):
     (tmp_path / "train.json").write_text("mine")
-    assert demo.make(tmp_path, photos=60) == tmp_path
+    assert demo.draw(tmp_path, photos=60) == tmp_path
     assert files(tmp_path) == {"train.json": b"mine"}
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match=r"holds files but no train\.json"):
-        demo.make(tmp_path, photos=60)
+        demo.draw(tmp_path, photos=60)
     assert files(tmp_path) == {"notes.txt": b"mine"}
 
 
@@ -192,7 +192,7 @@ def test_a_run_that_fails_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "_file", fail)
+    monkeypatch.setattr(drawing, "file", fail)
     with pytest.raises(KeyboardInterrupt):
-        demo.make(tmp_path / "made", photos=60)
+        demo.draw(tmp_path / "made", photos=60)
     assert list(tmp_path.iterdir()) == []
