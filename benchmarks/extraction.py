@@ -47,12 +47,12 @@ def draw(folder, count):
 # The measurements: each gives a dict, in a process of its own
 
 
-def baseline(photos, features, source, call):
+def baseline(photos, feature_set, source, call):
     """MLoB's loop; `call` names the method of the Keras model that it calls on a batch."""
     from PIL import Image
 
-    model = forms.Forms(features, source, pathlib.Path()).model("float32")
-    size = backbones.SIZES[features.size]
+    model = forms.Forms(feature_set, source, pathlib.Path()).model("float32")
+    size = backbones.SIZES[feature_set.size]
     options = {"verbose": 0} if call == "predict" else {}
 
     def run():
@@ -71,27 +71,26 @@ def baseline(photos, features, source, call):
     return {"images_per_second": len(photos) / seconds, "rows": rows}
 
 
-def ours(photos, features, source, choice, folder):
+def ours(photos, feature_set, source, choice, folder):
     """Extract from files to shards, then run the runtime alone on ready arrays."""
-    mark = plan.fingerprint(features, source, choice)
-    one = extract.Made(features, source, folder, json.dumps(mark))
+    work = extract.Extraction(feature_set, source, folder, plan.fingerprint(feature_set, source, choice))
     ids = tuple(path.stem for path in photos)
     slices = [pipeline.Slice("train", 0, ids, tuple(photos), ("set",))]
-    extract.make_slices({"set": one}, False, slices, lambda count: None)  # compiles
-    seconds, _ = _timed(lambda: extract.make_slices({"set": one}, False, slices, lambda count: None))
+    extract.make_slices({"set": work}, False, slices, lambda count: None)  # compiles
+    seconds, _ = _timed(lambda: extract.make_slices({"set": work}, False, slices, lambda count: None))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    run = one.extractor().run
-    ready = np.stack([images.decode(path.read_bytes(), backbones.SIZES[features.size]) for path in photos])
+    run = work.extractor().run
+    ready = np.stack([images.decode(path.read_bytes(), backbones.SIZES[feature_set.size]) for path in photos])
     alone, rows = _timed(lambda: run(ready))
     rates = {"images_per_second": len(photos) / seconds, "model_only_images_per_second": len(photos) / alone}
     return {**rates, "peak_rss_mb": peak, "rows": rows}
 
 
-def quantise(photos, features, source, folder):
+def quantise(photos, feature_set, source, folder):
     """Write the int8 form, calibrated on the last of the photos."""
-    size = backbones.SIZES[features.size]
+    size = backbones.SIZES[feature_set.size]
     sample = [images.decode(path.read_bytes(), size) for path in photos[-extract.CALIBRATION :]]
-    forms.Forms(features, source, folder).write_int8(np.stack(sample))
+    forms.Forms(feature_set, source, folder).write_int8(np.stack(sample))
     return {"rows": np.zeros((0, 1))}
 
 
@@ -105,16 +104,16 @@ def _timed(run):
     return statistics.median(seconds), result
 
 
-def measure(kind, photos, features, given, folder):
+def measure(kind, photos, feature_set, given, folder):
     """Measure one thing in this process; features go to a file beside."""
     machine.load_keras()
-    source = weights.at_hand(features, given)
+    source = weights.at_hand(feature_set, given)
     if kind == "quantise":
-        found = quantise(photos, features, source, folder)
+        found = quantise(photos, feature_set, source, folder)
     elif "-" in kind:
-        found = ours(photos, features, source, runtimes.Choice(*kind.split("-")), folder)
+        found = ours(photos, feature_set, source, runtimes.Choice(*kind.split("-")), folder)
     else:
-        found = baseline(photos, features, source, kind)
+        found = baseline(photos, feature_set, source, kind)
     np.save(folder / f"{kind}.npy", found.pop("rows"))
     return found
 
@@ -174,10 +173,10 @@ def table(rows):
 @click.option("--folder", type=click.Path(path_type=pathlib.Path), hidden=True)
 def main(count, photos, given, backbone, size, layer, only, folder):
     """Extract Xception's features: MLoB's way, and ours with each runtime and precision."""
-    features = FeatureSet(backbone, size, layer=layer, weights="imagenet" if given else "random")
+    feature_set = FeatureSet(backbone, size, layer=layer, weights="imagenet" if given else "random")
     if only:
         paths = sorted(photos.glob("*.jpg"))[:count]
-        print(json.dumps(measure(only, paths, features, given, folder)))
+        print(json.dumps(measure(only, paths, feature_set, given, folder)))
         return
     with tempfile.TemporaryDirectory() as made:
         folder = pathlib.Path(made)

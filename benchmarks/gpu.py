@@ -81,9 +81,9 @@ def extract_one(scale, network):
     """Run one network on ready photos, in half precision and in float32, in the batch that was found."""
     from mlob.features import forms, runtimes, weights
 
-    features = _feature_set(network)
-    extractor = forms.Forms(features, weights.random(), pathlib.Path())
-    pixels, rows = backbones.SIZES[features.size], {}
+    feature_set = _feature_set(network)
+    extractor = forms.Forms(feature_set, weights.random(), pathlib.Path())
+    pixels, rows = backbones.SIZES[feature_set.size], {}
     photos = np.random.default_rng(0).integers(0, 256, (scale.ready, pixels, pixels, 3), np.uint8)
     for precision in ("float16", "float32"):
         started = time.monotonic()
@@ -105,13 +105,13 @@ def extract_one(scale, network):
 
 def files(scale):
     """Run one network from JPEG files to shards: prepared ones of its size, and photos of 600 x 800."""
-    features = _feature_set(scale.end_to_end)
+    feature_set = _feature_set(scale.end_to_end)
     with tempfile.TemporaryDirectory() as made:
         folder = pathlib.Path(made)
-        for name, photos in _drawn(folder, features, scale):
-            rate = _decoding_rate(features, photos, scale.photos)
+        for name, photos in _drawn(folder, feature_set, scale):
+            rate = _decoding_rate(feature_set, photos, scale.photos)
             yield {"name": f"{name}, decoding alone", "photos_per_second": round(rate)}
-            found = _end_to_end(features, photos, scale.photos, folder / "store" / name)
+            found = _end_to_end(feature_set, photos, scale.photos, folder / "store" / name)
             yield {"name": f"{name}, {scale.end_to_end} to shards", **found}
 
 
@@ -240,11 +240,11 @@ def _convolutions(model):
             yield layer, kernels
 
 
-def _drawn(folder, features, scale):
+def _drawn(folder, feature_set, scale):
     """Draw photos of 600 x 800 and prepare them; yield a name and the paths, prepared ones first."""
     from mlob.data import images
 
-    pixels = backbones.SIZES[features.size]
+    pixels = backbones.SIZES[feature_set.size]
     extraction.draw(folder / "600 x 800", scale.drawn)
     prepared = folder / f"prepared {pixels}"
     prepared.mkdir()
@@ -269,25 +269,25 @@ def _slices(photos, count):
     ]
 
 
-def _decoding_rate(features, photos, count):
+def _decoding_rate(feature_set, photos, count):
     """Decode and drop: photos a second of all processors, without a network."""
     from mlob.features import pipeline, runtimes
 
     blind = runtimes.Runner(lambda photos: np.zeros((len(photos), 1), np.float32), 128, machine.has_gpu())
-    work = _slices(photos, count), {"set": pipeline.Extractor("whole", blind)}, backbones.SIZES[features.size]
-    return _steady_rate(lambda advance: list(pipeline.shards(*work, advance=advance)))
+    work = _slices(photos, count), {"set": pipeline.Extractor("whole", blind)}, backbones.SIZES[feature_set.size]
+    return _steady_rate(lambda advance: list(pipeline.make_shards(*work, advance=advance)))
 
 
-def _end_to_end(features, photos, count, folder):
+def _end_to_end(feature_set, photos, count, folder):
     """Extract to shards: photos a second, and the seconds of each stage."""
     from mlob.features import extract, log, plan, runtimes, weights
 
     source = weights.random()
     precision = "float16" if machine.has_gpu() else "float32"
-    mark = plan.fingerprint(features, source, runtimes.Choice("keras", precision))
-    made = {"set": extract.Made(features, source, folder, json.dumps(mark))}
-    rate = _steady_rate(lambda advance: extract.make_slices(made, False, _slices(photos, count), advance))
-    stages = {f"{stage}_seconds": round(spent, 2) for stage, spent in log.read(folder)["stages"].items()}
+    fingerprint = plan.fingerprint(feature_set, source, runtimes.Choice("keras", precision))
+    work = {"set": extract.Extraction(feature_set, source, folder, fingerprint)}
+    rate = _steady_rate(lambda advance: extract.make_slices(work, False, _slices(photos, count), advance))
+    stages = {f"{stage}_seconds": round(spent, 2) for stage, spent in log.read(folder).stages.items()}
     return {"photos_per_second": round(rate), "photos": count, **stages}
 
 

@@ -18,6 +18,7 @@ from mlob.files import atomic, refusal
 
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)  # what h5py raises on bytes
 MOST_BYTES = 4 * 2**30  # of one file's arrays; the largest backbone has 0.1
+File = h5py.File  # for annotations elsewhere
 MADE_ANEW = "remove the file and run the same command again, which makes it anew."
 
 

@@ -57,7 +57,7 @@ def extract(work, models, **where):
         say(line)
     for name, (feature_set, folder) in sets.items():
         plan = extraction.plan(name, feature_set, work.dataset, folder, work.weights)
-        say(f"features {name}: {plan.text(feature_set)}")
+        say(f"features {name}: {plan.summary(feature_set)}")
 
 
 def train(work, models):

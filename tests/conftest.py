@@ -16,13 +16,14 @@ from mlob import __main__ as main
 from mlob import machine
 from mlob.data.dataset import DataSet, Split, read_dataset
 from mlob.features import log, store
+from mlob.features.fingerprint import Fingerprint
 from mlob.labels import Labels
 
 MOST_WORKERS = 4  # each holds up to 3 GB: TensorFlow, OpenVINO and the networks of its tests
 LABELS = (1, 2, 5, 8)
 PHOTOS = {"train": 12, "validation": 7, "test": 5}
 ROWS = {"train": 240, "validation": 90, "test": 30}
-FINGERPRINT = {"backbone": "mobilenet", "size": 224, "precision": "float32", "weights": "made up"}
+FINGERPRINT = Fingerprint("mobilenet", 224, "last", "avg", "whole", 1, "any", "made up", "keras", "float32", None)
 
 
 def pytest_xdist_auto_num_workers():

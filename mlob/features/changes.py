@@ -8,10 +8,14 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from mlob.data import images, places
 from mlob.errors import InputError
-from mlob.features import decoding, pipeline, store
+from mlob.features import decoding, store
+from mlob.features.pipeline import Slice
 from mlob.files import read_product, write_json
 from mlob.machine import cores
 from mlob.progress import bar
@@ -35,7 +39,7 @@ class Changes:
     changed: int = 0
     same: int = 0
     gone: int = 0
-    note: dict = dataclasses.field(default_factory=dict)
+    note: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,36 +47,38 @@ class Suspect:
     """A shard some of whose photos are not as noted.
 
     Attributes:
-        one: its `pipeline.Slice`.
+        photos: of the shard.
         noted: {id: size and time}.
-        rows: of the slice, whose photos are there and may have changed.
+        rows: of `photos`, those that are there and may have changed.
         gone: the number of photos that have features, and no file any more.
     """
 
-    one: pipeline.Slice
-    noted: dict
+    photos: Slice
+    noted: dict[str, str]
     rows: list[int]
     gone: int
 
 
-def suspect(path, header, one):
-    """Compare sizes and times: give the `Suspect` of a shard, None where all is as noted.
+def suspect(path: pathlib.Path, header: store.Header, photos: Slice) -> Suspect | None:
+    """Compare sizes and times of a shard's photos with those noted; None where all are the same.
 
     Args:
         path: of the shard.
-        header: its `store.Header`.
-        one: its `pipeline.Slice`.
+        header: of the shard.
+        photos: that it was made of.
     """
     noted, rows, gone = _read_note(path, header.checksum), [], 0
-    for row, (name, found) in enumerate(zip(one.ids, one.versions, strict=True)):
-        if found == places.NOWHERE:
+    for row, (name, version) in enumerate(zip(photos.ids, photos.versions, strict=True)):
+        if version == places.NOWHERE:
             gone += name not in header.failures
-        elif found != noted.get(name):
+        elif version != noted.get(name):
             rows.append(row)
-    return Suspect(one, noted, rows, gone) if rows or gone else None
+    return Suspect(photos, noted, rows, gone) if rows or gone else None
 
 
-def compare(name, suspects, size, is_remote):
+def compare(
+    name: str, suspects: Mapping[pathlib.Path, Suspect], size: int, *, is_remote: bool
+) -> dict[pathlib.Path, Changes]:
     """Compare contents, where sizes and times differ from those noted.
 
     Args:
@@ -84,20 +90,20 @@ def compare(name, suspects, size, is_remote):
     Returns:
         {path: `Changes`}.
     """
-    total, threads = sum(len(one.rows) for one in suspects.values()), places.READS if is_remote else cores()
-    found = {}
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool, contextlib.ExitStack() as stack:
-        advance = stack.enter_context(bar(f"{name}: compared by content", total)) if total else None
-        for path, one in suspects.items():
-            found[path] = _compared(path, one, size, pool.map)
-            if one.rows:
-                advance(len(one.rows))
-    return found
+    total = sum(len(suspect.rows) for suspect in suspects.values())
+    threads = places.READS if is_remote else cores()
+    progress = bar(f"{name}: compared by content", total) if total else contextlib.nullcontext(lambda count: None)
+    changes = {}
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool, progress as advance:
+        for path, suspect in suspects.items():
+            changes[path] = _compared(path, suspect, size, pool.map)
+            advance(len(suspect.rows))
+    return changes
 
 
-def told(found):
+def summary(changes: Mapping[pathlib.Path, Changes]) -> list[str]:
     """Tell in sentences what has become of a store's photos, {path: `Changes`}, since their features were made."""
-    anew = sum(bool(one.changed) for one in found.values())
+    anew = sum(bool(shard.changed) for shard in changes.values())
     texts = {
         "changed": (
             "come or changed since the features were made",
@@ -106,72 +112,84 @@ def told(found):
         "same": ("another size or time than noted, or none was noted", "the content is the same"),
         "gone": ("no file any more", "the features are kept"),
     }
-    counts = {kind: _by_split(found, kind) for kind in texts}
+    counts = {kind: _by_split(changes, kind) for kind in texts}
     return [_sentence(counts[kind], *text) for kind, text in texts.items() if counts[kind]]
 
 
-def versions(one, failures):
-    """Give the size and time to note of a slice's photos: {id: text}; of what was not read there is none."""
-    pairs = zip(one.ids, one.versions, strict=False)
-    return {name: found for name, found in pairs if found != places.NOWHERE and not is_unread(failures.get(name, ""))}
+def versions(photos: Slice, failures: Mapping[str, str]) -> dict[str, str]:
+    """Give the size and time to note of each photo that was read: {id: text}."""
+    pairs = zip(photos.ids, photos.versions, strict=False)
+    return {
+        name: version for name, version in pairs if version != places.NOWHERE and not is_unread(failures.get(name, ""))
+    }
 
 
-def is_unread(reason):
+def is_unread(reason: str) -> bool:
     """Tell whether a photo failed for what is no fault of its bytes."""
     return reason.startswith(UNREAD)
 
 
-def write_note(path, found):
-    """Note sizes and times beside a shard, and the checksum of the shard that they are of."""
-    write_json(_note(path), {"shard": store.checksum(path), "photos": found})
+def write_note(shard_path: pathlib.Path, noted: Mapping[str, str]) -> None:
+    """Note sizes and times beside a shard, {id: text}, and the checksum of the shard whose photos they are of."""
+    write_json(_note(shard_path), {"shard": store.checksum(shard_path), "photos": noted})
 
 
-def _by_split(found, kind):
-    counts = collections.Counter()
-    for path, one in found.items():
-        counts[path.parent.name] += getattr(one, kind)
+class _Expected(NamedTuple):
+    """What a shard has of a photo: the digest of its bytes, or the reason why it failed; None where it has neither."""
+
+    place: places.Place | None
+    digest: int | None
+    failure: str | None
+
+
+def _by_split(changes: Mapping[pathlib.Path, Changes], kind: str) -> collections.Counter[str]:
+    counts: collections.Counter[str] = collections.Counter()
+    for path, shard in changes.items():
+        counts[path.parent.name] += getattr(shard, kind)
     return +counts
 
 
-def _sentence(counts, what, so):
+def _sentence(counts: collections.Counter[str], what: str, so: str) -> str:
     splits = ", ".join(f"{count:,} of {split}" for split, count in counts.items())
     photos = "photo has" if counts.total() == 1 else "photos have"
     return f"{counts.total():,} {photos} {what} ({splits}): {so}."
 
 
-def _compared(path, suspected, size, run):
-    one, rows = suspected.one, suspected.rows
-    if suspected.gone == len(one.ids) and not suspected.noted:  # nothing says that they were of this folder
-        return Changes(changed=suspected.gone)
-    held = store.read_told(path)
-    digests = dict(zip(held.ids, held.digests.tolist(), strict=True))
-    expected = [(one.places[row], digests.get(one.ids[row]), held.failures.get(one.ids[row]), size) for row in rows]
-    changed = sum(run(_is_changed, expected))
-    if changed:
+def _compared(path: pathlib.Path, suspect: Suspect, size: int, run: Callable) -> Changes:
+    photos, rows = suspect.photos, suspect.rows
+    if suspect.gone == len(photos.ids) and not suspect.noted:  # nothing says that they were of this folder
+        return Changes(changed=suspect.gone)
+    shard = store.read_without_features(path)
+    digests = dict(zip(shard.ids, shard.digests.tolist(), strict=True))
+    names = [photos.ids[row] for row in rows]
+    expected = [
+        _Expected(photos.places[row], digests.get(name), shard.failures.get(name))
+        for row, name in zip(rows, names, strict=True)
+    ]
+    if changed := sum(run(lambda photo: _is_changed(photo, size), expected)):
         return Changes(changed)
-    known = versions(one, held.failures)
-    news = {one.ids[row]: known[one.ids[row]] for row in rows if one.ids[row] in known}
-    return Changes(same=len(news), gone=suspected.gone, note=suspected.noted | news if news else {})
+    known = versions(photos, shard.failures)
+    news = {name: known[name] for name in names if name in known}
+    return Changes(same=len(news), gone=suspect.gone, note=suspect.noted | news if news else {})
 
 
-def _is_changed(expected):
-    place, digest, reason, size = expected
-    if reason is not None:
-        return decoding.photo(place, size, frozenset()).reason != reason
+def _is_changed(photo: _Expected, size: int) -> bool:
+    if photo.failure is not None:
+        return decoding.photo(photo.place, size, frozenset()).reason != photo.failure
     try:
-        return images.content_digest(images.content(place)) != digest
+        return images.content_digest(images.content(photo.place)) != photo.digest
     except images.Unreadable:
         return True
 
 
-def _note(path):
-    return path.with_name(f"photos-{path.stem}.json")
+def _note(shard_path: pathlib.Path) -> pathlib.Path:
+    return shard_path.with_name(f"photos-{shard_path.stem}.json")
 
 
-def _read_note(path, checksum):
+def _read_note(shard_path: pathlib.Path, checksum: str) -> dict[str, str]:
     """Read a shard's note; nothing where there is none, or that of another shard: contents are compared then."""
     try:
-        found = read_product(_note(path), NOTE)
+        note = read_product(_note(shard_path), NOTE)
     except InputError:
         return {}
-    return found["photos"] if found["shard"] == checksum else {}
+    return note["photos"] if note["shard"] == checksum else {}

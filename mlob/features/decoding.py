@@ -15,26 +15,38 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 
 from mlob.data import images
+from mlob.data.places import Place
 from mlob.errors import InputError
 
 GROUP = 16  # photos that a process decodes before it reports
+WHOLE = frozenset({"whole"})
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
 class Photo:
-    """One decoded photo: its digest and {view: pixels}, or the reason why it has none."""
+    """One decoded photo.
+
+    Attributes:
+        digest: of the bytes of its file.
+        views: {view: uint8 pixels (size, size, 3)}.
+        reason: why it has none; empty where it has.
+    """
 
     digest: int = 0
-    views: dict = dataclasses.field(default_factory=dict)
+    views: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     reason: str = ""
 
 
-def photo(place, size, views=frozenset({"whole"})):
-    """Read and decode one photo."""
+def photo(place: Place | None, size: int, views: Collection[str] = WHOLE) -> Photo:
+    """Read and decode one photo to some views of `size` pixels a side; what is wrong with it becomes its reason."""
     try:
         data = images.content(place)
         pixels = images.decode(data, size)
@@ -43,14 +55,18 @@ def photo(place, size, views=frozenset({"whole"})):
     return Photo(images.content_digest(data), {name: images.view(pixels, name) for name in views})
 
 
-def in_threads(places, size, views, most, workers):
+def in_threads(
+    places: Iterable[Place | None], size: int, views: Collection[str], most: int, workers: int
+) -> Generator[Photo, None, None]:
     """Decode in threads, at most so many photos waiting: yield a `Photo` for each place, in order."""
     read = functools.partial(photo, size=size, views=views)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         yield from ahead(pool, read, places, most)
 
 
-def in_processes(places, size, views, most, workers):
+def in_processes(
+    places: Iterable[Place | None], size: int, views: Collection[str], most: int, workers: int
+) -> Generator[Photo, None, None]:
     """Decode in processes, at most so many photos waiting: yield a `Photo` for each place, in order.
 
     The pixels of a photo are written over once three times as many later ones as may wait were asked for.
@@ -58,29 +74,31 @@ def in_processes(places, size, views, most, workers):
     Raises:
         InputError: a process was killed.
     """
-    views, groups = sorted(views), 4 * most // GROUP + 3
-    shape = (groups, GROUP, len(views), size, size, 3)
+    names, groups = sorted(views), 4 * most // GROUP + 3
+    shape = (groups, GROUP, len(names), size, size, 3)
     context = multiprocessing.get_context("forkserver")  # a fork of a process with a GPU in use would hang
     shared = context.RawArray("B", int(np.prod(shape)))
     pixels = np.frombuffer(shared, np.uint8).reshape(shape)
-    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _attach, (shared, shape, size, views))
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, _begin, (shared, shape, size, names))
     try:
         work = zip(itertools.cycle(range(groups)), _grouped(places), strict=False)
-        for group, told in ahead(pool, _decode_group, work, max(1, most // GROUP)):
-            for row, (digest, reason) in enumerate(told):
-                yield Photo(digest, {} if reason else dict(zip(views, pixels[group, row], strict=True)), reason)
+        for group, outcomes in ahead(pool, _decode_group, work, max(1, most // GROUP)):
+            for row, (digest, reason) in enumerate(outcomes):
+                yield Photo(digest, {} if reason else dict(zip(names, pixels[group, row], strict=True)), reason)
     except concurrent.futures.process.BrokenProcessPool as error:
         raise InputError(
-            "A process that decodes photos was killed, most likely since memory ran out: run the same command again, "
-            "which goes on from here, with less beside it."
+            "A process that decodes photos was killed, most likely because memory ran out. Run the same command "
+            "again, with less beside it: it goes on from here."
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def ahead(pool, function, items, most):
+def ahead(
+    pool: concurrent.futures.Executor, function: Callable[[Item], Result], items: Iterable[Item], most: int
+) -> Iterator[Result]:
     """Map in a pool, in order, at most so many results waiting."""
-    waiting = collections.deque()
+    waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     for item in items:
         waiting.append(pool.submit(function, item))
         if len(waiting) == most:
@@ -89,35 +107,36 @@ def ahead(pool, function, items, most):
         yield waiting.popleft().result()
 
 
-def _grouped(places):
-    places = iter(places)
-    while group := list(itertools.islice(places, GROUP)):
+def _grouped(places: Iterable[Place | None]) -> Iterator[list[Place | None]]:
+    remaining = iter(places)
+    while group := list(itertools.islice(remaining, GROUP)):
         yield group
 
 
 # In a decoding process
 
-_kept = {}  # between its groups: the shared pixels, and how to read a photo
+_process: dict[str, Any] = {}  # set once, when it begins: the shared pixels, and how to read a photo
 
 
-def _attach(shared, shape, size, views):
-    """Begin: keep the shared pixels, leave Ctrl-C to the parent, and end with it."""
-    _kept["pixels"] = np.frombuffer(shared, np.uint8).reshape(shape)
-    _kept["read"] = functools.partial(photo, size=size, views=frozenset(views))
+def _begin(shared: Any, shape: tuple[int, ...], size: int, views: list[str]) -> None:
+    """Keep the shared pixels, leave Ctrl-C to the parent, and end with it."""
+    _process["pixels"] = np.frombuffer(shared, np.uint8).reshape(shape)
+    _process["read"] = functools.partial(photo, size=size, views=frozenset(views))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with_parent():
-    multiprocessing.parent_process().join()
-    os._exit(1)
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
-def _decode_group(work):
+def _decode_group(work: tuple[int, list[Place | None]]) -> tuple[int, list[tuple[int, str]]]:
     """Decode a group of places into its part of the shared pixels: the group, and each photo's digest and reason."""
     group, places = work
-    photos = [_kept["read"](place) for place in places]
-    for row, one in enumerate(photos):
-        for view, name in enumerate(sorted(one.views)):
-            _kept["pixels"][group, row, view] = one.views[name]
-    return group, [(one.digest, one.reason) for one in photos]
+    photos = [_process["read"](place) for place in places]
+    for row, decoded in enumerate(photos):
+        for view, name in enumerate(sorted(decoded.views)):
+            _process["pixels"][group, row, view] = decoded.views[name]
+    return group, [(decoded.digest, decoded.reason) for decoded in photos]

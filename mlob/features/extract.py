@@ -5,64 +5,72 @@ import concurrent.futures
 import dataclasses
 import functools
 import itertools
-import json
 import pathlib
 import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from mlob import engine, recipes
+from mlob import engine
 from mlob.data import factsheet, splits
+from mlob.data.dataset import DataSet
 from mlob.errors import InputError
 from mlob.features import backbones, changes, decoding, forms, log, pipeline, runtimes, store, store_folders, weights
-from mlob.features.plan import asked_for, fingerprint, plan
+from mlob.features.fingerprint import Fingerprint
+from mlob.features.pipeline import Slice
+from mlob.features.plan import Plan, asked_for, fingerprint, plan
 from mlob.files import digest
 from mlob.machine import load_keras, processor
 from mlob.progress import bar, say
+from mlob.recipes import FeatureSet
 
 SAMPLE = 32  # train photos on which a precision is proved
 CALIBRATION = 64  # train photos that int8 is calibrated on
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
+class Extraction:
     """A store that is being made: all that a worker needs, wherever it runs.
 
     Attributes:
-        features: the recipe.
+        feature_set: the recipe.
         source: the weights.
-        folder: features/<set>/<data set>.
-        mark: the fingerprint, JSON.
+        store_folder: features/<set>/<data set>.
+        fingerprint: of the store.
         parameters: of the backbone.
     """
 
-    features: recipes.FeatureSet
+    feature_set: FeatureSet
     source: weights.Source
-    folder: pathlib.Path
-    mark: str
+    store_folder: pathlib.Path
+    fingerprint: Fingerprint
     parameters: int = 0
 
     @property
-    def choice(self):
+    def choice(self) -> runtimes.Choice:
         """The runtime and the precision that the fingerprint names."""
-        found = json.loads(self.mark)
-        return runtimes.Choice(found["runtime"], found["precision"])
+        return runtimes.Choice(self.fingerprint.runtime, self.fingerprint.precision)
 
-    def forms(self):
-        """Give the extractor's forms in this process."""
-        return forms.of(self.features, self.source, self.folder)
-
-    def extractor(self):
-        """Give the `pipeline.Extractor` that does the work."""
-        return pipeline.Extractor(self.features.view, self.forms().settle(self.choice))
+    def extractor(self) -> pipeline.Extractor:
+        """Give the extractor that does the work."""
+        extractor = forms.of(self.feature_set, self.source, self.store_folder)
+        return pipeline.Extractor(self.feature_set.view, extractor.settle(self.choice))
 
 
-def extract(sets, dataset, *, given=None, random_fallback=False, part=(1, 1), run=engine.here):
+def extract(
+    sets: Mapping[str, tuple[FeatureSet, pathlib.Path]],
+    dataset: DataSet,
+    *,
+    given: pathlib.Path | str | None = None,
+    random_fallback: bool = False,
+    part: tuple[int, int] = (1, 1),
+    run: Callable[..., None] = engine.here,
+) -> None:
     """Make what feature stores lack; stores of one size share the decoding.
 
     Args:
         sets: {name: (feature set, folder of its store: features/<set>/<data set>)}.
-        dataset: the `DataSet`.
+        dataset: whose photos the features are made of.
         given: WEIGHTS=, a file or a folder.
         random_fallback: take random weights where the ImageNet ones cannot be had.
         part: (i, n) makes the i-th of n parts of the missing slices, i from 1; other parts are made elsewhere.
@@ -71,232 +79,202 @@ def extract(sets, dataset, *, given=None, random_fallback=False, part=(1, 1), ru
     Raises:
         InputError: as `plan`; no readable photo in a split; a full disk.
     """
-    plans = {name: plan(name, features, dataset, folder, given) for name, (features, folder) in sets.items()}
-    for name, one in plans.items():
-        _note(name, sets[name][1], one.changes, dataset)
-    lacking = {name: one for name, one in plans.items() if one.slices}
+    plans = {name: plan(name, recipe, dataset, folder, given) for name, (recipe, folder) in sets.items()}
+    for name, store_plan in plans.items():
+        _note_changes(name, sets[name][1], store_plan.changes, dataset)
+    lacking = {name: store_plan for name, store_plan in plans.items() if store_plan.slices}
     for size in dict.fromkeys(sets[name][0].size for name in lacking):
-        alike = [name for name in lacking if sets[name][0].size == size]
-        slices = _part([one for name in alike for one in lacking[name].slices], dataset, *part)
+        names = [name for name in lacking if sets[name][0].size == size]
+        slices = _part([photos for name in names for photos in lacking[name].slices], dataset, *part)
         if slices:
             load_keras()
-            made = {name: _declared(name, *sets[name], lacking[name], dataset, random_fallback) for name in alike}
-            _run(made, slices, dataset.is_remote, run)
+            work = {name: _settle(name, *sets[name], lacking[name], dataset, random_fallback) for name in names}
+            _run(work, slices, dataset.is_remote, run)
     for name, (_, folder) in sets.items():
         _finish(name, folder, dataset, anew=name in lacking)
     for line in dict.fromkeys(line for _, folder in sets.values() for line in _losses(folder, dataset)):
         say(line)
 
 
-def extract_new(features, made, photos, folder, given=None, name=""):
-    """Give the features of photos outside of any data set, extracting those that were never seen before.
-
-    Photos go by the digest of their bytes, so that one that was renamed or moved is known again.
-
-    Args:
-        features: the feature set.
-        made: folder of the store that the models were trained on; these photos are extracted alike.
-        photos: {digest text: path}.
-        folder: where the features of such photos are kept, a folder of this feature set.
-        given: WEIGHTS=.
-        name: of the feature set, for the terminal.
-
-    Returns:
-        ({digest text: float16 features}, {digest text: why it cannot be read}).
-
-    Raises:
-        InputError: the weights are not at hand, or are others than the store's.
-    """
-    mark = store.fingerprint(made)
-    folder = folder / digest(json.dumps(mark, sort_keys=True))[:16]
-    shards = [store.read(path) for path in sorted(folder.glob("[0-9]*.h5"))]
-    failed = {photo for shard in shards for photo, reason in shard.failures.items() if not changes.is_unread(reason)}
-    known = failed.union(*(shard.ids for shard in shards))
-    new = {photo: path for photo, path in photos.items() if photo not in known}
-    if new:
-        load_keras()
-        extractor = Made(features, _source_of(features, mark, given), made, json.dumps(mark)).extractor()
-        slices = [
-            pipeline.Slice("", number, ids, tuple(new[photo] for photo in ids), (name,))
-            for number, ids in enumerate(store.slices(list(new)), len(shards))
-        ]
-        with bar(name, len(new)) as advance:
-            for one, new_shards, _ in pipeline.shards(slices, {name: extractor}, mark["size"], advance=advance):
-                store.write(store.shard_path(folder, one.number), new_shards[name], mark)
-                shards.append(new_shards[name])
-    rows = {photo: row for shard in shards for photo, row in zip(shard.ids, shard.features, strict=True)}
-    failed = {photo: reason for shard in shards for photo, reason in shard.failures.items()}
-    return rows, {photo: reason for photo, reason in failed.items() if photo not in rows}
-
-
 # Which slices, and with what
 
 
-def _note(name, folder, found, dataset):
+def _note_changes(
+    name: str, store_folder: pathlib.Path, changed: Mapping[pathlib.Path, changes.Changes], dataset: DataSet
+) -> None:
     """Tell what has become of a store's photos, and note the sizes and times of those that are the same."""
-    for sentence in changes.told(found):
+    for sentence in changes.summary(changed):
         say(f"{name}: {sentence}")
-    news = {path: one.note for path, one in found.items() if one.note}
+    news = {path: shard.note for path, shard in changed.items() if shard.note}
     if not news:
         return
     try:
-        store_folders.claim(folder, dataset.folder)
+        store_folders.claim(store_folder, dataset.folder)
         for path, note in news.items():
             changes.write_note(path, note)
     except InputError as error:  # a store that one may only read
         say(f"{error} Until then these photos are compared by content each time.")
 
 
-def _part(slices, dataset, part, parts):
+def _part(slices: Sequence[Slice], dataset: DataSet, part: int, parts: int) -> list[Slice]:
     """Merge the slices that several stores lack, and take every n-th of the data set's, whichever are lacking."""
-    merged = {}
-    for one in slices:
-        other = merged.get((one.split, one.number))
-        merged[one.split, one.number] = dataclasses.replace(one, wanted=other.wanted + one.wanted) if other else one
+    merged: dict[tuple[str, int], Slice] = {}
+    for photos in slices:
+        key = photos.split, photos.number
+        sets = (*(merged[key].feature_sets if key in merged else ()), *photos.feature_sets)
+        merged[key] = dataclasses.replace(photos, feature_sets=sets)
     counts = [len(store.slices(split.ids)) for split in dataset.splits.values()]
     first = dict(zip(dataset.splits, itertools.accumulate(counts, initial=0), strict=False))
-    return [one for one in merged.values() if (first[one.split] + one.number) % parts == part - 1]
+    return [photos for (split, number), photos in merged.items() if (first[split] + number) % parts == part - 1]
 
 
-def _declared(name, features, folder, lacking, dataset, random_fallback):
-    """Settle weights, runtime and precision of a store, and say them: `Made`."""
-    source = lacking.source or _downloaded(features, random_fallback)
-    if lacking.found:
-        store.check(folder, {"weights": source.digest}, lacking.found)
-    mark = lacking.found or _mark(features, source, folder, dataset)
-    store_folders.claim(folder, dataset.folder)
-    mark = lacking.found or store.declare(folder, mark)
-    store.check(folder, asked_for(features, source), mark)
-    parameters = forms.of(features, source, folder).model("float32").count_params()
-    made = Made(features, source, folder, json.dumps(mark, sort_keys=True), parameters)
+def _settle(
+    name: str,
+    feature_set: FeatureSet,
+    store_folder: pathlib.Path,
+    lacking: Plan,
+    dataset: DataSet,
+    random_fallback: bool,
+) -> Extraction:
+    """Settle weights, runtime and precision of a store, and say them."""
+    source = lacking.source or _downloaded(feature_set, random_fallback)
+    if lacking.fingerprint:
+        store.check_fingerprint(store_folder, {"weights": source.digest}, lacking.fingerprint)
+    settled = lacking.fingerprint or _chosen(feature_set, source, store_folder, dataset)
+    store_folders.claim(store_folder, dataset.folder)
+    settled = lacking.fingerprint or store.declare(store_folder, settled)
+    store.check_fingerprint(store_folder, asked_for(feature_set, source), settled)
+    parameters = forms.of(feature_set, source, store_folder).model("float32").count_params()
+    work = Extraction(feature_set, source, store_folder, settled, parameters)
     say(
-        f"{name}: {lacking.photos:,} photos through {features.backbone} on {source.kind} weights, "
-        f"{made.choice.runtime} {made.choice.precision}."
+        f"{name}: {lacking.photos:,} photos through {feature_set.backbone} on {source.kind} weights, "
+        f"{work.choice.runtime} {work.choice.precision}."
     )
-    return made
+    return work
 
 
-def _mark(features, source, folder, dataset):
+def _chosen(
+    feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Path, dataset: DataSet
+) -> Fingerprint:
     """Choose runtime and precision on train photos, and give the fingerprint that they make."""
-    sample = _sample(features, dataset, CALIBRATION if features.precision == "int8" else SAMPLE)
-    extractor = forms.of(features, source, folder)
-    choice = runtimes.choose(features, extractor.runner, sample)
+    sample = _sample(feature_set, dataset, CALIBRATION if feature_set.precision == "int8" else SAMPLE)
+    extractor = forms.of(feature_set, source, store_folder)
+    choice = runtimes.choose(feature_set, extractor.runner, sample)
     if choice.precision != "int8":
-        return fingerprint(features, source, choice)
+        return fingerprint(feature_set, source, choice)
     extractor.write_int8(sample)
-    return fingerprint(features, source, choice, digest(sample))
+    return fingerprint(feature_set, source, choice, digest(sample))
 
 
-def _sample(features, dataset, count):
+def _sample(feature_set: FeatureSet, dataset: DataSet, count: int) -> np.ndarray:
     """Decode some photos of train, chosen by a hash of the id, so that every machine takes the same."""
     split = "train" if "train" in dataset.splits else next(iter(dataset.splits))
-    places, size, view = dataset.photos(split), backbones.SIZES[features.size], features.view
+    places, size, view = dataset.photos(split), backbones.SIZES[feature_set.size], feature_set.view
     order = np.argsort(~splits.limit_rows(dataset[split].ids, 4 * count), kind="stable")
-    candidates = (decoding.photo(places[row], size, {view}) for row in order)
-    found = [one.views[view] for one in itertools.islice((one for one in candidates if not one.reason), count)]
-    if not found:
+    decoded = (decoding.photo(places[row], size, {view}) for row in order)
+    pixels = list(itertools.islice((photo.views[view] for photo in decoded if not photo.reason), count))
+    if not pixels:
         raise InputError(f"No photo of {dataset.folder} can be read: see that the files are whole images.")
-    return np.stack(found)
+    return np.stack(pixels)
 
 
-def _source_of(features, mark, given):
-    """Find again the weights that a store was made with."""
-    is_random = mark["weights"] == weights.random().digest
-    source = weights.random() if is_random else weights.at_hand(features, given) or weights.download(features)
-    if source.digest != mark["weights"]:
-        raise InputError(
-            f"The models were trained on features of other weights of {features.backbone} than {source.kind}: "
-            "name theirs with WEIGHTS=."
-        )
-    return source
-
-
-def _downloaded(features, random_fallback):
+def _downloaded(feature_set: FeatureSet, random_fallback: bool) -> weights.Source:
     try:
-        return weights.download(features)
+        return weights.download(feature_set)
     except weights.Unreachable as error:
         if not random_fallback:
             raise
-        say(f"{error}\n  The demo goes on with RANDOM weights for {features.backbone}: its figures mean little.")
+        say(f"{error}\n  The demo goes on with RANDOM weights for {feature_set.backbone}: its figures mean little.")
         return weights.random()
 
 
 # The work
 
 
-def _run(made, slices, is_remote, run):
+def _run(work: Mapping[str, Extraction], slices: list[Slice], is_remote: bool, run: Callable[..., None]) -> None:
     """Run the work on an engine; tell the three times at the end."""
-    with bar(" + ".join(made), sum(len(one.ids) for one in slices)) as advance:
-        run(functools.partial(make_slices, made, is_remote), slices, advance)
+    with bar(" + ".join(work), sum(len(photos.ids) for photos in slices)) as advance:
+        run(functools.partial(make_slices, work, is_remote), slices, advance)
     forms.of.cache_clear()  # the memory is for training now
-    for name, one in made.items():
-        paths = [store.shard_path(one.folder / done.split, done.number) for done in slices if name in done.wanted]
-        say(f"{name}: {log.text(log.stages(paths))}")
+    for name, extraction in work.items():
+        folder = extraction.store_folder
+        mine = [photos for photos in slices if name in photos.feature_sets]
+        paths = [store.shard_path(folder / photos.split, photos.number) for photos in mine]
+        say(f"{name}: {log.summary(log.stages(paths))}")
 
 
-def make_slices(made, is_remote, slices, advance):
+def make_slices(
+    work: Mapping[str, Extraction], is_remote: bool, slices: Sequence[Slice], advance: Callable[[int], object]
+) -> None:
     """Make the shards of slices: what every worker does, wherever it runs.
 
     The shards of one slice are written while the next one is computed.
 
     Args:
-        made: {name: `Made`}, stores of one size.
+        work: {name of the feature set: `Extraction`}, stores of one size.
         is_remote: the photos lie in a bucket.
-        slices: `pipeline.Slice`s.
+        slices: of photos.
         advance: called with the number of photos just done.
     """
     load_keras()
-    extractors = {name: one.extractor() for name, one in made.items()}
-    size = backbones.SIZES[next(iter(made.values())).features.size]
+    extractors = {name: extraction.extractor() for name, extraction in work.items()}
+    size = next(iter(work.values())).fingerprint.size
     with concurrent.futures.ThreadPoolExecutor(1) as disk:
-        writing = []
-        for one, shards, seconds in pipeline.shards(slices, extractors, size, is_remote=is_remote, advance=advance):
+        writing: list[concurrent.futures.Future[None]] = []
+        for made in pipeline.make_shards(slices, extractors, size, is_remote=is_remote, advance=advance):
             started = time.monotonic()
-            _finished(writing)
-            waited = (time.monotonic() - started) / len(shards)
-            for name in shards:
-                seconds[name]["write"] += waited
-            writing = [disk.submit(_write, made[name], one, shards[name], seconds[name]) for name in shards]
-        _finished(writing)
+            _wait_for(writing)
+            waited = (time.monotonic() - started) / len(made.shards)
+            for seconds in made.seconds.values():
+                seconds["write"] = waited
+            writing = [disk.submit(_write, work[name], name, made) for name in made.shards]
+        _wait_for(writing)
 
 
-def _finished(writing):
+def _wait_for(writing: list[concurrent.futures.Future[None]]) -> None:
     """Wait until shards are written; what the writer met, a full disk for instance, is raised here."""
-    for one in writing:
-        one.result()
+    for shard in writing:
+        shard.result()
 
 
-def _write(made, one, shard, seconds):
-    path = store.shard_path(made.folder / one.split, one.number)
-    store.write(path, shard, json.loads(made.mark))
-    changes.write_note(path, changes.versions(one, shard.failures))
-    facts = {"weights": made.source.kind, "parameters": made.parameters, "processor": processor()}
-    log.write(path, photos=len(one.ids), seconds=seconds, **facts)
+def _write(extraction: Extraction, name: str, made: pipeline.Made) -> None:
+    photos, shard = made.photos, made.shards[name]
+    path = store.shard_path(extraction.store_folder / photos.split, photos.number)
+    store.write(path, shard, extraction.fingerprint)
+    changes.write_note(path, changes.versions(photos, shard.failures))
+    log.write(
+        path,
+        photos=len(photos.ids),
+        seconds=made.seconds[name],
+        weights=extraction.source.kind,
+        parameters=extraction.parameters,
+        processor=processor(),
+    )
 
 
-def _finish(name, folder, dataset, anew):
+def _finish(name: str, store_folder: pathlib.Path, dataset: DataSet, *, anew: bool) -> None:
     """Lay the virtual data sets over splits that are whole; say what other workers still have to make."""
     for split in dataset.splits:
         count = len(store.slices(dataset[split].ids))
-        there = sum(store.shard_path(folder / split, number).is_file() for number in range(count))
+        there = sum(store.shard_path(store_folder / split, number).is_file() for number in range(count))
         if there < count:
             say(f"{name}: {there} of {count} {split} shards are there; the same command makes the rest.")
-        elif anew or not (folder / f"{split}.h5").is_file():
-            _check_some_read(folder / split)
-            store.write_virtual(folder / split)
+        elif anew or not (store_folder / f"{split}.h5").is_file():
+            _check_some_read(store_folder / split)
+            store.write_virtual(store_folder / split)
 
 
-def _losses(folder, dataset):
+def _losses(store_folder: pathlib.Path, dataset: DataSet) -> Iterator[str]:
     """Tell the photos of a store that have no features, where all shards of their split are there."""
     for name, split in dataset.splits.items():
-        paths = [store.shard_path(folder / name, number) for number, _ in enumerate(store.slices(split.ids))]
+        paths = [store.shard_path(store_folder / name, number) for number, _ in enumerate(store.slices(split.ids))]
         if all(path.is_file() for path in paths):
             failures = {photo: reason for path in paths for photo, reason in store.header(path).failures.items()}
             yield from factsheet.losses(name, len(split.ids), failures)
 
 
-def _check_some_read(folder):
-    paths = sorted(folder.glob("[0-9]*.h5"))
+def _check_some_read(split_folder: pathlib.Path) -> None:
+    paths = sorted(split_folder.glob("[0-9]*.h5"))
     headers = [store.header(path) for path in paths]
     if any(len(header.failures) < len(header.ids) for header in headers):
         return
@@ -304,6 +282,6 @@ def _check_some_read(folder):
     for path in paths:  # so that the next run tries these photos again
         path.unlink()
     raise InputError(
-        f"No photo of the {folder.name} split can be read ({reasons.most_common(1)[0][0]}): see that the "
+        f"No photo of the {split_folder.name} split can be read ({reasons.most_common(1)[0][0]}): see that the "
         "files are whole images."
     )

@@ -4,19 +4,21 @@ Photos of one size are decoded once for all extractors of that size. While a chu
 one is decoded; photos travel as uint8, and are normalised where the network runs.
 """
 
-import collections
-import collections.abc
 import concurrent.futures
 import contextlib
 import dataclasses
 import functools
 import itertools
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from mlob.data import places
+from mlob.data.places import Place
 from mlob.features import decoding, store
+from mlob.features.runtimes import Runner
 from mlob.machine import cores
 
 CHUNK = 128  # photos: what the networks run on while the next ones are decoded
@@ -31,99 +33,126 @@ class Slice:
     Attributes:
         split, number: which slice of which split.
         ids: texts.
-        places: where each photo lies, a sequence; None for a photo that is missing.
-        wanted: names of the feature sets whose shard of this slice is to be made.
+        places: where each photo lies; None for a photo that is missing.
+        feature_sets: names of those whose shard of this slice is to be made.
         versions: what would differ in each photo's file if it was changed, taken before it is read (`places.version`).
     """
 
     split: str
     number: int
     ids: tuple[str, ...]
-    places: collections.abc.Sequence
-    wanted: tuple[str, ...]
-    versions: collections.abc.Sequence = ()
+    places: Sequence[Place | None]
+    feature_sets: tuple[str, ...]
+    versions: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Extractor:
-    """A feature set that is ready to run: the view of the photo that it sees, and its `runtimes.Runner`."""
+    """A feature set that is ready to run: the view of the photo that it sees, and what runs its network."""
 
     view: str
-    run: object
+    run: Runner
 
 
-def shards(slices, extractors, size, *, is_remote=False, advance=lambda count: None):
-    """Make the shards of slices.
+class Made(NamedTuple):
+    """The shards of a slice, and how long they took: "forward" is in the network, "read" is waiting for photos.
+
+    Attributes:
+        photos: the slice.
+        shards: {name of the feature set: `store.Shard`}.
+        seconds: {name: {stage: seconds}}; the waiting is shared out among the feature sets.
+    """
+
+    photos: Slice
+    shards: dict[str, store.Shard]
+    seconds: dict[str, dict[str, float]]
+
+
+class _Chunk(NamedTuple):
+    """Photos that went through the networks: for each feature set the rows of the readable ones, and the seconds."""
+
+    photos: list[decoding.Photo]
+    rows: dict[str, np.ndarray]
+    seconds: dict[str, float]
+
+
+def make_shards(
+    slices: Sequence[Slice],
+    extractors: Mapping[str, Extractor],
+    size: int,
+    *,
+    is_remote: bool = False,
+    advance: Callable[[int], object] = lambda count: None,
+) -> Iterator[Made]:
+    """Make the shards of slices, one slice after another.
 
     Args:
-        slices: `Slice`s.
+        slices: of photos.
         extractors: {name of the feature set: `Extractor`}, all of one size.
         size: side of the decoded photos, pixels.
         is_remote: the photos lie in a bucket.
         advance: called with the number of photos just done.
-
-    Yields:
-        (slice, {name: `store.Shard`}, {name: Counter of seconds}): "forward" is in the network, "read" is all other
-        time, which is waiting for decoded photos (shared out among the feature sets).
     """
     chunk = max(CHUNK, BATCHES * max(extractor.run.batch for extractor in extractors.values()))
-    views = frozenset(one.view for one in extractors.values())
-    photos = itertools.chain.from_iterable(one.places for one in slices)
+    views = frozenset(extractor.view for extractor in extractors.values())
+    all_places = itertools.chain.from_iterable(photos.places for photos in slices)
     is_fast = any(extractor.run.is_on_gpu for extractor in extractors.values()) and not is_remote
     decode = decoding.in_processes if is_fast else decoding.in_threads
     workers = places.READS if is_remote else max(1, cores() - is_fast)  # one feeds the GPU
     with (
-        contextlib.closing(decode(photos, size, views, chunk, workers)) as decoded,
+        contextlib.closing(decode(all_places, size, views, chunk, workers)) as decoded,
         concurrent.futures.ThreadPoolExecutor(1) as network,
     ):
-        for one in slices:
-            chunks = _chunks(decoded, len(one.ids), chunk)
-            forward = functools.partial(_forward, {name: extractors[name] for name in one.wanted})
+        for photos in slices:
+            chunks = _chunks(decoded, len(photos.ids), chunk)
+            forward = functools.partial(_forward, {name: extractors[name] for name in photos.feature_sets})
             # On a processor the network wants all of it, and Ctrl-C goes through it: nothing is gained by a thread.
             done = decoding.ahead(network, forward, chunks, UNDER_WAY) if is_fast else map(forward, chunks)
-            yield one, *_shards(one.ids, one.wanted, done, advance)
+            yield _made(photos, done, advance)
 
 
-def _chunks(decoded, count, chunk):
+def _chunks(decoded: Iterator[decoding.Photo], count: int, chunk: int) -> Iterator[list[decoding.Photo]]:
     for start in range(0, count, chunk):
         yield list(itertools.islice(decoded, min(chunk, count - start)))
 
 
-def _forward(extractors, photos):
-    """Run photos through the networks: the photos, and of each feature set its float16 features and the seconds."""
+def _forward(extractors: Mapping[str, Extractor], photos: list[decoding.Photo]) -> _Chunk:
+    """Run photos through the networks."""
     rows, seconds = {}, {}
     for name, extractor in extractors.items():
         started = time.monotonic()
         rows[name] = _features(extractor, photos)
         seconds[name] = time.monotonic() - started
-    return photos, rows, seconds
+    return _Chunk(photos, rows, seconds)
 
 
-def _shards(ids, names, done, advance):
-    started, told = time.monotonic(), []
-    rows, seconds = {name: [] for name in names}, {name: collections.Counter() for name in names}
-    for photos, found, spent in done:
-        for name in names:
-            rows[name].append(found[name])
-            seconds[name]["forward"] += spent[name]
-        told += [(one.digest, one.reason) for one in photos]
-        advance(len(photos))
-    waited = time.monotonic() - started - sum(one["forward"] for one in seconds.values())
-    for one in seconds.values():
-        one["read"] = max(0, waited) / len(names)
-    return {name: _shard(ids, told, np.concatenate(found)) for name, found in rows.items()}, seconds
+def _made(photos: Slice, chunks: Iterable[_Chunk], advance: Callable[[int], object]) -> Made:
+    started, outcomes = time.monotonic(), []
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in photos.feature_sets}
+    seconds = {name: {"read": 0.0, "forward": 0.0} for name in photos.feature_sets}
+    for chunk in chunks:
+        for name in photos.feature_sets:
+            rows[name].append(chunk.rows[name])
+            seconds[name]["forward"] += chunk.seconds[name]
+        outcomes += [(photo.digest, photo.reason) for photo in chunk.photos]
+        advance(len(chunk.photos))
+    waited = time.monotonic() - started - sum(spent["forward"] for spent in seconds.values())
+    for spent in seconds.values():
+        spent["read"] = max(0, waited) / len(seconds)
+    shards = {name: _shard(photos.ids, outcomes, np.concatenate(rows[name])) for name in rows}
+    return Made(photos, shards, seconds)
 
 
-def _features(extractor, photos):
+def _features(extractor: Extractor, photos: list[decoding.Photo]) -> np.ndarray:
     """Give the features float16 of those photos that could be read."""
-    good = [one.views[extractor.view] for one in photos if not one.reason]
-    rows = extractor.run(good)
+    rows = extractor.run([photo.views[extractor.view] for photo in photos if not photo.reason])
     limit = np.finfo(np.float16).max
     return rows.clip(-limit, limit).astype(np.float16)
 
 
-def _shard(ids, told, features):
-    kept = tuple(name for name, (_, reason) in zip(ids, told, strict=True) if not reason)
-    digests = np.array([digest for digest, reason in told if not reason], np.uint64)
-    failures = {name: reason for name, (_, reason) in zip(ids, told, strict=True) if reason}
-    return store.Shard(kept, features, digests, failures)
+def _shard(ids: tuple[str, ...], outcomes: list[tuple[int, str]], features: np.ndarray) -> store.Shard:
+    """Join the features with the ids, digests and reasons of a slice's photos: outcomes are (digest, reason)."""
+    readable = tuple(name for name, (_, reason) in zip(ids, outcomes, strict=True) if not reason)
+    digests = np.array([digest for digest, reason in outcomes if not reason], np.uint64)
+    failures = {name: reason for name, (_, reason) in zip(ids, outcomes, strict=True) if reason}
+    return store.Shard(readable, features, digests, failures)

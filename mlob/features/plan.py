@@ -1,14 +1,19 @@
 """What a feature store lacks: recipe, weights and annotations against the shards there. Loads no network."""
 
 import dataclasses
+import pathlib
+from collections.abc import Iterator
+from typing import Any
 
 from mlob.data import images
+from mlob.data.dataset import DataSet
 from mlob.errors import InputError
 from mlob.features import backbones, changes, log, runtimes, store, weights
+from mlob.features.changes import Changes
+from mlob.features.fingerprint import Fingerprint
 from mlob.features.pipeline import Slice
 from mlob.files import remove_stale_parts
-
-OPEN = ("auto", None)  # values of a fingerprint that a recipe leaves to the machine
+from mlob.recipes import FeatureSet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,27 +23,27 @@ class Plan:
     Attributes:
         slices: those whose shard is missing, or of photos that have come or changed since.
         source: the weights, None where they must be downloaded first.
-        found: fingerprint of the store, None where nothing is there.
+        fingerprint: of the store, None where nothing is there.
         rate: photos a second of all that was ever extracted with this feature set; None where nothing was.
         changes: {path of a shard that is there: `changes.Changes`}, of those whose photos are not as noted.
     """
 
     slices: tuple[Slice, ...]
     source: weights.Source | None
-    found: dict | None
+    fingerprint: Fingerprint | None
     rate: float | None
-    changes: dict = dataclasses.field(default_factory=dict)
+    changes: dict[pathlib.Path, Changes] = dataclasses.field(default_factory=dict)
 
     @property
-    def photos(self):
+    def photos(self) -> int:
         """The number of photos still to be extracted."""
-        return sum(len(one.ids) for one in self.slices)
+        return sum(len(lacking.ids) for lacking in self.slices)
 
-    def text(self, features):
+    def summary(self, feature_set: FeatureSet) -> str:
         """Tell what would be done, from what, and how long it takes at the measured rate."""
-        return " ".join([*changes.told(self.changes), self._work(features)])
+        return " ".join([*changes.summary(self.changes), self._work(feature_set)])
 
-    def _work(self, features):
+    def _work(self, feature_set: FeatureSet) -> str:
         if not self.slices:
             return "complete"
         origin = self.source.kind if self.source else "imagenet, to be downloaded"
@@ -47,63 +52,89 @@ class Plan:
             if self.rate
             else "no rate measured yet"
         )
-        return f"{self.photos:,} photos through {features.backbone} (weights: {origin}), {time_left}"
+        return f"{self.photos:,} photos through {feature_set.backbone} (weights: {origin}), {time_left}"
 
 
-def plan(name, features, dataset, folder, given=None):
+def plan(
+    name: str,
+    feature_set: FeatureSet,
+    dataset: DataSet,
+    store_folder: pathlib.Path,
+    given: pathlib.Path | str | None = None,
+) -> Plan:
     """Compare a store with its recipe, weights and annotations, without loading a network.
 
     Args:
         name: of the feature set.
-        features: its recipe.
-        dataset: the `DataSet`.
-        folder: features/<set>/<data set>.
+        feature_set: its recipe.
+        dataset: whose photos the features are made of.
+        store_folder: features/<set>/<data set>.
         given: WEIGHTS=, a file or a folder.
 
     Raises:
         InputError: a shard of another fingerprint or of other photos; weights that are not there.
     """
-    remove_stale_parts(folder)
-    found = store.fingerprint(folder)
-    source = weights.at_hand(features, given)
-    if source is None and found and found["weights"] == weights.random().digest:
+    remove_stale_parts(store_folder)
+    fingerprint = store.fingerprint(store_folder)
+    source = weights.at_hand(feature_set, given)
+    if source is None and fingerprint and fingerprint.weights == weights.random().digest:
         source = weights.random()
-    if found:
-        store.check(folder, asked_for(features, source), found)
-    slices = {path: one for split in dataset.splits for path, one in _slices(name, dataset, split, folder / split)}
-    suspects = _suspects({path: one for path, one in slices.items() if path.is_file()}, found)
-    changed = changes.compare(name, suspects, backbones.SIZES[features.size], dataset.is_remote)
-    kept = {path for path in slices if path.is_file() and not (path in changed and changed[path].changed)}
-    lacking = [one for path, one in slices.items() if path not in kept]
-    return Plan(tuple(lacking), source, found, log.rate(folder.parent.glob("*/")), changed)
+    if fingerprint:
+        store.check_fingerprint(store_folder, asked_for(feature_set, source), fingerprint)
+    slices = dict(pair for split in dataset.splits for pair in _slices(name, dataset, split, store_folder / split))
+    there = {path: photos for path, photos in slices.items() if path.is_file()}
+    suspects = _suspects(there, fingerprint)
+    size = backbones.SIZES[feature_set.size]
+    changed = changes.compare(name, suspects, size, is_remote=dataset.is_remote)
+    whole = {path for path in there if not (path in changed and changed[path].changed)}
+    lacking = tuple(photos for path, photos in slices.items() if path not in whole)
+    return Plan(lacking, source, fingerprint, log.rate(store_folder.parent.glob("*/")), changed)
 
 
-def fingerprint(features, source, choice, calibration=None):
-    """Give all that shapes a feature: two stores of equal fingerprint hold equal features of equal photos."""
+def fingerprint(
+    feature_set: FeatureSet, source: weights.Source, choice: runtimes.Choice, calibration: str | None = None
+) -> Fingerprint:
+    """Give the fingerprint of the features that a recipe makes on some weights.
+
+    Args:
+        feature_set: the recipe.
+        source: the weights.
+        choice: runtime and precision.
+        calibration: digest of the photos that int8 is calibrated on.
+    """
+    return Fingerprint(
+        **_of_recipe(feature_set),
+        weights=source.digest,
+        runtime=choice.runtime,
+        precision=choice.precision,
+        calibration=calibration,
+    )
+
+
+def asked_for(feature_set: FeatureSet, source: weights.Source | None) -> dict[str, str | int | None]:
+    """Give those fields of the fingerprint that recipe and weights settle, whatever the machine: {field: value}."""
+    machine = {"runtime": feature_set.runtime, "precision": feature_set.precision}
+    settled = {field: choice for field, choice in machine.items() if choice != "auto"}
+    return {**_of_recipe(feature_set), **({"weights": source.digest} if source else {}), **settled}
+
+
+def _of_recipe(feature_set: FeatureSet) -> dict[str, Any]:
     return {
-        "backbone": features.backbone,
-        "size": backbones.SIZES[features.size],
-        "layer": features.layer,
-        "pool": features.pool,
-        "view": features.view,
+        "backbone": feature_set.backbone,
+        "size": backbones.SIZES[feature_set.size],
+        "layer": feature_set.layer,
+        "pool": feature_set.pool,
+        "view": feature_set.view,
         "preprocessing": backbones.PREPROCESSING_VERSION,
         "decoder": images.DECODER,
-        "weights": source.digest if source else None,
-        "runtime": choice.runtime,
-        "precision": choice.precision,
-        "calibration": calibration,
     }
 
 
-def asked_for(features, source):
-    """Give those fields of the fingerprint that recipe and weights settle, whatever the machine."""
-    declared = fingerprint(features, source, runtimes.Choice(features.runtime, features.precision))
-    return {field: value for field, value in declared.items() if value not in OPEN}
-
-
-def _slices(name, dataset, split, folder):
-    """Give (path of the shard, `pipeline.Slice`) of each slice of a split."""
-    remove_stale_parts(folder)
+def _slices(
+    name: str, dataset: DataSet, split: str, split_folder: pathlib.Path
+) -> Iterator[tuple[pathlib.Path, Slice]]:
+    """Give (path of the shard, its photos) of each slice of a split."""
+    remove_stale_parts(split_folder)
     ids, places, versions = dataset[split].ids, dataset.photos(split), dataset.versions[split]
     if not any(places):
         raise InputError(
@@ -113,15 +144,18 @@ def _slices(name, dataset, split, folder):
     start = 0
     for number, slice_ids in enumerate(store.slices(ids)):
         rows = slice(start, start := start + len(slice_ids))
-        yield store.shard_path(folder, number), Slice(split, number, slice_ids, places[rows], (name,), versions[rows])
+        photos = Slice(split, number, slice_ids, places[rows], (name,), versions[rows])
+        yield store.shard_path(split_folder, number), photos
 
 
-def _suspects(slices, found):
-    """Check the shards that are there, {path: slice}; give {path: `changes.Suspect`} of those not as noted."""
+def _suspects(slices: dict[pathlib.Path, Slice], found: Fingerprint | None) -> dict[pathlib.Path, changes.Suspect]:
+    """Check the shards that are there, {path: its photos}; give those whose photos are not as noted."""
     suspects = {}
-    for path, one in slices.items():
+    for path, photos in slices.items():
         header = store.header(path)
-        store.check(path.parent.parent, found, header.fingerprint)
-        store.check_ids(path, one.ids, header.ids)
-        suspects[path] = changes.suspect(path, header, one)
-    return {path: one for path, one in suspects.items() if one}
+        expected = found or header.fingerprint
+        store.check_fingerprint(path.parent.parent, expected.fields(), header.fingerprint)
+        store.check_ids(path, photos.ids, header.ids)
+        if suspect := changes.suspect(path, header, photos):
+            suspects[path] = suspect
+    return suspects

@@ -3,19 +3,27 @@
 Eight bits a tensor are too few where channels differ much in range, as they do behind depthwise convolutions: left to
 itself the quantiser brings Xception's features (cut at add_11) to a cosine of 0.94. Three steps mend that for any
 graph, from photos alone. Ranges are evened out between neighbouring convolutions, which changes no feature. The
-convolutions whose inputs bear rounding worst stay in float32. The mean error that is left is taken off the features.
-Depthwise convolutions stay in float32 too: Xception's smallest cosine is 0.9991, and was 0.9983 with the largest in
-INT8.
+convolutions whose inputs suffer most from rounding stay in float32. The mean error that is left is taken off the
+features. Depthwise convolutions stay in float32 too: Xception's smallest cosine is 0.9991, and was 0.9983 with the
+largest in INT8.
 """
+
+from __future__ import annotations
 
 import contextlib
 import io
 import logging
 import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlob.errors import InputError
+
+if TYPE_CHECKING:
+    import openvino
 
 PROBED = 8  # photos on which the harm of each rounding is measured
 MOST_HARM = 0.0003  # loss of cosine, summed over all roundings that are kept
@@ -23,8 +31,8 @@ STEPS = 255  # of an unsigned byte
 LEAST_SHARE = 1e-3  # a channel's range counts as at least this share of the widest: one that slept may yet wake
 
 
-def int8(converted, photos):
-    """Quantise an extractor to INT8 where its features bear it. Equal photos give an equal model.
+def int8(converted: openvino.Model, photos: np.ndarray) -> openvino.Model:
+    """Quantise an extractor to INT8 where that does its features little harm. Equal photos give an equal model.
 
     Args:
         converted: OpenVINO model from (1, size, size, 3) uint8 to (1, d) float32; it is left as it is.
@@ -43,7 +51,7 @@ def int8(converted, photos):
     return _shifted(quantised, (expected - _features(quantised, photos)).mean(axis=0))
 
 
-def equalise(model, photos):
+def equalise(model: openvino.Model, photos: np.ndarray) -> None:
     """Even out, in place, the channels' ranges on the way from one convolution to the next; no feature changes.
 
     Dividing a channel by s > 0 behind the first convolution (its weights and bias) and multiplying by s in the second's
@@ -63,7 +71,7 @@ def equalise(model, photos):
                 _set_constant(node, _constant(node) / scale.reshape(shape))
 
 
-def _harmful(model, photos):
+def _harmful(model: openvino.Model, photos: np.ndarray) -> list[str]:
     """Name the convolutions whose inputs are best left unrounded: the rest together do at most MOST_HARM."""
     names = [node.get_friendly_name() for node in _convolutions(model)]
     harms = _harms(model, photos)
@@ -71,8 +79,12 @@ def _harmful(model, photos):
     return [names[place] for place in order[np.cumsum(harms[order]) > MOST_HARM]]
 
 
-def _harms(model, photos):
-    """Measure what rounding each convolution's input to 8 bits takes off the cosine, its mean error left out."""
+def _harms(model: openvino.Model, photos: np.ndarray) -> np.ndarray:
+    """Measure what rounding each convolution's input to 8 bits takes off the cosine, its mean error left out.
+
+    Returns:
+        float (convolutions,).
+    """
     from openvino import opset13 as ops
 
     convolutions = _convolutions(model)
@@ -97,7 +109,9 @@ def _harms(model, photos):
     return np.square(errors).sum(axis=(1, 2)) / (2 * np.square(exact).sum())  # 1 - cos of a small angle: its square / 2
 
 
-def _ranges(convolutions, model, photos):
+def _ranges(
+    convolutions: list[openvino.Node], model: openvino.Model, photos: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Measure the lowest and the highest value of each channel that each convolution reads, over all photos."""
     import openvino
     from openvino import opset13 as ops
@@ -105,16 +119,16 @@ def _ranges(convolutions, model, photos):
     axes = np.array([0, 2, 3])
     reduced = [f(node.input_value(0), axes) for node in convolutions for f in (ops.reduce_min, ops.reduce_max)]
     run = _compiled(openvino.Model([ops.result(node) for node in reduced], model.get_parameters()))
-    extremes = None
+    extremes: list[np.ndarray] = []
     for photo in photos:
-        found = [value.copy() for value in run(photo[None]).values()]
-        extremes = extremes or found
-        for place, value in enumerate(found):
+        values = [value.copy() for value in run(photo[None]).values()]
+        extremes = extremes or values
+        for place, value in enumerate(values):
             extremes[place] = (np.maximum if place % 2 else np.minimum)(extremes[place], value)
     return list(zip(extremes[::2], extremes[1::2], strict=True))
 
 
-def _quantise(nncf, model, photos, in_float32):
+def _quantise(nncf: ModuleType, model: openvino.Model, photos: np.ndarray, in_float32: list[str]) -> openvino.Model:
     """Let NNCF quantise the dense convolutions, but for those named."""
     kinds = {node.get_type_name() for node in model.get_ops()} - {"Convolution"}
     with contextlib.redirect_stdout(io.StringIO()):  # its progress bars
@@ -129,7 +143,7 @@ def _quantise(nncf, model, photos, in_float32):
         )
 
 
-def _shifted(model, shift):
+def _shifted(model: openvino.Model, shift: np.ndarray) -> openvino.Model:
     """Add a constant to the features."""
     from openvino import opset13 as ops
 
@@ -138,9 +152,10 @@ def _shifted(model, shift):
     return model
 
 
-def _before(convolution):
+def _before(convolution: openvino.Node) -> list[openvino.Node]:
     """Give the convolution before this one and the biases between, or [] where its output has other readers too."""
-    found, node = [], convolution
+    nodes: list[openvino.Node] = []
+    node = convolution
     while True:
         output = node.input_value(0)
         node = output.get_node()
@@ -148,38 +163,38 @@ def _before(convolution):
         if len(output.get_target_inputs()) > 1:
             return []
         if kind in ("Convolution", "GroupConvolution"):
-            return [*found, node]
+            return [*nodes, node]
         if kind == "Add" and node.input_value(1).get_node().get_type_name() == "Constant":
-            found.append(node)
+            nodes.append(node)
         elif kind not in ("Relu", "MaxPool", "AvgPool"):
             return []
 
 
-def _convolutions(model):
+def _convolutions(model: openvino.Model) -> list[openvino.Node]:
     return [node for node in model.get_ordered_ops() if node.get_type_name() == "Convolution"]
 
 
-def _constant(node):
+def _constant(node: openvino.Node) -> np.ndarray:
     return node.input_value(1).get_node().data
 
 
-def _set_constant(node, value):
+def _set_constant(node: openvino.Node, value: np.ndarray) -> None:
     from openvino import opset13 as ops
 
     node.input(1).replace_source_output(ops.constant(value.astype(np.float32)).output(0))
 
 
-def _by_output_channel(convolution):
+def _by_output_channel(convolution: openvino.Node) -> tuple[int, ...]:
     """Shape a scale of the output channels to fit weights, (groups, out, in, h, w) or (out, in, h, w)."""
     shape = _constant(convolution).shape
     return (*shape[:-3], 1, 1, 1)
 
 
-def _floored(ranges):
+def _floored(ranges: np.ndarray) -> np.ndarray:
     return np.maximum(ranges, max(LEAST_SHARE * ranges.max(), 1e-12))
 
 
-def _folded(converted):
+def _folded(converted: openvino.Model) -> openvino.Model:
     """Copy a model, with all arithmetic on its constants done."""
     from openvino import passes
 
@@ -189,21 +204,21 @@ def _folded(converted):
     return model
 
 
-def _features(model, photos):
+def _features(model: openvino.Model, photos: np.ndarray) -> np.ndarray:
     run = _compiled(model)
     return np.stack([run(photo[None])[0][0].copy() for photo in photos])
 
 
-def _compiled(model):
+def _compiled(model: openvino.Model) -> Callable[..., Any]:
     import openvino
 
     hints = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": openvino.Type.f32}
     return openvino.Core().compile_model(model, "CPU", hints)
 
 
-def _nncf():
+def _nncf() -> ModuleType:
     """Import NNCF without its log lines and, as its telemetry package is kept out, without its usage statistics."""
-    sys.modules.setdefault("openvino_telemetry", None)
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes its import fail
     try:
         import nncf
     except ImportError as error:

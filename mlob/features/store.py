@@ -9,16 +9,22 @@ import dataclasses
 import json
 import math
 import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlob import hdf5
 from mlob.errors import InputError
-from mlob.files import digest, read_product, refusal, write_once
+from mlob.features import fingerprint as fingerprints
+from mlob.features.fingerprint import Fingerprint
+from mlob.files import digest, refusal
+
+if TYPE_CHECKING:
+    from mlob.data.dataset import DataSet
 
 SLICE = 4096
 DECLARED = "fingerprint.json"
-FINGERPRINT = {"backbone": str, "size": int, "weights": (str, None), "runtime": str, "precision": str}
 PREDICTED = "predicted"  # beside the stores of data folders: what was extracted of photos outside of them
 DATA_SETS = ("ids", "features", "digests", "failed_ids", "failed_reasons")
 
@@ -29,7 +35,7 @@ class Shard:
 
     Attributes:
         ids: texts, in annotation order.
-        features: (n, d) float16.
+        features: (n, d) or (n, h, w, c) float16.
         digests: uint64 (n,), equal for photos of equal bytes.
         failures: {id: reason}.
     """
@@ -51,25 +57,63 @@ class Header:
         checksum: of all that is in it.
     """
 
-    fingerprint: dict
+    fingerprint: Fingerprint
     ids: set[str]
     failures: dict[str, str]
     checksum: str
 
 
-def slices(ids):
+@dataclasses.dataclass(frozen=True)
+class Extent:
+    """Where in a shard's file its features lie, one row after another: read past HDF5, in a fifth of its time.
+
+    Attributes:
+        path: of the shard.
+        offset: bytes before the first row; None where there are no rows.
+        shape: of the features.
+    """
+
+    path: pathlib.Path
+    offset: int | None
+    shape: tuple[int, ...]
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Read rows start to stop: float16 (stop - start, ...).
+
+        Raises:
+            InputError: the file is gone, or shorter than it was.
+        """
+        size = math.prod(self.shape[1:])
+        try:
+            offset = (self.offset or 0) + 2 * start * size
+            flat = np.fromfile(self.path, "<f2", (stop - start) * size, offset=offset)
+            return flat.reshape(stop - start, *self.shape[1:])
+        except (OSError, ValueError) as error:
+            refused = refusal(self.path, error) if isinstance(error, OSError) else None
+            changed = f"{self.path} changed while it was read: run `make features`, then go on."
+            raise refused or InputError(changed) from error
+
+
+def slices(ids: Sequence[str]) -> list[tuple[str, ...]]:
     """Cut ids, in annotation order, into slices of at most 4,096."""
     return [tuple(ids[start : start + SLICE]) for start in range(0, len(ids), SLICE)]
 
 
-def shard_path(folder, number):
+def shard_path(split_folder: pathlib.Path, number: int) -> pathlib.Path:
     """Name the shard of slice `number` in a split's folder."""
-    return folder / f"{number:05d}.h5"
+    return split_folder / f"{number:05d}.h5"
 
 
-def write(path, shard, fingerprint):
-    """Write one shard, atomically; equal content gives equal bytes."""
-    text = json.dumps(fingerprint, sort_keys=True)
+# One shard
+
+
+def write(path: pathlib.Path, shard: Shard, fingerprint: Fingerprint) -> None:
+    """Write one shard, atomically; equal content gives equal bytes.
+
+    Raises:
+        InputError: the disk is full, or the folder cannot be written.
+    """
+    text = fingerprint.to_json()
     with hdf5.writing(path) as file:
         file["ids"] = hdf5.text_array(shard.ids)
         file["features"] = shard.features
@@ -80,7 +124,7 @@ def write(path, shard, fingerprint):
         file.attrs["checksum"] = np.bytes_(_checksum(shard, text))
 
 
-def read(path):
+def read(path: pathlib.Path) -> Shard:
     """Read one shard and check every byte of it.
 
     Raises:
@@ -93,98 +137,45 @@ def read(path):
     return shard
 
 
-def header(path):
-    """Read what a shard tells of itself: a `Header`."""
+def read_without_features(path: pathlib.Path) -> Shard:
+    """Read what one shard tells of its photos: its features are (n, 0).
+
+    Raises:
+        InputError: missing or damaged.
+    """
     with hdf5.reading(path) as file:
-        failures, mark = _failures(file), _fingerprint(file)
-        return Header(mark, {*hdf5.texts(file["ids"]), *failures}, failures, hdf5.text_attribute(file, "checksum"))
+        return _shard(file, has_features=False)
 
 
-def checksum(path):
-    """Read the checksum that a shard bears."""
+def header(path: pathlib.Path) -> Header:
+    """Read what a shard tells of itself.
+
+    Raises:
+        InputError: missing or damaged.
+    """
+    with hdf5.reading(path) as file:
+        fingerprint = fingerprints.from_json(hdf5.text_attribute(file, "fingerprint"))
+        failures = _failures(file)
+        ids = {*hdf5.texts(file["ids"]), *failures}
+        return Header(fingerprint, ids, failures, hdf5.text_attribute(file, "checksum"))
+
+
+def checksum(path: pathlib.Path) -> str:
+    """Read the checksum in a shard, which was made of all of it when it was written.
+
+    Raises:
+        InputError: missing or damaged.
+    """
     with hdf5.reading(path) as file:
         return hdf5.text_attribute(file, "checksum")
 
 
-def content(folder):
-    """Give the digest of all that a store holds, by its shards' checksums."""
-    paths = sorted(folder.glob("*/[0-9]*.h5"))
-    return digest(*(f"{path.parent.name}/{path.name} {checksum(path)}" for path in paths))
-
-
-def fingerprint(folder):
-    """Give the fingerprint of a store: what was declared before its first shard, or any shard's; None without both."""
-    if (folder / DECLARED).is_file():
-        return read_product(folder / DECLARED, FINGERPRINT)
-    first = next(iter(sorted(folder.glob("*/[0-9]*.h5"))), None)
-    return header(first).fingerprint if first else None
-
-
-def declare(folder, wanted):
-    """Declare the fingerprint of a store, once: of several processes that begin one the first is heard.
-
-    Returns:
-        The fingerprint that holds, `wanted` or what was declared before.
-    """
-    write_once(folder / DECLARED, json.dumps(wanted, indent=2, sort_keys=True) + "\n")
-    return read_product(folder / DECLARED, FINGERPRINT)
-
-
-def read_split(folder, ids):
-    """Read all shards of a split, joined in the order of `ids`: a `Shard` over the whole split.
+def extent(path: pathlib.Path) -> Extent:
+    """Find the features of a shard in its file.
 
     Raises:
-        InputError: as of `read_shards`.
+        InputError: missing or damaged, or packed by another program.
     """
-    return _joined([shard for _, shard in read_shards(folder, ids)])
-
-
-def read_shards(folder, ids):
-    """Read the shards of a split one after another, each checked: its path and its `Shard`.
-
-    Args:
-        folder: of the split.
-        ids: the split's ids, in annotation order.
-
-    Raises:
-        InputError: a shard is missing or damaged, of another fingerprint, or of other ids.
-    """
-    expected = None
-    for number, slice_ids in enumerate(slices(ids)):
-        path = shard_path(folder, number)
-        found = header(path)
-        expected = expected or found.fingerprint
-        check(folder.parent, expected, found.fingerprint)
-        check_ids(path, slice_ids, found.ids)
-        yield path, read(path)
-
-
-@dataclasses.dataclass(frozen=True)
-class Extent:
-    """Where in a shard's file its features lie, one row after another: read past HDF5, in a fifth of its time."""
-
-    path: pathlib.Path
-    offset: int | None  # bytes; HDF5 has none where there are no rows
-    shape: tuple[int, ...]
-
-    def read(self, start, stop):
-        """Read rows start to stop: float16 (stop - start, ...).
-
-        Raises:
-            InputError: the file is gone, or shorter than it was.
-        """
-        size = math.prod(self.shape[1:])
-        try:
-            flat = np.fromfile(self.path, "<f2", (stop - start) * size, offset=self.offset + 2 * start * size)
-            return flat.reshape(stop - start, *self.shape[1:])
-        except (OSError, ValueError) as error:
-            refused = isinstance(error, OSError) and refusal(self.path, error)
-            changed = f"{self.path} changed while it was read: run `make features`, then go on."
-            raise refused or InputError(changed) from error
-
-
-def extent(path):
-    """Find the features of a shard in its file: an `Extent`."""
     with hdf5.reading(path) as file:
         features = file["features"]
         if len(features) and features.id.get_offset() is None:
@@ -192,65 +183,133 @@ def extent(path):
         return Extent(path, features.id.get_offset(), features.shape)
 
 
-def read_photos(folder, ids):
-    """Read what a split's shards tell of its photos, without the features: a `Shard` of features (n, 0)."""
-    return _joined([read_told(shard_path(folder, number)) for number, _ in enumerate(slices(ids))])
+# A split
 
 
-def read_told(path):
-    """Read what one shard tells of its photos, without the features: a `Shard` of features (n, 0)."""
-    with hdf5.reading(path) as file:
-        return _shard(file, has_features=False)
+def read_split(split_folder: pathlib.Path, ids: Sequence[str]) -> Shard:
+    """Read all shards of a split, joined in the order of `ids`: a `Shard` over the whole split.
+
+    Raises:
+        InputError: as of `read_shards`.
+    """
+    return _joined([shard for _, shard in read_shards(split_folder, ids)])
 
 
-def first_whole(folders, dataset):
-    """Read what the first store that holds all splits tells of a data set's photos: {split: `Shard`}, {} without one.
+def read_shards(split_folder: pathlib.Path, ids: Sequence[str]) -> Iterator[tuple[pathlib.Path, Shard]]:
+    """Read the shards of a split one after another, each checked: its path and its `Shard`.
 
     Args:
-        folders: of stores, features/<set>/<data set>.
-        dataset: the `DataSet`.
+        split_folder: features/<set>/<data set>/<split>.
+        ids: the split's ids, in annotation order.
+
+    Raises:
+        InputError: a shard is missing or damaged, of another fingerprint, or of other ids.
     """
-    for folder in folders:
+    first = None
+    for number, slice_ids in enumerate(slices(ids)):
+        path = shard_path(split_folder, number)
+        told = header(path)
+        first = first or told.fingerprint
+        check_fingerprint(split_folder.parent, first.fields(), told.fingerprint)
+        check_ids(path, slice_ids, told.ids)
+        yield path, read(path)
+
+
+def read_photos(split_folder: pathlib.Path, ids: Sequence[str]) -> Shard:
+    """Read what a split's shards tell of its photos: a `Shard` over the whole split, its features (n, 0).
+
+    Raises:
+        InputError: a shard is missing or damaged.
+    """
+    paths = [shard_path(split_folder, number) for number, _ in enumerate(slices(ids))]
+    return _joined([read_without_features(path) for path in paths])
+
+
+def write_virtual(split_folder: pathlib.Path) -> None:
+    """Lay one virtual data set over a split's shards, beside the folder: <split>.h5, for h5py, pandas or anyone."""
+    hdf5.write_virtual(split_folder.with_suffix(".h5"), sorted(split_folder.glob("[0-9]*.h5")), DATA_SETS)
+
+
+# A store
+
+
+def fingerprint(store_folder: pathlib.Path) -> Fingerprint | None:
+    """Give the fingerprint of a store: what was declared before its first shard, or any shard's; None without both.
+
+    Raises:
+        InputError: the file that declares it, or the shard, is damaged.
+    """
+    if (store_folder / DECLARED).is_file():
+        return fingerprints.read(store_folder / DECLARED)
+    first = next(iter(sorted(store_folder.glob("*/[0-9]*.h5"))), None)
+    return header(first).fingerprint if first else None
+
+
+def declare(store_folder: pathlib.Path, fingerprint: Fingerprint) -> Fingerprint:
+    """Declare the fingerprint of a store, once: of several processes that begin one the first is heard.
+
+    Returns:
+        The fingerprint that holds, this one or what was declared before.
+    """
+    return fingerprints.declare(store_folder / DECLARED, fingerprint)
+
+
+def content_digest(store_folder: pathlib.Path) -> str:
+    """Give the digest of all that a store holds, by its shards' checksums."""
+    paths = sorted(store_folder.glob("*/[0-9]*.h5"))
+    return digest(*(f"{path.parent.name}/{path.name} {checksum(path)}" for path in paths))
+
+
+def first_whole(store_folders: Iterable[pathlib.Path], dataset: "DataSet") -> dict[str, Shard]:
+    """Read what the first store that holds all splits tells of a data set's photos.
+
+    Returns:
+        {split: `Shard` of features (n, 0)}, {} where no store holds all splits.
+    """
+    for folder in store_folders:
         with contextlib.suppress(InputError):
             return {name: read_photos(folder / name, split.ids) for name, split in dataset.splits.items()}
     return {}
 
 
-def check(folder, expected, found):
-    """Compare the fingerprint that a store is asked for with the one that is found there.
+def check_fingerprint(
+    store_folder: pathlib.Path, asked_for: Mapping[str, str | int | None], found: Fingerprint
+) -> None:
+    """Compare what is asked of a store with the fingerprint that is found there.
+
+    Args:
+        store_folder: for the message.
+        asked_for: {field of the fingerprint: value}; other fields may have any value.
+        found: the store's.
 
     Raises:
         InputError: they differ; the message names the first field that does, and the command that mends it.
     """
-    for field in expected:
-        if expected[field] != found.get(field):
+    for field, value in asked_for.items():
+        there = getattr(found, field)
+        if there != value:
             raise InputError(
-                f"{folder} was made with {field} {found.get(field)!r}, but {expected[field]!r} is asked for. Remove "
-                f"{folder} and run `make features` again, or give the changed feature set its own name."
+                f"{store_folder} was made with {field} {there!r}, but {value!r} is asked for. Remove {store_folder} "
+                "and run `make features` again, or give the changed feature set its own name."
             )
 
 
-def check_ids(path, expected, found):
+def check_ids(path: pathlib.Path, expected: Sequence[str], ids: set[str]) -> None:
     """Refuse a shard of other photos.
 
     Raises:
         InputError: the slice's ids are not those in the shard.
     """
-    missing = [name for name in expected if name not in found]
-    if missing or len(expected) != len(found):
-        example = missing[0] if missing else next(iter(found - set(expected)))
+    missing = [name for name in expected if name not in ids]
+    if missing or len(expected) != len(ids):
+        example = missing[0] if missing else next(iter(ids - set(expected)))
         raise InputError(
             f"{path} holds other photos than the annotations ({len(missing)} of {len(expected)} missing, for example "
             f"{example!r}). Remove {path.parent.parent} and run `make features` again."
         )
 
 
-def write_virtual(folder):
-    """Lay one virtual data set over a split's shards, beside the folder: <split>.h5, for h5py, pandas or anyone."""
-    hdf5.write_virtual(folder.with_suffix(".h5"), sorted(folder.glob("[0-9]*.h5")), DATA_SETS)
-
-
-def _shard(file, has_features=True):
+def _shard(file: hdf5.File, has_features: bool = True) -> Shard:
     ids, features, digests = hdf5.texts(file["ids"]), file["features"], hdf5.values(file["digests"])
     if (features.dtype, digests.dtype) != (np.float16, np.uint64) or features.ndim < 2:
         raise ValueError(f"features are {features.dtype} {features.shape}")
@@ -259,26 +318,18 @@ def _shard(file, has_features=True):
     return Shard(ids, hdf5.values(features) if has_features else features[:, :0], digests, _failures(file))
 
 
-def _failures(file):
+def _failures(file: hdf5.File) -> dict[str, str]:
     return dict(zip(hdf5.texts(file["failed_ids"]), hdf5.texts(file["failed_reasons"]), strict=True))
 
 
-def _fingerprint(file):
-    found = json.loads(hdf5.text_attribute(file, "fingerprint"))
-    if not isinstance(found, dict):
-        raise ValueError("its fingerprint is none")
-    return found
-
-
-def _checksum(shard, fingerprint):
+def _checksum(shard: Shard, fingerprint: str) -> str:
     return digest(fingerprint, json.dumps([shard.ids, list(shard.failures.items())]), shard.features, shard.digests)
 
 
-def _joined(shards):
-    failed = {name: reason for shard in shards for name, reason in shard.failures.items()}
+def _joined(shards: list[Shard]) -> Shard:
     return Shard(
         tuple(name for shard in shards for name in shard.ids),
         np.concatenate([shard.features for shard in shards]),
         np.concatenate([shard.digests for shard in shards]),
-        failed,
+        {name: reason for shard in shards for name, reason in shard.failures.items()},
     )

@@ -4,18 +4,24 @@ A store's folder has the last name of its data folder, which other data folders 
 whose photos it was made of.
 """
 
+from __future__ import annotations
+
 import os
 import pathlib
+from typing import TYPE_CHECKING
 
 from mlob.data import places
 from mlob.errors import InputError
 from mlob.features import store
 from mlob.files import digest, write_once, write_text
 
+if TYPE_CHECKING:
+    from mlob.data.places import Folder
+
 OWNER = "folder.txt"  # holds the address of the data folder
 
 
-def find(feature_set_folder: pathlib.Path, data_folder: pathlib.Path) -> pathlib.Path:
+def find(feature_set_folder: pathlib.Path, data_folder: Folder) -> pathlib.Path:
     """Find the store folder of a data folder, which may be missing still; two data folders never share one.
 
     A store whose data folder is gone, or is not noted, goes to the first data folder of that name that asks for it,
@@ -36,7 +42,7 @@ def find(feature_set_folder: pathlib.Path, data_folder: pathlib.Path) -> pathlib
     return (own or free)[0]
 
 
-def claim(store_folder: pathlib.Path, data_folder: pathlib.Path) -> None:
+def claim(store_folder: pathlib.Path, data_folder: Folder) -> None:
     """Note in a store whose photos it is made of.
 
     Raises:
@@ -50,7 +56,7 @@ def claim(store_folder: pathlib.Path, data_folder: pathlib.Path) -> None:
     write_text(store_folder / OWNER, _address(data_folder))
 
 
-def digests_table(features_folder: pathlib.Path, data_folder: pathlib.Path) -> pathlib.Path:
+def digests_table(features_folder: pathlib.Path, data_folder: Folder) -> pathlib.Path:
     """Name the table that remembers the digests of a data folder's photos, beside the folders of all feature sets."""
     address = digest(_address(data_folder))[:8]
     return features_folder / f"{places.data_name(data_folder)}-{address}-digests.csv"
@@ -72,9 +78,9 @@ def _owner(store_folder: pathlib.Path) -> str:
     return path.read_text("utf-8", "replace") if path.is_file() else ""
 
 
-def _address(data_folder: pathlib.Path) -> str:
+def _address(data_folder: Folder) -> str:
     """Give where a data folder lies; bytes in a path that are not UTF-8 are spelt out."""
-    address = str(data_folder if places.is_remote(data_folder) else pathlib.Path(data_folder).resolve())
+    address = str(data_folder if places.is_remote(data_folder) else pathlib.Path(str(data_folder)).resolve())
     return address.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -82,6 +88,6 @@ def _exists(address: str) -> bool:
     return places.is_remote(address) or os.path.isdir(address)
 
 
-def _is_same(owner: str, data_folder: pathlib.Path) -> bool:
+def _is_same(owner: str, data_folder: Folder) -> bool:
     here = _address(data_folder)
     return owner == here or (os.path.isdir(owner) and os.path.isdir(here) and os.path.samefile(owner, here))

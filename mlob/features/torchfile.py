@@ -10,7 +10,8 @@ writes build plain values, and nothing is imported or called.
 import io
 import pathlib
 import pickletools
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -32,7 +33,7 @@ ORDERED_DICT = "collections OrderedDict"
 TENSOR = "torch._utils _rebuild_tensor_v2"
 GLOBALS = {ORDERED_DICT, TENSOR, *DTYPES}
 OPERANDS = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 1, "SETITEM": 2, "BINPERSID": 1, "REDUCE": 2, "BUILD": 1}
-CONSTANTS = {
+CONSTANTS: dict[str, Callable[[], object]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
     "NEWFALSE": lambda: False,
@@ -43,11 +44,11 @@ CONSTANTS = {
 
 
 class _Storage(NamedTuple):
-    """A run of `count` numbers that the file holds under `key`."""
+    """A run of `length` numbers that the file holds under `key`."""
 
     key: str
     dtype: str
-    count: int
+    length: int
 
 
 class _Tensor(NamedTuple):
@@ -55,15 +56,15 @@ class _Tensor(NamedTuple):
 
     storage: _Storage
     offset: int
-    shape: tuple
-    steps: tuple
+    shape: tuple[int, ...]
+    steps: tuple[int, ...]
 
 
-def read(path):
+def read(path: pathlib.Path | str) -> dict[str, np.ndarray]:
     """Read a state dict written by torch.save before PyTorch 1.6 (or without its zip layout).
 
     Returns:
-        dict of name to read-only array, in the file's order; an array may be strided as the tensor was.
+        {name: read-only array}, in the file's order; an array may be strided as the tensor was.
 
     Raises:
         InputError: the file cannot be read, is cut short, has another layout, or holds anything but tensors.
@@ -85,7 +86,7 @@ def read(path):
         ) from error
 
 
-def _state(file):
+def _state(file: BinaryIO) -> dict[str, np.ndarray]:
     _require(_unpickled(file) == MAGIC, "the magic number is wrong")
     _require(_unpickled(file) == PROTOCOL, f"the protocol is not {PROTOCOL}")
     system = _unpickled(file)
@@ -98,7 +99,7 @@ def _state(file):
     return {name: _view(storages[tensor.storage.key], tensor) for name, tensor in tensors.items()}
 
 
-def _read_storages(file, storages):
+def _read_storages(file: BinaryIO, storages: set[_Storage]) -> dict[str, np.ndarray]:
     """Read the bytes of every storage: a list of keys, then for each an 8-byte count and the numbers."""
     keys = _unpickled(file)
     by_key = {storage.key: storage for storage in storages}
@@ -110,15 +111,15 @@ def _read_storages(file, storages):
     return data
 
 
-def _read_storage(file, storage):
+def _read_storage(file: BinaryIO, storage: _Storage) -> np.ndarray:
     dtype = np.dtype(storage.dtype)
-    _require(int.from_bytes(file.read(8), "little") == storage.count, "a storage's count is not its tensors'")
-    data = file.read(storage.count * dtype.itemsize)  # never more than the file has
-    _require(len(data) == storage.count * dtype.itemsize, "the file ends inside a storage")
+    _require(int.from_bytes(file.read(8), "little") == storage.length, "a storage's count is not its tensors'")
+    data = file.read(storage.length * dtype.itemsize)  # never more than the file has
+    _require(len(data) == storage.length * dtype.itemsize, "the file ends inside a storage")
     return np.frombuffer(data, dtype)
 
 
-def _view(storage, tensor):
+def _view(storage: np.ndarray, tensor: _Tensor) -> np.ndarray:
     """The tensor as a view, allocating nothing; NumPy refuses one that reaches outside of the storage."""
     size = storage.itemsize
     view = np.ndarray(
@@ -129,9 +130,11 @@ def _view(storage, tensor):
     return view
 
 
-def _unpickled(file):
+def _unpickled(file: BinaryIO) -> Any:
     """One pickle of `file` as plain values, with a _Storage or _Tensor for each that it describes."""
-    stack, marks, memo = [], [], {}
+    stack: list[Any] = []
+    marks: list[int] = []
+    memo: dict[Any, Any] = {}
     for opcode, argument, _ in pickletools.genops(file):
         operands = _operands(opcode.name, stack, marks)
         match opcode.name:
@@ -167,7 +170,7 @@ def _unpickled(file):
                 raise ValueError(f"its pickle uses {other}, which torch.save does not write")
 
 
-def _operands(name, stack, marks):
+def _operands(name: str, stack: list[Any], marks: list[int]) -> list[Any]:
     """Take from the stack what the opcode consumes: all since the last mark, or a known number of values."""
     start = marks.pop() if name in ("TUPLE", "APPENDS", "SETITEMS") else len(stack) - OPERANDS.get(name, 0)
     _require(start >= 0, "its pickle takes more than it gave")
@@ -176,21 +179,21 @@ def _operands(name, stack, marks):
     return operands
 
 
-def _set_items(target, items):
+def _set_items(target: Any, items: list[Any]) -> None:
     keys = items[::2]
     # Texts only: the hash of nested tuples, a legal key elsewhere, can take for ever.
     _require(isinstance(target, dict) and _texts(keys), "its pickle has a strange dict")
     target.update(zip(keys, items[1::2], strict=True))
 
 
-def _storage(identity):
+def _storage(identity: object) -> _Storage:
     match identity:
         case ("storage", str(kind), str(key), str(), count, None) if kind in DTYPES and type(count) is int:
             return _Storage(key, DTYPES[kind], count)
     raise ValueError("a storage is described in an unknown way")
 
 
-def _reduced(function, arguments):
+def _reduced(function: object, arguments: Any) -> dict | _Tensor:
     """What the call of an admitted name stands for: an empty dict, or a tensor's description."""
     match arguments:
         case () if function == ORDERED_DICT:
@@ -202,10 +205,10 @@ def _reduced(function, arguments):
     raise ValueError("its pickle calls in an unknown way")
 
 
-def _texts(values):
+def _texts(values: list[Any]) -> bool:
     return all(isinstance(value, str) for value in values)
 
 
-def _require(condition, fault):
+def _require(condition: object, fault: str) -> None:
     if not condition:
         raise ValueError(fault)

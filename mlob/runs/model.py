@@ -42,8 +42,9 @@ def identity(experiment, dataset, stores):
 
     The labels' groups shape a head that has a softmax for each.
     """
-    found = {name: store.fingerprint(folder) for name, folder in stores.items()}
-    features = {name: store.content(folder) for name, folder in stores.items()}
+    fingerprints = {name: store.fingerprint(folder) for name, folder in stores.items()}
+    found = {name: fingerprint and fingerprint.fields() for name, fingerprint in fingerprints.items()}
+    features = {name: store.content_digest(folder) for name, folder in stores.items()}
     groups = {"groups": digest(json.dumps(dataset.labels.groups))} if experiment.head.groups else {}
     shaped = {"recipe": dataclasses.asdict(experiment), "data": dataset.digest, **groups}
     return plain({**shaped, "fingerprint": found, "features": features})
@@ -244,14 +245,14 @@ def _rows(split, stores):
 
 def _costs(head, stores, train):
     logs = {name: log.read(folder) for name, folder in stores.items()}
-    costs = {name: {"parameters": one["parameters"], "seconds": round(one["seconds"], 1)} for name, one in logs.items()}
+    costs = {name: {"parameters": each.parameters, "seconds": round(each.seconds, 1)} for name, each in logs.items()}
     epochs = len(head.history)
     return {
         **total_costs([head.parameters], [round(head.seconds, 1)], costs),
         "stores": costs,
         "rows_per_second": round(len(train.ids) * max(epochs, 1) / head.seconds, 1),
         "epochs": epochs,
-        "weights": ", ".join(sorted({one["weights"] for one in logs.values()})),
+        "weights": ", ".join(sorted({each.weights for each in logs.values()})),
     }
 
 

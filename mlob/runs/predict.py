@@ -9,7 +9,7 @@ import numpy as np
 from mlob import machine, workspace
 from mlob.data import images, locate
 from mlob.errors import InputError
-from mlob.features import extract, store
+from mlob.features import new_photos, store
 from mlob.files import to_cell, write_text
 from mlob.runs import ensemble
 
@@ -65,7 +65,7 @@ def label(paths, models, sets, folder, labels, *, given=None):
     rows, failures = {}, {}
     for name, (features, made) in sets.items():
         seen = made.parent / store.PREDICTED
-        rows[name], failed = extract.extract_new(features, made, readable, seen, given, name)
+        rows[name], failed = new_photos.extract(features, made, readable, seen, given, name)
         failures |= failed
     kept = [number for number in readable if number not in failures]
     decided = _decided(kept, models, rows, folder, labels) if kept else {}

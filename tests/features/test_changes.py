@@ -208,7 +208,7 @@ def test_a_dry_run_tells_what_has_changed_and_writes_nothing(photos, extracted):
     repaint(file_of(photos, "train", "2"), 90)
     os.utime(file_of(photos, "train", "9"), (1, 1))
     before = {path: path.stat().st_mtime_ns for path in extracted.rglob("*")}
-    told = extract.plan("set", RECIPE, read_dataset(photos.folder), extracted).text(RECIPE)
+    told = extract.plan("set", RECIPE, read_dataset(photos.folder), extracted).summary(RECIPE)
     assert told.startswith("1 photo has come or changed") and "3 photos through mobilenet" in told
     assert {path: path.stat().st_mtime_ns for path in extracted.rglob("*")} == before
 
@@ -241,12 +241,12 @@ def test_a_photo_that_changes_while_it_is_read_is_noticed_next_time(photos, netw
 
 
 def test_what_a_store_holds_is_told_by_one_digest(photos, extracted, capsys):
-    first = store.content(extracted)
+    first = store.content_digest(extracted)
     again(photos, extracted, capsys)
-    assert store.content(extracted) == first
+    assert store.content_digest(extracted) == first
     repaint(file_of(photos, "test", "4"), 90)
     again(photos, extracted, capsys)
-    assert store.content(extracted) != first
+    assert store.content_digest(extracted) != first
 
 
 def test_a_photo_that_lacked_a_package_is_tried_again_once_that_is_there(photos, network, tmp_path, monkeypatch):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import random
@@ -14,7 +15,7 @@ from PIL import Image
 
 from mlob import files
 from mlob.errors import InputError
-from mlob.features import decoding, extract, log, runtimes, store, weights
+from mlob.features import decoding, extract, log, new_photos, runtimes, store, weights
 from mlob.recipes import FeatureSet
 
 RECIPE = FeatureSet("mobilenet", weights="random")
@@ -87,7 +88,7 @@ def test_a_rerun_computes_nothing_and_a_second_store_has_the_same_bytes(photos, 
     before, seen = shards(tmp_path / "one"), network.seen
     run(RECIPE, photos, tmp_path / "one")
     assert network.seen == seen and shards(tmp_path / "one") == before
-    assert extract.plan("set", RECIPE, photos, tmp_path / "one").text(RECIPE) == "complete"
+    assert extract.plan("set", RECIPE, photos, tmp_path / "one").summary(RECIPE) == "complete"
     run(RECIPE, photos, tmp_path / "two")
     assert shards(tmp_path / "two") == before
     assert set(before) >= {"train/00003.h5", "validation/00002.h5", "test/00001.h5", "train.h5", "test.h5"}
@@ -287,19 +288,19 @@ def test_random_weights_stand_in_where_they_may_and_are_known_again(photos, netw
         run(FeatureSet("mobilenet"), photos, tmp_path / "store")
     run(FeatureSet("mobilenet"), photos, tmp_path / "store", random_fallback=True)
     assert "RANDOM weights for mobilenet" in capsys.readouterr().err
-    assert log.read(tmp_path / "store")["weights"] == "random"
+    assert log.read(tmp_path / "store").weights == "random"
     assert not extract.plan("set", FeatureSet("mobilenet"), photos, tmp_path / "store").slices
 
 
 def test_a_dry_run_tells_photos_weights_and_the_time_at_the_measured_rate(photos, network, tmp_path):
-    told = extract.plan("set", RECIPE, photos, tmp_path / "store").text(RECIPE)
+    told = extract.plan("set", RECIPE, photos, tmp_path / "store").summary(RECIPE)
     assert told == "24 photos through mobilenet (weights: random), no rate measured yet"
     run(RECIPE, photos, tmp_path / "store")
     for path in (tmp_path / "store").glob("*/*.json"):  # 24 photos in 9 shards
         note = json.loads(path.read_text())
         path.write_text(json.dumps(note | {"seconds": {"read": 0.25, "forward": 0.5, "write": 0.25}}))
     (tmp_path / "store" / "train" / "00000.h5").unlink()
-    told = extract.plan("set", RECIPE, photos, tmp_path / "store").text(RECIPE)
+    told = extract.plan("set", RECIPE, photos, tmp_path / "store").summary(RECIPE)
     assert told.startswith("3 photos") and told.endswith("about 1 s at the measured 2.7 photos/s")
 
 
@@ -307,19 +308,19 @@ def test_new_photos_are_extracted_once_under_whatever_name(photos, network, tmp_
     found, mark = tmp_path / "store", extract.fingerprint(RECIPE, weights.random(), runtimes.Choice("keras", "float32"))
     store.declare(found, mark)
     paths = {f"digest {number}": path for number, path in enumerate(photos.photos("test"))}
-    rows, failures = extract.extract_new(RECIPE, found, paths, tmp_path / "new")
+    rows, failures = new_photos.extract(RECIPE, found, paths, tmp_path / "new")
     assert set(rows) == set(paths) and network.seen == 5 and not failures
     spoil(photos)
     more = {**paths, "digest 9": file_of(photos, "test", "3")}
-    again, failures = extract.extract_new(RECIPE, found, more, tmp_path / "new")
+    again, failures = new_photos.extract(RECIPE, found, more, tmp_path / "new")
     assert network.seen == 5 and failures == {"digest 9": "empty file"}
     before = shards(tmp_path / "new")
-    extract.extract_new(RECIPE, found, more, tmp_path / "new")
+    new_photos.extract(RECIPE, found, more, tmp_path / "new")
     assert shards(tmp_path / "new") == before
     assert all(again[name].tobytes() == rows[name].tobytes() for name in paths)
-    store.declare(tmp_path / "others", mark | {"weights": "others"})
+    store.declare(tmp_path / "others", dataclasses.replace(mark, weights="others"))
     with pytest.raises(InputError, match="other weights of mobilenet"):
-        extract.extract_new(RECIPE, tmp_path / "others", paths, tmp_path / "new")
+        new_photos.extract(RECIPE, tmp_path / "others", paths, tmp_path / "new")
 
 
 @pytest.mark.parametrize("parts", [2, 3, 20])

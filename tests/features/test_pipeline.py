@@ -14,29 +14,30 @@ class Mean:
         return np.reshape([photo.mean(axis=(0, 1), dtype=np.float32) for photo in photos], (-1, 3))
 
 
-def slices(photos, count=5, wanted=("one",)):
+def slices(photos, count=5, feature_sets=("one",)):
     """The train photos in slices of `count`."""
     ids, places = photos["train"].ids, photos.photos("train")
     return [
-        pipeline.Slice("train", number, ids[start : start + count], tuple(places[start : start + count]), wanted)
+        pipeline.Slice("train", number, ids[start : start + count], tuple(places[start : start + count]), feature_sets)
         for number, start in enumerate(range(0, len(ids), count))
     ]
 
 
-def made(photos, extractors, **options):
+def made_shards(photos, extractors, **options):
     """All shards of the train photos: {name: [shard of each slice]}."""
     found = {name: [] for name in extractors}
-    for _, shards, _ in pipeline.shards(slices(photos, wanted=tuple(extractors)), extractors, 32, **options):
-        for name, shard in shards.items():
+    split = slices(photos, feature_sets=tuple(extractors))
+    for made in pipeline.make_shards(split, extractors, 32, **options):
+        for name, shard in made.shards.items():
             found[name].append(shard)
     return found
 
 
 def test_slices_cover_the_photos_in_order_and_the_chunk_changes_nothing(photos, monkeypatch):
-    whole = made(photos, {"one": pipeline.Extractor("whole", Mean())})["one"]
+    whole = made_shards(photos, {"one": pipeline.Extractor("whole", Mean())})["one"]
     assert [name for shard in whole for name in shard.ids] == list(photos["train"].ids)
     monkeypatch.setattr(pipeline, "CHUNK", 2)
-    parts = made(photos, {"one": pipeline.Extractor("whole", Mean())})["one"]
+    parts = made_shards(photos, {"one": pipeline.Extractor("whole", Mean())})["one"]
     for one, other in zip(whole, parts, strict=True):
         assert one.features.tobytes() == other.features.tobytes() and one.ids == other.ids
 
@@ -49,7 +50,7 @@ def test_feature_sets_of_one_size_share_the_decoding(photos, monkeypatch):
         return decode(place, size, views)
 
     monkeypatch.setattr(decoding, "photo", photo)
-    both = made(photos, {name: pipeline.Extractor("whole", Mean()) for name in ("one", "two")})
+    both = made_shards(photos, {name: pipeline.Extractor("whole", Mean()) for name in ("one", "two")})
     assert sorted(read) == sorted(photos.photos("train"))
     for one, two in zip(both["one"], both["two"], strict=True):
         assert one.features.tobytes() == two.features.tobytes()
@@ -60,7 +61,7 @@ def test_a_slice_goes_only_to_the_feature_sets_that_lack_it(photos):
     two = pipeline.Slice(two.split, two.number, two.ids, two.places, ("b",))
     extractors = {"a": pipeline.Extractor("whole", Mean()), "b": pipeline.Extractor("whole", Mean())}
     one = pipeline.Slice(one.split, one.number, one.ids, one.places, ("a", "b"))
-    found = [tuple(shards) for _, shards, _ in pipeline.shards([one, two], extractors, 32)]
+    found = [tuple(made.shards) for made in pipeline.make_shards([one, two], extractors, 32)]
     assert found == [("a", "b"), ("b",)]
 
 
@@ -74,21 +75,21 @@ def test_each_feature_set_sees_its_own_view_of_the_photo(photos):
             return np.float32([photo[16, -1] for photo in photos]).reshape(-1, 3)
 
     flipped = pipeline.Extractor("flip", Corner()), pipeline.Extractor("whole", OtherCorner())
-    found = made(photos, dict(zip(("flip", "whole"), flipped, strict=True)))
+    found = made_shards(photos, dict(zip(("flip", "whole"), flipped, strict=True)))
     assert found["flip"][0].features.tolist() == found["whole"][0].features.tolist()
 
 
 def test_a_chunk_holds_several_of_the_largest_batch(photos, monkeypatch):
     monkeypatch.setattr(pipeline, "CHUNK", 1)
     network = Mean(batch=1)
-    made(photos, {"one": pipeline.Extractor("whole", network)})
+    made_shards(photos, {"one": pipeline.Extractor("whole", network)})
     assert max(network.counts) == pipeline.BATCHES
 
 
 def test_photos_that_cannot_be_read_leave_a_reason_and_a_slice_without_photos_has_no_rows(photos):
     for place in photos.photos("train")[:5]:
         place.write_bytes(b"")
-    first = made(photos, {"one": pipeline.Extractor("whole", Mean())})["one"][0]
+    first = made_shards(photos, {"one": pipeline.Extractor("whole", Mean())})["one"][0]
     assert first.ids == () and first.features.shape == (0, 3) and set(first.failures.values()) == {"empty file"}
 
 
@@ -97,18 +98,19 @@ def test_features_beyond_float16_are_its_largest_numbers(photos):
         def __call__(self, photos):
             return np.tile(np.float32([1e9, -1e9]), (len(photos), 1))
 
-    features = made(photos, {"one": pipeline.Extractor("whole", Huge())})["one"][0].features
+    features = made_shards(photos, {"one": pipeline.Extractor("whole", Huge())})["one"][0].features
     assert np.isfinite(features).all() and abs(features).min() == np.finfo(np.float16).max
 
 
 def test_the_seconds_are_those_of_the_stages(photos):
-    _, _, seconds = next(pipeline.shards(slices(photos), {"one": pipeline.Extractor("whole", Mean())}, 32))
-    assert set(seconds["one"]) == {"read", "forward"} and min(seconds["one"].values()) >= 0
+    first = next(pipeline.make_shards(slices(photos), {"one": pipeline.Extractor("whole", Mean())}, 32))
+    seconds = first.seconds["one"]
+    assert set(seconds) == {"read", "forward"} and min(seconds.values()) >= 0
 
 
 def test_a_network_on_a_gpu_is_fed_by_processes_and_gives_the_same_features(photos, monkeypatch):
-    expected = made(photos, {"one": pipeline.Extractor("flip", Mean())})["one"]
+    expected = made_shards(photos, {"one": pipeline.Extractor("flip", Mean())})["one"]
     monkeypatch.setattr(decoding, "in_threads", None)
-    found = made(photos, {"one": pipeline.Extractor("flip", Mean(is_on_gpu=True))})["one"]
+    found = made_shards(photos, {"one": pipeline.Extractor("flip", Mean(is_on_gpu=True))})["one"]
     for one, other in zip(expected, found, strict=True):
         assert one.features.tobytes() == other.features.tobytes() and one.digests.tobytes() == other.digests.tobytes()

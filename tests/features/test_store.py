@@ -1,3 +1,4 @@
+import dataclasses
 import errno
 import os
 import shutil
@@ -14,9 +15,10 @@ from hypothesis.extra import numpy as arrays
 
 from mlob.errors import InputError
 from mlob.features import store
+from mlob.features.fingerprint import Fingerprint
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9)
-FINGERPRINT = {"backbone": "mobilenet", "size": 224, "precision": "float32"}
+FINGERPRINT = Fingerprint("mobilenet", 224, "last", "avg", "whole", 1, "any", "made up", "keras", "float32", None)
 
 
 @st.composite
@@ -61,8 +63,8 @@ def test_what_is_written_is_read(folder, made):
 @settings(deadline=None, max_examples=20)
 def test_equal_content_gives_equal_bytes(folder, made):
     paths = [folder.parent / name / "00000.h5" for name in ("one", "another")]
-    for path, fingerprint in zip(paths, (FINGERPRINT, dict(reversed(FINGERPRINT.items()))), strict=True):
-        store.write(path, made, fingerprint)
+    for path in paths:
+        store.write(path, made, FINGERPRINT)
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -172,7 +174,7 @@ def test_shards_of_other_photos_are_refused(tmp_path, monkeypatch):
 def test_another_fingerprint_is_refused_by_the_field_and_the_mend(tmp_path, monkeypatch):
     write_split(tmp_path / "data" / "train", IDS, monkeypatch)
     with pytest.raises(InputError) as error:
-        store.check(tmp_path / "data", FINGERPRINT | {"size": 299}, FINGERPRINT)
+        store.check_fingerprint(tmp_path / "data", {"size": 299}, FINGERPRINT)
     for part in ("size 224", "299", f"Remove {tmp_path / 'data'} ", "make features", "its own name"):
         assert part in str(error.value)
 
@@ -180,7 +182,7 @@ def test_another_fingerprint_is_refused_by_the_field_and_the_mend(tmp_path, monk
 def test_shards_that_disagree_are_refused(tmp_path, monkeypatch):
     write_split(tmp_path / "train", IDS, monkeypatch)
     path = store.shard_path(tmp_path / "train", 1)
-    store.write(path, store.read(path), FINGERPRINT | {"precision": "bfloat16"})
+    store.write(path, store.read(path), dataclasses.replace(FINGERPRINT, precision="bfloat16"))
     with pytest.raises(InputError, match="precision 'bfloat16'"):
         store.read_split(tmp_path / "train", IDS)
 
@@ -225,7 +227,7 @@ REFUSED = {errno.EAGAIN: "another program has it open", errno.EACCES: "give read
 
 
 @pytest.mark.parametrize("number", REFUSED)
-@pytest.mark.parametrize("read", [store.read, store.header, store.checksum, store.extent, store.read_told])
+@pytest.mark.parametrize("read", [store.read, store.header, store.checksum, store.extent, store.read_without_features])
 def test_a_shard_that_the_system_refuses_is_not_called_damaged(number, read, tmp_path, monkeypatch):
     path = store.shard_path(tmp_path, 0)
     store.write(path, shard("a"), FINGERPRINT)
@@ -301,8 +303,8 @@ def test_a_shard_of_another_shape_is_damaged(changes, tmp_path):
     path = store.shard_path(tmp_path, 0)
     store.write(path, shard(*IDS), FINGERPRINT)
     repacked(path, **changes)
-    for read in (store.header, store.read) if "marks" in changes else (store.read_told, store.read):
-        if (read, changes) != (store.read_told, DAMAGED["more bytes than the file has"]):
+    for read in (store.header, store.read) if "marks" in changes else (store.read_without_features, store.read):
+        if (read, changes) != (store.read_without_features, DAMAGED["more bytes than the file has"]):
             with pytest.raises(InputError, match="damaged"):
                 read(path)
 
@@ -314,7 +316,7 @@ def test_whatever_bytes_stand_in_a_shard_give_its_content_or_one_sentence(bytes_
     path = folder.parent / "noise" / "00000.h5"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(data[:at] + noise + (b"" if cut else data[at + len(noise) :]))
-    for read in (store.read, store.header, store.extent, store.read_told, store.checksum):
+    for read in (store.read, store.header, store.extent, store.read_without_features, store.checksum):
         try:
             found = read(path)
         except InputError:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from mlob import predictions
 from mlob.data.dataset import Split
 from mlob.features import log, store
+from mlob.features.fingerprint import Fingerprint
 from mlob.models import heads
 from mlob.recipes import LOGISTIC, Experiment, Head, Judging, Training
 from mlob.runs import model, predict
@@ -52,10 +53,11 @@ def test_members_read_their_own_stores_side_by_side(tmp_path):
 def written(folder, dataset, shape, seed):
     """A store whose features are numbers in one shape a photo."""
     generator = np.random.default_rng(seed)
+    fingerprint = Fingerprint("mobilenet", 224, "last", "avg", "whole", 1, "any", "made up", "keras", "float32", None)
     for name, split in dataset.splits.items():
         features = generator.normal(size=(len(split.ids), *shape)).astype(np.float16)
         shard = store.Shard(split.ids, features, np.arange(len(split.ids), dtype=np.uint64), {})
-        store.write(store.shard_path(folder / name, 0), shard, {"backbone": "mobilenet"})
+        store.write(store.shard_path(folder / name, 0), shard, fingerprint)
     facts = {"weights": "random", "parameters": 1000, "processor": "made up", "photos": 1}
     log.write(store.shard_path(folder / "train", 0), seconds={"read": 1, "forward": 1, "write": 1}, **facts)
     return folder

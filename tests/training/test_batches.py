@@ -11,8 +11,10 @@ from mlob.data.dataset import Split
 from mlob.data.splits import dev_rows, limit_rows
 from mlob.errors import InputError
 from mlob.features import store
+from mlob.features.fingerprint import Fingerprint
 from mlob.training import batches
 
+FINGERPRINT = Fingerprint("mobilenet", 224, "last", "avg", "whole", 1, "any", "made up", "keras", "float32", None)
 IDS = tuple(f"photo {number}" for number in range(23))
 SHARD = 5  # photos a shard in these tests
 
@@ -46,7 +48,7 @@ def write(folder, ids=IDS, base=0, failed=(), seed=None):
         failures = {name: "why" for name in names if name in failed}
         digests = np.array([digest_of(name) for name in kept], np.uint64)
         shard = store.Shard(tuple(kept), features, digests, failures)
-        store.write(store.shard_path(folder, number), shard, {"backbone": "any"})
+        store.write(store.shard_path(folder, number), shard, FINGERPRINT)
     return folder
 
 
@@ -86,7 +88,7 @@ def test_maps_stand_side_by_side_on_their_last_axis(tmp_path):
     maps = np.arange(2 * 3 * 3 * 4).reshape(2, 3, 3, 4).astype(np.float16)
     for name, part in {"one": maps[..., :3], "other": maps[..., 3:]}.items():
         shard = store.Shard(IDS[:2], part, np.zeros(2, np.uint64), {})
-        store.write(store.shard_path(tmp_path / name / "train", 0), shard, {})
+        store.write(store.shard_path(tmp_path / name / "train", 0), shard, FINGERPRINT)
     rows = batches.read([tmp_path / "one" / "train", tmp_path / "other" / "train"], split_of(IDS[:2]))
     assert rows.features.shape == maps.shape and np.array_equal(rows.features[:], maps)
 
@@ -100,7 +102,7 @@ def test_a_split_without_labels_joins_to_rows_without(tmp_path):
 def test_features_that_are_not_finite_are_refused(value, tmp_path):
     features = np.array([[1, 2], [value, 3], [4, value], [value, value]], np.float16)
     shard = store.Shard(IDS[:4], features, np.zeros(4, np.uint64), {})
-    store.write(store.shard_path(tmp_path / "set" / "train", 0), shard, {})
+    store.write(store.shard_path(tmp_path / "set" / "train", 0), shard, FINGERPRINT)
     with pytest.raises(InputError, match=r"3 rows of the train features in .*set are not finite"):
         batches.read([tmp_path / "set" / "train"], split_of(IDS[:4]))
 

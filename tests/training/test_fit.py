@@ -10,6 +10,7 @@ import pytest
 from mlob.data.dataset import Split
 from mlob.errors import InputError
 from mlob.features import store
+from mlob.features.fingerprint import Fingerprint
 from mlob.metrics import highest_micro_f1
 from mlob.recipes import LINEAR, MLP, MLP_TRAINING, Experiment, Head, Training
 from mlob.training import batches, checkpoint, fit, steps
@@ -164,9 +165,11 @@ def test_streamed_rows_train_as_well_as_resident_ones(rows, tmp_path, monkeypatc
     monkeypatch.setattr(batches, "CHUNK", 32)
     train, dev = rows
     ids = tuple(train.ids)
+    fingerprint = Fingerprint("mobilenet", 224, "last", "avg", "whole", 1, "any", "made up", "keras", "float32", None)
     for number, names in enumerate(store.slices(ids)):
         part = train.features[number * 50 :][: len(names)]
-        store.write(store.shard_path(tmp_path, number), store.Shard(names, part, np.zeros(len(names), "u8"), {}), {})
+        shard = store.Shard(names, part, np.zeros(len(names), "u8"), {})
+        store.write(store.shard_path(tmp_path, number), shard, fingerprint)
     stored = batches.read([tmp_path], Split("train", ids, ((),) * len(ids), train.targets))
     row_bytes = (train.features.nbytes + train.targets.nbytes) // len(ids)
     losses = {}

@@ -1,0 +1,80 @@
+"""The fingerprint of a feature store, and its JSON: an attribute of each shard, and a file beside them."""
+
+import dataclasses
+import json
+import pathlib
+
+from mlob.files import read_product, write_once
+
+SHAPE = {  # in JSON
+    **dict.fromkeys(("backbone", "layer", "pool", "view", "decoder", "weights", "runtime", "precision"), str),
+    **dict.fromkeys(("size", "preprocessing"), int),
+    "calibration": (str, None),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Fingerprint:
+    """All that shapes a feature: stores of equal fingerprints hold equal features of equal photos.
+
+    Attributes:
+        backbone, layer, pool, view: as the recipe names them.
+        size: side of the photos that the network sees, pixels.
+        preprocessing: `backbones.PREPROCESSING_VERSION`.
+        decoder: `images.DECODER`.
+        weights: digest of the weight arrays.
+        runtime, precision: that the features were computed with.
+        calibration: digest of the photos that int8 was calibrated on; None for other precisions.
+    """
+
+    backbone: str
+    size: int
+    layer: str
+    pool: str
+    view: str
+    preprocessing: int
+    decoder: str
+    weights: str
+    runtime: str
+    precision: str
+    calibration: str | None
+
+    def fields(self) -> dict[str, str | int | None]:
+        """Give the fields by name, sorted, as JSON products hold them."""
+        return dict(sorted(dataclasses.asdict(self).items()))
+
+    def to_json(self) -> str:
+        """Give the text of a shard's attribute; equal fingerprints give equal texts."""
+        return json.dumps(self.fields())
+
+
+def from_json(text: str) -> Fingerprint:
+    """Read the text of a shard's attribute.
+
+    Raises:
+        ValueError: it is no fingerprint, or one with other fields.
+    """
+    fields = json.loads(text)
+    if not isinstance(fields, dict) or fields.keys() != SHAPE.keys():
+        raise ValueError(f"its fingerprint is {text:.40}")
+    return Fingerprint(**fields)
+
+
+def read(path: pathlib.Path) -> Fingerprint:
+    """Read the file of a fingerprint.
+
+    Raises:
+        InputError: the file is missing, or holds no fingerprint.
+    """
+    fields = read_product(path, SHAPE)
+    return Fingerprint(**{name: fields[name] for name in SHAPE})
+
+
+def declare(path: pathlib.Path, fingerprint: Fingerprint) -> Fingerprint:
+    """Write the file of a fingerprint, once: of several processes that write one, the first is heard.
+
+    Returns:
+        The fingerprint that the file holds, this one or what was declared before.
+    """
+    write_once(path, json.dumps(fingerprint.fields(), indent=2) + "\n")
+    return read(path)
