@@ -107,7 +107,8 @@ def repeat(size: int, number: int) -> dict[Name, tuple[float, ...]]:
     for (name, decided), own in zip(out_of_fold.items(), draws, strict=True):
         decision = fitted[name]
         truth, in_sample = true_f1(chances, decision(unseen)), micro_f1(targets, decision(members))
-        figures[name] = (truth, in_sample, micro_f1(targets, decided), *bootstrap.interval(own))
+        cross_fitted = bootstrap.interval(micro_f1(targets, decided), own)
+        figures[name] = (truth, in_sample, cross_fitted.value, cross_fitted.low, cross_fitted.high)
     return figures
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -11,10 +12,12 @@ import re
 import secrets
 import shutil
 import time
+import typing
 import zipfile
 
 from mlob.errors import InputError
 
+Kind = typing.TypeVar("Kind")
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet runs, or that was kept from it
 ANEW = "remove it and run the same command again, which makes it anew."
 NUMBER = (int, float)  # in the shape of a product
@@ -195,6 +198,41 @@ def read_product(path, shape):
     if wrong := next(_wrong(content, shape), None):
         raise InputError(f"{path} {wrong}: {ANEW}")
     return content
+
+
+def read_record(path: pathlib.Path, kind: type[Kind]) -> Kind:
+    """Read a JSON product of ours into its dataclass, or another type that declares its shape.
+
+    Raises:
+        InputError: the file is missing, not to be read, not JSON, or of another shape.
+    """
+    return record(path, kind, read_json(path, ANEW))
+
+
+def record(path: pathlib.Path, kind: type[Kind], content: object) -> Kind:
+    """Give the content of a JSON file as a dataclass, or another type that declares its shape; more keys do no harm.
+
+    Raises:
+        InputError: it is of another shape.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return _adapter(kind).validate_json(json.dumps(content), strict=True)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        name = ".".join(map(str, wrong["loc"]))
+        if wrong["type"] == "missing":
+            raise InputError(f"{path} lacks the key {name}: {ANEW}") from error
+        what = f"{name or 'it'} is {repr(wrong['input'])[:60]}"
+        raise InputError(f"{path} is of another shape: {what} ({wrong['msg'].lower()}): {ANEW}") from error
+
+
+@functools.cache
+def _adapter(kind):
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
 def _wrong(value, shape, name=""):

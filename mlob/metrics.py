@@ -23,26 +23,6 @@ def image_f1(targets, predicted):
     return float(f1(*counts(targets, predicted, axis=1)).mean())
 
 
-def precision(targets, predicted):
-    """Share of the predicted labels that are right, all decisions pooled."""
-    true_positives, predicted_positives, _ = counts(targets, predicted)
-    return float(ratio(true_positives, predicted_positives))
-
-
-def recall(targets, predicted):
-    """Share of the true labels that are predicted, all decisions pooled."""
-    true_positives, _, positives = counts(targets, predicted)
-    return float(ratio(true_positives, positives))
-
-
-def accuracy(targets, predicted):
-    """Share of all n * labels decisions that are right.
-
-    At 3% of labels true, predicting nothing reaches 97%: a figure to mistrust.
-    """
-    return float(np.mean(np.asarray(targets, bool) == np.asarray(predicted, bool)))
-
-
 def average_precision(targets, probabilities):
     """Mean over labels of average precision: the precision at each score, weighted by the recall it adds.
 
@@ -81,6 +61,25 @@ def ratio(numerator, denominator):
     """Quotient in float64, and 0 where the denominator is 0."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
+
+
+# Metrics of all decisions pooled, by name: functions of four counts, numbers or arrays, which may be those of bootstrap
+# draws: true positives, predicted positives, positives, and decisions in all. One line here puts a metric into every
+# result.json, with its interval, and onto the page.
+POOLED = {
+    "micro_f1": lambda right, predicted, positives, decisions: f1(right, predicted, positives),
+    "precision": lambda right, predicted, positives, decisions: ratio(right, predicted),
+    "recall": lambda right, predicted, positives, decisions: ratio(right, positives),
+    # At 3% of labels true, predicting nothing reaches 97%: a figure to mistrust.
+    "accuracy": lambda right, predicted, positives, decisions: 1 - ratio(predicted + positives - 2 * right, decisions),
+}
+
+
+def pooled(targets, predicted):
+    """Give the metrics of POOLED: {name: float}."""
+    right, predicted_positives, positives = counts(targets, predicted)
+    found = (right, predicted_positives, positives, np.size(targets))
+    return {name: float(metric(*found)) for name, metric in POOLED.items()}
 
 
 def _average_precision(column, scores):

@@ -7,7 +7,7 @@ import dataclasses
 
 from mlob import fields, machine, recipes
 from mlob import workspace as places
-from mlob.files import make_folder, read_product
+from mlob.files import make_folder, read_record
 from mlob.progress import detail, is_verbose, say, show
 
 
@@ -212,8 +212,8 @@ def report(work, readme):
         stores = work.stores(work.suite.members[0])
         compared = reports.make(page, work.name, work.dataset, stores, runs, work.suite.ensemble.judging)
         rows = tables.rows(work.runs)
-        show(tables.text(rows) if is_verbose() else tables.brief(rows))
-        show(tables.dev_text(compared, None if is_verbose() else tables.FEW))
+        show(tables.aligned(rows) if is_verbose() else tables.brief(rows))
+        show(tables.dev_aligned(compared, None if is_verbose() else tables.FEW))
         if readme:
             put_tables(work, rows, compared, readme)
     say(f"report: {page}")
@@ -225,7 +225,7 @@ def tell_otherwise_judged(work):
     products = {"learning-curve": (places.CURVE_FOLDER, places.CURVE), "search": (places.SEARCH_FOLDER, places.SEARCH)}
     for verb, names in products.items():
         for path in (work.run(model).joinpath(*names) for model in work.models()):
-            if path.is_file() and read_product(path, dict).get("judging") != judging:
+            if path.is_file() and read_record(path, dict).get("judging") != judging:
                 say(f"report: {path} is judged in another way than the rest: `mlob {verb}` judges it anew")
 
 
@@ -234,16 +234,17 @@ def put_tables(work, rows, compared, readme):
     from mlob.reports import tables
 
     members = (*work.suite.members, fields.LOGISTIC)
-    shown = [row for row in rows if row["kind"] != "model" or row["method"] in members]
+    shown = [row for row in rows if row.kind != "model" or row.method in members]
     blocks = {"results": tables.markdown(shown), "dev": tables.dev_markdown(compared)}
     tables.update_blocks(readme, work.name, blocks)
 
 
 def as_ensembled(work):
     """Give the workspace with the SET= that its ensemble was made with, unless another is asked for."""
-    path = work.run("ensemble") / places.ENSEMBLE
-    is_asked = work.settings or not path.is_file()
-    settings = "" if is_asked else read_product(path, {"settings?": str}).get("settings", "")
+    from mlob.runs import results
+
+    ensemble = None if work.settings else results.read_ensemble(work.run("ensemble"))
+    settings = ensemble.settings if ensemble else ""
     if not settings:
         return work
     say(f"predict: with SET={settings}, as the ensemble was made")

@@ -1,5 +1,6 @@
 """Small data that tests share: a data set of 24 drawn photos, and one of made-up features that can be learned from."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -15,9 +16,12 @@ from PIL import Image
 from mlob import __main__ as main
 from mlob import machine
 from mlob.data.dataset import DataSet, Split, read_dataset
+from mlob.evaluation.scores import Score
 from mlob.features import log, store
 from mlob.features.fingerprint import Fingerprint
 from mlob.labels import Labels
+from mlob.recipes import Judging
+from mlob.runs import results
 
 MOST_WORKERS = 4  # each holds up to 3 GB: TensorFlow, OpenVINO and the networks of its tests
 LABELS = (1, 2, 5, 8)
@@ -122,6 +126,45 @@ def command(monkeypatch, capfd):
         return status, printed.out + printed.err
 
     return run
+
+
+def score(value):
+    return Score(value, value - 0.02, value + 0.02, value + 0.01)
+
+
+def result(name, value, **changes):
+    """A model's `Result` with a micro-F1, made up."""
+    made_up = results.Result(
+        method=name,
+        scores={"micro_f1": score(value), "macro_f1": score(value - 0.1)},
+        judging=Judging(),
+        thresholds="one global",
+        parameters=results.Parameters(2_820_068, 23_681_548),
+        seconds=results.Seconds(41.2, 8.1),
+        stores={},
+        rows_per_second=1000.0,
+        epochs=50,
+        weights="imagenet",
+        seed=0,
+        rows={"train": 100},
+        note="",
+        fingerprint={},
+        versions={},
+        processor="a processor",
+        commit=None,
+    )
+    return dataclasses.replace(made_up, **changes)
+
+
+@pytest.fixture(scope="session")
+def write_result():
+    """Write one model's result.json, made up: write_result(folder of the run, micro-F1, field=value, …)."""
+
+    def write(folder, value, **changes):
+        folder.mkdir(parents=True, exist_ok=True)
+        results.write(folder, result(folder.name, value, **changes))
+
+    return write
 
 
 JUNK = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "x", [], {}, [[]], [5], {"x": 5}])

@@ -42,6 +42,17 @@ class Split:
     urls: tuple[tuple[str, ...], ...]
     targets: np.ndarray | None
 
+    @property
+    def known_targets(self) -> np.ndarray:
+        """The targets of a split that has some.
+
+        Raises:
+            InputError: it has none.
+        """
+        if self.targets is None:
+            raise InputError(f"The {self.name} split has no labels: expected some in the annotations.")
+        return self.targets
+
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:

@@ -9,39 +9,53 @@ two methods judged on the same photos share them.
 An interval says how the figure varies with the photos that happened to be drawn, not with a network's seed.
 """
 
+import dataclasses
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from mlob.data.splits import places
 from mlob.metrics import counts, f1, ratio
 
+Keys = Sequence | None  # one a photo, equal for photos of equal bytes; None takes all photos as different
 BLOCK = 64  # draws in hand at once: 256 bytes a photo
 
 
-def micro_f1_interval(targets, predicted, *, keys=None, draws=1000, seed=0, level=0.95):
-    """Low and high end of micro-F1's interval."""
-    return interval(micro_f1_draws(targets, predicted, keys=keys, draws=draws, seed=seed)[0], level=level)
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A figure with the ends of its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.low:.3f} to {self.high:.3f}"
 
 
-def image_f1_interval(targets, predicted, *, keys=None, draws=1000, seed=0, level=0.95):
-    """Low and high end of the interval of the mean over photos of each photo's F1."""
-    photos = f1(*counts(targets, predicted, axis=1))
+def image_f1_draws(
+    targets: np.ndarray, decided: np.ndarray, *, keys: Keys = None, draws: int = 1000, seed: int = 0
+) -> np.ndarray:
+    """Mean over photos of each photo's F1, of each draw, float64 (draws,)."""
+    photos = f1(*counts(targets, decided, axis=1))
     drawn = [times @ photos / times.sum(axis=1) for times in resamples(len(photos), draws, seed, keys)]
-    return interval(np.concatenate(drawn), level=level)
+    return np.concatenate(drawn)
 
 
-def macro_f1_interval(targets, predicted, *, keys=None, draws=1000, seed=0, level=0.95):
-    """Low and high end of macro-F1's interval.
+def macro_f1_draws(
+    targets: np.ndarray, decided: np.ndarray, *, keys: Keys = None, draws: int = 1000, seed: int = 0
+) -> np.ndarray:
+    """Macro-F1 of each draw, moved so that their mean is the figure itself, float64 (draws,) in [0, 1].
 
     A label on a single photo is missing from a third of the draws, which say nothing of it: it keeps the F1 that it
     has on all photos there, so that a perfect answer is perfect in every draw. What distance is left of the draws' mean
-    from the figure is added to the interval, which then says where the figure of n other photos would lie.
+    from the figure is added to the draws, whose interval then says where the figure of n other photos would lie.
     """
-    targets, predicted = np.asarray(targets, bool), np.asarray(predicted, bool)
-    both, sums = (targets & predicted).astype(np.float32), targets.astype(np.float32) + predicted
-    own = f1(*counts(targets, predicted, axis=0))
+    targets, decided = np.asarray(targets, bool), np.asarray(decided, bool)
+    both, sums = (targets & decided).astype(np.float32), targets.astype(np.float32) + decided
+    own = f1(*counts(targets, decided, axis=0))
     drawn = np.concatenate([_macro(times, both, sums, own) for times in resamples(len(targets), draws, seed, keys)])
-    low, high = interval(drawn + own.mean() - drawn.mean(), level=level)
-    return max(low, 0.0), min(high, 1.0)
+    return np.clip(drawn + own.mean() - drawn.mean(), 0, 1)
 
 
 def _macro(times, both, sums, own):
@@ -50,33 +64,36 @@ def _macro(times, both, sums, own):
     return np.where(drawn > 0, ratio(2 * (times @ both), drawn), own).mean(axis=1)
 
 
-def micro_f1_difference(targets, predicted, other, *, keys=None, draws=1000, seed=0, level=0.95):
-    """Low and high end of the interval of micro-F1 of `predicted` less that of `other`, on the same draws.
-
-    Much narrower than two intervals side by side, since an easy draw is easy for both.
-    """
-    drawn = micro_f1_draws(targets, predicted, other, keys=keys, draws=draws, seed=seed)
-    return interval(np.subtract(*drawn), level=level)
-
-
-def micro_f1_draws(targets, *decided, keys=None, draws=1000, seed=0):
+def micro_f1_draws(
+    targets: np.ndarray, *decided: np.ndarray, keys: Keys = None, draws: int = 1000, seed: int = 0
+) -> np.ndarray:
     """Micro-F1 of each draw for each of several decisions, float64 (decisions, draws), all on the same draws.
 
-    A row less another is the draws of their difference.
+    A row less another is the draws of their difference: its interval is much narrower than two intervals side by side,
+    since an easy draw is easy for both.
     """
-    photos = np.stack([counts(targets, one, axis=1) for one in decided]).astype(np.float32)  # (decisions, 3, n)
+    drawn = count_draws(targets, *decided, keys=keys, draws=draws, seed=seed)
+    return f1(*drawn[:, :3].swapaxes(0, 1))
+
+
+def count_draws(
+    targets: np.ndarray, *decided: np.ndarray, keys: Keys = None, draws: int = 1000, seed: int = 0
+) -> np.ndarray:
+    """What `metrics.POOLED` is made from, of each draw: float32 (decisions, 4 counts, draws)."""
+    cells = np.full(len(targets), np.shape(targets)[1])
+    photos = np.stack([(*counts(targets, each, axis=1), cells) for each in decided]).astype(np.float32)
     flat = photos.reshape(-1, len(targets)).T
     drawn = np.concatenate([times @ flat for times in resamples(len(targets), draws, seed, keys)])
-    return f1(*drawn.T.reshape(len(decided), 3, -1).swapaxes(0, 1))
+    return drawn.T.reshape(len(decided), 4, -1)
 
 
-def interval(values, *, level=0.95):
-    """Low and high end between which the share `level` of the draws lies, as many of the rest below as above."""
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def interval(value: float, drawn: np.ndarray, *, level: float = 0.95) -> Interval:
+    """Give a figure with the ends between which the share `level` of its draws lies, as many below as above."""
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(value), float(low), float(high))
 
 
-def resamples(n, draws, seed, keys=None):
+def resamples(n: int, draws: int, seed: int, keys: Keys = None) -> Iterator[np.ndarray]:
     """Blocks float32 (up to BLOCK, n): how often each photo comes in each of `draws` draws of the different photos."""
     place, generator = places(n, keys), np.random.default_rng(seed)
     different = int(place.max(initial=-1)) + 1

@@ -1,6 +1,7 @@
 """Judge what is fitted on photos with the same photos: each decided on by a fit that did not see it."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def crossfit(fit, members, targets, fold, keys=None):
     Returns:
         {method: uint8 (n, labels)}.
     """
-    predicted = {}
+    predicted: dict[Any, np.ndarray] = {}
     for number in np.unique(fold):
         held = fold == number
         known = [] if keys is None else [list(itertools.compress(keys, ~held))]

@@ -1,13 +1,25 @@
 """Figures on dev: several models' decisions on the same rows, each against the first."""
 
+import dataclasses
+
 import numpy as np
 
 from mlob.ensemble.thresholds import CALIBRATED
-from mlob.evaluation import bootstrap, judge
-from mlob.metrics import micro_f1
+from mlob.evaluation import judge, scores
+from mlob.evaluation.bootstrap import Interval, Keys
+from mlob.recipes import Judging
 
 
-def decide(probabilities, targets, fold):
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """A model's micro-F1, and its gain on that of the first model, on the same photos."""
+
+    model: str
+    micro_f1: Interval
+    gain: Interval
+
+
+def decide(probabilities: np.ndarray, targets: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """Decide at calibrated thresholds, each row by a fit that did not see it: uint8 (n, labels).
 
     One threshold for all would charge a loss that moves each label's probabilities for what the ensemble's thresholds
@@ -18,21 +30,14 @@ def decide(probabilities, targets, fold):
     return judge.decide_alone(probabilities, targets, fold, CALIBRATED)
 
 
-def figures(held, targets, judging, keys=None):
-    """Yield each model's name, its micro-F1, and its gain on the first model's, both {value, low, high}.
+def compare(decided: dict[str, np.ndarray], targets: np.ndarray, judging: Judging, keys: Keys = None) -> list[Compared]:
+    """Compare models' decisions with those of the first.
 
     Args:
-        held: {name: decisions uint8 (n, labels)}.
+        decided: {model: decisions uint8 (n, labels)}.
         targets: uint8 (n, labels).
-        judging: the `Judging`.
+        judging: draws and seed of the bootstrap.
         keys: one a row, equal for photos of equal content, which are drawn together; None takes all as different.
     """
-    drawn = bootstrap.micro_f1_draws(targets, *held.values(), keys=keys, draws=judging.draws, seed=judging.seed)
-    scores = np.array([micro_f1(targets, decided) for decided in held.values()])
-    for name, score, draws in zip(held, scores, drawn, strict=True):
-        yield name, _figure(score, draws), _figure(score - scores[0], draws - drawn[0])
-
-
-def _figure(value, draws):
-    low, high = bootstrap.interval(draws)
-    return {"value": float(value), "low": low, "high": high}
+    figures = scores.micro_f1s(targets, *decided.values(), judging=judging, keys=keys)
+    return [Compared(model, *figure) for model, figure in zip(decided, figures, strict=True)]

@@ -139,7 +139,7 @@ def _worst_of_labels(wrong, surprise):
     rows = surprise.argmax(axis=0)
     columns = np.flatnonzero(wrong.any(axis=0))
     order = np.argsort(-surprise[rows[columns], columns], kind="stable")
-    first = {}
+    first: dict[int, int] = {}
     for column in columns[order].tolist():
         first.setdefault(int(rows[column]), column)
     return list(first.items())[:SHOWN]

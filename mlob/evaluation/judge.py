@@ -1,59 +1,179 @@
 """Judge decisions on validation: cross-fitted figures with intervals, the in-sample ones beside them."""
 
-import typing
+import dataclasses
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from mlob.ensemble import methods
 from mlob.ensemble.thresholds import ONE_THRESHOLD
-from mlob.evaluation import bootstrap
+from mlob.evaluation import bootstrap, scores
+from mlob.evaluation.bootstrap import Interval, Keys
 from mlob.evaluation.crossfit import crossfit, folds
-from mlob.metrics import accuracy, counts, f1, image_f1, macro_f1, micro_f1, precision, ratio, recall
+from mlob.evaluation.scores import Score
+from mlob.labels import Labels
+from mlob.metrics import counts, f1, micro_f1, ratio
+from mlob.recipes import Judging
 
-FIGURES = {
-    "micro_f1": (micro_f1, bootstrap.micro_f1_interval),
-    "macro_f1": (macro_f1, bootstrap.macro_f1_interval),
-    "image_f1": (image_f1, bootstrap.image_f1_interval),
-}
-POOLED = {"accuracy": accuracy, "precision": precision, "recall": recall}
+Name = tuple[str, str]  # of a method, and of the rule that its thresholds are chosen by
+ALONE = ("model", ONE_THRESHOLD)  # what a model alone is decided by
+Fit = Callable[..., dict]  # of members, targets and keys: {Name: Decision}
 
 
-class Judged(typing.NamedTuple):
-    """A method fitted on all photos, and what is known of it."""
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """A method fitted on all photos, and what is known of it.
+
+    Attributes:
+        decision: of the fit on all photos.
+        out_of_fold: uint8 (n, labels), each photo decided by a fit that did not see it.
+        scores: by metric.
+    """
 
     decision: methods.Decision
-    held: np.ndarray  # cross-fitted decisions uint8 (n, labels)
-    figures: dict  # as result.json holds them
+    out_of_fold: np.ndarray
+    scores: dict[str, Score]
 
 
-def judge(fit, members, targets, fold, judging, keys=None):
-    """Fit methods on all photos, and judge them by decisions of fits that did not see the photo decided on.
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """Two methods on the same photos: micro-F1 of `method` less that of `against`."""
+
+    method: str
+    against: str
+    gain: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupScores:
+    """How good the chosen method is on a group of labels.
+
+    Attributes:
+        labels: how many there are.
+        validation: how often one of them is on a photo of validation.
+        scores: by metric.
+        gain: in micro-F1 over the best single member.
+    """
+
+    group: str
+    labels: int
+    validation: int
+    scores: dict[str, Interval]
+    gain: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelScores:
+    """How good the chosen method is on a label; `train` and `validation` count its photos there."""
+
+    id: int
+    name: str
+    group: str
+    train: int
+    validation: int
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+    threshold: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What is known of all methods, and of the one that is chosen.
+
+    Attributes:
+        judged: each method and rule.
+        chosen: the one with the highest cross-fitted micro-F1 but for the constant answer.
+        elsewhere: micro-F1 where each photo is decided on by the method that is highest on the other folds: what
+            choosing the highest gains by luck is gone from it.
+        optimism: by how much the in-sample micro-F1 of each method lies above its cross-fitted one.
+        pairs: of methods on the same photos.
+        groups, labels: the chosen method's figures.
+        folds: how many there were.
+    """
+
+    judged: dict[Name, Judged]
+    chosen: Name
+    elsewhere: Interval
+    optimism: dict[str, float]
+    pairs: list[Pair]
+    groups: list[GroupScores]
+    labels: list[LabelScores]
+    folds: int
+
+    @property
+    def decision(self) -> methods.Decision:
+        """The chosen method, fitted on all photos."""
+        return self.judged[self.chosen].decision
+
+    @property
+    def out_of_fold(self) -> np.ndarray:
+        """The chosen method's decisions uint8 (n, labels), each by a fit that did not see the photo."""
+        return self.judged[self.chosen].out_of_fold
+
+
+def judge(
+    fit: Fit,
+    members: np.ndarray,
+    targets: np.ndarray,
+    judging: Judging,
+    *,
+    labels: Labels,
+    train_positives: np.ndarray,
+    keys: Keys = None,
+) -> Verdict:
+    """Fit methods on all photos, judge them by fits that did not see the photo decided on, and choose one.
 
     Args:
-        fit: function of members, targets and keys that gives {name: Decision}.
+        fit: function of members, targets and keys that gives {(method, rule): Decision}.
         members: float32 (members, n, labels) on validation.
         targets: uint8 (n, labels).
-        fold: of each photo (n,), as `crossfit.folds` gives it.
-        judging: the `Judging`.
-        keys: one a photo, equal for photos of equal content, which are drawn together; None takes all as different.
+        judging: folds, draws and seed.
+        labels: who they are.
+        train_positives: integers (labels,), photos of train with each label.
+        keys: one a photo, equal for photos of equal content, which are drawn together.
+    """
+    fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
+    judged = judge_each(fit, members, targets, fold, judging, keys)
+    decided = {name: found.out_of_fold for name, found in judged.items()}
+    chosen = choose(targets, decided)
+    return Verdict(
+        judged,
+        chosen,
+        scores.micro_f1s(targets, chosen_elsewhere(targets, decided, fold), judging=judging, keys=keys)[0][0],
+        {full_name(name): _optimism(found.scores["micro_f1"]) for name, found in judged.items()},
+        paired(targets, decided, chosen, judging, keys),
+        by_group(labels, targets, decided[chosen], decided[methods.BEST_SINGLE, chosen[1]], judging, keys),
+        by_label(labels, train_positives, targets, decided[chosen], judged[chosen].decision.thresholds),
+        len(np.unique(fold)),
+    )
 
-    Returns:
-        {name: Judged}.
+
+def judge_each(
+    fit: Fit, members: np.ndarray, targets: np.ndarray, fold: np.ndarray, judging: Judging, keys: Keys = None
+) -> dict[Name, Judged]:
+    """Fit methods on all photos, and judge each by fits that did not see the photo decided on: {name: Judged}.
+
+    Args:
+        fold: of each photo (n,), as `crossfit.folds` gives it; the others as of `judge`.
     """
     fitted = fit(members, targets, *([] if keys is None else [keys]))
-    held = crossfit(fit, members, targets, fold, keys)
+    decided = crossfit(fit, members, targets, fold, keys)
     return {
-        name: Judged(decision, held[name], figures(targets, held[name], decision(members), judging, keys))
+        name: Judged(decision, decided[name], scores.scores(targets, decided[name], decision(members), judging, keys))
         for name, decision in fitted.items()
     }
 
 
-def fit_alone(members, targets, keys=None):
+def fit_alone(members: np.ndarray, targets: np.ndarray, keys: Keys = None) -> dict[Name, methods.Decision]:
     """Fit what one model is decided by, one threshold, as `judge` and `crossfit` take it."""
-    return {"model": methods.mean_at(ONE_THRESHOLD, members, targets)}
+    return {ALONE: methods.mean_at(ONE_THRESHOLD, members, targets)}
 
 
-def decide_alone(probabilities, targets, fold, rule=ONE_THRESHOLD):
+def decide_alone(
+    probabilities: np.ndarray, targets: np.ndarray, fold: np.ndarray, rule: str = ONE_THRESHOLD
+) -> np.ndarray:
     """Decide by one model, each row by a fit that did not see it: uint8 (n, labels).
 
     Args:
@@ -66,129 +186,111 @@ def decide_alone(probabilities, targets, fold, rule=ONE_THRESHOLD):
     return crossfit(fits, probabilities[np.newaxis], targets, fold)["model"]
 
 
-def judge_model(member, targets, judging, keys=None):
-    """Judge one model at one threshold: a `Judged`; equal photos, whose keys are equal, share fold and draw."""
+def judge_model(member: np.ndarray, targets: np.ndarray, judging: Judging, keys: Keys = None) -> Judged:
+    """Judge one model, float32 (n, labels), at one threshold; equal photos share fold and draw."""
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
-    return judge(fit_alone, member[np.newaxis], targets, fold, judging, keys)["model"]
+    return judge_each(fit_alone, member[np.newaxis], targets, fold, judging, keys)[ALONE]
 
 
-def choose(targets, held):
+def choose(targets: np.ndarray, decided: Mapping[Name, np.ndarray]) -> Name:
     """Name the method whose decisions have the highest micro-F1; the constant answer does not stand for election.
 
     Args:
-        held: {(method, rule): decisions (n, labels)}; of equals the first is taken.
+        decided: {(method, rule): decisions (n, labels)}; of equals the first is taken.
     """
-    scores = {name: micro_f1(targets, decided) for name, decided in held.items() if name[0] != methods.CONSTANT}
-    return max(scores, key=scores.get)
+    found = {name: micro_f1(targets, own) for name, own in decided.items() if name[0] != methods.CONSTANT}
+    return max(found, key=lambda name: found[name])
 
 
-def chosen_elsewhere(targets, held, fold):
-    """Decide on each photo by the method that `choose` takes on the other folds: what choosing gains unfairly is gone.
+def chosen_elsewhere(targets: np.ndarray, decided: Mapping[Name, np.ndarray], fold: np.ndarray) -> np.ndarray:
+    """Decide on each photo by the method that `choose` takes on the other folds: uint8 (n, labels).
 
     The highest of many figures is high by luck too; here the luck of a fold's photos has no say in the choice.
-
-    Returns:
-        uint8 (n, labels).
     """
-    decided = np.zeros(targets.shape, np.uint8)
+    found = np.zeros(targets.shape, np.uint8)
     for number in np.unique(fold):
         inside = fold == number
-        name = choose(targets[~inside], {name: found[~inside] for name, found in held.items()})
-        decided[inside] = held[name][inside]
-    return decided
-
-
-def figures(targets, cross_fitted, in_sample, judging, keys=None):
-    """Give the figures of decisions.
-
-    Returns:
-        `micro_f1`, `macro_f1` and `image_f1` (the mean of each photo's), each {cross_fitted, low, high, in_sample}
-        with 95% intervals over photos; `accuracy`, `precision` and `recall` of all decisions pooled, cross-fitted.
-    """
-    found = {}
-    for name, (metric, _) in FIGURES.items():
-        held = figure(name, targets, cross_fitted, judging, keys)
-        found[name] = {"cross_fitted": held.pop("value"), **held, "in_sample": metric(targets, in_sample)}
-    return {**found, **{name: metric(targets, cross_fitted) for name, metric in POOLED.items()}}
-
-
-def figure(name, targets, predicted, judging, keys=None):
-    """Give one of FIGURES: {value, low, high}."""
-    metric, interval = FIGURES[name]
-    low, high = interval(targets, predicted, keys=keys, draws=judging.draws, seed=judging.seed)
-    return {"value": metric(targets, predicted), "low": low, "high": high}
-
-
-def paired(targets, held, chosen, judging, keys=None):
-    """Test methods in pairs on the same photos: every one against `best single` and `mean`, and `chosen` against all.
-
-    Args:
-        held: {(method, rule): decisions (n, labels)}. A method is compared at its own rule.
-        chosen: one of them.
-
-    Returns:
-        A list of {method, against, gain, low, high}: micro-F1 of the one less that of the other, and the 95% interval.
-    """
-    draws = bootstrap.micro_f1_draws(targets, *held.values(), keys=keys, draws=judging.draws, seed=judging.seed)
-    drawn = dict(zip(held, draws, strict=True))
-    scores = {name: micro_f1(targets, decided) for name, decided in held.items()}
-    found = []
-    for one, other in _pairs(held, chosen):
-        low, high = bootstrap.interval(drawn[one] - drawn[other])
-        gain = {"gain": scores[one] - scores[other], "low": low, "high": high}
-        found.append({"method": full_name(one), "against": full_name(other), **gain})
+        name = choose(targets[~inside], {name: own[~inside] for name, own in decided.items()})
+        found[inside] = decided[name][inside]
     return found
 
 
-def full_name(name):
-    """Name a method and its rule in one text, as ensemble.json does."""
+def paired(
+    targets: np.ndarray, decided: Mapping[Name, np.ndarray], chosen: Name, judging: Judging, keys: Keys = None
+) -> list[Pair]:
+    """Test methods in pairs on the same photos: every one against `best single` and `mean`, and `chosen` against all.
+
+    Args:
+        decided: {(method, rule): decisions (n, labels)}. A method is compared at its own rule.
+        chosen: one of them.
+    """
+    draws = bootstrap.micro_f1_draws(targets, *decided.values(), keys=keys, draws=judging.draws, seed=judging.seed)
+    drawn = dict(zip(decided, draws, strict=True))
+    found = {name: micro_f1(targets, own) for name, own in decided.items()}
+    gain = lambda name, other: bootstrap.interval(found[name] - found[other], drawn[name] - drawn[other])  # noqa: E731
+    return [Pair(full_name(name), full_name(other), gain(name, other)) for name, other in _pairs(decided, chosen)]
+
+
+def full_name(name: Name) -> str:
+    """Name a method and its rule in one text."""
     return ", ".join(name)
 
 
-def by_label(labels, train_targets, targets, predicted, thresholds):
-    """Give one dict a label: who it is, its photos in train and validation, figures of `predicted`, its threshold."""
-    true_positives, predicted_positives, positives = counts(targets, predicted, axis=0)
+def by_label(
+    labels: Labels,
+    train_positives: np.ndarray,
+    targets: np.ndarray,
+    decided: np.ndarray,
+    thresholds: np.ndarray,
+) -> list[LabelScores]:
+    """Score decisions 0/1 (n, labels) label by label."""
+    true_positives, predicted_positives, positives = counts(targets, decided, axis=0)
     columns = {
         "id": labels.ids,
         "name": labels.names,
         "group": labels.groups,
-        "train": train_targets.sum(axis=0).tolist(),
+        "train": train_positives.tolist(),
         "validation": positives.tolist(),
-        "accuracy": np.mean(np.equal(targets, predicted), axis=0).tolist(),
+        "accuracy": np.mean(np.equal(targets, decided), axis=0).tolist(),
         "precision": ratio(true_positives, predicted_positives).tolist(),
         "recall": ratio(true_positives, positives).tolist(),
         "f1": f1(true_positives, predicted_positives, positives).tolist(),
         "threshold": thresholds.tolist(),
     }
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return [LabelScores(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
-def by_group(labels, targets, predicted, other, judging, keys=None):
-    """Give one dict a group of labels: figures of `predicted` there, and its gain on the decisions `other`."""
+def by_group(
+    labels: Labels,
+    targets: np.ndarray,
+    decided: np.ndarray,
+    other: np.ndarray,
+    judging: Judging,
+    keys: Keys = None,
+) -> list[GroupScores]:
+    """Score decisions 0/1 (n, labels) on each group of labels, and their gain on the decisions `other` there."""
     found = []
     for group in dict.fromkeys(labels.groups):
         inside = np.equal(labels.groups, group)
-        pair = targets[:, inside], predicted[:, inside]
-        low, high = bootstrap.micro_f1_difference(
-            *pair, other[:, inside], keys=keys, draws=judging.draws, seed=judging.seed
-        )
-        gain = micro_f1(*pair) - micro_f1(pair[0], other[:, inside])
+        pair = targets[:, inside], decided[:, inside]
         found.append(
-            {
-                "group": group,
-                "labels": int(inside.sum()),
-                "validation": int(pair[0].sum()),
-                "micro_f1": figure("micro_f1", *pair, judging, keys),
-                "macro_f1": figure("macro_f1", *pair, judging, keys),
-                **{name: metric(*pair) for name, metric in POOLED.items()},
-                "gain": {"value": gain, "low": low, "high": high},
-            }
+            GroupScores(
+                group,
+                int(inside.sum()),
+                int(pair[0].sum()),
+                scores.intervals(*pair, judging, keys),
+                scores.micro_f1s(pair[0], other[:, inside], pair[1], judging=judging, keys=keys)[1][1],
+            )
         )
     return found
 
 
-def _pairs(held, chosen):
+def _optimism(score):
+    return score.in_sample - score.value
+
+
+def _pairs(decided, chosen):
     """Pairs of different methods, each once."""
-    references = [(one, (other, one[1])) for one in held for other in (methods.BEST_SINGLE, methods.MEAN)]
-    pairs = [*references, *((chosen, other) for other in held)]
-    return dict.fromkeys((one, other) for one, other in pairs if one != other and other in held)
+    references = [(name, (other, name[1])) for name in decided for other in (methods.BEST_SINGLE, methods.MEAN)]
+    pairs = [*references, *((chosen, other) for other in decided)]
+    return dict.fromkeys((name, other) for name, other in pairs if name != other and other in decided)

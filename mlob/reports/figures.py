@@ -9,6 +9,7 @@ page. Equal data give equal bytes.
 import io
 import re
 import warnings
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -29,7 +30,7 @@ WIDTH = 4.4  # inches, so that letters are readable where a phone's 350 pixels s
 COMMONEST = 30
 ABREAST = 2  # panels in a row
 LOGARITHMIC = ("training.learning_rate", "training.weight_decay")
-STYLE = {
+STYLE: Any = {
     "axes.edgecolor": INK,
     "axes.grid": True,
     "axes.labelcolor": INK,
@@ -118,15 +119,15 @@ def learning_curves(curves):
     """Draw micro-F1 on dev and on the photos trained on by their number (a logarithmic axis), a panel a model.
 
     Args:
-        curves: {model: [{rows, seen, micro_f1: {value, low, high}}]}.
+        curves: {model: a list of `curve.Point`}.
     """
     with matplotlib.rc_context(STYLE):
         figure, panels = _panels(len(curves), 2.2)
         for axes, (model, points) in zip(panels, curves.items(), strict=False):
-            rows = [point["rows"] for point in points]
-            value, low, high = ([point["micro_f1"][key] for point in points] for key in ("value", "low", "high"))
-            axes.plot(rows, [point["seen"] for point in points], "s--", color=ORANGE, markersize=4, label="trained on")
-            axes.plot(rows, value, "o-", color=BLUE, markersize=4, label="dev")
+            rows, micro_f1 = [point.rows for point in points], [point.micro_f1 for point in points]
+            low, high = [figure.low for figure in micro_f1], [figure.high for figure in micro_f1]
+            axes.plot(rows, [point.seen for point in points], "s--", color=ORANGE, markersize=4, label="trained on")
+            axes.plot(rows, [figure.value for figure in micro_f1], "o-", color=BLUE, markersize=4, label="dev")
             axes.fill_between(rows, low, high, color=BLUE, alpha=0.2, linewidth=0)
             axes.set_xscale("log")
             axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
@@ -142,12 +143,11 @@ def search(number, trials):
 
     Args:
         number: of the search among those on the page.
-        trials: [{dev_micro_f1, is_complete, values: {field: number or text}}], the first one the recipe as it is; a
-            trial that was stopped early is hollow.
+        trials: `JudgedTrial`s, the first one the recipe as it is; a trial that was stopped early is hollow.
     """
-    fields = list(trials[-1]["values"])
-    score = np.array([trial["dev_micro_f1"] for trial in trials])
-    complete = np.array([trial["is_complete"] for trial in trials])
+    fields = list(trials[-1].values)
+    score = np.array([trial.dev_micro_f1 for trial in trials])
+    complete = np.array([trial.micro_f1 is not None for trial in trials])
     low = np.quantile(score[complete], 0.1) if complete.sum() > 1 else score[0]
     room = max(score[complete].max() - low, 1e-3)
     with matplotlib.rc_context(STYLE):
@@ -158,7 +158,7 @@ def search(number, trials):
         _dots(panels[0], np.arange(len(trials)), score, complete)
         panels[0].set(xlabel="trial", ylabel="micro-F1 on dev", ylim=(low - room, low + 1.2 * room))
         for axes, field in zip(panels[1:], fields, strict=False):
-            values = [trial["values"][field] for trial in trials]
+            values = [trial.values[field] for trial in trials]
             _dots(axes, values, score, complete)
             if field in LOGARITHMIC:
                 axes.set_xscale("log")
@@ -194,36 +194,36 @@ def methods(names, scores, chosen):
 
     Args:
         names: texts, in the order of the table of results.
-        scores: {cross_fitted, low, high, in_sample}, one a name.
+        scores: `Score`s of micro-F1, one a name.
         chosen: position of the row to set apart.
     """
     with matplotlib.rc_context(STYLE):
         figure, axes = _sheet(0.2 * len(names) + 0.8)
         for number, f1 in enumerate(scores):
             colour, marker = (ORANGE, "D") if number == chosen else (BLUE, "o")
-            axes.hlines(number, f1["low"], f1["high"], color=colour, linewidth=1.6)
-            axes.plot(f1["in_sample"], number, "o", color=INK, markersize=5, markerfacecolor="none", alpha=0.6)
-            axes.plot(f1["cross_fitted"], number, marker, color=colour, markersize=5)
+            axes.hlines(number, f1.low, f1.high, color=colour, linewidth=1.6)
+            axes.plot(f1.in_sample, number, "o", color=INK, markersize=5, markerfacecolor="none", alpha=0.6)
+            axes.plot(f1.value, number, marker, color=colour, markersize=5)
         marked = [f"{name} (chosen)" if number == chosen else name for number, name in enumerate(names)]
         axes.set_yticks(range(len(names)), marked)
         axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="micro-F1")
         return _svg(figure, "methods")
 
 
-def gains(names, found):
+def gains(names, intervals):
     """Draw each name's gain with its 95% interval beside the line of none; blue is above it, orange below, ink open.
 
     Args:
         names: texts.
-        found: {value, low, high}, one a name.
+        intervals: `Interval`s, one a name.
     """
     with matplotlib.rc_context(STYLE):
         figure, axes = _sheet(0.2 * len(names) + 0.8)
         axes.axvline(0, color=INK, alpha=0.4, linestyle="--", linewidth=1)
-        for number, gain in enumerate(found):
-            colour = BLUE if gain["low"] > 0 else ORANGE if gain["high"] < 0 else INK
-            axes.hlines(number, gain["low"], gain["high"], color=colour, linewidth=1.6)
-            axes.plot(gain["value"], number, "o", color=colour, markersize=5)
+        for number, gain in enumerate(intervals):
+            colour = BLUE if gain.low > 0 else ORANGE if gain.high < 0 else INK
+            axes.hlines(number, gain.low, gain.high, color=colour, linewidth=1.6)
+            axes.plot(gain.value, number, "o", color=colour, markersize=5)
         axes.set_yticks(range(len(names)), names)
         axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="gain in micro-F1")
         return _svg(figure, "gains")

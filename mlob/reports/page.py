@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import dataclasses
 import math
 import pathlib
 
@@ -11,15 +12,23 @@ from markupsafe import Markup
 
 from mlob import workspace
 from mlob.errors import InputError
-from mlob.files import read_product, write_text
+from mlob.files import read_record, write_text
+from mlob.recipes import Experiment
 from mlob.reports import figures, opening, papers, tables
-from mlob.runs import curve, search
+from mlob.runs import curve, results, search
 
 ROOM = 3_500_000  # bytes of photos, as text; the whole page stays below about 5 MB
 BEST_TRIALS = 10
 MOST_LINES = 12
-FIGURES = ("micro_f1", "macro_f1", "precision", "recall", "accuracy", "f1", "gain")  # of a label or a group
+HEADINGS = {"image_f1": "Photo F1"}  # of metrics whose names do not say it
 CURVES = ("epoch", "loss", "dev_loss", "dev_micro_f1")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedBy:
+    """recipe.json of a model with a head, as far as it is read."""
+
+    recipe: Experiment
 
 
 def write(path, *, suite, folder, labels, facts, gallery=(), diagnosis=None, compared=None):
@@ -41,25 +50,27 @@ def write(path, *, suite, folder, labels, facts, gallery=(), diagnosis=None, com
         InputError: no results, or a file among them that cannot be read.
     """
     folder = pathlib.Path(folder)
-    rows, ensemble, photos = tables.rows(folder), tables.ensemble(folder), _fitting(gallery)
-    models = [row for row in rows if row["kind"] == "model"]
+    rows, ensemble, photos = tables.rows(folder), results.read_ensemble(folder / "ensemble"), _fitting(gallery)
+    models = [row for row in rows if row.kind == "model"]
     best = _chosen(rows, ensemble)
     html = _template().render(
         suite=suite,
         rows=rows[::-1],
         papers=papers.REPORTED if labels.ids == papers.LABELS else (),
         best=best,
-        told=opening.tell(best, ensemble.get("labels", []), facts, diagnosis),
+        told=opening.tell(best.scores, ensemble.labels if ensemble else [], facts, diagnosis),
+        why=ensemble and opening.why(ensemble),
+        metrics=_metrics(rows),
         above=_above(rows, best, ensemble),
-        constant=next((row for row in rows[::-1] if row["kind"] == "constant"), None),
-        random=sorted({name for row in models for name in row["random"]}),
-        alone={row["method"]: row["micro_f1"]["cross_fitted"] for row in models},
+        constant=next((row for row in rows[::-1] if row.kind == "constant"), None),
+        random=sorted({name for row in models for name in row.random}),
+        alone={row.method: row.micro_f1.value for row in models},
         processors=tables.processors(rows),
         ensemble=ensemble,
-        labels=_labels(ensemble),
-        groups=[_known(group) for group in ensemble.get("groups", [])],
+        labels=ensemble.labels if ensemble else [],
+        groups=ensemble.groups if ensemble else [],
         names=labels.names,
-        shift=ensemble.get("shift"),
+        shift=ensemble and ensemble.shift,
         figures=_figures(folder, rows, ensemble, labels, facts, diagnosis, compared),
         compared=compared,
         facts=facts,
@@ -87,7 +98,7 @@ def choose(targets, decided, *, per_label=3, most=150):
     """
     targets, decided = np.asarray(targets, bool), np.asarray(decided, bool)
     rarest_first = [label for label in np.argsort(targets.sum(axis=0), kind="stable") if targets[:, label].any()]
-    chosen = []
+    chosen: list[int] = []
     for turn in range(per_label):
         for label in rarest_first:
             if len(chosen) < most and targets[chosen, label].sum() <= turn:
@@ -106,34 +117,28 @@ def _template():
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.globals["full_name"] = tables.full_name
     environment.filters["data_uri"] = _data_uri
     return environment.get_template("page.html")
 
 
 def _chosen(rows, ensemble):
     """Find the ensemble's choice among the rows; without one, the row with the best cross-fitted F1."""
-    name = ensemble.get("chosen", {}).get("method")
-    best = max(rows, key=lambda row: row["micro_f1"]["cross_fitted"])
-    return next((row for row in rows if row["kind"] != "model" and tables.full_name(row) == name), best)
+    name = ensemble and (ensemble.chosen.method, ensemble.chosen.thresholds)
+    best = max(rows, key=lambda row: row.micro_f1.value)
+    return next((row for row in rows if row.kind != "model" and (row.method, row.thresholds) == name), best)
 
 
 def _above(rows, best, ensemble):
     """List the rows that could not be chosen and are higher than the choice, which would read as a contradiction."""
-    others = [row for row in rows if row["kind"] != "ensemble" and row["method"] not in ensemble.get("members", ())]
-    return [row for row in others if row["micro_f1"]["cross_fitted"] > best["micro_f1"]["cross_fitted"]]
+    members = ensemble.members if ensemble else ()
+    others = [row for row in rows if row.kind != "ensemble" and row.method not in members]
+    return [row for row in others if row.micro_f1.value > best.micro_f1.value]
 
 
-def _labels(ensemble):
-    """Give ensemble.json's figures of each label, with the threshold of the decision where they lack their own."""
-    found = ensemble.get("labels", [])
-    thresholds = ensemble.get("decision", {}).get("thresholds") or [None] * len(found)
-    return [{"threshold": threshold} | _known(label) for label, threshold in zip(found, thresholds, strict=True)]
-
-
-def _known(record):
-    """Blank the figures of a label or group that no validation photo bears: whatever they say, it is of nothing."""
-    return record if record["validation"] else record | dict.fromkeys(FIGURES)
+def _metrics(rows):
+    """Name the metrics that stand in the table of results beside micro-F1 and macro-F1: {metric: heading}."""
+    others = dict.fromkeys(name for row in rows for name in row.scores if name not in ("micro_f1", "macro_f1"))
+    return {name: HEADINGS.get(name, name.replace("_", " ").capitalize()) for name in others}
 
 
 # Photos
@@ -185,24 +190,22 @@ def _figure(title, caption, svg):
 
 def _methods(rows, ensemble):
     best = _chosen(rows, ensemble)
-    shown = [row for row in tables.best_rules(rows)[::-1] if row["kind"] != "constant" or row is best]
-    names = [row["method"] if row["kind"] == "model" else tables.full_name(row) for row in shown]
+    shown = [row for row in tables.best_rules(rows)[::-1] if row.kind != "constant" or row is best]
     caption = (
         "Micro-F1 on validation, of each method with its best rule: a filled mark is cross-fitted, with its 95% "
         "interval over photos; a hollow one is what the same method reaches on the photos it was fitted on, which "
         "flatters it."
     )
-    svg = figures.methods(names, [row["micro_f1"] for row in shown], shown.index(best))
+    svg = figures.methods([row.name for row in shown], [row.micro_f1 for row in shown], shown.index(best))
     return _figure("Methods compared", caption, svg)
 
 
 def _gains(compared):
     caption = (
-        f"Micro-F1 on dev less that of {compared['against']}, on the same photos, with 95% intervals: where one holds "
+        f"Micro-F1 on dev less that of {compared.against}, on the same photos, with 95% intervals: where one holds "
         "zero, the two recipes cannot be told apart."
     )
-    models = compared["models"]
-    svg = figures.gains([model["model"] for model in models], [model["gain"] for model in models])
+    svg = figures.gains([model.model for model in compared.models], [model.gain for model in compared.models])
     return _figure("Gains on dev", caption, svg)
 
 
@@ -219,11 +222,11 @@ def _label_shares(labels, facts):
 
 
 def _by_frequency(ensemble):
-    found = [label for label in ensemble.get("labels", []) if label["validation"]]
-    if not found:
+    labels = [label for label in ensemble.labels if label.validation] if ensemble else []
+    if not labels:
         return None
     caption = "Each dot is a label that validation shows: how often train shows it, and how well it is found."
-    svg = figures.f1_by_frequency([label["train"] for label in found], [label["f1"] for label in found])
+    svg = figures.f1_by_frequency([label.train for label in labels], [label.f1 for label in labels])
     return _figure("F1 of a label against its frequency", caption, svg)
 
 
@@ -242,7 +245,7 @@ def _losses(histories):
 def _curves(folder):
     """Draw the learning curves that were made."""
     found = {
-        path.parts[-3]: read_product(path, curve.CURVE)["points"]
+        path.parts[-3]: curve.read(path).points
         for path in sorted(folder.glob(f"*/{workspace.CURVE_FOLDER}/{workspace.CURVE}"))
     }
     if not found:
@@ -258,22 +261,18 @@ def _curves(folder):
 def _searches(folder):
     """Draw each search that was made, with the trials that ran to their end, the best first."""
     paths = sorted(folder.glob(f"*/{workspace.SEARCH_FOLDER}/{workspace.SEARCH}"))
-    return [
-        _search(number, path.parts[-3], read_product(path, search.SEARCH)) for number, path in enumerate(paths, start=1)
-    ]
+    return [_search(number, path.parts[-3], search.read(path)) for number, path in enumerate(paths, start=1)]
 
 
-def _search(number, model, content):
+def _search(number, model, found):
     caption = (
         "Micro-F1 on dev of each trial, then by the field's value; hollow trials were stopped early, the diamond and "
         "the dashed line are the recipe as it was. Read it for which fields matter: its highest point is high by "
         "luck, too."
     )
-    trials = [trial | {"is_complete": bool(trial["micro_f1"])} for trial in content["trials"]]
-    complete = [trial for trial in content["trials"] if trial["micro_f1"]]
-    best = sorted(complete, key=lambda trial: -trial["micro_f1"]["value"])
-    drawn = _figure(f"Search: {model}", caption, figures.search(number, trials))
-    return {**content, "model": model, "figure": drawn, "shown": best[:BEST_TRIALS]}
+    drawn = _figure(f"Search: {model}", caption, figures.search(number, found.trials))
+    best = sorted((trial for trial in found.trials if trial.micro_f1), key=lambda trial: -trial.micro_f1.value)
+    return {"found": found, "model": model, "figure": drawn, "shown": best[:BEST_TRIALS]}
 
 
 def _reliability(found):
@@ -285,7 +284,7 @@ def _reliability(found):
 
 
 def _convergence(ensemble):
-    history = ensemble.get("swarm", {}).get("history")
+    history = ensemble.swarm if ensemble else []
     if not history or min(history) == max(history):
         return None
     caption = "The best micro-F1 that any particle had found, on the photos that the weights are fitted on."
@@ -304,7 +303,7 @@ def _histories(folder):
 
 def _best(histories, rows):
     """Take the models with the highest F1 whose lines can still be told apart, by name."""
-    models = [row["method"] for row in rows[::-1] if row["kind"] == "model" and row["method"] in histories]
+    models = [row.method for row in rows[::-1] if row.kind == "model" and row.method in histories]
     return {model: histories[model] for model in sorted(models[:MOST_LINES])}
 
 
@@ -321,6 +320,5 @@ def _history(path):
 
 def _steps(folder):
     """Count the steps of an epoch of a run."""
-    result = read_product(folder / workspace.RESULT, {"rows": {"train": int}})
-    recipe = read_product(folder / workspace.RECIPE, {"recipe": {"training": {"batch": int}}})["recipe"]
-    return math.ceil(result["rows"]["train"] / max(recipe["training"]["batch"], 1))
+    batch = read_record(folder / workspace.RECIPE, TrainedBy).recipe.training.batch
+    return math.ceil(results.read(folder).rows["train"] / max(batch, 1))

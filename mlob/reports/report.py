@@ -1,5 +1,6 @@
 """The report of a suite, gathered: facts of the data, what went wrong where, photos, and the page."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -8,12 +9,11 @@ from mlob import predictions, workspace
 from mlob.data import facts, images
 from mlob.evaluation import diagnosis
 from mlob.features import store
-from mlob.files import digest, read_product, write_json
+from mlob.files import digest, read_json, read_record, write_json
 from mlob.reports import page
-from mlob.runs import dev, ensemble
-from mlob.runs.model import FIGURE
+from mlob.runs import dev, results
+from mlob.runs.dev import Comparison
 
-COMPARED = ({"photos": int, "against": str, "models": [{"model": str, "micro_f1": FIGURE, "gain": FIGURE}]}, None)
 PER_LABEL = 12
 MOST_PHOTOS = 150
 THUMBNAIL = 160  # pixels
@@ -37,10 +37,11 @@ def make(path, suite, dataset, stores, runs, judging):
     """
     folder = path.parent.parent
     inputs = digest(*(found.read_bytes() for found in _inputs(folder)))
-    kept, compared = path.with_name(workspace.INPUTS), path.with_name(workspace.COMPARED)
-    if all(one.is_file() for one in (path, kept, compared)) and read_product(kept, str) == inputs:
-        return read_product(compared, COMPARED)
-    write_json(compared, dev.compare(dataset, runs, judging))
+    made_from, comparison_path = path.with_name(workspace.INPUTS), path.with_name(workspace.COMPARED)
+    if all(file.is_file() for file in (path, made_from, comparison_path)) and read_record(made_from, str) == inputs:
+        return _read_comparison(comparison_path)
+    comparison = dev.compare(dataset, runs, judging)
+    write_json(comparison_path, comparison and dataclasses.asdict(comparison))
     root = next(iter(stores.values()))
     shards = {split: store.read_photos(root / split, dataset[split].ids) for split in dataset.splits}
     predicted, show = predictions.read(folder / "ensemble" / workspace.PREDICTIONS)["validation"], camera(dataset)
@@ -53,10 +54,10 @@ def make(path, suite, dataset, stores, runs, judging):
         facts=facts.describe(dataset, shards),
         diagnosis=diagnose(dataset, predicted, _members(folder), show, seen),
         gallery=gallery(dataset["validation"].targets, predicted.decided, show, seen),
-        compared=read_product(compared, COMPARED),
+        compared=comparison,
     )
-    write_json(kept, inputs)
-    return read_product(compared, COMPARED)
+    write_json(made_from, inputs)
+    return comparison
 
 
 def diagnose(dataset, predicted, members, show, seen):
@@ -126,7 +127,7 @@ def _confusion(columns, counts):
 
 def _suspects(cells, show, said):
     """Gather the annotations in doubt by photo, the most doubtful photo first."""
-    by_photo = {}
+    by_photo: dict[int, list] = {}
     for row, column in cells:
         by_photo.setdefault(row, []).append(said(row, column))
     first = [show(row) | {"doubts": by_photo[row]} for row in [*by_photo][:DOUBTED]]
@@ -145,9 +146,14 @@ def _thumbnail(path):
         return None
 
 
+def _read_comparison(path):
+    return None if read_json(path) is None else read_record(path, Comparison)
+
+
 def _members(folder):
     """The members' predictions on validation."""
-    names = ensemble.read(folder / "ensemble")["members"]
+    ensemble = results.read_ensemble(folder / "ensemble")
+    names = ensemble.members if ensemble else []
     return {name: predictions.read(folder / name / workspace.PREDICTIONS)["validation"] for name in names}
 
 

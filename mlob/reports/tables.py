@@ -1,21 +1,24 @@
-"""The table of results, in the manner of MLoB's Table 1 (method, F1, parameters), from files alone.
+"""The table of results, in the manner of MLoB's Table 1 (method, F1, parameters), from files alone."""
 
-A row is one result.json, or one method of ensemble.json, with two more keys: `kind` ("constant", "model" or
-"ensemble") and `random`, the members whose backbone has random weights.
-"""
-
+import dataclasses
 import pathlib
 import re
+from collections.abc import Iterable, Sequence
 
 from mlob import workspace
+from mlob.ensemble.methods import CONSTANT
 from mlob.errors import InputError
-from mlob.files import read_product, write_text
-from mlob.runs import ensemble as ensembles
-from mlob.runs import model
+from mlob.evaluation.scores import Score
+from mlob.files import write_text
+from mlob.runs import results
+from mlob.runs.dev import Comparison
+from mlob.runs.results import MethodResult, Parameters, Result, Seconds
 
 KINDS = ("constant", "model", "ensemble")
-HEADERS = ("method", "micro-F1", "95% interval", "in-sample", "macro-F1", "thresholds")
-HEADERS += ("parameters (M)", "features (s)", "training (s)", "weights", "note")
+HEADERS = (
+    *("method", "micro-F1", "95% interval", "in-sample", "macro-F1", "thresholds"),
+    *("parameters (M)", "features (s)", "training (s)", "weights", "note"),
+)
 NOT_COMPARED = "Recipes are not compared on dev: fewer than two of its photos are common to all models.\n"
 BRIEF = ("method", "micro-F1", "95% interval", "macro-F1", "thresholds", "weights")
 FEW = 5  # rows that are shown on a terminal unless all are asked for
@@ -23,7 +26,48 @@ DEV_HEADERS = ("model", "micro-F1 on dev", "95% interval", "gain", "its 95% inte
 WORDS = ("method", "model", "thresholds", "weights", "note")  # columns of text; the others are numbers, to the right
 
 
-def rows(folder):
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of the table: a model, or a method of the ensemble at one rule.
+
+    Attributes:
+        kind: "constant", "model" or "ensemble".
+        method, thresholds: names of the model or the method, and of the rule.
+        members: that it is made of; a model is made of itself.
+        weights: {member: weight} of an ensemble's method; where a model's backbones have theirs from.
+        processor: that a model was trained on.
+        random: the members whose backbone has random weights, which never learned from any photo.
+    """
+
+    kind: str
+    method: str
+    thresholds: str
+    scores: dict[str, Score]
+    parameters: Parameters
+    seconds: Seconds
+    members: tuple[str, ...]
+    weights: dict[str, float] | str
+    note: str = ""
+    processor: str = ""
+    random: tuple[str, ...] = ()
+
+    @property
+    def micro_f1(self) -> Score:
+        """The score that rows are sorted by."""
+        return self.scores["micro_f1"]
+
+    @property
+    def full_name(self) -> str:
+        """A method and its thresholds."""
+        return f"{self.method}, {self.thresholds}"
+
+    @property
+    def name(self) -> str:
+        """A model's name, or a method's with its thresholds."""
+        return self.method if self.kind == "model" else self.full_name
+
+
+def rows(folder: pathlib.Path) -> list[Row]:
     """Read the results of runs/<suite>: constant, then models, then ensembles, each by rising F1.
 
     A member's run folder that was copied in counts like any other; ensemble.json may be missing.
@@ -31,49 +75,68 @@ def rows(folder):
     Raises:
         InputError: no result at all, or one that is unreadable or lacks a key.
     """
-    folder = pathlib.Path(folder)
-    results = sorted(folder.glob("*/result.json"))
-    found = [{"kind": "model"} | read_product(path, model.RESULT) for path in results]
-    methods = ensemble(folder).get("methods", ())
-    found += [{"kind": _kind(method)} | method for method in methods]
-    if not found:
+    models = [_of_model(results.read(path.parent)) for path in sorted(folder.glob(f"*/{workspace.RESULT}"))]
+    random = {row.method for row in models if row.random}
+    ensemble = results.read_ensemble(folder / "ensemble")
+    methods = [_of_method(method, random) for method in (ensemble.methods if ensemble else ())]
+    if not (models or methods):
         raise InputError(f"{folder} holds no results (<model>/result.json): run `make train` or `make ensemble` first.")
-    random = {name for row in found if row["kind"] == "model" and _is_random(row) for name in row["members"]}
-    found = [row | {"random": sorted(random.intersection(_at_work(row)))} for row in found]
-    return sorted(found, key=lambda row: (KINDS.index(row["kind"]), row["micro_f1"]["cross_fitted"]))
+    return sorted([*models, *methods], key=lambda row: (KINDS.index(row.kind), row.micro_f1.value))
 
 
-def ensemble(folder):
-    """Read ensemble/ensemble.json of runs/<suite>; an empty dict where there is none."""
-    path = pathlib.Path(folder) / "ensemble" / workspace.ENSEMBLE
-    return ensembles.read(path.parent) if path.is_file() else {}
+def _of_model(result: Result) -> Row:
+    # a head over two stores names the weights of both
+    random = (result.method,) if "random" in re.split(r"[\s,+]+", result.weights) else ()
+    return Row(
+        "model",
+        result.method,
+        result.thresholds,
+        result.scores,
+        result.parameters,
+        result.seconds,
+        members=(result.method,),
+        weights=result.weights,
+        note=result.note,
+        processor=result.processor,
+        random=random,
+    )
 
 
-def full_name(row):
-    """Name a row as `chosen` in ensemble.json does: a method and its thresholds."""
-    return f"{row['method']}, {row['thresholds']}"
+def _of_method(result: MethodResult, random: set[str]) -> Row:
+    members = tuple(name for name, weight in result.weights.items() if weight > 0)
+    return Row(
+        "constant" if result.method == CONSTANT else "ensemble",
+        result.method,
+        result.thresholds,
+        result.scores,
+        result.parameters,
+        result.seconds,
+        members=members,
+        weights=result.weights,
+        random=tuple(sorted(random.intersection(members))),
+    )
 
 
-def text(rows):
+def aligned(rows: Sequence[Row]) -> str:
     """Align the rows in plain columns, as wide as they need to be: for a file or a pipe, never cut."""
     return _aligned(HEADERS, [_cells(row) for row in rows])
 
 
-def brief(rows):
+def brief(rows: Sequence[Row]) -> str:
     """Align the few highest rows, of an ensemble's methods each with its best rule, and say how many there are.
 
     The highest ensemble is always among them.
     """
-    by_f1 = sorted(best_rules(rows), key=lambda row: row["micro_f1"]["cross_fitted"])
+    by_f1 = sorted(best_rules(rows), key=lambda row: row.micro_f1.value)
     shown = by_f1[-FEW:]
-    if not any(row["kind"] == "ensemble" for row in shown):
-        shown[:1] = [row for row in by_f1 if row["kind"] == "ensemble"][-1:] or shown[:1]
+    if not any(row.kind == "ensemble" for row in shown):
+        shown[:1] = [row for row in by_f1 if row.kind == "ensemble"][-1:] or shown[:1]
     cells = [[cell for header, cell in zip(HEADERS, _cells(row), strict=True) if header in BRIEF] for row in shown]
     return f"{_aligned(BRIEF, cells)}The best {len(shown)} of {len(rows)}; the page has all, and so has --verbose.\n"
 
 
-def dev_text(compared, most=None):
-    """Align what `evaluation.dev.compare` gives in plain columns, with a sentence on how to read it.
+def dev_aligned(compared: Comparison | None, most: int | None = None) -> str:
+    """Align models compared on dev in plain columns, with a sentence on how to read it.
 
     Args:
         most: models that are shown, the best first; all where None.
@@ -81,24 +144,24 @@ def dev_text(compared, most=None):
     return f"{_aligned(DEV_HEADERS, _dev_cells(compared)[:most])}{_dev_note(compared)}\n" if compared else NOT_COMPARED
 
 
-def markdown(rows):
+def markdown(rows: Sequence[Row]) -> str:
     """Give the README's block: the models, and each ensemble method with its best rule."""
     where = "; ".join(processors(rows)) or "not known"
     table = _piped(HEADERS, [_cells(row) for row in best_rules(rows)])
     return f"{table}\n\nF1 is cross-fitted on validation. Processor: {where}.\n"
 
 
-def dev_markdown(compared):
-    """Give what `evaluation.dev.compare` gives as a block for a Markdown file."""
+def dev_markdown(compared: Comparison | None) -> str:
+    """Give models compared on dev as a block for a Markdown file."""
     return f"{_piped(DEV_HEADERS, _dev_cells(compared))}\n\n{_dev_note(compared)}\n" if compared else NOT_COMPARED
 
 
-def processors(rows):
+def processors(rows: Iterable[Row]) -> list[str]:
     """List the processors that the models were trained on, each once."""
-    return sorted({row["processor"] for row in rows if row.get("processor")})
+    return sorted({row.processor for row in rows if row.processor})
 
 
-def update_blocks(path, name, blocks):
+def update_blocks(path: pathlib.Path | str, name: str, blocks: dict[str, str]) -> None:
     """Replace what stands between `<!-- KIND:NAME -->` and `<!-- /KIND -->` in a file, atomically.
 
     Args:
@@ -117,10 +180,10 @@ def update_blocks(path, name, blocks):
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 ({error}): save it as such.") from error
-    found = [kind for kind, (opening, closing) in markers.items() if closing in text.partition(opening)[2]]
-    if not found:
+    present = [kind for kind, (opening, closing) in markers.items() if closing in text.partition(opening)[2]]
+    if not present:
         raise InputError(f"{path} lacks the lines {wanted}: add them where the table is to stand.")
-    for kind in found:
+    for kind in present:
         opening, closing = markers[kind]
         head, _, rest = text.partition(opening)
         text = f"{head}{opening}\n{blocks[kind].strip()}\n{closing}{rest.partition(closing)[2]}"
@@ -142,80 +205,60 @@ def _piped(headers, cells):
 def _dev_cells(compared):
     return [
         [
-            model["model"],
-            f"{model['micro_f1']['value']:.3f}",
-            f"{model['micro_f1']['low']:.3f} to {model['micro_f1']['high']:.3f}",
-            f"{model['gain']['value']:+.3f}",
-            f"{model['gain']['low']:+.3f} to {model['gain']['high']:+.3f}",
+            model.model,
+            f"{model.micro_f1.value:.3f}",
+            str(model.micro_f1),
+            f"{model.gain.value:+.3f}",
+            f"{model.gain.low:+.3f} to {model.gain.high:+.3f}",
         ]
-        for model in compared["models"]
+        for model in compared.models
     ]
 
 
 def _dev_note(compared):
     return (
-        f"On the {compared['photos']:,} dev photos, on which no weights were fitted: thresholds calibrated for each "
-        f"label, cross-fitted; the gain is against {compared['against']}, on the same photos. Choose a recipe "
+        f"On the {compared.photos:,} dev photos, on which no weights were fitted: thresholds calibrated for each "
+        f"label, cross-fitted; the gain is against {compared.against}, on the same photos. Choose a recipe "
         "here, then look at validation."
     )
 
 
-def _is_random(row):
-    return "random" in re.split(r"[\s,+]+", row["weights"])  # a head over two stores names the weights of both
-
-
-def _kind(method):
-    return "constant" if method["method"] == "constant" else "ensemble"
-
-
-def _at_work(row):
-    """List the members whose opinion counts: in an ensemble, those of a weight above zero."""
-    return row["members"] if row["kind"] == "model" else _counting(row["weights"])
-
-
-def _counting(weights):
-    return {name: weight for name, weight in weights.items() if weight > 0}
-
-
-def best_rules(rows):
+def best_rules(rows: Sequence[Row]) -> list[Row]:
     """Take every model, and of each ensemble method the rule with the highest cross-fitted F1."""
-    best = {}
-    for number, row in enumerate(rows):  # rows rise by F1, so that the last of a method is its best
-        best[row["method"] if row["kind"] != "model" else number] = row
+    best = {number if row.kind == "model" else row.method: row for number, row in enumerate(rows)}  # the last is best
     return [row for row in rows if any(row is kept for kept in best.values())]
 
 
 def _cells(row):
-    micro, seconds = row["micro_f1"], row["seconds"]
     return [
-        row["method"],
-        f"{micro['cross_fitted']:.3f}",
-        f"{micro['low']:.3f} to {micro['high']:.3f}",
-        f"{micro['in_sample']:.3f}",
-        f"{row['macro_f1']['cross_fitted']:.3f}",
-        row["thresholds"],
-        f"{row['parameters']['total'] / 1e6:.1f}",
-        f"{seconds['features']:,.1f}",
-        f"{seconds['training']:,.1f}",
+        row.method,
+        f"{row.micro_f1.value:.3f}",
+        str(row.micro_f1),
+        f"{row.micro_f1.in_sample:.3f}",
+        f"{row.scores['macro_f1'].value:.3f}",
+        row.thresholds,
+        f"{row.parameters.total / 1e6:.1f}",
+        f"{row.seconds.features:,.1f}",
+        f"{row.seconds.training:,.1f}",
         weights(row),
-        row.get("note", ""),
+        row.note,
     ]
 
 
-def weights(row):
+def weights(row: Row) -> str:
     """Say where a model's backbone weights come from, or how much each member of an ensemble counts.
 
     RANDOM stands in capitals: such a backbone never learned from any photo.
     """
-    if row["kind"] == "model":
-        return "RANDOM" if row["random"] else row["weights"]
-    flag = f" ({len(row['random'])} RANDOM)" if row["random"] else ""
-    return _mixture(_counting(row["weights"])) + flag
+    if isinstance(row.weights, str):
+        return "RANDOM" if row.random else row.weights
+    flag = f" ({len(row.random)} RANDOM)" if row.random else ""
+    return _mixture({name: row.weights[name] for name in row.members}) + flag
 
 
 def _mixture(weights):
     if len(weights) > 1 and max(weights.values()) - min(weights.values()) < 1e-9:
-        return f"{len(weights)} members alike"
+        return "equal weights"
     return ", ".join(f"{name} {weight:.2f}" if len(weights) > 1 else name for name, weight in weights.items())
 
 

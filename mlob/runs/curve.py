@@ -4,25 +4,63 @@ import contextlib
 import dataclasses
 import functools
 import math
+import pathlib
+from collections.abc import Sequence
 
 from mlob import machine, workspace
 from mlob.data import splits
+from mlob.data.dataset import DataSet
 from mlob.errors import InputError
 from mlob.evaluation import dev
+from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.crossfit import folds
-from mlob.files import NUMBER, read_arrays, write_arrays, write_json
+from mlob.files import read_arrays, read_record, write_arrays, write_json
 from mlob.metrics import highest_micro_f1
 from mlob.progress import say
+from mlob.recipes import Experiment, Judging
 from mlob.runs import model
 
 # Of the Stanford poster (seed 000): 20,000, 75,000, 100,000 and all of 1,014,544 photos; 0.3 shows the bend between
 SHARES = (0.02, 0.075, 0.1, 0.3, 1.0)
-POINT = {"rows": int, "seen": NUMBER, "micro_f1": model.FIGURE, "gain": model.FIGURE}
-CURVE = {"points": [POINT]}  # the shape of curve.json, as far as it is read
 SEEN = 2000  # photos that were trained on, and whose F1 is drawn beside
 
 
-def measure(name, experiment, dataset, *, stores, folder, judging, memory_bytes=None, shares=SHARES):
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """What training on the first `rows` photos came to.
+
+    Attributes:
+        seen: micro-F1 on up to 2,000 of the photos trained on, at the best threshold for just these.
+        micro_f1: on dev, cross-fitted.
+        gain: of that on the point before.
+    """
+
+    rows: int
+    seen: float
+    micro_f1: Interval
+    gain: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """curve.json: a learning curve, judged on `photos` rows of dev."""
+
+    points: list[Point]
+    photos: int
+    judging: Judging | None = None
+
+
+def measure(
+    name: str,
+    experiment: Experiment,
+    dataset: DataSet,
+    *,
+    stores: model.Stores,
+    folder: pathlib.Path,
+    judging: Judging,
+    memory_bytes: int | None = None,
+    shares: Sequence[float] = SHARES,
+) -> Curve:
     """Train on growing parts, each within the next, and judge all on the same dev rows.
 
     Every point is kept: a killed job goes on with the next one, and a second call trains nothing.
@@ -36,42 +74,44 @@ def measure(name, experiment, dataset, *, stores, folder, judging, memory_bytes=
         judging: the suite's `Judging`.
         memory_bytes: that the features of train may take, as `batches.train_and_dev` has it.
         shares: of the rows to train on, rising.
-
-    Returns:
-        What curve.json holds: `photos` of dev, and `points`, each {rows, seen, micro_f1, gain}: micro-F1 on up to 2,000
-        of the photos trained on; that on dev and what it is above the point before, {value, low, high}, cross-fitted.
     """
     train, on_dev = model.train_and_dev(experiment, dataset, stores, memory_bytes)
     wanted = model.identity(experiment, dataset, stores)
     point = functools.partial(_point, name, experiment, train, on_dev, dataset.labels.groups)
     counts = sorted({max(1, round(share * len(train.ids))) for share in shares})
-    found = {count: point(count, folder / f"{model.key(wanted)}-{count}.npz") for count in counts}
-    content = {"identity": wanted, "judging": dataclasses.asdict(judging), "photos": len(on_dev.ids)}
-    content["points"] = _points(found, on_dev, judging)
-    write_json(folder / workspace.CURVE, {**content, **machine.facts()})
-    return content
+    trained = {count: point(count, folder / f"{model.key(wanted)}-{count}.npz") for count in counts}
+    curve = Curve(_points(trained, on_dev, judging), len(on_dev.ids), judging)
+    write_json(folder / workspace.CURVE, {"identity": wanted, **dataclasses.asdict(curve), **machine.facts()})
+    return curve
 
 
-def summary(content):
+def read(path: pathlib.Path) -> Curve:
+    """Read curve.json.
+
+    Raises:
+        InputError: as `files.read_record`.
+    """
+    return read_record(path, Curve)
+
+
+def summary(curve: Curve) -> str:
     """Tell the points, and what twice the photos brought at the end."""
     lines = [f"{'photos':>9}  F1 on them  F1 on dev (95%)"]
-    for point in content["points"]:
-        score = point["micro_f1"]
-        interval = f"({score['low']:.3f} to {score['high']:.3f})"
-        lines.append(f"{point['rows']:9,}  {point['seen']:10.3f}  {score['value']:9.3f} {interval}")
-    return "\n".join([*lines, verdict(content)])
+    for point in curve.points:
+        lines.append(f"{point.rows:9,}  {point.seen:10.3f}  {point.micro_f1.value:9.3f} ({point.micro_f1})")
+    return "\n".join([*lines, verdict(curve)])
 
 
-def verdict(content):
+def verdict(curve: Curve) -> str:
     """Say what twice the photos brought at the end of the curve, and how far dev is below the photos trained on."""
-    before, last = content["points"][-2:]
-    doublings = math.log2(last["rows"] / before["rows"])
-    gain = {key: value / doublings for key, value in last["gain"].items()}
-    brought = f"{gain['value']:+.3f} (95% {gain['low']:+.3f} to {gain['high']:+.3f})"
-    says = "more photos help" if gain["low"] > 0 else "whether more photos help cannot be told from these"
+    before, last = curve.points[-2:]
+    doublings = math.log2(last.rows / before.rows)
+    value, low, high = (each / doublings for each in (last.gain.value, last.gain.low, last.gain.high))
+    says = "more photos help" if low > 0 else "whether more photos help cannot be told from these"
     return (
-        f"From {before['rows']:,} to {last['rows']:,} photos, each doubling brought {brought} micro-F1: {says}.\n"
-        f"On photos that it was trained on it is {last['seen'] - last['micro_f1']['value']:.3f} better than on dev: "
+        f"From {before.rows:,} to {last.rows:,} photos, each doubling brought {value:+.3f} (95% {low:+.3f} to "
+        f"{high:+.3f}) micro-F1: {says}.\n"
+        f"On photos that it was trained on it is {last.seen - last.micro_f1.value:.3f} better than on dev: "
         "more photos can close that gap at most, the rest takes a better model."
     )
 
@@ -101,13 +141,13 @@ def _kept(path, shape):
     say(f"{path} is damaged: this point is made anew.")
 
 
-def _points(found, on_dev, judging):
+def _points(trained, on_dev, judging):
     """Lay the points out, each compared with the one before."""
     fold = folds(on_dev.targets, judging.folds, seed=judging.seed, keys=on_dev.keys)
-    decided = {count: dev.decide(probabilities, on_dev.targets, fold) for count, (_, probabilities) in found.items()}
-    counts, points = list(found), []
+    decided = {count: dev.decide(probabilities, on_dev.targets, fold) for count, (_, probabilities) in trained.items()}
+    counts, points = list(trained), []
     for before, count in zip([counts[0], *counts], counts, strict=False):
-        held = {"before": decided[before], "this": decided[count]}
-        *_, (_, score, gain) = dev.figures(held, on_dev.targets, judging, on_dev.keys)
-        points.append({"rows": count, "seen": found[count][0], "micro_f1": score, "gain": gain})
+        pair = {"before": decided[before], "this": decided[count]}
+        _, this = dev.compare(pair, on_dev.targets, judging, on_dev.keys)
+        points.append(Point(count, trained[count][0], this.micro_f1, this.gain))
     return points

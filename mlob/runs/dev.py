@@ -1,12 +1,28 @@
 """Models compared on dev, the rows of train by which recipes are chosen: validation stays unseen."""
 
+import dataclasses
+import pathlib
+
 from mlob import predictions, workspace
+from mlob.data.dataset import DataSet
 from mlob.evaluation import dev
 from mlob.evaluation.crossfit import folds
+from mlob.recipes import Judging
 
 
-def compare(dataset, runs, judging):
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Models on the dev photos that all of them have, by falling micro-F1, each against the model `against`."""
+
+    photos: int
+    against: str
+    models: list[dev.Compared]
+
+
+def compare(dataset: DataSet, runs: dict[str, pathlib.Path], judging: Judging) -> Comparison | None:
     """Judge models on the dev rows that all of them have, and each against the first, on the same photos.
+
+    Figures are at calibrated thresholds, cross-fitted.
 
     Args:
         dataset: the `DataSet`.
@@ -14,25 +30,19 @@ def compare(dataset, runs, judging):
         judging: the suite's `Judging`.
 
     Returns:
-        {"photos", "against": the first's name, "models": a list of {model, micro_f1, gain}, by falling micro-F1}.
-        Figures are {value, low, high}: at calibrated thresholds, cross-fitted, with 95% intervals over photos.
         None where fewer than two dev rows are common to all, which compare nothing.
     """
-    predicted = {name: predictions.read(folder / workspace.PREDICTIONS)["dev"] for name, folder in runs.items()}
-    shared = set.intersection(*(set(table.ids) for table in predicted.values()))
+    tables = {name: predictions.read(folder / workspace.PREDICTIONS)["dev"] for name, folder in runs.items()}
+    shared = set.intersection(*(set(table.ids) for table in tables.values()))
     photos = [(row, name) for row, name in enumerate(dataset["train"].ids) if name in shared]
     if len(photos) < 2:
         return None
     rows, ids = zip(*photos, strict=True)
-    targets, keys = dataset["train"].targets[list(rows)], next(iter(predicted.values())).keys(ids)
+    targets, keys = dataset["train"].known_targets[list(rows)], next(iter(tables.values())).keys(ids)
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
-    held = {name: dev.decide(_at(table, ids), targets, fold) for name, table in predicted.items()}
-    models = [
-        {"model": name, "micro_f1": found, "gain": gain}
-        for name, found, gain in dev.figures(held, targets, judging, keys)
-    ]
-    models.sort(key=lambda model: -model["micro_f1"]["value"])
-    return {"photos": len(ids), "against": next(iter(held)), "models": models}
+    decided = {name: dev.decide(_at(table, ids), targets, fold) for name, table in tables.items()}
+    models = dev.compare(decided, targets, judging, keys)
+    return Comparison(len(ids), next(iter(runs)), sorted(models, key=lambda model: -model.micro_f1.value))
 
 
 def _at(table, ids):

@@ -5,39 +5,35 @@ import dataclasses
 import functools
 import io
 import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from mlob import machine, predictions, workspace
 from mlob.data import preflight
+from mlob.data.dataset import DataSet, Split
 from mlob.ensemble.thresholds import ONE_THRESHOLD
-from mlob.evaluation import bootstrap, judge
+from mlob.evaluation import judge, scores
 from mlob.evaluation.crossfit import folds
 from mlob.features import log, store
-from mlob.files import NUMBER, archive_fault, atomic, digest, read_product, write_json, write_text
-from mlob.metrics import micro_f1
+from mlob.files import archive_fault, atomic, digest, read_record, write_json, write_text
+from mlob.labels import Labels
 from mlob.progress import say
+from mlob.recipes import Experiment, Judging
+from mlob.runs import results
+from mlob.runs.results import Result
 from mlob.training import batches, checkpoint, sampling
 
 JUDGED = ("validation", "test")
 LOGISTIC = "logistic"
-FIGURE = dict.fromkeys(("value", "low", "high"), NUMBER)
-SCORE = dict.fromkeys(("cross_fitted", "low", "high", "in_sample"), NUMBER)
-METHOD = {  # the shape of one row of results, a model's or a method's
-    **{"method": str, "members": [str], "thresholds": str, "micro_f1": SCORE, "macro_f1": SCORE},
-    "parameters": {"own": NUMBER, "total": NUMBER},
-    "seconds": {"features": NUMBER, "training": NUMBER},
-    **{"weights": {str: NUMBER}, "processor?": str, "note?": str, "judging?": dict},
-}
-RESULT = METHOD | {"weights": str, "processor": str, "rows?": {"train": int}}  # of result.json
-COSTS = {  # of what `costs` reads of it
-    **{"method": str, "parameters": {"own": NUMBER}, "seconds": {"training": NUMBER}},
-    "stores": {str: {"parameters": NUMBER, "seconds": NUMBER}},
-}
 FEWEST_ROWS = 20_000  # from here on a head has rows enough, and one regression a label takes hours
+Stores = dict[str, pathlib.Path]  # {name: features/<set>/<data set>}
+EPOCH = ("epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate")  # columns of history.csv
 
 
-def identity(experiment, dataset, stores):
+def identity(experiment: Experiment, dataset: DataSet, stores: Stores) -> dict[str, Any]:
     """Give all that shapes a run, as it stands in recipe.json: recipe, labelled photos, stores and what they hold.
 
     The labels' groups shape a head that has a softmax for each.
@@ -50,23 +46,23 @@ def identity(experiment, dataset, stores):
     return plain({**shaped, "fingerprint": found, "features": features})
 
 
-def key(identity):
+def key(identity: dict) -> str:
     """Name an identity in twelve letters."""
     return digest(json.dumps(identity, sort_keys=True))[:12]
 
 
-def is_done(folder, wanted):
+def is_done(folder: pathlib.Path, wanted: dict) -> bool:
     """Say whether a run's folder holds the result of just this identity, and its head whole; what is not, is told."""
     if not all((folder / name).is_file() for name in (workspace.RESULT, workspace.RECIPE)):
         return False
-    if read_product(folder / workspace.RECIPE, dict) != wanted:
+    if read_record(folder / workspace.RECIPE, dict) != wanted:
         return False
     if fault := archive_fault(folder / workspace.HEAD):
         say(f"{folder / 'head.keras'} {fault}: {folder.name} is made anew.")
     return not fault
 
 
-def labelled_validation(dataset):
+def labelled_validation(dataset: DataSet) -> Split:
     """Give the validation split, on which everything is judged.
 
     Raises:
@@ -76,7 +72,16 @@ def labelled_validation(dataset):
     return dataset["validation"]
 
 
-def train(name, experiment, dataset, *, stores, folder, judging, memory_bytes=None):
+def train(
+    name: str,
+    experiment: Experiment,
+    dataset: DataSet,
+    *,
+    stores: Stores,
+    folder: pathlib.Path,
+    judging: Judging,
+    memory_bytes: int | None = None,
+) -> Result:
     """Train one model, predict validation and test, judge it, write its folder; result.json comes last.
 
     Args:
@@ -98,102 +103,113 @@ def train(name, experiment, dataset, *, stores, folder, judging, memory_bytes=No
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     wanted = identity(experiment, dataset, stores)
     head = _trained(experiment, train, dev, dataset.labels.groups, name, folder, wanted)
-    shares = _own_shares(experiment, train.targets)
-    on_dev = predictions.Table(tuple(dev.ids), head.predict(dev.features), digests=dev.digests)
-    found = {
-        split: predictions.cover(dataset[split], rows[split], head.predict(rows[split].features), shares)
+    prevalence = _own_prevalence(experiment, train.targets)
+    tables = {
+        split: predictions.cover(dataset[split], rows[split], head.predict(rows[split].features), prevalence)
         for split in judged
     }
+    tables["dev"] = predictions.Table(tuple(dev.ids), head.predict(dev.features), digests=dev.digests)
     failed = sum(len(dataset[split].ids) - len(rows[split].ids) for split in rows)
-    made = {
-        **result(name, found["validation"], dataset, judging),
-        **_costs(head, stores, train),
-        "seed": experiment.seed,
-        "rows": {"train": len(train.ids), "dev": len(dev.ids), "validation": len(validation.ids), "failed": failed},
-        "note": head.note,
-        "fingerprint": wanted["fingerprint"],
-    }
-    predictions.write(
-        folder / workspace.PREDICTIONS,
-        {**found, "dev": on_dev},
-        labels=dataset.labels.ids,
+    counts = {"train": len(train.ids), "dev": len(dev.ids), "validation": len(validation.ids), "failed": failed}
+    result = results.Result(
+        method=name,
+        **judged_on_validation(tables["validation"], dataset, judging),
+        **_costs(head, stores, len(train.ids)),
         seed=experiment.seed,
-        **wanted,
+        rows=counts,
+        note=head.note,
+        fingerprint=wanted["fingerprint"],
+        **machine.facts(),
     )
-    write_history(folder / workspace.HISTORY, head.history)
-    write_json(folder / workspace.RECIPE, wanted)
-    write_json(folder / workspace.RESULT, made)
+    write(folder, result, tables, head.history, wanted, dataset.labels)
     checkpoint.Checkpoint(folder / workspace.CHECKPOINT, wanted).remove()
-    return made
+    return result
 
 
-def judge_again(folder, dataset, judging):
-    """Judge a run by its predictions, without training, where its result is of another `Judging` or rule.
+def write(
+    folder: pathlib.Path,
+    result: Result,
+    tables: dict[str, predictions.Table],
+    history: list[dict],
+    identity: dict,
+    labels: Labels,
+) -> None:
+    """Write a run's folder but for its head; result.json comes last.
+
+    Args:
+        tables: {split: predictions}.
+        history: one dict an epoch; none where the model has no epochs.
+        identity: all that shaped the run.
+    """
+    attributes = {"labels": labels.ids, "seed": result.seed, **identity}
+    predictions.write(folder / workspace.PREDICTIONS, tables, **attributes)
+    _write_history(folder / workspace.HISTORY, history)
+    write_json(folder / workspace.RECIPE, identity)
+    results.write(folder, result)
+
+
+def judge_again(folder: pathlib.Path, dataset: DataSet, judging: Judging) -> Result | None:
+    """Judge a run by its predictions, without training, where its result is of another `Judging` or version.
 
     Returns:
         The result, as result.json holds it now, or None where it stays as it was.
     """
-    result = read_product(folder / workspace.RESULT, dict)
-    if (result.get("judging"), result.get("thresholds")) == (dataclasses.asdict(judging), ONE_THRESHOLD):
+    result = results.read(folder)
+    if result.judging == judging and result.version == results.VERSION:
         return None
-    made = result | judged(predictions.read(folder / workspace.PREDICTIONS)["validation"], dataset, judging)
-    write_json(folder / workspace.RESULT, made)
-    return made
+    table = predictions.read(folder / workspace.PREDICTIONS)["validation"]
+    changes = judged_on_validation(table, dataset, judging) | {"version": results.VERSION}
+    result = dataclasses.replace(result, **changes)
+    results.write(folder, result)
+    return result
 
 
-def judged(predicted, dataset, judging):
-    """Judge a model's `Table` of validation: its figures in result.json, and how they were made."""
-    targets, keys = labelled_validation(dataset).targets, predicted.keys(predicted.ids)
-    _, _, figures = judge.judge_model(predicted.probabilities, targets, judging, keys)
-    return {**figures, "judging": dataclasses.asdict(judging), "thresholds": ONE_THRESHOLD}
+def judged_on_validation(table: predictions.Table, dataset: DataSet, judging: Judging) -> dict:
+    """Judge a model's predictions of validation: fields of its `Result`, {scores, judging, thresholds}."""
+    targets, keys = labelled_validation(dataset).known_targets, table.keys(table.ids)
+    judged = judge.judge_model(table.probabilities, targets, judging, keys)
+    return {"scores": judged.scores, "judging": judging, "thresholds": ONE_THRESHOLD}
 
 
-def result(name, predicted, dataset, judging):
-    """Judge a model's `Table` of validation: the first keys of its result.json, and where it was made."""
-    figures = judged(predicted, dataset, judging)
-    return {"method": name, "members": [name], **figures, **machine.facts()}
-
-
-def train_and_dev(experiment, dataset, stores, memory_bytes=None):
+def train_and_dev(
+    experiment: Experiment, dataset: DataSet, stores: Stores, memory_bytes: int | None = None
+) -> tuple[batches.Rows, batches.Rows]:
     """Read what an experiment is trained on, and what it is watched on: two `batches.Rows`."""
     return batches.train_and_dev(_rows(dataset["train"], stores), experiment.training.limit, memory_bytes)
 
 
-def wants_reference(dataset, reference):
+def wants_reference(dataset: DataSet, reference: Experiment) -> bool:
     """Say whether train is so small that logistic regression must stand in the table."""
     return min(reference.training.limit or FEWEST_ROWS, len(dataset["train"].ids)) < FEWEST_ROWS
 
 
-def summary(result):
+def summary(result: Result) -> str:
     """Tell a result in one line."""
-    found, cost = result["micro_f1"], result["seconds"]
+    micro_f1 = result.scores["micro_f1"]
     return (
-        f"{result['method']}: micro-F1 {found['cross_fitted']:.3f} ({found['low']:.3f} to {found['high']:.3f}) on "
-        f"validation, cross-fitted; {result['parameters']['own'] / 1e6:.2f} M parameters trained in "
-        f"{cost['training']:.0f} s"
+        f"{result.method}: micro-F1 {micro_f1.value:.3f} ({micro_f1}) on validation, cross-fitted; "
+        f"{result.parameters.own / 1e6:.2f} M parameters trained in {result.seconds.training:.0f} s"
     )
 
 
-def compare(folder, reference, dataset, judging):
+def compare(folder: pathlib.Path, reference: pathlib.Path, dataset: DataSet, judging: Judging) -> str:
     """Note in a run's result by how much its head falls short of logistic regression on the same features.
 
     It does where the 95% interval of the difference, on the same draws of validation photos, excludes 0.
     """
     split = labelled_validation(dataset)
-    predicted = {
+    tables = {
         name: predictions.read(path / workspace.PREDICTIONS)["validation"]
         for name, path in (("own", folder), ("reference", reference))
     }
-    keys = predicted["own"].keys(split.ids)
-    fold = folds(split.targets, judging.folds, seed=judging.seed, keys=keys)
-    own, other = (judge.decide_alone(one, split.targets, fold) for one in predictions.align(predicted, split.ids))
-    options = {"keys": keys, "draws": judging.draws, "seed": judging.seed}
-    low, high = bootstrap.micro_f1_difference(split.targets, other, own, **options)
-    gap = micro_f1(split.targets, other) - micro_f1(split.targets, own)
-    note = f"below logistic by {gap:.3f} ({low:.3f} to {high:.3f})" if low > 0 else ""
-    result = read_product(folder / workspace.RESULT, dict)
-    if result.get("note") != note:
-        write_json(folder / workspace.RESULT, {**result, "note": note})
+    keys = tables["own"].keys(split.ids)
+    fold = folds(split.known_targets, judging.folds, seed=judging.seed, keys=keys)
+    own, other = (judge.decide_alone(each, split.known_targets, fold) for each in predictions.align(tables, split.ids))
+    _, (_, gap) = scores.micro_f1s(split.known_targets, own, other, judging=judging, keys=keys)
+    note = f"below logistic by {gap.value:.3f} ({gap})" if gap.low > 0 else ""
+    result = results.read(folder)
+    if result.note != note:
+        results.write(folder, dataclasses.replace(result, note=note))
     return note
 
 
@@ -201,8 +217,8 @@ def compare(folder, reference, dataset, judging):
 class _Trained:
     """What every kind of head gives: a function to probabilities, and what it cost."""
 
-    predict: object
-    history: list
+    predict: Callable[[np.ndarray], np.ndarray]
+    history: list[dict]
     parameters: int
     seconds: float
     note: str = ""
@@ -231,65 +247,42 @@ def _save(model, folder):
         model.save(part)
 
 
-def _own_shares(experiment, targets):
-    """Give each label's share of the rows to train on, 0 for labels that are left to another specialist."""
+def _own_prevalence(experiment, targets):
+    """Give each label's prevalence in the rows to train on, 0 for labels that are left to another specialist."""
     own = sampling.own_columns(targets, experiment.least_share, experiment.most_share)
-    shares = np.zeros(targets.shape[1])
-    shares[own] = targets[:, own].mean(axis=0)
-    return shares
+    prevalence = np.zeros(targets.shape[1])
+    prevalence[own] = targets[:, own].mean(axis=0)
+    return prevalence
 
 
 def _rows(split, stores):
     return batches.read([folder / split.name for folder in stores.values()], split)
 
 
-def _costs(head, stores, train):
+def _costs(head, stores, rows):
+    """Fields of a `Result`: what the head and the features of its stores cost."""
     logs = {name: log.read(folder) for name, folder in stores.items()}
-    costs = {name: {"parameters": each.parameters, "seconds": round(each.seconds, 1)} for name, each in logs.items()}
+    costs = {name: results.StoreCost(each.parameters, round(each.seconds, 1)) for name, each in logs.items()}
+    together = results.cost([head.parameters], [head.seconds], costs)
     epochs = len(head.history)
     return {
-        **total_costs([head.parameters], [round(head.seconds, 1)], costs),
+        "parameters": together.parameters,
+        "seconds": together.seconds,
         "stores": costs,
-        "rows_per_second": round(len(train.ids) * max(epochs, 1) / head.seconds, 1),
+        "rows_per_second": round(rows * max(epochs, 1) / head.seconds, 1),
         "epochs": epochs,
         "weights": ", ".join(sorted({each.weights for each in logs.values()})),
     }
 
 
-def costs(results):
-    """Add up what several models cost, from their results, as result.json holds it."""
-    stores = {name: store for one in results for name, store in one["stores"].items()}
-    own = [one["parameters"]["own"] for one in results]
-    return total_costs(own, [one["seconds"]["training"] for one in results], stores)
-
-
-def total_costs(parameters, seconds, stores):
-    """Add up what heads and their stores cost, as result.json holds it.
-
-    Args:
-        parameters, seconds: one of each a head.
-        stores: {name: {"parameters": of its backbone, "seconds": of its extraction}}; a store that several heads read
-            counts once.
-    """
-    own = sum(parameters)
-    return {
-        "parameters": {"own": own, "total": own + sum(store["parameters"] for store in stores.values())},
-        "seconds": {
-            "features": round(sum(store["seconds"] for store in stores.values()), 1),
-            "training": round(sum(seconds), 1),
-        },
-    }
-
-
-def write_history(path, rows):
-    """Write a history, atomically; a model without epochs has the header alone."""
+def _write_history(path, rows):
     text = io.StringIO()
-    writer = csv.DictWriter(text, ["epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate"], lineterminator="\n")
+    writer = csv.DictWriter(text, EPOCH, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
 
 
-def plain(value):
-    """As JSON gives it back: tuples become lists, so that it compares with what a file holds."""
+def plain(value: dict) -> dict:
+    """Give a dict as JSON gives it back: tuples become lists, so that it compares with what a file holds."""
     return json.loads(json.dumps(value))

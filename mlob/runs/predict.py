@@ -62,7 +62,8 @@ def label(paths, models, sets, folder, labels, *, given=None):
     """
     digests = {path: _digest(path) for path in paths}
     readable = {number: path for path, number in digests.items() if not number.startswith("!")}
-    rows, failures = {}, {}
+    rows: dict[str, dict] = {}
+    failures: dict[str, str] = {}
     for name, (features, made) in sets.items():
         seen = made.parent / store.PREDICTED
         rows[name], failed = new_photos.extract(features, made, readable, seen, given, name)

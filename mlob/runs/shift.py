@@ -1,8 +1,13 @@
 """Whether the splits of a data set are alike: prevalence of labels, features, photos that stand in two of them."""
 
+import dataclasses
+import pathlib
+from typing import Any
+
 import numpy as np
 
 from mlob.data import facts, splits
+from mlob.data.dataset import DataSet
 from mlob.evaluation import shift
 from mlob.features import store
 from mlob.training import batches
@@ -10,37 +15,45 @@ from mlob.training import batches
 MOST = 2000  # photos of each split that the classifier sees
 
 
-def describe(dataset, decided, folder=None, *, seed=0):
+@dataclasses.dataclass(frozen=True)
+class Shift:
+    """How alike the splits are.
+
+    Attributes:
+        shares: {id, name, group, and for each split the share of its photos with the label} of each label.
+        decided: the splits whose shares are of decisions, not of labels.
+        labels: those whose share differs between train and validation, as `facts.describe` has `shifted`.
+        features: how well a classifier tells pairs of splits apart.
+        equal: photos that are in two splits, as `facts.describe` has `equal_between`.
+    """
+
+    shares: list[dict[str, Any]]
+    decided: list[str]
+    labels: dict[str, Any] | None
+    features: list[shift.Apart]
+    equal: list[dict[str, Any]]
+
+
+def describe(
+    dataset: DataSet, decided: dict[str, np.ndarray], store_folder: pathlib.Path | None = None, *, seed: int = 0
+) -> Shift:
     """Compare the splits of a data set.
 
     Args:
         dataset: the `DataSet`.
         decided: {split: decisions uint8 (n, labels)}, which stand in for the labels of a split that has none.
-        folder: features/<set>/<data set>, of a store; without one, features and contents are not compared.
-
-    Returns:
-        A dict that JSON can hold:
-        - shares: [{id, name, group, and for each split the share of its photos with the label}];
-        - decided: the splits whose shares are of decisions, not of labels;
-        - labels: those whose share differs between train and validation, as `facts.describe` has `shifted`;
-        - features: [{splits, photos, auc, low, high}], as `tell_apart`;
-        - equal: photos that are in two splits, as `facts.describe` has `equal_between`.
+        store_folder: features/<set>/<data set>; without one, features and contents are not compared.
     """
-    stored = dataset.splits if folder else {}
-    photos = {name: store.read_photos(folder / name, split.ids) for name, split in stored.items()}
-    features = {name: _sample(folder / name, split) for name, split in stored.items()}
+    folders = {name: store_folder / name for name in dataset.splits} if store_folder else {}
+    photos = {name: store.read_photos(folder, dataset[name].ids) for name, folder in folders.items()}
+    samples = {name: _sample(folder, dataset[name]) for name, folder in folders.items()}
     described = facts.describe(dataset, photos)
     shares, stand_ins = label_shares(dataset, decided)
-    return {
-        "shares": shares,
-        "decided": stand_ins,
-        "labels": described["shifted"],
-        "features": shift.tell_pairs_apart(features, seed),
-        "equal": described["equal_between"],
-    }
+    apart = shift.tell_pairs_apart(samples, seed)
+    return Shift(shares, stand_ins, described["shifted"], apart, described["equal_between"])
 
 
-def label_shares(dataset, decided):
+def label_shares(dataset: DataSet, decided: dict[str, np.ndarray]) -> tuple[list[dict[str, Any]], list[str]]:
     """Give each label's share in every split, and the splits where it is that of decisions.
 
     A split without labels has its decisions counted.

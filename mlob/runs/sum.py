@@ -1,19 +1,21 @@
 """Specialists' predictions added up: one model of the suite, as if it had been trained whole. Products as of a run."""
 
 import dataclasses
+import pathlib
+from typing import Any
 
 import numpy as np
 
 from mlob import machine, predictions, workspace
+from mlob.data.dataset import DataSet
 from mlob.errors import InputError
-from mlob.files import atomic, digest, read_product, write_json
-from mlob.runs import model
+from mlob.files import atomic, digest
+from mlob.recipes import Judging, Sum
+from mlob.runs import model, results
+from mlob.runs.results import Result
 
-# The shape of a part's result.json, as far as it is read
-PART = model.COSTS | {"seed": int, "rows": {"train": int}, "weights": str, "fingerprint": dict, "epochs": int}
 
-
-def identity(total, dataset, parts):
+def identity(total: Sum, dataset: DataSet, parts: dict[str, pathlib.Path]) -> dict[str, Any]:
     """Give all that shapes a sum, as it stands in recipe.json.
 
     Args:
@@ -25,7 +27,14 @@ def identity(total, dataset, parts):
     return model.plain({"recipe": dataclasses.asdict(total), "data": dataset.digest, "predictions": found})
 
 
-def add(name, total, dataset, parts, folder, judging):
+def add(
+    name: str,
+    total: Sum,
+    dataset: DataSet,
+    parts: dict[str, pathlib.Path],
+    folder: pathlib.Path,
+    judging: Judging,
+) -> Result:
     """Add up the predictions of trained specialists, judge the sum, write its folder; result.json comes last.
 
     Args:
@@ -44,18 +53,15 @@ def add(name, total, dataset, parts, folder, judging):
     """
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     wanted = identity(total, dataset, parts)
-    results = {part: read_product(path / workspace.RESULT, PART) for part, path in parts.items()}
-    if len({str(result["fingerprint"]) for result in results.values()}) > 1:
+    part_results = {part: results.read(path) for part, path in parts.items()}
+    if len({str(result.fingerprint) for result in part_results.values()}) > 1:
         raise InputError(f"{' and '.join(parts)} read different stores: give them the same `stores`.")
-    predicted = {part: predictions.read(path / workspace.PREDICTIONS) for part, path in parts.items()}
-    first = next(iter(predicted.values()))
-    found = {split: _added({part: held[split] for part, held in predicted.items()}) for split in first}
-    result = model.result(name, found["validation"], dataset, judging) | _facts(list(results.values()))
+    part_tables = {part: predictions.read(path / workspace.PREDICTIONS) for part, path in parts.items()}
+    splits = next(iter(part_tables.values()))
+    tables = {split: _added({part: own[split] for part, own in part_tables.items()}) for split in splits}
+    result = _result(name, list(part_results.values()), tables["validation"], dataset, judging)
     _write_head(folder / workspace.HEAD, parts)
-    predictions.write(folder / workspace.PREDICTIONS, found, labels=dataset.labels.ids, seed=result["seed"], **wanted)
-    model.write_history(folder / workspace.HISTORY, [])
-    write_json(folder / workspace.RECIPE, wanted)
-    write_json(folder / workspace.RESULT, result)
+    model.write(folder, result, tables, [], wanted, dataset.labels)
     return result
 
 
@@ -71,14 +77,20 @@ def _added(parts):
     return predictions.Table(first.ids, np.minimum(stack.sum(axis=0), 1), digests=first.digests)
 
 
-def _facts(results):
-    """Tell what the parts cost together, and what they have in common."""
-    common = {key: results[0][key] for key in ("seed", "rows", "stores", "weights", "fingerprint")}
-    seconds = sum(result["seconds"]["training"] for result in results)
-    epochs = sum(result["epochs"] for result in results)
-    rate = round(results[0]["rows"]["train"] * max(epochs, 1) / seconds, 1)
-    note = " + ".join(result["method"] for result in results)
-    return {**common, **model.costs(results), "rows_per_second": rate, "epochs": epochs, "note": note}
+def _result(name, parts, table, dataset, judging):
+    """Judge the sum; what it cost is what the parts cost together, and the rest they have in common."""
+    together = results.cost_together(parts)
+    seconds, epochs = sum(part.seconds.training for part in parts), sum(part.epochs for part in parts)
+    return dataclasses.replace(
+        parts[0],
+        **(model.judged_on_validation(table, dataset, judging) | machine.facts()),
+        method=name,
+        parameters=together.parameters,
+        seconds=together.seconds,
+        epochs=epochs,
+        rows_per_second=round(parts[0].rows["train"] * max(epochs, 1) / seconds, 1),
+        note=" + ".join(part.method for part in parts),
+    )
 
 
 def _write_head(path, parts):

@@ -1,15 +1,8 @@
 import numpy as np
 import pytest
 
-from mlob.evaluation.bootstrap import (
-    image_f1_interval,
-    macro_f1_interval,
-    micro_f1_difference,
-    micro_f1_draws,
-    micro_f1_interval,
-    resamples,
-)
-from mlob.metrics import image_f1, macro_f1, micro_f1
+from mlob.evaluation.bootstrap import count_draws, image_f1_draws, interval, macro_f1_draws, micro_f1_draws, resamples
+from mlob.metrics import POOLED, image_f1, macro_f1, micro_f1, pooled
 
 
 def made(n=200, labels=6, wrong=0.1, seed=0):
@@ -26,6 +19,19 @@ def resampled(statistic, targets, *decisions, draws, seed):
     return np.array([statistic(targets[rows], *(decided[rows] for decided in decisions)) for rows in photos])
 
 
+def ends(draw):
+    """Low and high end of the interval of a figure whose draws a function gives."""
+
+    def low_and_high(*decisions, level=0.95, **options):
+        found = interval(0, draw(*decisions, **options), level=level)
+        return found.low, found.high
+
+    return low_and_high
+
+
+micro_f1_interval = ends(lambda *decisions, **options: micro_f1_draws(*decisions, **options)[0])
+macro_f1_interval, image_f1_interval = ends(macro_f1_draws), ends(image_f1_draws)
+micro_f1_difference = ends(lambda *decisions, **options: np.subtract(*micro_f1_draws(*decisions, **options)))
 FIGURES = [(micro_f1, micro_f1_interval), (macro_f1, macro_f1_interval), (image_f1, image_f1_interval)]
 
 
@@ -85,7 +91,14 @@ def test_several_decisions_are_drawn_together_as_each_alone():
     targets, decided = made()[0], [made(wrong=wrong)[1] for wrong in (0.1, 0.2, 0.3)]
     together = micro_f1_draws(targets, *decided, draws=100, seed=3)
     assert together.shape == (3, 100)
-    assert np.array_equal(together, [micro_f1_draws(targets, one, draws=100, seed=3)[0] for one in decided])
+    assert np.array_equal(together, [micro_f1_draws(targets, own, draws=100, seed=3)[0] for own in decided])
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_every_pooled_metric_is_drawn_as_resampling_photos_directly(name):
+    targets, predicted = made(n=40)
+    direct = resampled(lambda *pair: pooled(*pair)[name], targets, predicted, draws=50, seed=5)
+    assert POOLED[name](*count_draws(targets, predicted, draws=50, seed=5)[0]) == pytest.approx(direct)
 
 
 def test_the_macro_interval_is_that_of_resampling_photos_directly_around_the_figure():
@@ -126,8 +139,8 @@ def test_an_interval_holds_its_figure_and_narrows_with_more_photos(figure, inter
 
 @pytest.mark.parametrize("targets", [np.eye(60, dtype=np.uint8), np.ones((9, 2), np.uint8)])
 def test_a_perfect_answer_is_perfect_in_every_draw(targets):
-    for _, interval in FIGURES:
-        assert interval(targets, targets) == (1, 1)
+    for _, draw in FIGURES:
+        assert draw(targets, targets) == (1, 1)
 
 
 def test_the_macro_interval_holds_its_figure_where_most_labels_are_on_one_photo_and_stays_within_0_and_1():

@@ -9,7 +9,7 @@ from mlob.errors import InputError
 from mlob.evaluation import judge
 from mlob.evaluation.crossfit import folds
 from mlob.labels import Labels
-from mlob.metrics import accuracy, image_f1, macro_f1, micro_f1, precision, recall
+from mlob.metrics import image_f1, macro_f1, micro_f1, pooled
 from mlob.recipes import Ensemble
 
 RECIPE = Ensemble(folds=4, draws=200, particles=5, iterations=4)
@@ -18,7 +18,7 @@ LABELS = Labels((3, 7), ("red", "long"), ("colour", "length"))
 
 
 def judged(fit, members, targets):
-    return judge.judge(fit, members, targets, folds(targets, RECIPE.folds, seed=0), RECIPE)
+    return judge.judge_each(fit, members, targets, folds(targets, RECIPE.folds, seed=0), RECIPE.judging)
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +29,17 @@ def case():
     return ((targets + 2 * generator.random((2, 80, 3))) / 3).astype(np.float32), targets
 
 
-def test_figures_are_of_the_held_out_decisions_and_of_the_fit_on_all(case):
+def test_scores_are_of_the_out_of_fold_decisions_and_of_the_fit_on_all(case):
     members, targets = case
-    for decision, held, figures in judged(FIT, members, targets).values():
-        assert held.dtype == np.uint8 and held.shape == targets.shape
-        for name, metric in {"micro_f1": micro_f1, "macro_f1": macro_f1, "image_f1": image_f1}.items():
-            found = figures[name]
-            assert found["cross_fitted"] == metric(targets, held)
-            assert found["in_sample"] == metric(targets, decision(members))
-            assert found["low"] <= found["cross_fitted"] <= found["high"]
-            assert list(found) == ["cross_fitted", "low", "high", "in_sample"]
-        pooled = {"accuracy": accuracy, "precision": precision, "recall": recall}
-        assert {name: figures[name] for name in pooled} == {name: of(targets, held) for name, of in pooled.items()}
+    for method in judged(FIT, members, targets).values():
+        decided, fitted = method.out_of_fold, method.decision(members)
+        assert decided.dtype == np.uint8 and decided.shape == targets.shape
+        others = {"macro_f1": macro_f1(targets, decided), "image_f1": image_f1(targets, decided)}
+        expected = pooled(targets, decided) | others
+        assert {name: score.value for name, score in method.scores.items()} == expected
+        assert all(score.low <= score.value <= score.high for score in method.scores.values())
+        assert method.scores["macro_f1"].in_sample == macro_f1(targets, fitted)
+        assert method.scores["recall"].in_sample == pooled(targets, fitted)["recall"]
 
 
 def test_no_photo_is_decided_on_by_a_fit_that_saw_it(case):
@@ -52,8 +51,8 @@ def test_no_photo_is_decided_on_by_a_fit_that_saw_it(case):
         known = {member.tobytes() for member in some[0]}
         return {"spy": lambda others: np.array([[one.tobytes() in known] * 3 for one in others[0]], np.uint8)}
 
-    decision, held, _ = judged(fit, members, targets)["spy"]
-    assert decision(members).all() and not held.any()
+    spy = judged(fit, members, targets)["spy"]
+    assert spy.decision(members).all() and not spy.out_of_fold.any()
     assert len(seen) == 1 + RECIPE.folds and len(seen[0]) == 80
 
 
@@ -65,40 +64,41 @@ def test_a_method_that_knows_the_targets_by_heart_has_nothing_to_gain(case):
         known = {member.tobytes(): row for member, row in zip(some[0], rows, strict=True)}
         return {"heart": lambda others: np.array([known.get(one.tobytes(), [0, 0, 0]) for one in others[0]], np.uint8)}
 
-    _, _, figures = judged(fit, members, targets)["heart"]
-    assert (figures["micro_f1"]["in_sample"], figures["micro_f1"]["cross_fitted"]) == (1, 0)
+    micro_f1 = judged(fit, members, targets)["heart"].scores["micro_f1"]
+    assert (micro_f1.in_sample, micro_f1.value) == (1, 0)
 
 
 def test_a_model_is_judged_as_its_own_ensemble_at_one_threshold(case):
     members, targets = case
-    decision, held, figures = judge.judge_model(members[0], targets, RECIPE)
+    model = judge.judge_model(members[0], targets, RECIPE.judging)
     alone = judged(FIT, members[:1], targets)[methods.BEST_SINGLE, ONE_THRESHOLD]
-    assert np.array_equal(held, alone[1]) and figures == alone[2]
-    assert decision.blend.weights.tolist() == [1] and len(set(decision.thresholds.tolist())) == 1
+    assert np.array_equal(model.out_of_fold, alone.out_of_fold) and model.scores == alone.scores
+    assert model.decision.blend.weights.tolist() == [1] and len(set(model.decision.thresholds.tolist())) == 1
 
 
 def test_a_rerun_gives_the_same_figures_and_another_seed_other_intervals(case):
     members, targets = case
-    figures = [judge.judge_model(members[0], targets, dataclasses.replace(RECIPE, seed=seed))[2] for seed in (0, 0, 1)]
-    assert figures[0] == figures[1] != figures[2]
+    judgings = [dataclasses.replace(RECIPE.judging, seed=seed) for seed in (0, 0, 1)]
+    first, again, other = (judge.judge_model(members[0], targets, judging).scores for judging in judgings)
+    assert first == again != other
 
 
 def test_a_photo_alone_cannot_be_judged(case):
     members, targets = case
     with pytest.raises(InputError, match="4 folds and 1 photos"):
-        judge.judge_model(members[0][:1], targets[:1], RECIPE)
+        judge.judge_model(members[0][:1], targets[:1], RECIPE.judging)
 
 
 def test_each_label_has_its_counts_and_its_own_figures():
     targets = np.array([[1, 0], [1, 0], [0, 0], [1, 0]], np.uint8)
     predicted = np.array([[1, 0], [0, 1], [1, 0], [0, 0]], np.uint8)
     thresholds = np.array([0.25, 0.5], np.float32)
-    red, long = judge.by_label(LABELS, np.ones((9, 2), np.uint8), targets, predicted, thresholds)
-    assert red == {
+    red, long = judge.by_label(LABELS, np.array([9, 9]), targets, predicted, thresholds)
+    assert dataclasses.asdict(red) == {
         "id": 3, "name": "red", "group": "colour", "train": 9, "validation": 3, "accuracy": 1 / 4,
         "f1": pytest.approx(2 / 5), "precision": 1 / 2, "recall": pytest.approx(1 / 3), "threshold": 0.25,
     }  # fmt: skip
-    assert (long["validation"], long["f1"], long["precision"], long["recall"]) == (0, 0, 0, 0)
+    assert (long.validation, long.f1, long.precision, long.recall) == (0, 0, 0, 0)
 
 
 def test_each_group_has_the_figures_of_its_own_labels_and_its_gain():
@@ -106,14 +106,14 @@ def test_each_group_has_the_figures_of_its_own_labels_and_its_gain():
     predicted, other = targets.copy(), targets.copy()
     other[::2, 0] = 0
     predicted[::3, 1] = 1
-    colour, length = judge.by_group(LABELS, targets, predicted, other, RECIPE)
-    assert (colour["group"], colour["labels"], colour["validation"]) == ("colour", 1, 30)
-    assert colour["micro_f1"]["value"] == 1 and colour["gain"]["value"] == 1 - micro_f1(targets[:, :1], other[:, :1])
-    assert 0 < colour["gain"]["low"] <= colour["gain"]["value"] <= colour["gain"]["high"]
-    assert length["micro_f1"]["value"] == micro_f1(targets[:, 1:], predicted[:, 1:]) and length["gain"]["high"] < 0
+    colour, length = judge.by_group(LABELS, targets, predicted, other, RECIPE.judging)
+    assert (colour.group, colour.labels, colour.validation) == ("colour", 1, 30)
+    assert colour.scores["micro_f1"].value == 1 and colour.gain.value == 1 - micro_f1(targets[:, :1], other[:, :1])
+    assert 0 < colour.gain.low <= colour.gain.value <= colour.gain.high
+    assert length.scores["micro_f1"].value == micro_f1(targets[:, 1:], predicted[:, 1:]) and length.gain.high < 0
 
 
-def held_by_chance(count, n=60, seed=0):
+def decided_by_chance(count, n=60, seed=0):
     """Targets, and decisions of methods that all guess: which is best is luck."""
     generator = np.random.default_rng(seed)
     targets = (generator.random((n, 4)) < 0.4).astype(np.uint8)
@@ -121,58 +121,56 @@ def held_by_chance(count, n=60, seed=0):
 
 
 def test_the_choice_is_the_highest_and_constant_does_not_stand_for_election():
-    targets, held = held_by_chance(5)
-    held[methods.CONSTANT, methods.COMMONEST] = targets
-    scores = {name: micro_f1(targets, decided) for name, decided in held.items() if name[0] != methods.CONSTANT}
-    assert scores[judge.choose(targets, held)] == max(scores.values())
+    targets, decided = decided_by_chance(5)
+    decided[methods.CONSTANT, methods.COMMONEST] = targets
+    scores = {name: micro_f1(targets, own) for name, own in decided.items() if name[0] != methods.CONSTANT}
+    assert scores[judge.choose(targets, decided)] == max(scores.values())
 
 
 def test_a_fold_has_no_say_in_the_choice_for_it():
-    targets, held = held_by_chance(6)
+    targets, decided = decided_by_chance(6)
     fold = folds(targets, 3, seed=0)
-    first = judge.chosen_elsewhere(targets, held, fold)
+    first = judge.chosen_elsewhere(targets, decided, fold)
     changed = targets.copy()
-    changed[fold == 1] = held["3", "r"][fold == 1]  # on this fold one method is now perfect
-    assert np.array_equal(judge.chosen_elsewhere(changed, held, fold)[fold == 1], first[fold == 1])
+    changed[fold == 1] = decided["3", "r"][fold == 1]  # on this fold one method is now perfect
+    assert np.array_equal(judge.chosen_elsewhere(changed, decided, fold)[fold == 1], first[fold == 1])
 
 
 def test_choosing_elsewhere_undoes_the_luck_of_the_highest():
     """Among methods that guess, the highest figure lies above the mean; that of choosing elsewhere does not."""
     gaps = []
     for seed in range(20):
-        targets, held = held_by_chance(30, seed=seed)
-        scores = [micro_f1(targets, decided) for decided in held.values()]
-        elsewhere = micro_f1(targets, judge.chosen_elsewhere(targets, held, folds(targets, 4, seed=0)))
+        targets, decided = decided_by_chance(30, seed=seed)
+        scores = [micro_f1(targets, own) for own in decided.values()]
+        elsewhere = micro_f1(targets, judge.chosen_elsewhere(targets, decided, folds(targets, 4, seed=0)))
         gaps.append((max(scores) - np.mean(scores), elsewhere - np.mean(scores)))
     highest, honest = np.mean(gaps, axis=0)
     assert highest > 0.05 and abs(honest) < highest / 3
 
 
 def test_where_one_method_is_far_ahead_choosing_elsewhere_takes_it_always():
-    targets, held = held_by_chance(4)
-    held["good", "r"] = targets
-    assert np.array_equal(judge.chosen_elsewhere(targets, held, folds(targets, 4, seed=0)), targets)
+    targets, decided = decided_by_chance(4)
+    decided["good", "r"] = targets
+    assert np.array_equal(judge.chosen_elsewhere(targets, decided, folds(targets, 4, seed=0)), targets)
 
 
 def test_pairs_are_those_with_the_references_at_the_same_rule_and_those_of_the_choice(case):
     members, targets = case
-    held = {name: found.held for name, found in judged(FIT, members, targets).items()}
+    decided = {name: found.out_of_fold for name, found in judged(FIT, members, targets).items()}
     chosen = (methods.PSO, CALIBRATED)
-    pairs = judge.paired(targets, held, chosen, RECIPE)
-    names = {(pair["method"], pair["against"]) for pair in pairs}
+    pairs = judge.paired(targets, decided, chosen, RECIPE.judging)
+    names = {(pair.method, pair.against) for pair in pairs}
     assert len(names) == len(pairs)
-    assert ("greedy selection, one threshold", "mean, one threshold") in names and (
-        "mean, 0.5",
-        "best single, 0.5",
-    ) in names
+    assert ("greedy selection, one threshold", "mean, one threshold") in names
+    assert ("mean, 0.5", "best single, 0.5") in names
     assert {against for method, against in names if method == "PSO, calibrated thresholds"} == {
-        judge.full_name(name) for name in held if name != chosen
+        judge.full_name(name) for name in decided if name != chosen
     }
     assert all(method.split(", ")[1] == against.split(", ")[1] for method, against in names if "PSO, c" not in method)
     for pair in pairs:
-        one, other = (tuple(pair[key].split(", ")) for key in ("method", "against"))
-        assert pair["gain"] == micro_f1(targets, held[one]) - micro_f1(targets, held[other])
-        assert pair["low"] <= pair["gain"] <= pair["high"]
+        name, other = tuple(pair.method.split(", ")), tuple(pair.against.split(", "))
+        assert pair.gain.value == micro_f1(targets, decided[name]) - micro_f1(targets, decided[other])
+        assert pair.gain.low <= pair.gain.value <= pair.gain.high
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -182,5 +180,5 @@ def test_noise_that_thresholds_were_fitted_on_flatters_itself_and_not_where_it_i
     noise = generator.random((2, 60, 8), np.float32)
     found = judged(FIT, noise, targets)
     for method in (methods.BEST_SINGLE, methods.MEAN, methods.HARMONIC, methods.PSO):
-        figures = found[method, PER_LABEL].figures["micro_f1"]
-        assert figures["cross_fitted"] < figures["in_sample"]
+        score = found[method, PER_LABEL].scores["micro_f1"]
+        assert score.value < score.in_sample

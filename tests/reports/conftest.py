@@ -1,14 +1,25 @@
+import dataclasses
 import io
-import json
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from mlob.data.dataset import DataSet, Split
+from mlob.evaluation.bootstrap import Interval
+from mlob.evaluation.dev import Compared
+from mlob.evaluation.judge import GroupScores, LabelScores, Pair
+from mlob.evaluation.scores import Score
+from mlob.evaluation.shift import Apart
+from mlob.files import write_json
 from mlob.labels import Labels
 from mlob.predictions import Table
+from mlob.recipes import Experiment, Judging, Training
 from mlob.reports import figures, page, papers, report
+from mlob.runs import curve, search
+from mlob.runs.dev import Comparison
+from mlob.runs.results import Chosen, EnsembleResult, MethodResult, Parameters, Seconds
+from mlob.runs.shift import Shift
 
 LABELS = Labels((1, 2, 3), ("Dress", "<b>Tom & Co</b>", "Unseen"), ("category", "brand", "brand"))
 SPLIT = {
@@ -59,63 +70,77 @@ IDS = ("a", "b", "c", "d", "e")
 URLS = tuple((f"images/{name}.jpg",) for name in IDS)
 
 
-def score(value):
-    return {"cross_fitted": value, "low": value - 0.02, "high": value + 0.02, "in_sample": value + 0.01}
-
-
 def interval(value):
-    return {"value": value, "low": value - 0.02, "high": value + 0.02}
-
-
-def result(name, value, **changes):
-    """One result.json, or with weights={member: weight} one method of ensemble.json."""
-    made = {
-        "method": name,
-        "members": [name],
-        "micro_f1": score(value),
-        "macro_f1": score(value - 0.1),
-        "thresholds": "one global",
-        "parameters": {"own": 2_820_068, "total": 23_681_548},
-        "seconds": {"features": 41.2, "training": 8.1},
-        "processor": "a processor",
-        "weights": "imagenet",
-        "rows": {"train": 100},
-        "note": "",
-    }
-    return made | changes
+    return Interval(value, value - 0.02, value + 0.02)
 
 
 def method(name, value, rule, weights):
-    return result(name, value, thresholds=rule, weights=weights, members=list(weights))
+    """One method of ensemble.json."""
+    scores = {"micro_f1": Score(value, value - 0.02, value + 0.02, value + 0.01)}
+    scores["macro_f1"] = Score(value - 0.1, value - 0.12, value - 0.08, value - 0.09)
+    return MethodResult(Parameters(2_820_068, 23_681_548), Seconds(41.2, 8.1), name, rule, scores, weights)
 
 
-@pytest.fixture
-def write_result():
-    """Write one model's result.json: write_result(folder, method, micro-F1, field=value, …)."""
-
-    def write(folder, name, value, **changes):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "result.json").write_text(json.dumps(result(name, value, **changes)))
-        (folder / name / "recipe.json").write_text(json.dumps({"recipe": {"training": {"batch": 32}}}))
-
-    return write
-
-
-def trial(number, value, changes="", **gain):
-    found = {"micro_f1": interval(value), "gain": interval(value - 0.6)} if value else {"micro_f1": None, "gain": None}
+def trial(number, value, changes=""):
+    figures = (interval(value), interval(value - 0.6)) if value else (None, None)
     values = {"training.learning_rate": 0.01 * (number + 1), "head.units": "[8]"}
-    return {"number": number, "changes": changes, "values": values, "dev_micro_f1": value or 0.2, "seconds": 3, **found}
+    return search.JudgedTrial(number, changes, values, value or 0.2, 3, *figures)
 
 
 TRIALS = [trial(0, 0.6), trial(1, None, "head.units=[8],training.mixup=0.1"), trial(2, 0.63, "head.dropout=0.2")]
-COMPARED = {
-    "photos": 1340,
-    "against": "xception",
-    "models": [
-        {"model": name, "micro_f1": interval(0.6 + gain), "gain": interval(gain)}
+SCORES = {"micro_f1": interval(0.6), "macro_f1": interval(0.5), "precision": interval(0.6), "recall": interval(0.6)}
+MIXED = {"xception": 0.75, "lite": 0.25}
+ENSEMBLE = EnsembleResult(
+    suite="demo",
+    members=list(MIXED),
+    settings="",
+    chosen=Chosen("PSO", "per label", interval(0.64)),
+    optimism={},
+    pairs=[
+        Pair("PSO, per label", "mean, one global", Interval(0.03, 0.01, 0.05)),
+        Pair("mean, one global", "PSO, one global", Interval(-0.02, -0.04, 0.001)),
+    ],
+    groups=[GroupScores(group, 1, 2, SCORES, interval(0.01)) for group in ("category", "brand")],
+    labels=[
+        LabelScores(1, "Dress", "category", 130, 35, 0.9, 0.8, 0.6, 0.7, 0.4),
+        LabelScores(2, "<b>Tom & Co</b>", "brand", 0, 2, 0.9, 0.0, 0.0, 0.0, 0.25),
+    ],
+    methods=[
+        method("PSO", 0.64, "one global", MIXED),
+        method("PSO", 0.65, "per label", MIXED),
+        method("constant", 0.35, "0.5", {}),
+        method("best single", 0.61, "one global", {"xception": 1.0}),
+        method("mean", 0.62, "one global", dict.fromkeys(MIXED, 0.5)),
+    ],
+    test=None,
+    judging=Judging(),
+    folds=5,
+    swarm=[0.6, 0.62, 0.63],
+    shift=Shift(
+        [
+            {"id": 1, "name": "Dress", "group": "category", "train": 1.0, "validation": 0.75, "test": 0.5},
+            {"id": 2, "name": "<b>Tom & Co</b>", "group": "brand", "train": 0.0, "validation": 0.5, "test": 0.5},
+        ],
+        ["test"],
+        None,
+        [
+            Apart(("train", "validation"), (4, 4), Interval(0.9, 0.8, 1.0)),
+            Apart(("validation", "test"), (4, 2), Interval(0.5, 0.3, 0.7)),
+        ],
+        [],
+    ),
+    identity={},
+    decision="Mean",
+    processor="a processor",
+)
+COMPARED = Comparison(
+    1340,
+    "xception",
+    [
+        Compared(name, interval(0.6 + gain), interval(gain))
         for name, gain in (("wide", 0.03), ("xception", 0), ("lite", -0.04))
     ],
-}
+)
 
 
 @pytest.fixture
@@ -125,88 +150,18 @@ def suite(tmp_path, write_result):
     One of the models has a learning curve, both have a search.
     """
     folder = tmp_path / "demo"
-    write_result(folder, "xception", 0.61)
-    write_result(folder, "lite", 0.58, weights="random", note="below logistic by 0.012")
+    write_result(folder / "xception", 0.61)
+    write_result(folder / "lite", 0.58, weights="random", note="below logistic by 0.012")
     for name in ("xception", "lite"):
         lines = ["epoch,loss,dev_loss,dev_micro_f1,learning_rate", "1,0.9,1.0,0.3,0.01", "2,0.5,0.7,0.5,0.01"]
         (folder / name / "history.csv").write_text("\n".join(lines) + "\n")
-        search = {"photos": 1340, "trials": TRIALS, "best": TRIALS[2], "elsewhere": interval(0.01)}
-        (folder / name / "search").mkdir()
-        (folder / name / "search" / "search.json").write_text(json.dumps(search))
-    points = [{"rows": rows, "seen": 0.9, "micro_f1": interval(0.5), "gain": interval(0.1)} for rows in (20, 100)]
-    (folder / "lite" / "curve").mkdir()
-    (folder / "lite" / "curve" / "curve.json").write_text(json.dumps({"points": points}))
-    mixed = {"xception": 0.75, "lite": 0.25}
-    ensemble = {
-        "suite": "demo",
-        "members": list(mixed),
-        "folds": 5,
-        "test_photos": 2,
-        "swarm": {"history": [0.6, 0.62, 0.63]},
-        "chosen": {"method": "PSO, per label", "why": "highest cross-fitted micro-F1 of all"},
-        "methods": [
-            method("PSO", 0.64, "one global", mixed),
-            method("PSO", 0.65, "per label", mixed),
-            method("constant", 0.35, "0.5", {}),
-            method("best single", 0.61, "one global", {"xception": 1.0}),
-            method("mean", 0.62, "one global", dict.fromkeys(mixed, 0.5)),
-        ],
-        "paired": [
-            {"method": "PSO, per label", "against": "mean, one global", "gain": 0.03, "low": 0.01, "high": 0.05},
-            {"method": "mean, one global", "against": "PSO, one global", "gain": -0.02, "low": -0.04, "high": 0.001},
-        ],
-        "groups": [
-            {
-                "group": group,
-                "labels": 1,
-                "validation": 2,
-                "micro_f1": interval(0.6),
-                "macro_f1": interval(0.5),
-                "precision": 0.6,
-                "recall": 0.6,
-                "gain": interval(0.01),
-            }
-            for group in ("category", "brand")
-        ],
-        "shift": {
-            "shares": [
-                {"id": 1, "name": "Dress", "group": "category", "train": 1.0, "validation": 0.75, "test": 0.5},
-                {"id": 2, "name": "<b>Tom & Co</b>", "group": "brand", "train": 0.0, "validation": 0.5, "test": 0.5},
-            ],
-            "decided": ["test"],
-            "labels": None,
-            "features": [
-                {"splits": ["train", "validation"], "photos": [4, 4], "auc": 0.9, "low": 0.8, "high": 1.0},
-                {"splits": ["validation", "test"], "photos": [4, 2], "auc": 0.5, "low": 0.3, "high": 0.7},
-            ],
-            "equal": [],
-        },
-        "decision": {"thresholds": [0.4, 0.25]},
-        "labels": [
-            {
-                "id": 1,
-                "name": "Dress",
-                "group": "category",
-                "train": 130,
-                "validation": 35,
-                "f1": 0.7,
-                "precision": 0.8,
-                "recall": 0.6,
-            },
-            {
-                "id": 2,
-                "name": "<b>Tom & Co</b>",
-                "group": "brand",
-                "train": 0,
-                "validation": 2,
-                "f1": 0.0,
-                "precision": 0.0,
-                "recall": 0.0,
-            },
-        ],
-    }
-    (folder / "ensemble").mkdir()
-    (folder / "ensemble" / "ensemble.json").write_text(json.dumps(ensemble))
+        recipe = dataclasses.asdict(Experiment((name,), training=Training(batch=32)))
+        write_json(folder / name / "recipe.json", {"recipe": recipe})
+        searched = search.Search(TRIALS, TRIALS[2], interval(0.01), 1340)
+        write_json(folder / name / "search" / "search.json", dataclasses.asdict(searched))
+    points = [curve.Point(rows, 0.9, interval(0.5), interval(0.1)) for rows in (20, 100)]
+    write_json(folder / "lite" / "curve" / "curve.json", dataclasses.asdict(curve.Curve(points, 20)))
+    write_json(folder / "ensemble" / "ensemble.json", dataclasses.asdict(ENSEMBLE))
     return folder
 
 

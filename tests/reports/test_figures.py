@@ -4,9 +4,13 @@ import xml.etree.ElementTree as tree
 
 import pytest
 
+from mlob.evaluation.bootstrap import Interval
+from mlob.evaluation.scores import Score
 from mlob.reports import figures
+from mlob.runs.curve import Point
+from mlob.runs.search import JudgedTrial
 
-SCORE = {"cross_fitted": 0.6, "low": 0.58, "high": 0.62, "in_sample": 0.61}
+SCORE = Score(0.6, 0.58, 0.62, 0.61)
 HISTORY = {
     "epoch": [1, 2],
     "step": [4, 8],
@@ -14,12 +18,13 @@ HISTORY = {
     "dev_loss": [1.0, 0.7],
     "dev_micro_f1": [0.3, float("nan")],
 }
-GAIN = {"value": 0, "low": -0.2, "high": 0.2}
-POINTS = [{"rows": rows, "seen": 0.9, "micro_f1": GAIN} for rows in (10, 1000)]
+GAIN = Interval(0, -0.2, 0.2)
+POINTS = [Point(rows, 0.9, GAIN, GAIN) for rows in (10, 1000)]
 TRIALS = [
-    {"dev_micro_f1": 0.8, "is_complete": True, "values": {"training.learning_rate": 0.01, "head.units": "[8]"}},
-    {"dev_micro_f1": 0.1, "is_complete": False, "values": {"training.learning_rate": 0.1, "head.units": "[16]"}},
-    {"dev_micro_f1": 0.82, "is_complete": True, "values": {"training.learning_rate": 0.02, "head.units": "[8]"}},
+    JudgedTrial(number, "", {"training.learning_rate": rate, "head.units": units}, dev, 1.0, figure, figure)
+    for number, (rate, units, dev, figure) in enumerate(
+        [(0.01, "[8]", 0.8, GAIN), (0.1, "[16]", 0.1, None), (0.02, "[8]", 0.82, GAIN)]
+    )
 ]
 DRAW = {
     "label_shares": lambda: figures.label_shares(
@@ -32,7 +37,7 @@ DRAW = {
     ),
     "f1_by_frequency": lambda: figures.f1_by_frequency([0, 3, 1000], [0.0, 0.5, 0.9]),
     "methods": lambda: figures.methods(["constant", "PSO, per label"], [SCORE, SCORE], 1),
-    "gains": lambda: figures.gains(["a", "b", "c"], [GAIN, {**GAIN, "low": 0.1}, {**GAIN, "high": -0.1}]),
+    "gains": lambda: figures.gains(["a", "b", "c"], [GAIN, Interval(0.2, 0.1, 0.3), Interval(-0.2, -0.3, -0.1)]),
     "learning_curves": lambda: figures.learning_curves({"xception": POINTS, "lite": POINTS[:1]}),
     "search": lambda: figures.search(1, TRIALS),
     "search of one trial": lambda: figures.search(2, TRIALS[:1]),

@@ -1,16 +1,18 @@
 import pytest
 
+from mlob.evaluation.judge import LabelScores
+from mlob.evaluation.scores import Score
 from mlob.reports import opening
 
 CLEAN = {"splits": {"train": {"failed": {"photos": 0}}, "test": {"failed": None}}, "equal_between": []}
 
 
 def label(name, train, validation, f1):
-    return {"name": name, "train": train, "validation": validation, "f1": f1}
+    return LabelScores(0, name, "", train, validation, 1.0, f1, f1, f1, 0.5)
 
 
 def test_of_a_hundred_labels_given_and_a_hundred_true_ones_so_many_are_right_and_found():
-    told = opening.tell({"precision": 0.764, "recall": 0.668}, [], CLEAN, None)
+    told = opening.tell({"precision": Score(0.764, 0, 1, 1), "recall": Score(0.668, 0, 1, 1)}, [], CLEAN, None)
     assert (told["right"], told["found"]) == (76, 67)
     assert (told["good"], told["poor"], told["few"]) == (None, None, None)
 

@@ -3,6 +3,7 @@ import html.parser
 import itertools
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def test_tags_nest_and_ids_are_unique(written):
 
 def test_what_is_higher_than_the_choice_and_could_not_be_chosen_is_told(written, write_result, suite):
     assert "is higher" not in written()
-    write_result(suite, "logistic", 0.71)
+    write_result(suite / "logistic", 0.71)
     path = suite / "lite" / "result.json"
     path.write_text(path.read_text().replace("0.58", "0.72"))
     words = " ".join(written().split())
@@ -71,7 +72,8 @@ def test_what_is_higher_than_the_choice_and_could_not_be_chosen_is_told(written,
 def test_the_page_opens_with_what_a_layman_needs_and_tells_then_how_it_was_measured(written, suite):
     path = suite / "ensemble" / "ensemble.json"
     content = json.loads(path.read_text())
-    content["methods"][1] |= {"precision": 0.764, "recall": 0.668}
+    score = content["methods"][1]["scores"]["micro_f1"]
+    content["methods"][1]["scores"] |= {"precision": score | {"value": 0.764}, "recall": score | {"value": 0.668}}
     content["labels"][0]["f1"] = 0.9
     path.write_text(json.dumps(content))
     words = " ".join(re.sub(r"<[^>]*>", " ", written().partition("</style>")[2]).split())
@@ -103,7 +105,11 @@ def test_whether_probabilities_can_be_believed_is_answered_with_yes_or_no(writte
 def test_the_headline_gives_the_choice_its_figure_its_interval_and_how_it_was_judged(written):
     words = " ".join(written().split())
     assert "Micro-F1 0.650 on validation (95% interval 0.630 to 0.670), by PSO, per label." in words
-    assert "cross-fitting in 5 folds" in words and "highest cross-fitted micro-F1 of all" in words
+    assert (
+        "cross-fitting in 5 folds" in words
+        and "highest cross-fitted micro-F1 of 4 methods" in words
+        and "on the other folds, it is 0.640" in words
+    )
 
 
 def test_the_headline_tells_how_the_labels_of_test_were_met_where_there_are_some(written, suite):
@@ -113,7 +119,8 @@ def test_the_headline_tells_how_the_labels_of_test_were_met_where_there_are_some
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test": test}))
     words = " ".join(re.search(r'<p class="measured">(.*?)</p>', written(), re.S).group(1).split())
     assert words.endswith(
-        "by PSO, per label. Test: micro-F1 0.890 (0.880 to 0.900) on 1,265 test photos, which chose nothing."
+        "by PSO, per label. Test: micro-F1 0.890 (0.880 to 0.900) on 1,265 test photos, which played no part in any "
+        "choice."
     )
 
 
@@ -188,7 +195,7 @@ def test_every_field_that_narrows_has_a_label_and_what_it_narrows(written):
     assert {field["list"] for field in fields if "list" in field} <= ids
 
 
-def test_labels_have_their_threshold_of_their_own_or_of_the_decision(written, suite):
+def test_labels_have_their_thresholds(written, suite):
     cell = r'<td class="number" data-value="0.25">0.250</td>'
     assert written().count(cell) == 1
     path = suite / "ensemble" / "ensemble.json"
@@ -212,18 +219,17 @@ def test_what_no_validation_photo_can_tell_is_a_dash_and_not_drawn(written, suit
     assert drawn == [([130], [0.7])]
 
 
-def test_a_swarm_that_found_nothing_better_is_not_drawn():
-    assert page._convergence({"swarm": {"history": [0.6, 0.6]}}) is None
-    assert page._convergence({"swarm": {"history": [0.6, 0.7]}})["title"]
-
-
-def test_an_ensemble_of_an_older_version_has_a_page(written, suite):
+def test_a_swarm_that_found_nothing_better_is_not_drawn(written, suite):
     path = suite / "ensemble" / "ensemble.json"
-    content = json.loads(path.read_text())
-    for key in ("paired", "groups", "shift", "decision", "swarm"):
-        del content[key]
-    path.write_text(json.dumps(content))
-    assert Elements(written())
+    assert "The swarm's search" in html.unescape(written())
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"swarm": [0.6, 0.6]}))
+    assert "The swarm's search" not in html.unescape(written())
+
+
+def test_an_ensemble_of_another_version_is_left_out_of_the_page(written, suite):
+    path = suite / "ensemble" / "ensemble.json"
+    path.write_text(json.dumps({"members": ["xception"], "methods": []}))
+    assert "by xception, one global" in " ".join(written().split()) and 'id="members"' not in written()
 
 
 def test_steps_of_an_epoch_are_batches_of_the_training_rows(suite):
@@ -273,8 +279,8 @@ def test_without_photos_and_diagnosis_the_page_has_no_empty_sections(written):
 
 
 def test_models_alone_make_a_page_and_the_best_is_its_headline(tmp_path, write_result, facts, dataset):
-    write_result(tmp_path / "runs", "weak", 0.5)
-    write_result(tmp_path / "runs", "strong", 0.6)
+    write_result(tmp_path / "runs" / "weak", 0.5)
+    write_result(tmp_path / "runs" / "strong", 0.6)
     page.write(tmp_path / "index.html", suite="demo", folder=tmp_path / "runs", labels=dataset.labels, facts=facts)
     text = (tmp_path / "index.html").read_text()
     assert "by strong, one global" in text
@@ -343,7 +349,12 @@ def test_what_was_not_searched_and_not_drawn_is_left_out(written, suite):
     assert "Learning curves" not in text and "Search:" not in text
 
 
-def test_of_many_models_the_best_are_drawn():
-    histories = {f"m{number:02}": {} for number in range(20)}
-    rows = [{"kind": "model", "method": name} for name in histories]  # by rising F1
-    assert list(page._best(histories, rows)) == [f"m{number:02}" for number in range(8, 20)]
+def test_of_many_models_the_best_are_drawn(written, write_result, suite, monkeypatch):
+    for number in range(20):
+        write_result(suite / f"m{number:02}", 0.62 + number / 100)
+        for name in ("history.csv", "recipe.json"):
+            shutil.copy(suite / "lite" / name, suite / f"m{number:02}")
+    drawn = []
+    monkeypatch.setattr(page.figures, "losses", lambda histories: drawn.append(list(histories)) or "")
+    written()
+    assert drawn == [[f"m{number:02}" for number in range(8, 20)]]

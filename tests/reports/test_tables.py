@@ -1,14 +1,18 @@
+import functools
 import json
 
 import pytest
 from hypothesis import given, settings
 
 from mlob.errors import InputError
+from mlob.evaluation.bootstrap import Interval
+from mlob.evaluation.dev import Compared
 from mlob.reports import tables
+from mlob.runs.dev import Comparison
 
 
 def test_constant_comes_first_then_models_then_ensembles_each_by_cross_fitted_f1(suite):
-    assert [tables.full_name(row) for row in tables.rows(suite)] == [
+    assert [row.full_name for row in tables.rows(suite)] == [
         "constant, 0.5",
         "lite, one global",
         "xception, one global",
@@ -21,26 +25,25 @@ def test_constant_comes_first_then_models_then_ensembles_each_by_cross_fitted_f1
 
 def test_a_member_that_was_copied_in_counts_like_any_other(suite, write_result):
     before = tables.rows(suite)
-    write_result(suite, "from_a_friend", 0.6)
+    write_result(suite / "from_a_friend", 0.6)
     after = tables.rows(suite)
-    assert [row for row in after if row["method"] != "from_a_friend"] == before
-    assert [row["method"] for row in after][1:4] == ["lite", "from_a_friend", "xception"]
+    assert [row for row in after if row.method != "from_a_friend"] == before
+    assert [row.method for row in after][1:4] == ["lite", "from_a_friend", "xception"]
 
 
 def test_models_alone_make_a_table_and_no_result_is_refused(tmp_path, write_result):
     with pytest.raises(InputError, match=r"holds no results"):
         tables.rows(tmp_path)
-    write_result(tmp_path, "xception", 0.6)
-    assert [row["method"] for row in tables.rows(tmp_path)] == ["xception"]
+    write_result(tmp_path / "xception", 0.6)
+    assert [row.method for row in tables.rows(tmp_path)] == ["xception"]
 
 
 @pytest.mark.parametrize(
     "key",
     [
         "method",
-        "members",
-        "micro_f1.low",
-        "macro_f1.in_sample",
+        "scores.micro_f1.low",
+        "scores.macro_f1.in_sample",
         "parameters.total",
         "seconds.training",
         "weights",
@@ -50,7 +53,7 @@ def test_a_missing_key_is_named_with_its_file(suite, key):
     path = suite / "xception" / "result.json"
     record = json.loads(path.read_text())
     *outer, last = key.split(".")
-    del (record[outer[0]] if outer else record)[last]
+    functools.reduce(dict.__getitem__, outer, record).pop(last)
     path.write_text(json.dumps(record))
     with pytest.raises(InputError, match=rf"xception/result.json lacks the key {key}"):
         tables.rows(suite)
@@ -63,21 +66,21 @@ def test_a_result_that_is_cut_short_or_of_another_type_is_refused(suite):
     with pytest.raises(InputError, match=r"xception/result.json is not whole JSON"):
         tables.rows(suite)
     path.write_text(whole.replace("0.61,", '"good",'))
-    with pytest.raises(InputError, match=r"micro_f1.cross_fitted is 'good'; expected a number"):
+    with pytest.raises(InputError, match=r"scores.micro_f1.value is 'good' \(input should be a valid number\)"):
         tables.rows(suite)
     path.write_text("[]")
-    with pytest.raises(InputError, match=r"lacks the key method"):
+    with pytest.raises(InputError, match=r"is of another shape: it is \[\]"):
         tables.rows(suite)
 
 
 def test_random_weights_are_flagged_wherever_such_a_member_counts(suite):
-    cells = {tables.full_name(row): tables.weights(row) for row in tables.rows(suite)}
+    cells = {row.full_name: tables.weights(row) for row in tables.rows(suite)}
     assert cells == {
         "constant, 0.5": "",
         "lite, one global": "RANDOM",
         "xception, one global": "imagenet",
         "best single, one global": "xception",
-        "mean, one global": "2 members alike (1 RANDOM)",
+        "mean, one global": "equal weights (1 RANDOM)",
         "PSO, one global": "xception 0.75, lite 0.25 (1 RANDOM)",
         "PSO, per label": "xception 0.75, lite 0.25 (1 RANDOM)",
     }
@@ -94,15 +97,15 @@ def test_a_random_member_of_weight_0_leaves_an_ensemble_unflagged(suite):
     [("imagenet, random", "RANDOM"), ("random_forest.weights.h5", "random_forest.weights.h5")],
 )
 def test_random_is_a_word_not_a_part_of_a_file_name(tmp_path, write_result, weights, shown):
-    write_result(tmp_path, "two_stores", 0.6, weights=weights)
+    write_result(tmp_path / "two_stores", 0.6, weights=weights)
     assert tables.weights(*tables.rows(tmp_path)) == shown
 
 
 def test_the_text_has_one_whole_line_a_row_in_columns_that_align(suite):
     rows = tables.rows(suite)
-    header, *lines = tables.text(rows).splitlines()
+    header, *lines = tables.aligned(rows).splitlines()
     assert len(lines) == len(rows)
-    assert len({line.index(row["thresholds"]) for line, row in zip(lines, rows, strict=True)}) == 1
+    assert len({line.index(row.thresholds) for line, row in zip(lines, rows, strict=True)}) == 1
     assert lines[1].endswith("below logistic by 0.012") and len(lines[1]) > 80
     for part in ("0.580", "0.560 to 0.600", "0.590", "0.480", "23.7", "41.2", "8.1", "RANDOM"):
         assert part in lines[1]
@@ -119,21 +122,20 @@ def test_on_a_terminal_the_five_best_stand_each_method_once_and_the_others_are_c
 
 def test_the_best_ensemble_is_shown_even_where_models_alone_are_better(suite, write_result):
     for number in range(6):
-        write_result(suite, f"m{number}", 0.8 + number / 100)
+        write_result(suite / f"m{number}", 0.8 + number / 100)
     names = [line.split("  ")[0] for line in tables.brief(tables.rows(suite)).splitlines()[1:-1]]
     assert names == ["PSO", "m2", "m3", "m4", "m5"]
 
 
 def test_few_models_or_all_are_compared_on_dev():
-    gain = {"value": 0.0, "low": 0.0, "high": 0.0}
-    models = [{"model": name, "micro_f1": gain, "gain": gain} for name in "abc"]
-    compared = {"photos": 9, "against": "a", "models": models}
-    assert [line[0] for line in tables.dev_text(compared, 2).splitlines()[1:-1]] == ["a", "b"]
-    assert len(tables.dev_text(compared).splitlines()) == 5
+    none = Interval(0.0, 0.0, 0.0)
+    compared = Comparison(9, "a", [Compared(name, none, none) for name in "abc"])
+    assert [line[0] for line in tables.dev_aligned(compared, 2).splitlines()[1:-1]] == ["a", "b"]
+    assert len(tables.dev_aligned(compared).splitlines()) == 5
 
 
 def test_the_readme_shows_of_each_ensemble_method_its_best_rule_and_every_model(suite, write_result):
-    write_result(suite, "second_seed", 0.6, method="xception")
+    write_result(suite / "second_seed", 0.6, method="xception")
     shown = tables.markdown(tables.rows(suite))
     assert [line.split(" | ")[0].strip("| ") for line in shown.splitlines()[2:9]] == [
         "constant",
@@ -149,7 +151,7 @@ def test_the_readme_shows_of_each_ensemble_method_its_best_rule_and_every_model(
 
 
 def test_a_bar_in_a_name_does_not_break_the_readme_table(tmp_path, write_result):
-    write_result(tmp_path, "x", 0.6, note="a|b")
+    write_result(tmp_path / "x", 0.6, note="a|b")
     assert r"a\|b" in tables.markdown(tables.rows(tmp_path))
 
 
@@ -184,10 +186,9 @@ def test_each_kind_of_block_goes_between_its_own_markers(tmp_path):
 
 
 def test_what_dev_says_is_aligned_with_signs_and_intervals_and_names_what_it_is_against():
-    gain = {"value": -0.0123, "low": -0.02, "high": 0.001}
-    one = {"model": "a|b", "micro_f1": {"value": 0.9, "low": 0.89, "high": 0.91}, "gain": gain}
-    compared = {"photos": 1340, "against": "base", "models": [one]}
-    lines = tables.dev_text(compared).splitlines()
+    model = Compared("a|b", Interval(0.9, 0.89, 0.91), Interval(-0.0123, -0.02, 0.001))
+    compared = Comparison(1340, "base", [model])
+    lines = tables.dev_aligned(compared).splitlines()
     assert lines[0].split()[:4] == ["model", "micro-F1", "on", "dev"]
     assert lines[1].split() == ["a|b", "0.900", "0.890", "to", "0.910", "-0.012", "-0.020", "to", "+0.001"]
     assert "1,340 dev photos" in lines[2] and "against base" in lines[2]
@@ -207,7 +208,7 @@ def test_whatever_a_product_holds_it_is_told_or_refused(name, suite, spoilt):
         except InputError as error:
             assert f"{name} " in str(error) and "\n" not in str(error)
         else:
-            assert tables.text(rows) and tables.markdown(rows)
+            assert tables.aligned(rows) and tables.markdown(rows)
 
     spoil()
 

@@ -1,8 +1,7 @@
-import json
-
 import numpy as np
 import pytest
 
+from mlob.evaluation.bootstrap import Interval
 from mlob.recipes import LINEAR, Experiment, Judging, Training
 from mlob.runs import curve
 from mlob.training import fit
@@ -41,19 +40,19 @@ def fits(monkeypatch):
 def test_the_parts_lie_within_each_other_and_dev_stays_the_same(draw, fits):
     found = draw()
     parts, devs = zip(*fits, strict=True)
-    assert [len(part) for part in parts] == [point["rows"] for point in found["points"]] == [10, 58, 192]
+    assert [len(part) for part in parts] == [point.rows for point in found.points] == [10, 58, 192]
     assert parts[0] < parts[1] < parts[2] and len(set(devs)) == 1
-    assert not parts[2] & set(devs[0]) and found["photos"] == len(devs[0])
+    assert not parts[2] & set(devs[0]) and found.photos == len(devs[0])
 
 
 def test_the_curve_rises_where_photos_help_and_each_gain_is_on_the_point_before(draw, tmp_path):
     found = draw()
-    first, middle, last = found["points"]
-    assert first["micro_f1"]["value"] + 0.02 < last["micro_f1"]["value"] < 1
-    assert first["gain"] == {"value": 0, "low": 0, "high": 0}
-    assert last["gain"]["value"] == pytest.approx(last["micro_f1"]["value"] - middle["micro_f1"]["value"])
-    assert first["seen"] > first["micro_f1"]["value"]
-    assert json.loads((tmp_path / "curve" / "curve.json").read_text()).items() >= found.items()
+    first, middle, last = found.points
+    assert first.micro_f1.value + 0.02 < last.micro_f1.value < 1
+    assert first.gain == Interval(0, 0, 0)
+    assert last.gain.value == pytest.approx(last.micro_f1.value - middle.micro_f1.value)
+    assert first.seen > first.micro_f1.value
+    assert curve.read(tmp_path / "curve" / "curve.json") == found
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", "other", "texts"])
@@ -88,10 +87,10 @@ def test_a_second_call_trains_nothing_and_a_killed_one_goes_on(draw, fits, monke
 def test_another_judging_makes_the_figures_anew_and_trains_nothing(draw, fits, tmp_path):
     draw()
     other = draw(judging=Judging(folds=7, draws=60))
-    assert len(fits) == 3 and other["judging"] == {"folds": 7, "draws": 60, "seed": 0}
+    assert len(fits) == 3 and other.judging == Judging(folds=7, draws=60)
     fits.clear()
     fresh = draw(folder=tmp_path / "fresh", judging=Judging(folds=7, draws=60))
-    assert len(fits) == 3 and fresh["points"] == other["points"]
+    assert len(fits) == 3 and fresh.points == other.points
 
 
 def test_points_of_another_recipe_are_not_taken(draw, fits):
@@ -100,18 +99,16 @@ def test_points_of_another_recipe_are_not_taken(draw, fits):
     assert len(fits) == 6
 
 
-def content(gain, low, high):
-    score = {"value": 0.8, "low": 0.79, "high": 0.81}
-    ends = {"value": gain, "low": low, "high": high}
-    points = (1000, 0.99), (4000, 0.95)
-    return {"points": [{"rows": rows, "seen": seen, "micro_f1": score, "gain": ends} for rows, seen in points]}
+def drawn(gain, low, high):
+    score, gained = Interval(0.8, 0.79, 0.81), Interval(gain, low, high)
+    return curve.Curve([curve.Point(1000, 0.99, score, gained), curve.Point(4000, 0.95, score, gained)], 100)
 
 
 def test_the_verdict_counts_by_doubling_and_says_help_only_where_the_interval_does():
-    helps = curve.verdict(content(0.02, 0.01, 0.03))
+    helps = curve.verdict(drawn(0.02, 0.01, 0.03))
     assert "each doubling brought +0.010 (95% +0.005 to +0.015)" in helps and "more photos help" in helps
     assert "0.150 better than on dev" in helps
-    assert "cannot be told" in curve.verdict(content(0.02, -0.01, 0.03))
+    assert "cannot be told" in curve.verdict(drawn(0.02, -0.01, 0.03))
 
 
 def test_the_points_are_told_in_columns(draw):

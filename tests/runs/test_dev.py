@@ -5,12 +5,13 @@ import pytest
 
 from mlob import predictions
 from mlob.evaluation import bootstrap
+from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.crossfit import folds
-from mlob.recipes import Ensemble
+from mlob.recipes import Judging
 from mlob.reports import tables as report_tables
 from mlob.runs import dev
 
-RECIPE = Ensemble(folds=3, draws=200)
+JUDGE = Judging(folds=3, draws=200)
 ROWS = slice(0, 80)
 
 
@@ -30,32 +31,32 @@ def runs(made, tmp_path):
 
 
 def test_models_stand_by_falling_f1_each_with_its_gain_on_the_first(made, runs):
-    found = dev.compare(made, runs, RECIPE)
-    assert (found["photos"], found["against"]) == (80, "base")
-    assert [model["model"] for model in found["models"]] == ["good", "base", "poor"]
-    score = {model["model"]: model["micro_f1"] for model in found["models"]}
-    for model in found["models"]:
-        assert model["gain"]["value"] == pytest.approx(model["micro_f1"]["value"] - score["base"]["value"])
-        for figure in (model["gain"], model["micro_f1"]):
-            assert figure["low"] <= figure["value"] <= figure["high"]
-    good, base, poor = (model["gain"] for model in found["models"])
-    assert good["low"] > 0 > poor["high"] and base == {"value": 0, "low": 0, "high": 0}
+    found = dev.compare(made, runs, JUDGE)
+    assert (found.photos, found.against) == (80, "base")
+    assert [model.model for model in found.models] == ["good", "base", "poor"]
+    score = {model.model: model.micro_f1 for model in found.models}
+    for model in found.models:
+        assert model.gain.value == pytest.approx(model.micro_f1.value - score["base"].value)
+        for figure in (model.gain, model.micro_f1):
+            assert figure.low <= figure.value <= figure.high
+    good, base, poor = (model.gain for model in found.models)
+    assert good.low > 0 > poor.high and base == Interval(0, 0, 0)
 
 
 def test_a_pair_on_the_same_photos_is_told_apart_more_finely_than_two_intervals(made, runs, tmp_path):
     near = {"base": runs["base"], "near": write_run(tmp_path / "near", made, 1.8)}
-    model = dev.compare(made, near, RECIPE)["models"][0]
-    assert model["gain"]["high"] - model["gain"]["low"] < model["micro_f1"]["high"] - model["micro_f1"]["low"]
+    model = dev.compare(made, near, JUDGE).models[0]
+    assert model.gain.high - model.gain.low < model.micro_f1.high - model.micro_f1.low
 
 
 def test_the_order_of_the_others_changes_nothing(made, runs):
     turned = {name: runs[name] for name in ("base", "poor", "good")}
-    assert dev.compare(made, turned, RECIPE) == dev.compare(made, runs, RECIPE)
+    assert dev.compare(made, turned, JUDGE) == dev.compare(made, runs, JUDGE)
 
 
 def test_only_photos_that_all_models_have_are_looked_at_in_whatever_order(made, runs, tmp_path):
     runs["fewer"] = write_run(tmp_path / "fewer", made, 1.5, slice(70, 20, -1))
-    assert dev.compare(made, runs, RECIPE)["photos"] == 50
+    assert dev.compare(made, runs, JUDGE).photos == 50
 
 
 def test_equal_photos_share_fold_and_draw(made, runs, monkeypatch):
@@ -66,13 +67,13 @@ def test_equal_photos_share_fold_and_draw(made, runs, monkeypatch):
     seen, resamples = [], bootstrap.resamples
     monkeypatch.setattr(dev, "folds", lambda *given, keys, **others: seen.append(keys) or folds(*given, **others))
     monkeypatch.setattr(bootstrap, "resamples", lambda *given: seen.append(given[-1]) or resamples(*given))
-    dev.compare(made, runs, RECIPE)
+    dev.compare(made, runs, JUDGE)
     assert seen == [[row // 2 + 1 for row in range(80)]] * 2
 
 
 def test_equal_models_do_not_differ(made, runs):
-    found = dev.compare(made, {"base": runs["base"], "again": runs["base"]}, RECIPE)
-    assert found["models"][1]["gain"] == {"value": 0, "low": 0, "high": 0}
+    found = dev.compare(made, {"base": runs["base"], "again": runs["base"]}, JUDGE)
+    assert found.models[1].gain == Interval(0, 0, 0)
 
 
 @pytest.mark.parametrize("common", [0, 1])
@@ -81,6 +82,6 @@ def test_fewer_than_two_common_dev_photos_compare_nothing_and_it_is_said(made, t
         "one": write_run(tmp_path / "one", made, 1, slice(0, 10)),
         "other": write_run(tmp_path / "other", made, 1, slice(10 - common, 20)),
     }
-    assert dev.compare(made, folders, RECIPE) is None
-    assert report_tables.dev_text(None) == report_tables.dev_markdown(None)
-    assert "fewer than two of its photos are common" in report_tables.dev_text(None)
+    assert dev.compare(made, folders, JUDGE) is None
+    assert report_tables.dev_aligned(None) == report_tables.dev_markdown(None)
+    assert "fewer than two of its photos are common" in report_tables.dev_aligned(None)

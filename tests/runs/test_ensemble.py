@@ -14,14 +14,17 @@ from mlob.ensemble import convolution, methods, stacking, trees
 from mlob.ensemble.thresholds import CALIBRATED, ONE_THRESHOLD, RULES
 from mlob.errors import InputError
 from mlob.evaluation import bootstrap, judge
+from mlob.evaluation.scores import Score
 from mlob.metrics import micro_f1
 from mlob.recipes import Ensemble
 from mlob.runs import ensemble as ensembles
+from mlob.runs import results
+from mlob.runs.results import Parameters, Seconds, StoreCost
 
 RECIPE = Ensemble(folds=3, draws=50, particles=6, iterations=4, methods=tuple(methods.WEIGHTINGS))
 
 
-def write_member(folder, dataset, noise, seed):
+def write_member(folder, dataset, noise, seed, write_result):
     """A run's folder with predictions that are the targets and some noise."""
     generator = np.random.default_rng(seed)
     found = {}
@@ -30,16 +33,19 @@ def write_member(folder, dataset, noise, seed):
         probabilities = (targets + noise * generator.random(targets.shape)) / (1 + noise)
         found[split] = predictions.Table(dataset[split].ids, probabilities.astype(np.float32))
     predictions.write(folder / "predictions.h5", found)
-    stores = {f"store {seed // 2}": {"parameters": 90, "seconds": 1}}  # good and fair read one store
-    cost = {"parameters": {"own": 10, "total": 100}, "seconds": {"features": 1, "training": 2}, "stores": stores}
-    (folder / "result.json").write_text(json.dumps({"method": folder.name, **cost}))
+    stores = {f"store {seed // 2}": StoreCost(90, 1)}  # good and fair read one store
+    cost = {"parameters": Parameters(10, 100), "seconds": Seconds(1, 2), "stores": stores}
+    write_result(folder, 0.5, **cost)
     return folder
 
 
 @pytest.fixture
-def members(made, tmp_path):
+def members(made, tmp_path, write_result):
     noises = {"good": 1.6, "fair": 1.8, "poor": 6}
-    return {name: write_member(tmp_path / name, made, noise, seed) for seed, (name, noise) in enumerate(noises.items())}
+    return {
+        name: write_member(tmp_path / name, made, noise, seed, write_result)
+        for seed, (name, noise) in enumerate(noises.items())
+    }
 
 
 @pytest.fixture
@@ -53,39 +59,36 @@ def stack(made, members, split):
     return predictions.align(found, made[split].ids)
 
 
-def test_the_content_is_on_disk_with_the_keys_that_scripts_read(ensemble):
+def test_the_content_is_on_disk_with_all_methods_groups_and_labels(ensemble):
     folder, content = ensemble
-    assert json.loads((folder / "ensemble.json").read_text()) == content
-    keys = {"members", "chosen", "methods", "judging", "swarm", "optimism", "paired", "groups", "labels", "shift"}
-    assert keys <= content.keys()
-    assert content["members"] == ["good", "fair", "poor"] and content["judging"] == {"folds": 3, "draws": 50, "seed": 0}
-    assert {row["method"] for row in content["methods"]} == {"constant", "best single", *RECIPE.methods}
-    assert [group["group"] for group in content["groups"]] == ["colour", "length"]
-    assert [label["id"] for label in content["labels"]] == [1, 2, 5, 8]
-    for row in content["methods"]:
-        assert {"micro_f1", "macro_f1", "thresholds", "parameters", "seconds", "versions", "commit"} <= row.keys()
-        assert set(row["weights"]) == set(content["members"])
-        assert sum(row["weights"].values()) == pytest.approx(0 if row["method"] == "constant" else 1)
+    assert results.read_ensemble(folder) == content
+    assert content.members == ["good", "fair", "poor"] and content.judging == RECIPE.judging
+    assert {row.method for row in content.methods} == {"constant", "best single", *RECIPE.methods}
+    assert [group.group for group in content.groups] == ["colour", "length"]
+    assert [label.id for label in content.labels] == [1, 2, 5, 8]
+    for row in content.methods:
+        assert {"micro_f1", "macro_f1"} <= row.scores.keys()
+        assert set(row.weights) == set(content.members)
+        assert sum(row.weights.values()) == pytest.approx(0 if row.method == "constant" else 1)
+
+
+def micro_f1s(content):
+    return {(row.method, row.thresholds): row.scores["micro_f1"] for row in content.methods}
 
 
 def test_the_chosen_method_has_the_highest_cross_fitted_figure_of_all_but_constant(ensemble):
     _, content = ensemble
-    scores = {f"{row['method']}, {row['thresholds']}": row["micro_f1"]["cross_fitted"] for row in content["methods"]}
-    constant = scores.pop("constant, commonest labels")
-    assert scores[content["chosen"]["method"]] == max(scores.values()) > constant
-    assert "32 methods" in content["chosen"]["why"]
-    figure = content["chosen"]["micro_f1"]
-    assert f"it is {figure['value']:.3f}" in content["chosen"]["why"]
-    assert figure["low"] <= figure["value"] <= figure["high"] and figure["value"] <= max(scores.values())
+    values = {name: score.value for name, score in micro_f1s(content).items()}
+    constant = values.pop(("constant", "commonest labels"))
+    assert values[content.chosen.method, content.chosen.thresholds] == max(values.values()) > constant
+    elsewhere = content.chosen.elsewhere
+    assert elsewhere.low <= elsewhere.value <= elsewhere.high and elsewhere.value <= max(values.values())
 
 
-def test_optimism_is_what_in_sample_figures_and_the_choice_gain(ensemble):
+def test_optimism_is_what_in_sample_figures_gain(ensemble):
     _, content = ensemble
-    for row in content["methods"]:
-        gap = row["micro_f1"]["in_sample"] - row["micro_f1"]["cross_fitted"]
-        assert content["optimism"]["fits"][f"{row['method']}, {row['thresholds']}"] == gap
-    highest = max(row["micro_f1"]["cross_fitted"] for row in content["methods"])
-    assert content["optimism"]["choice"] == highest - content["chosen"]["micro_f1"]["value"]
+    for name, score in micro_f1s(content).items():
+        assert content.optimism[judge.full_name(name)] == score.in_sample - score.value
 
 
 def test_test_is_decided_by_the_fit_on_all_and_validation_by_fits_that_did_not_see_it(ensemble, made, members):
@@ -95,10 +98,9 @@ def test_test_is_decided_by_the_fit_on_all_and_validation_by_fits_that_did_not_s
     test, validation = (stack(made, members, split) for split in ("test", "validation"))
     assert np.array_equal(found["test"].decided, decision(test))
     assert np.array_equal(found["test"].probabilities, decision.probabilities(test))
-    figures = {f"{row['method']}, {row['thresholds']}": row["micro_f1"] for row in content["methods"]}
-    chosen, targets = figures[content["chosen"]["method"]], made["validation"].targets
-    assert micro_f1(targets, found["validation"].decided) == chosen["cross_fitted"]
-    assert micro_f1(targets, decision(validation)) == chosen["in_sample"]
+    chosen = micro_f1s(content)[content.chosen.method, content.chosen.thresholds]
+    assert micro_f1(made["validation"].targets, found["validation"].decided) == chosen.value
+    assert micro_f1(made["validation"].targets, decision(validation)) == chosen.in_sample
 
 
 STACKERS = ("stacked linear", "stacked convolution", "stacked trees")
@@ -106,7 +108,7 @@ STACKERS = ("stacked linear", "stacked convolution", "stacked trees")
 
 @pytest.mark.parametrize("method", [methods.HARMONIC, methods.PSO, methods.BY_GROUP, *STACKERS])
 def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, monkeypatch):
-    monkeypatch.setattr(judge, "choose", lambda targets, held: (method, CALIBRATED))
+    monkeypatch.setattr(judge, "choose", lambda targets, decided: (method, CALIBRATED))
     monkeypatch.setattr(stacking, "FOLDS", 2)
     monkeypatch.setattr(convolution, "EPOCHS", 1)
     monkeypatch.setattr(convolution, "UNITS", 4)
@@ -122,7 +124,7 @@ def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, mon
 
 @pytest.mark.parametrize("method", [methods.BEST_SINGLE, methods.PSO, methods.BY_GROUP, "stacked linear"])
 def test_what_is_stored_by_a_members_name_is_applied_by_it(method, made, members, tmp_path, monkeypatch):
-    monkeypatch.setattr(judge, "choose", lambda targets, held: (method, CALIBRATED))
+    monkeypatch.setattr(judge, "choose", lambda targets, decided: (method, CALIBRATED))
     folder, recipe = tmp_path / "ensemble", dataclasses.replace(RECIPE, folds=2, methods=(method,))
     ensembles.fit("made", made, members, folder, recipe)
     written = predictions.read(folder / "predictions.h5")["test"]
@@ -164,7 +166,7 @@ class Payload:
 @pytest.fixture
 def stacked(made, members, tmp_path, monkeypatch):
     """The folder of an ensemble whose chosen method is a stacker."""
-    monkeypatch.setattr(judge, "choose", lambda targets, held: ("stacked linear", ONE_THRESHOLD))
+    monkeypatch.setattr(judge, "choose", lambda targets, decided: ("stacked linear", ONE_THRESHOLD))
     recipe = dataclasses.replace(RECIPE, methods=("stacked linear",))
     ensembles.fit("made", made, members, tmp_path / "stacked", recipe)
     return tmp_path / "stacked"
@@ -206,15 +208,17 @@ def test_whatever_bytes_stand_for_a_decision_it_is_read_or_refused(stacked):
 
 def test_costs_are_those_of_the_members_in_use_and_a_store_counts_once(ensemble):
     _, content = ensemble
-    rows = {row["method"]: row for row in content["methods"]}
-    assert rows["constant"]["parameters"] == {"own": 0, "total": 0} and rows["constant"]["members"] == []
-    assert rows["best single"]["members"] == ["good"]
-    assert rows["best single"]["parameters"] == {"own": 10, "total": 100}
-    assert rows["mean"]["parameters"] == {"own": 30, "total": 210}
-    assert rows["mean"]["seconds"] == {"features": 2, "training": 6}
+    rows = {row.method: row for row in content.methods}
+    assert rows["constant"].parameters == Parameters(0, 0) and not any(rows["constant"].weights.values())
+    assert rows["best single"].weights == {"good": 1, "fair": 0, "poor": 0}
+    assert rows["best single"].parameters == Parameters(10, 100)
+    assert rows["mean"].parameters == Parameters(30, 210)
+    assert rows["mean"].seconds == Seconds(2, 6)
 
 
-def test_an_ensemble_is_done_until_a_member_the_photos_the_labels_or_the_recipe_change(ensemble, made, members):
+def test_an_ensemble_is_done_until_a_member_the_photos_the_labels_or_the_recipe_change(
+    ensemble, made, members, write_result
+):
     folder, _ = ensemble
     assert ensembles.is_done(folder, ensembles.identity(made, members, RECIPE))
     assert not ensembles.is_done(folder, ensembles.identity(made, members, dataclasses.replace(RECIPE, folds=4)))
@@ -223,7 +227,7 @@ def test_an_ensemble_is_done_until_a_member_the_photos_the_labels_or_the_recipe_
     for labels in (renamed, merged):
         other = dataclasses.replace(made, labels=labels)
         assert not ensembles.is_done(folder, ensembles.identity(other, members, RECIPE))
-    write_member(members["poor"], made, 5, 9)
+    write_member(members["poor"], made, 5, 9, write_result)
     assert not ensembles.is_done(folder, ensembles.identity(made, members, RECIPE))
     assert not ensembles.is_done(folder.with_name("nothing"), ensembles.identity(made, members, RECIPE))
 
@@ -245,8 +249,7 @@ def test_the_order_of_a_members_photos_does_not_matter(ensemble, made, members):
         shuffled[split] = predictions.Table(tuple(table.ids[row] for row in order), table.probabilities[order])
     predictions.write(members["fair"] / "predictions.h5", shuffled)
     again = ensembles.fit("made", made, members, folder, RECIPE)
-    assert again["decision"] == content["decision"]
-    assert [row["micro_f1"] for row in again["methods"]] == [row["micro_f1"] for row in content["methods"]]
+    assert micro_f1s(again) == micro_f1s(content) and again.labels == content.labels
 
 
 def test_members_over_other_photos_or_with_impossible_probabilities_are_refused(made, members, tmp_path):
@@ -275,7 +278,8 @@ def test_the_outcome_is_told_beside_the_best_single_member(ensemble):
     content = ensemble[1]
     chosen, beside, *paired, anew, _ = ensembles.summary(content).splitlines()
     assert chosen.startswith("chosen: ") and beside.startswith("beside: best single, one threshold: micro-F1 0.")
-    assert f"optimistic by {content['optimism']['fits'][content['chosen']['method']]:.3f}" in chosen
+    name = judge.full_name((content.chosen.method, content.chosen.thresholds))
+    assert f"optimistic by {content.optimism[name]:.3f}" in chosen
     assert len(paired) == 2 and all(" against " in line and ", 95% " in line for line in paired)
     assert anew.startswith("chosen anew on the other folds each time: micro-F1 0.")
 
@@ -290,14 +294,14 @@ def test_test_judges_what_was_chosen_without_it_on_all_its_photos_as_validation_
     targets[:4] = 0
     content = ensembles.fit("made", with_test_targets(made, targets), members, tmp_path / "other", RECIPE)
     decided = predictions.read(tmp_path / "other" / "predictions.h5")["test"].decided
-    figure = content["test"]["micro_f1"]
-    assert content["test"]["photos"] == len(targets)
-    assert figure["value"] == micro_f1(targets, decided) < micro_f1(targets[4:], decided[4:])
-    assert figure["low"] <= figure["value"] <= figure["high"]
-    assert content["methods"] == ensemble[1]["methods"] and content["decision"] == ensemble[1]["decision"]
+    figure = content.test.micro_f1
+    assert content.test.photos == len(targets)
+    assert figure.value == micro_f1(targets, decided) < micro_f1(targets[4:], decided[4:])
+    assert figure.low <= figure.value <= figure.high
+    assert content.methods == ensemble[1].methods and content.labels == ensemble[1].labels
     assert ensembles.summary(content).splitlines()[-1] == (
-        f"test: micro-F1 {figure['value']:.3f} ({figure['low']:.3f} to {figure['high']:.3f}) on {len(targets)} "
-        "test photos, which chose nothing"
+        f"test: micro-F1 {figure.value:.3f} ({figure}) on {len(targets)} test photos, which played no part in any "
+        "choice"
     )
 
 
@@ -309,27 +313,27 @@ def test_without_labels_on_test_there_is_no_figure_on_them(dataset, made, member
     else:
         found = with_test_targets(made, None)
     content = ensembles.fit("made", found, members, tmp_path / "other", RECIPE)
-    assert "test" not in content and "test photos" not in ensembles.summary(content)
+    assert content.test is None and "test photos" not in ensembles.summary(content)
 
 
 def test_one_member_alone_is_an_ensemble_in_which_it_stands_once(made, members, tmp_path):
     recipe = dataclasses.replace(RECIPE, methods=(*RECIPE.methods, "stacked linear"))
     content = ensembles.fit("made", made, {"fair": members["fair"]}, tmp_path / "alone", recipe)
-    assert content["swarm"] == {"history": []}
-    assert all(row["weights"] == {"fair": row["method"] != "constant"} for row in content["methods"])
-    assert {row["method"] for row in content["methods"]} == {"constant", "best single", "stacked linear"}
-    assert len(content["methods"]) == 1 + 2 * len(RULES)
+    assert content.swarm == []
+    assert all(row.weights == {"fair": row.method != "constant"} for row in content.methods)
+    assert {row.method for row in content.methods} == {"constant", "best single", "stacked linear"}
+    assert len(content.methods) == 1 + 2 * len(RULES)
     assert ensembles.summary(content).startswith("chosen: ")
 
 
-def test_a_constant_answer_above_the_choice_is_told(made, members, tmp_path):
-    write_member(members["poor"], made, 10**6, 3)
+def test_a_constant_answer_above_the_choice_is_told(made, members, tmp_path, write_result):
+    write_member(members["poor"], made, 10**6, 3, write_result)
     content = ensembles.fit("made", made, {"poor": members["poor"]}, tmp_path / "poor", RECIPE)
-    scores = {row["method"]: row["micro_f1"]["cross_fitted"] for row in content["methods"] if row["thresholds"] != "x"}
-    assert ("looks at no photo and cannot be chosen, is higher" in ensembles.summary(content)) == (
-        scores["constant"] > max(value for name, value in scores.items() if name != "constant")
-    )
-    content["methods"][0]["micro_f1"]["cross_fitted"] = 0.999
+    values = {name: score.value for name, score in micro_f1s(content).items()}
+    constant = values.pop(("constant", "commonest labels"))
+    told = "looks at no photo and cannot be chosen, is higher"
+    assert (told in ensembles.summary(content)) == (constant > max(values.values()))
+    content.methods[0].scores["micro_f1"] = Score(0.999, 0.99, 1, 1)
     assert "is higher: micro-F1 0.999; the members have learned too little" in ensembles.summary(content)
 
 
@@ -346,7 +350,7 @@ def test_few_photos_are_judged_in_as_many_folds_which_is_what_is_told(made, memb
         few = predictions.Table(part.ids, found["validation"].probabilities[:3])
         predictions.write(folder / "predictions.h5", {**found, "validation": few})
     recipe = dataclasses.replace(RECIPE, folds=5, methods=(*RECIPE.methods, "stacked linear"))
-    assert ensembles.fit("made", dataset, members, tmp_path / "ensemble", recipe)["folds"] == 3
+    assert ensembles.fit("made", dataset, members, tmp_path / "ensemble", recipe).folds == 3
 
 
 def test_equal_photos_are_decided_on_by_one_fold_and_drawn_together(made, members, tmp_path, monkeypatch):
@@ -357,7 +361,7 @@ def test_equal_photos_are_decided_on_by_one_fold_and_drawn_together(made, member
         found["validation"] = dataclasses.replace(found["validation"], digests=digests)
         predictions.write(folder / "predictions.h5", found)
     seen, drawn, plain = [], [], bootstrap.resamples
-    monkeypatch.setattr(ensembles, "folds", lambda *_, keys, **__: seen.append(keys) or np.arange(90) % 3)
+    monkeypatch.setattr(judge, "folds", lambda *_, keys, **__: seen.append(keys) or np.arange(90) % 3)
     monkeypatch.setattr(bootstrap, "resamples", lambda n, *others: drawn.append((n, others[-1])) or plain(n, *others))
     ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)
     assert seen == [keys] and len(drawn) > 100
@@ -367,8 +371,8 @@ def test_equal_photos_are_decided_on_by_one_fold_and_drawn_together(made, member
 def test_features_are_compared_where_a_store_has_them(made, members, tmp_path, write_store):
     root = write_store(tmp_path / "store", made, failed=("validation 7",))
     content = ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE, root)
-    assert content["shift"]["features"][0]["splits"] == ["train", "validation"]
-    assert ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)["shift"]["features"] == []
+    assert content.shift.features[0].splits == ("train", "validation")
+    assert ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE).shift.features == []
 
 
 def test_members_of_other_labels_are_refused(made, members, tmp_path):
@@ -386,7 +390,7 @@ def test_whatever_an_ensembles_json_holds_it_decides_or_is_refused(stacked, spoi
     @given(spoilt(content) | spoilt({key: content[key] for key in ("decision", "members", "methods")}))
     def spoil(found):
         path.write_text(json.dumps(found))
-        for read in (ensembles.read, ensembles.load_decision, lambda folder: ensembles.is_done(folder, {})):
+        for read in (results.read_ensemble, ensembles.load_decision, lambda folder: ensembles.is_done(folder, {})):
             try:
                 read(stacked)
             except InputError as error:
@@ -395,9 +399,19 @@ def test_whatever_an_ensembles_json_holds_it_decides_or_is_refused(stacked, spoi
     spoil()
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", "null", "5", "{", ""])
+@pytest.mark.parametrize("content", ["[]", "null", "5", "{", ""])
 def test_an_ensembles_json_of_another_shape_is_named_with_the_mend(content, stacked):
     (stacked / "ensemble.json").write_text(content)
     for read in (ensembles.load_decision, lambda folder: ensembles.is_done(folder, {})):
         with pytest.raises(InputError, match=r"ensemble.json .*: remove it and run the same command again"):
             read(stacked)
+
+
+def test_an_ensemble_of_another_version_is_not_done_and_decides_nothing(stacked):
+    content = json.loads((stacked / "ensemble.json").read_text())
+    assert ensembles.is_done(stacked, content["identity"])
+    del content["version"]
+    (stacked / "ensemble.json").write_text(json.dumps(content))
+    assert not ensembles.is_done(stacked, content["identity"])
+    with pytest.raises(InputError, match=r"ensemble.json is missing or of another version: run `make ensemble`"):
+        ensembles.load_decision(stacked)

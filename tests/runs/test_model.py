@@ -10,14 +10,15 @@ import pytest
 from mlob import predictions
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError
+from mlob.evaluation.scores import Score
 from mlob.recipes import LINEAR, LOGISTIC, Experiment, Judging, Training
-from mlob.runs import model
+from mlob.runs import model, results
 
 JUDGE = Judging(folds=3, draws=100)
 LEARNED = Experiment(("one",), LINEAR, Training(epochs=3, learning_rate=0.03))
 REFERENCE = Experiment(("one",), LOGISTIC)
 KEYS = {
-    "method", "members", "judging", "micro_f1", "macro_f1", "thresholds", "parameters", "seconds", "rows_per_second",
+    "method", "judging", "scores", "thresholds", "parameters", "seconds", "rows_per_second",
     "epochs", "seed", "versions", "fingerprint", "processor", "commit", "weights",
 }  # fmt: skip
 FAILED = ("train 3", "validation 5", "validation 6", "test 1")
@@ -42,14 +43,15 @@ def run(made, stores, tmp_path_factory):
 
 def test_the_result_is_on_disk_with_the_keys_that_scripts_read(run):
     folder, result = run
-    assert json.loads((folder / "result.json").read_text()) == result
-    assert result.keys() >= KEYS
+    assert results.read(folder) == result
+    content = json.loads((folder / "result.json").read_text())
+    assert content.keys() >= KEYS and content["version"] == results.VERSION
     for name in ("micro_f1", "macro_f1"):
-        assert set(result[name]) == {"cross_fitted", "low", "high", "in_sample"}
-    assert (result["method"], result["members"], result["thresholds"]) == ("linear", ["linear"], "one threshold")
-    assert result["parameters"] == {"own": 6 * 4 + 4, "total": 6 * 4 + 4 + 1000}
-    assert result["seconds"]["features"] == 2.5 and result["weights"] == "random" and result["epochs"] == 3
-    assert result["rows"] == {"train": 192, "dev": 47, "validation": 90, "failed": 4}
+        assert set(content["scores"][name]) == {"value", "low", "high", "in_sample"}
+    assert (result.method, result.thresholds) == ("linear", "one threshold")
+    assert result.parameters == results.Parameters(6 * 4 + 4, 6 * 4 + 4 + 1000)
+    assert result.seconds.features == 2.5 and result.weights == "random" and result.epochs == 3
+    assert result.rows == {"train": 192, "dev": 47, "validation": 90, "failed": 4}
 
 
 def test_a_run_is_done_only_with_just_its_recipe_its_photos_and_its_features(run, made, stores):
@@ -122,7 +124,7 @@ def test_a_rerun_writes_the_same_predictions(run, made, stores, tmp_path):
     again = model.train("linear", LEARNED, made, stores=one, folder=tmp_path / "again", judging=JUDGE)
     for name in ("predictions.h5", "history.csv", "recipe.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
-    assert again["micro_f1"] == result["micro_f1"]
+    assert again.scores == result.scores
 
 
 def test_a_run_that_is_broken_off_is_not_done_whatever_was_there(run, made, stores, tmp_path, monkeypatch):
@@ -130,13 +132,11 @@ def test_a_run_that_is_broken_off_is_not_done_whatever_was_there(run, made, stor
     model.train("logistic", REFERENCE, made, stores=one, folder=folder, judging=JUDGE)
     changed = dataclasses.replace(REFERENCE, training=Training(limit=100))
 
-    def killed(path, value, write=model.write_json):
-        if path.name == "result.json":
-            raise KeyboardInterrupt
-        write(path, value)
+    def killed(folder, result):
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(model, "write_json", killed)
+        patched.setattr(results, "write", killed)
         model.train("logistic", changed, made, stores=one, folder=folder, judging=JUDGE)
     assert not model.is_done(folder, model.identity(changed, made, one))
     assert not model.is_done(folder, model.identity(REFERENCE, made, one))
@@ -149,15 +149,12 @@ def test_another_judging_makes_the_figures_anew_from_the_predictions_alone(run, 
     assert model.judge_again(folder, made, JUDGE) is None
     other = Judging(folds=5, draws=60, seed=3)
     found = model.judge_again(folder, made, other)
-    assert json.loads((folder / "result.json").read_text()) == found and model.is_done(
-        folder, model.identity(LEARNED, made, one)
-    )
-    assert found["judging"] == {"folds": 5, "draws": 60, "seed": 3} and run[1]["judging"]["folds"] == 3
-    changed = {key for key in found if found[key] != run[1][key]}
-    assert {"judging", "micro_f1"} <= changed
-    assert changed <= {"judging", "micro_f1", "macro_f1", "image_f1", "accuracy", "precision", "recall"}
+    assert results.read(folder) == found and model.is_done(folder, model.identity(LEARNED, made, one))
+    assert found.judging == other and run[1].judging.folds == 3
+    assert found.scores != run[1].scores
+    assert dataclasses.replace(found, scores=run[1].scores, judging=JUDGE) == run[1]
     predicted = predictions.read(folder / "predictions.h5")["validation"]
-    assert found["micro_f1"] == model.judged(predicted, made, other)["micro_f1"]
+    assert found.scores == model.judged_on_validation(predicted, made, other)["scores"]
     assert model.judge_again(folder, made, other) is None
 
 
@@ -181,8 +178,8 @@ def test_two_stores_side_by_side_tell_more_than_either(made, write_store, tmp_pa
         experiment = dataclasses.replace(REFERENCE, stores=tuple(names))
         chosen = {name: stores[name] for name in names}
         result = model.train(names, experiment, made, stores=chosen, folder=tmp_path / f"run {names}", judging=JUDGE)
-        scores[names] = result["micro_f1"]["cross_fitted"]
-        assert result["parameters"]["total"] == result["parameters"]["own"] + 1000 * len(names)
+        scores[names] = result.scores["micro_f1"].value
+        assert result.parameters.total == result.parameters.own + 1000 * len(names)
     assert scores["ab"] > max(scores["a"], scores["b"])
 
 
@@ -221,20 +218,42 @@ def test_the_reference_is_wanted_where_train_is_small(made):
     assert model.wants_reference(large, dataclasses.replace(REFERENCE, training=Training(limit=1000)))
 
 
-def write_predictions(folder, dataset, wrong):
+VERSION_1 = {
+    **{"method": "linear", "members": ["linear"], "thresholds": "one global", "weights": "random", "note": ""},
+    **{"micro_f1": {"cross_fitted": 0.5, "low": 0.4, "high": 0.6, "in_sample": 0.7}, "accuracy": 0.9},
+    **{"parameters": {"own": 28, "total": 1028}, "seconds": {"features": 2.5, "training": 1}, "rows": {"train": 192}},
+    "judging": dataclasses.asdict(JUDGE),
+}
+
+
+def test_a_result_of_an_earlier_version_is_read_and_judged_anew_from_its_predictions(run, made, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run[0], folder)
+    (folder / "result.json").write_text(json.dumps(VERSION_1))
+    old = results.read(folder)
+    assert old.scores == {"micro_f1": Score(0.5, 0.4, 0.6, 0.7)} and old.judging == JUDGE and old.parameters.own == 28
+    new = model.judge_again(folder, made, JUDGE)
+    assert new.scores == run[1].scores and new.rows == old.rows and results.read(folder) == new
+    assert model.judge_again(folder, made, JUDGE) is None
+
+
+def write_predictions(folder, dataset, wrong, write_result):
     """A run's folder: validation is right but for a share of the cells, the same ones and more where it is larger."""
     split, drawn = dataset["validation"], np.random.default_rng(0).random((90, 4))
     probabilities = np.where(drawn < wrong, 1 - split.targets, split.targets).astype(np.float32)
     predictions.write(folder / "predictions.h5", {"validation": predictions.Table(split.ids, probabilities)})
-    (folder / "result.json").write_text(json.dumps({"note": "of an earlier comparison"}))
+    write_result(folder, 0.5, note="of an earlier comparison")
     return folder
 
 
 @pytest.mark.parametrize("wrong, is_below", [(0.3, True), (0.1, False), (0.12, False), (0.02, False)])
-def test_a_head_is_below_logistic_regression_where_the_paired_interval_excludes_0(wrong, is_below, made, tmp_path):
-    head, reference = write_predictions(tmp_path / "head", made, wrong), write_predictions(tmp_path / "ref", made, 0.1)
+def test_a_head_is_below_logistic_regression_where_the_paired_interval_excludes_0(
+    wrong, is_below, made, tmp_path, write_result
+):
+    head = write_predictions(tmp_path / "head", made, wrong, write_result)
+    reference = write_predictions(tmp_path / "ref", made, 0.1, write_result)
     note = model.compare(head, reference, made, JUDGE)
-    assert json.loads((head / "result.json").read_text())["note"] == note
+    assert results.read(head).note == note
     assert bool(note) == is_below and (
         not note or re.fullmatch(r"below logistic by 0\.\d{3} \(0\.\d{3} to 0\.\d{3}\)", note)
     )

@@ -1,10 +1,10 @@
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 
 from mlob import recipes
+from mlob.evaluation.bootstrap import Interval
 from mlob.recipes import LINEAR, Experiment, Head, Judging, Training
 from mlob.runs import search as searches
 from mlob.training import search
@@ -46,19 +46,19 @@ def trial(number, wrong, targets, folder):
 
 def test_trials_are_judged_against_the_recipe_as_it_is(look, tmp_path):
     found = look([0.3, None, 0.1, 0.2])
-    base, stopped, best, middle = found["trials"]
-    assert base["gain"] == {"value": 0, "low": 0, "high": 0} and stopped["micro_f1"] is None
-    assert found["best"] == best and best["gain"]["low"] > 0
-    assert best["gain"]["value"] == pytest.approx(best["micro_f1"]["value"] - base["micro_f1"]["value"])
-    assert best["micro_f1"]["value"] > middle["micro_f1"]["value"] > base["micro_f1"]["value"]
-    assert json.loads((tmp_path / "search" / "search.json").read_text())["best"] == best
+    base, stopped, best, middle = found.trials
+    assert base.gain == Interval(0, 0, 0) and stopped.micro_f1 is None
+    assert found.best == best and best.gain.low > 0
+    assert best.gain.value == pytest.approx(best.micro_f1.value - base.micro_f1.value)
+    assert best.micro_f1.value > middle.micro_f1.value > base.micro_f1.value
+    assert searches.read(tmp_path / "search" / "search.json") == found
 
 
 def test_the_gain_that_luck_has_no_say_in_is_not_above_the_best_ones(look):
     clear = look([0.3, 0.1, 0.29])
-    assert clear["elsewhere"] == clear["best"]["gain"]
+    assert clear.elsewhere == clear.best.gain
     near = look([0.2, 0.21, 0.19, 0.205])
-    assert near["elsewhere"]["value"] <= near["best"]["gain"]["value"]
+    assert near.elsewhere.value <= near.best.gain.value
 
 
 def test_the_best_recipe_is_a_file_that_loads(look, tmp_path):
@@ -86,5 +86,5 @@ def test_a_recipe_is_written_with_the_fields_that_differ_from_the_defaults():
 
 def test_another_judging_judges_what_was_kept(look):
     one, other = look([0.3, 0.1]), look([0.3, 0.1], dataclasses.replace(JUDGE, folds=7, draws=60))
-    assert (one["judging"]["folds"], other["judging"]) == (3, {"folds": 7, "draws": 60, "seed": 0})
-    assert one["best"]["gain"] != other["best"]["gain"]
+    assert (one.judging.folds, other.judging) == (3, Judging(folds=7, draws=60))
+    assert one.best.gain != other.best.gain

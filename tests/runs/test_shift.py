@@ -24,12 +24,12 @@ def test_shares_are_those_of_the_labels_and_of_decisions_where_there_are_none(ma
 def test_a_description_compares_labels_features_and_contents(made, tmp_path, write_store):
     folder = write_store(tmp_path / "store", made, failed=("test 3",))
     found = shift.describe(made, {}, folder)
-    assert [pair["splits"] for pair in found["features"]] == [list(pair) for pair in PAIRS]
-    assert found["features"][1]["photos"] == [90, 29]
-    equal = {(pair["split"], pair["other"]): pair["photos"] for pair in found["equal"]}
+    assert [pair.splits for pair in found.features] == list(PAIRS)
+    assert found.features[1].photos == (90, 29)
+    equal = {(pair["split"], pair["other"]): pair["photos"] for pair in found.equal}
     assert equal["validation", "train"] == 90  # this store's digests count from 0 in each split
-    assert found["labels"]["tested"] == 4
-    assert shift.describe(made, {})["features"] == shift.describe(made, {})["equal"] == []
+    assert found.labels["tested"] == 4
+    assert shift.describe(made, {}).features == shift.describe(made, {}).equal == []
 
 
 def test_a_photo_that_stands_twice_is_seen_once(made, tmp_path, write_store):
@@ -37,8 +37,8 @@ def test_a_photo_that_stands_twice_is_seen_once(made, tmp_path, write_store):
     path = store.shard_path(folder / "validation", 0)
     shard, fingerprint = store.read(path), store.header(path).fingerprint
     store.write(path, dataclasses.replace(shard, digests=shard.digests // 2), fingerprint)
-    found = shift.describe(made, {}, folder)["features"]
-    assert [pair["photos"] for pair in found] == [[240, 45], [45, 30], [240, 30]]
+    found = shift.describe(made, {}, folder).features
+    assert [pair.photos for pair in found] == [(240, 45), (45, 30), (240, 30)]
     rows = shift._sample(folder / "validation", made["validation"])
     assert np.array_equal(rows, shard.features[::2].astype(np.float32))
 
@@ -47,5 +47,5 @@ def test_a_split_that_looks_otherwise_is_noticed(made, tmp_path, write_store, mo
     folder = write_store(tmp_path / "store", made)
     whole = shift._sample
     monkeypatch.setattr(shift, "_sample", lambda path, split: whole(path, split) + 3 * (split.name == "validation"))
-    apart, _, alike = (pair["auc"] for pair in shift.describe(made, {}, folder)["features"])
+    apart, _, alike = (pair.auc.value for pair in shift.describe(made, {}, folder).features)
     assert apart > 0.9 and alike < 0.7

@@ -1,5 +1,4 @@
 import dataclasses
-import json
 
 import keras
 import numpy as np
@@ -9,7 +8,7 @@ from mlob import predictions
 from mlob.errors import InputError
 from mlob.features import store
 from mlob.recipes import Experiment, Head, Judging, Sum, Training
-from mlob.runs import model
+from mlob.runs import model, results
 from mlob.runs import sum as sums
 
 JUDGE = Judging(folds=3, draws=50)
@@ -70,15 +69,14 @@ def test_the_model_on_disk_predicts_the_sum(total, made, stores):
     assert model.predict_on_batch(shard.features) == pytest.approx(found.probabilities[rows], abs=1e-6)
 
 
-def test_the_result_has_the_keys_of_a_run_and_the_costs_of_both(total, parts):
-    results = [json.loads((folder / "result.json").read_text()) for folder in parts.values()]
+def test_the_result_is_that_of_a_run_with_the_costs_of_both(total, parts):
     folder, result = total
-    assert json.loads((folder / "result.json").read_text()) == result
-    assert set(result) == set(results[0])
-    assert result["method"] == "specialists" and result["members"] == ["specialists"]
-    assert result["parameters"]["own"] == sum(one["parameters"]["own"] for one in results)
-    assert result["parameters"]["total"] == result["parameters"]["own"] + 1000
-    assert result["seconds"]["features"] == results[0]["seconds"]["features"]
+    assert results.read(folder) == result
+    parts = [results.read(folder) for folder in parts.values()]
+    assert result.method == "specialists"
+    assert result.parameters.own == sum(part.parameters.own for part in parts)
+    assert result.parameters.total == result.parameters.own + 1000
+    assert result.seconds.features == parts[0].seconds.features
 
 
 def test_a_sum_is_done_only_with_just_its_parts_predictions(total, parts, made):

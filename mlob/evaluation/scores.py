@@ -1,0 +1,68 @@
+"""The metrics that decisions are judged by, each with its 95% interval over photos."""
+
+import dataclasses
+
+import numpy as np
+
+from mlob.evaluation import bootstrap
+from mlob.evaluation.bootstrap import Interval, Keys
+from mlob.metrics import POOLED, image_f1, macro_f1, micro_f1, pooled
+from mlob.recipes import Judging
+
+# A metric of all decisions pooled is added in `metrics.POOLED`; another one here: a function of targets and decisions,
+# 0/1 (n, labels), and its bootstrap draws (draws,).
+NOT_POOLED = {
+    "macro_f1": (macro_f1, bootstrap.macro_f1_draws),
+    "image_f1": (image_f1, bootstrap.image_f1_draws),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Score(Interval):
+    """A cross-fitted figure with its interval; `in_sample` is the same on the photos that were fitted on."""
+
+    in_sample: float
+
+
+def values(targets: np.ndarray, decided: np.ndarray) -> dict[str, float]:
+    """Give every metric of decisions: {name: figure}, micro-F1 first."""
+    others = {name: metric(targets, decided) for name, (metric, _) in NOT_POOLED.items()}
+    found = pooled(targets, decided)
+    return {"micro_f1": found["micro_f1"], **others, **found}
+
+
+def intervals(targets: np.ndarray, decided: np.ndarray, judging: Judging, keys: Keys = None) -> dict[str, Interval]:
+    """Give every metric of decisions with its interval.
+
+    Args:
+        targets, decided: 0/1 (n, labels).
+        judging: draws and seed of the bootstrap.
+        keys: one a photo, equal for photos of equal content, which are drawn together.
+    """
+    draws, seed = judging.draws, judging.seed
+    counts = bootstrap.count_draws(targets, decided, keys=keys, draws=draws, seed=seed)[0]
+    drawn = {name: metric(*counts) for name, metric in POOLED.items()}
+    for name, (_, metric_draws) in NOT_POOLED.items():
+        drawn[name] = metric_draws(targets, decided, keys=keys, draws=draws, seed=seed)
+    return {name: bootstrap.interval(value, drawn[name]) for name, value in values(targets, decided).items()}
+
+
+def scores(
+    targets: np.ndarray, out_of_fold: np.ndarray, in_sample: np.ndarray, judging: Judging, keys: Keys = None
+) -> dict[str, Score]:
+    """Give every metric of the decisions of fits that did not see the photo, and of the fit on all photos beside it."""
+    fitted = values(targets, in_sample)
+    found = intervals(targets, out_of_fold, judging, keys)
+    return {name: Score(each.value, each.low, each.high, fitted[name]) for name, each in found.items()}
+
+
+def micro_f1s(
+    targets: np.ndarray, *decided: np.ndarray, judging: Judging, keys: Keys = None
+) -> list[tuple[Interval, Interval]]:
+    """Give micro-F1 of each of several decisions, and its gain on that of the first, all on the same draws."""
+    drawn = bootstrap.micro_f1_draws(targets, *decided, keys=keys, draws=judging.draws, seed=judging.seed)
+    found = [micro_f1(targets, each) for each in decided]
+    return [
+        (bootstrap.interval(value, draws), bootstrap.interval(value - found[0], draws - drawn[0]))
+        for value, draws in zip(found, drawn, strict=True)
+    ]

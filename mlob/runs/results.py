@@ -1,0 +1,226 @@
+"""result.json and ensemble.json: what a run and an ensemble came to. They are read and written here alone.
+
+`VERSION` counts the changes of their shape. A result.json of version 1 is read as well; an ensemble.json of another
+version is made anew from the members' predictions.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mlob import workspace
+from mlob.evaluation.bootstrap import Interval
+from mlob.evaluation.judge import GroupScores, LabelScores, Pair
+from mlob.evaluation.scores import Score
+from mlob.files import ANEW, read_json, record, write_json
+from mlob.recipes import Judging
+from mlob.runs.shift import Shift
+
+VERSION = 2
+OLD_SCORES = ("micro_f1", "macro_f1", "image_f1")  # where version 1 has them: among the other keys
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """Of the heads alone, and with their backbones."""
+
+    own: int
+    total: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Seconds:
+    """Of the processor: to extract the features, and to train on them."""
+
+    features: float
+    training: float
+
+
+@dataclasses.dataclass(frozen=True)
+class StoreCost:
+    """Parameters of a store's backbone, and seconds of its extraction."""
+
+    parameters: int
+    seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What one model or several cost; a store that several read counts once."""
+
+    parameters: Parameters
+    seconds: Seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Result(Cost):
+    """result.json: a trained model, judged on validation at one threshold.
+
+    Attributes:
+        method: the model's name.
+        scores: by metric.
+        judging: how these were made.
+        thresholds: name of the rule.
+        stores: {store: its cost}.
+        rows_per_second: that training went through.
+        weights: of the backbones: "imagenet", "random", a file.
+        rows: {"train", "dev", "validation": photos used, "failed": photos without features}.
+        note: to be shown beside the figures.
+        fingerprint: {store: what shaped its features}.
+        versions, processor, commit: of what it was made with.
+    """
+
+    method: str
+    scores: dict[str, Score]
+    judging: Judging | None
+    thresholds: str
+    stores: dict[str, StoreCost]
+    rows_per_second: float
+    epochs: int
+    weights: str
+    seed: int
+    rows: dict[str, int]
+    note: str
+    fingerprint: dict[str, Any]
+    versions: dict[str, str | None]
+    processor: str
+    commit: str | None
+    version: int = VERSION
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodResult(Cost):
+    """A method of an ensemble at one rule of thresholds.
+
+    Attributes:
+        method, thresholds: names of the method and the rule.
+        weights: {member: its weight; the mean over labels, where they differ}; none where it looks at no member.
+    """
+
+    method: str
+    thresholds: str
+    scores: dict[str, Score]
+    weights: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+    """The method that decides, and its micro-F1 where the choice, too, is made on other folds than the photo's."""
+
+    method: str
+    thresholds: str
+    elsewhere: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class Tested:
+    """Micro-F1 on a labelled test split, which no fit has seen."""
+
+    photos: int
+    micro_f1: Interval
+
+
+@dataclasses.dataclass(frozen=True)
+class EnsembleResult:
+    """ensemble.json: all methods judged, one chosen.
+
+    Attributes:
+        settings: SET= of the work, kept for whoever predicts with this ensemble.
+        optimism: {method and rule: in-sample less cross-fitted micro-F1}.
+        pairs: methods compared on the same photos.
+        groups, labels: the chosen method's figures; the labels with their thresholds.
+        folds: how many there were.
+        swarm: the best fitness after each iteration; empty where no swarm searched.
+        decision: the kind of the chosen blend, whose arrays lie in decision.npz.
+        identity: all that shaped it, as `ensemble.identity` gives it.
+    """
+
+    suite: str
+    members: list[str]
+    settings: str
+    chosen: Chosen
+    optimism: dict[str, float]
+    pairs: list[Pair]
+    groups: list[GroupScores]
+    labels: list[LabelScores]
+    methods: list[MethodResult]
+    test: Tested | None
+    judging: Judging
+    folds: int
+    swarm: list[float]
+    shift: Shift
+    identity: dict[str, Any]
+    decision: str
+    processor: str
+    version: int = VERSION
+
+
+def cost(parameters: Iterable[int], seconds: Iterable[float], stores: Mapping[str, StoreCost]) -> Cost:
+    """Add up what models cost: the parameters and the seconds of training of each, and all stores that they read."""
+    own = sum(parameters)
+    return Cost(
+        Parameters(own, own + sum(store.parameters for store in stores.values())),
+        Seconds(round(sum(store.seconds for store in stores.values()), 1), round(sum(seconds), 1)),
+    )
+
+
+def cost_together(results: Iterable[Result]) -> Cost:
+    """Add up what several models cost; a store that they share counts once."""
+    results = list(results)
+    stores = {name: store for result in results for name, store in result.stores.items()}
+    return cost((result.parameters.own for result in results), (result.seconds.training for result in results), stores)
+
+
+def read(folder: pathlib.Path) -> Result:
+    """Read result.json of a run's folder.
+
+    Raises:
+        InputError: it is missing, cannot be read, or is of another shape.
+    """
+    path = folder / workspace.RESULT
+    content = read_json(path, ANEW)
+    if isinstance(content, dict) and "version" not in content:
+        return record(path, Result, _of_version_1(content))
+    return record(path, Result, content)
+
+
+def write(folder: pathlib.Path, result: Result) -> None:
+    """Write result.json: last of all, since it says that all else in the folder is there and fits."""
+    write_json(folder / workspace.RESULT, dataclasses.asdict(result))
+
+
+def read_ensemble(folder: pathlib.Path) -> EnsembleResult | None:
+    """Read ensemble.json of an ensemble's folder; None where there is none, or one of another version.
+
+    Raises:
+        InputError: as `read`.
+    """
+    path = folder / workspace.ENSEMBLE
+    if not path.is_file():
+        return None
+    content = read_json(path, ANEW)
+    if isinstance(content, dict) and content.get("version") != VERSION:
+        return None
+    return record(path, EnsembleResult, content)
+
+
+def _of_version_1(content):
+    """Give a result.json of version 1 in the shape of version 2; what it lacks is left empty."""
+    scores = {name: _score_of_version_1(content[name]) for name in OLD_SCORES if isinstance(content.get(name), dict)}
+    empty: dict[str, Any] = {
+        "judging": None,
+        "stores": {},
+        "rows_per_second": 0,
+        "epochs": 0,
+        "seed": 0,
+        "rows": {},
+        "note": "",
+    }
+    empty |= {"fingerprint": {}, "versions": {}, "processor": "", "commit": None, "version": 1}
+    known = {field.name for field in dataclasses.fields(Result)}
+    return {**empty, **{key: value for key, value in content.items() if key in known}, "scores": scores}
+
+
+def _score_of_version_1(score):
+    return {"value" if key == "cross_fitted" else key: value for key, value in score.items()}
