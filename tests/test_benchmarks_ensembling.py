@@ -14,7 +14,7 @@ KEYS = ["threshold_seconds", "threshold_ratio", "fitness_ratio", "pso_seconds", 
 
 @pytest.fixture(scope="module")
 def case():
-    return ensembling.make(60)
+    return ensembling.draw(60)
 
 
 def test_members_agree_more_than_by_the_targets_alone_and_their_mean_is_better_than_each(case):

@@ -113,3 +113,13 @@ def test_heads_without_recipes_of_models_are_refused(suite, text):
     (suite / "heads.py").write_text(f"{HEADER}{text}\n")
     with pytest.raises(InputError, match=r"heads\.py"):
         workspace.Workspace("tiny").experiment("alone")
+
+
+def test_a_method_or_rule_that_there_is_not_is_refused_where_it_was_named(suite):
+    assert workspace.Workspace("tiny", settings="ensemble.rules=[0.5]").suite.ensemble.rules == ("0.5",)
+    with pytest.raises(InputError, match=r"SET: ensemble\.methods is 'greedy'. Did you mean greedy selection"):
+        _ = workspace.Workspace("tiny", settings="ensemble.methods=[mean,greedy]").suite
+    text = "recipe = Suite('photos', members=('alone',), ensemble=Ensemble(rules=('thresholds',)))"
+    (suite / "suite.py").write_text(f"{HEADER}{text}\n")
+    with pytest.raises(InputError, match=r"suite\.py: ensemble\.rules is 'thresholds'. Did you mean .*thresholds"):
+        _ = workspace.Workspace("tiny").suite
