@@ -178,6 +178,7 @@ RULES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray | float]] = {  # 
     ONE_THRESHOLD: best_global,
     PER_LABEL: best_per_label,
     CALIBRATED: calibrated,
+    "smoothed thresholds": smoothed,
 }
 
 
