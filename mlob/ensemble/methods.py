@@ -15,6 +15,7 @@ import numpy as np
 
 from mlob.ensemble import convolution, greedy, grouped, linear, simplex, swarm, trees
 from mlob.ensemble.blend import arithmetic, arithmetic_by_label, best_constant, harmonic
+from mlob.ensemble.calibration import logits, sigmoid
 from mlob.ensemble.thresholds import ONE_THRESHOLD, RULES, best_global, decide
 from mlob.errors import InputError
 from mlob.metrics import micro_f1
@@ -92,6 +93,21 @@ class HarmonicMean:
 
 
 @dataclasses.dataclass(frozen=True)
+class MeanOfLogits:
+    """The mean of the members' logits: a member that is sure counts for more than one that is not."""
+
+    weights = None
+    out_of_fold = None
+
+    def predict(self, members: np.ndarray) -> np.ndarray:
+        """Probabilities float32 (n, labels) for members (members, n, labels)."""
+        total = np.zeros(members.shape[1:])
+        for member in members:
+            total += logits(member)
+        return sigmoid(total / len(members)).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
 class Constant:
     """The same answer, 0/1 (labels,), for every photo. It asks no member: all weights are 0."""
 
@@ -106,7 +122,16 @@ class Constant:
 
 BLENDS: dict[str, typing.Any] = {  # each is built from the arrays that `Decision.arrays` gives of it
     kind.__name__: kind
-    for kind in (Mean, MeanByLabel, HarmonicMean, Constant, linear.Linear, convolution.Convolution, trees.Trees)
+    for kind in (
+        Mean,
+        MeanByLabel,
+        HarmonicMean,
+        MeanOfLogits,
+        Constant,
+        linear.Linear,
+        convolution.Convolution,
+        trees.Trees,
+    )
 }
 
 
@@ -141,6 +166,11 @@ def mean(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
 def harmonic_mean(members: np.ndarray, targets: np.ndarray, context: Context) -> HarmonicMean:
     """Take the harmonic mean."""
     return HarmonicMean()
+
+
+def mean_of_logits(members: np.ndarray, targets: np.ndarray, context: Context) -> MeanOfLogits:
+    """Take the mean of the logits."""
+    return MeanOfLogits()
 
 
 def particle_swarm(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
@@ -190,6 +220,7 @@ def stacked_trees(members: np.ndarray, targets: np.ndarray, context: Context) ->
 WEIGHTINGS: dict[str, Callable[[np.ndarray, np.ndarray, Context], Blend]] = {  # of one member they are that member
     MEAN: mean,
     HARMONIC: harmonic_mean,
+    "mean of logits": mean_of_logits,
     PSO: particle_swarm,
     GREEDY: greedy_selection,
     CLIMBING: hill_climbing,

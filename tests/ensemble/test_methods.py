@@ -104,6 +104,15 @@ def test_the_means_are_those_of_blend():
         assert np.array_equal(decisions[methods.MEAN, rule].probabilities(members), arithmetic(members))
 
 
+def test_in_the_mean_of_logits_a_sure_member_counts_for_more():
+    members, targets = np.array([[[0.5]], [[0.99]]], np.float32), np.array([[1]])
+    predict = fitted(members, targets)["mean of logits", thresholds.HALF].probabilities
+    assert predict(members)[0, 0] == pytest.approx(1 / (1 + 99**-0.5)) and predict(members).dtype == np.float32
+    assert predict(members[::-1]) == pytest.approx(predict(members))
+    assert predict(members[:1]) == pytest.approx(members[0])
+    assert np.array_equal(predict(np.array([[[0.0]], [[1.0]]], np.float32)), [[0.5]])
+
+
 def test_best_single_is_the_best_member_alone():
     members, targets = made()
     decision = fitted(members, targets)[methods.BEST_SINGLE, thresholds.ONE_THRESHOLD]
