@@ -152,7 +152,7 @@ def test_of_a_folder_the_photos_are_labelled_and_the_rest_is_counted_with_reason
     (tmp_path / "bad.jpg").write_text("no photo")
     (tmp_path / "notes.txt").write_text("no photo")
     told = mlob(workplace, "predict", "--photos", tmp_path)
-    assert f"{tmp_path}: 1 file is no photo and is left out: notes.txt" in told
+    assert f"{tmp_path}: 1 file is not a photo and was left out: notes.txt" in told
     assert f"{tmp_path / 'good.jfif'}: " in told and f"{tmp_path / 'good.jfif'}: not read" not in told
     assert "1 of 2 photos could not be read (not an image: 1)" in told
 

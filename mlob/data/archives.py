@@ -1,4 +1,4 @@
-"""Zip and tar archives, whose photos are read where they lie, without unpacking."""
+"""Zip and tar archives: their photos are read in place, without unpacking."""
 
 import dataclasses
 import os
@@ -18,9 +18,9 @@ from mlob.progress import say
 
 SUFFIXES = (".zip", ".tar")
 COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
-PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # in all zips but exotic ones
-LOCAL_HEADER = 30  # bytes, of a zip's member; the last four are the lengths of what follows before the content
-BROKEN = (  # a size that cannot be ends in one of the last three
+PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # in practically all zips
+LOCAL_HEADER = 30  # bytes before a zip's member; the last four give the lengths of the name and the extra field
+BROKEN = (  # what a broken archive raises; an impossible size raises one of the last three
     tarfile.TarError, zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError, struct.error,
     LookupError, OverflowError, MemoryError,
 )  # fmt: skip
@@ -28,7 +28,7 @@ BROKEN = (  # a size that cannot be ends in one of the last three
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InTar(Inside):
-    """A file in a tar: `start` is where its bytes begin."""
+    """A file in a tar. `start`: where its bytes begin."""
 
     home: pathlib.Path
     start: int
@@ -40,10 +40,10 @@ class InTar(Inside):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class InZip(Inside):
-    """A file in a zip: `start` is where its local header begins, `method` None where it is encrypted.
+    """A file in a zip. `start`: where its local header begins; `method`: of compression, None if it is encrypted.
 
-    It is read without `zipfile`, which would lock its threads out of one another's reads, and have every worker read
-    the index of the whole archive.
+    It is read without `zipfile`, whose lock would let one thread read at a time, and which would read the index of the
+    whole archive in every worker.
     """
 
     home: pathlib.Path
@@ -73,43 +73,43 @@ class InZip(Inside):
 
 
 def contents(archive: pathlib.Path) -> dict[str, Inside]:
-    """List the files in a zip or tar, without what would leave the folder that it was unpacked into.
+    """List the files in a zip or tar, except links and paths that lead out of the archive's folder.
 
     Returns:
-        {path inside: place}; of two files of one path the last, as unpacking leaves it.
+        {path inside: place}. If two files have the same path, the last one, as unpacking would leave it.
 
     Raises:
-        InputError: no archive, or not a whole one.
+        InputError: the file is not an archive, or is not complete.
     """
-    found: dict[str, Inside] = {}
-    left = []
+    files: dict[str, Inside] = {}
+    refused = []
     try:
         if not archive.is_file():
-            raise ValueError("no plain file")
+            raise ValueError("not a regular file")
         for inside, place in (_zip_entries if archive.suffix.lower() == ".zip" else _tar_entries)(archive):
-            path = pathlib.PureWindowsPath(inside)  # knows both slashes, and drives
+            path = pathlib.PureWindowsPath(inside)  # splits at both slashes, knows drives
             if place is None or path.anchor or ".." in path.parts:
-                left.append(inside)
+                refused.append(inside)
             elif not _is_apple_double(path):
-                found[path.as_posix()] = place
+                files[path.as_posix()] = place
     except BROKEN as error:
         kind = archive.suffix[1:].lower()
         raise InputError(
-            f"{archive} is no whole {kind} archive ({error}): copy it again, or move it out of the data folder."
+            f"{archive} is not a complete {kind} archive ({error}): copy it again, or move it out of the data folder."
         ) from error
-    if left:
-        count = f"{len(left):,} {'entry is' if len(left) == 1 else 'entries are'}"
-        say(f"{archive}: {count} not read, leading out of its folder or no plain file: {left[0]!r} first.")
-    return found
+    if refused:
+        count = f"{len(refused):,} {'entry was' if len(refused) == 1 else 'entries were'}"
+        say(f"{archive}: {count} skipped (a link, a device, or a path out of the folder), first {refused[0]!r}.")
+    return files
 
 
 def _is_apple_double(path: pathlib.PurePath) -> bool:
-    """Tell whether a file is the Finder's note on another one, which has a photo's suffix."""
+    """Tell whether a file is one of macOS's notes about another file, which have that file's suffix."""
     return "__MACOSX" in path.parts or path.name.startswith("._")
 
 
 def _zip_entries(archive: pathlib.Path) -> Iterator[tuple[str, InZip | None]]:
-    """Yield (path, place) of each file in a zip, None in place of a link."""
+    """Yield (path, place) for each file in a zip; the place of a link is None."""
     with zipfile.ZipFile(archive) as index:
         for info in index.infolist():
             if not info.is_dir():
@@ -119,7 +119,7 @@ def _zip_entries(archive: pathlib.Path) -> Iterator[tuple[str, InZip | None]]:
 
 
 def _name(info: zipfile.ZipInfo) -> str:
-    """Give a zip entry's name: where no flag says UTF-8, zipfile takes it for cp437, and many are UTF-8 even so."""
+    """Give a zip entry's name. Without the flag for UTF-8 zipfile reads it as cp437, though many are UTF-8."""
     if info.flag_bits & 0x800:
         return info.filename
     try:
@@ -129,10 +129,10 @@ def _name(info: zipfile.ZipInfo) -> str:
 
 
 def _tar_entries(archive: pathlib.Path) -> Iterator[tuple[str, InTar | None]]:
-    """Yield (path, place) of each entry of a tar but folders, None in place of links, devices and files with holes."""
+    """Yield (path, place) for each entry of a tar except folders; None for links, devices and sparse files."""
     with tarfile.open(archive, "r:") as index:
         while info := index.next():
-            if index.offset < info.offset_data:  # a negative size, which may lead back for ever
+            if index.offset < info.offset_data:  # a negative size, which could loop for ever
                 raise ValueError(f"{info.name!r} ends before it begins")
             is_plain = info.isreg() and not info.issparse()
             if not info.isdir():

@@ -1,7 +1,7 @@
 """A data set: a folder of photos with their labels, by split.
 
-A split is labelled as a whole or not at all. Where any of its photos has a label, one without labels has none of them;
-a split without a single label is there to be predicted.
+A split is labelled as a whole or not at all. If any photo of it has a label, a photo without labels is a negative for
+all of them. A split without any label is there to be predicted.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Split:
     """The photos of one split, in annotation order.
 
     Attributes:
-        ids: text, unique in the split.
-        urls: where each photo comes from: mirrors, or paths inside the data folder.
-        targets: uint8 (n, labels), with some label in it; None where the split has none, so that it is to be predicted.
+        ids: unique in the split.
+        urls: for each photo, web addresses (mirrors) or paths inside the data folder.
+        targets: uint8 (n, labels), not all 0; None if the split has no labels and is to be predicted.
     """
 
     name: str
@@ -61,7 +61,7 @@ class DataSet:
     Attributes:
         name: the folder's own name.
         folder: a `pathlib.Path`, or a `UPath` into a bucket.
-        tree: what lies in the folder, as it was when it was first looked for; None where nobody has looked yet.
+        tree: the files in the folder, as they were when they were first listed; None if that has not happened yet.
     """
 
     name: str
@@ -80,9 +80,9 @@ class DataSet:
 
     @functools.cached_property
     def digest(self) -> str:
-        """The digest of label ids, and of ids and targets of all splits; every run is compared by it, so it is kept.
+        """The digest of the label ids, and of the ids and targets of all splits, by which every run is compared.
 
-        What the labels are called and how they are grouped shapes some products and not others, which add it.
+        The names and groups of labels shape only some products, which add them to their own digests.
         """
         parts: list[str | np.ndarray] = [json.dumps(self.labels.ids)]
         for split in self.splits.values():
@@ -92,14 +92,14 @@ class DataSet:
 
     @property
     def is_remote(self) -> bool:
-        """Whether the photos lie in a bucket, where `places.READS` of them are read at once."""
+        """Whether the photos are in a bucket, from which `places.READS` of them are read at the same time."""
         return places.is_remote(self.folder)
 
     def photos(self, split: str) -> locate.Places:
-        """Find a split's photos, None where there is none.
+        """Find the files of a split's photos, None for a photo without a file.
 
         Raises:
-            InputError: a file that a photo of another split would be as well.
+            InputError: a file would also be the photo of another split.
         """
         photos, others = self[split], {name: other.ids for name, other in self.splits.items() if name != split}
         return locate.photos(self._tree, split, photos.ids, list(map(local, photos.urls)), others=others)
@@ -110,26 +110,26 @@ class DataSet:
 
     @functools.cached_property
     def versions(self) -> dict[str, list[str]]:
-        """{split: what would differ in each photo's file if it was changed (`places.version`)}; looked at once."""
+        """{split: a text for each photo that changes when its file changes (`places.version`)}; looked up once."""
         return {split: [places.version(place) for place in self.photos(split)] for split in self.splits}
 
     def looked_for(self, split: str) -> str:
-        """Name the files that the first photo of a split is looked for as, for a message."""
+        """Give the paths where the first photo of a split is looked for, for a message."""
         photos = self[split]
         return ", ".join(locate.looked_for(split, photos.ids[0], local(photos.urls[0])))
 
 
 def read_dataset(folder: Folder | str, *, digests: pathlib.Path | None = None) -> DataSet:
-    """Read the data set in `folder`, in whichever of the `formats` it is.
+    """Read the data set in a folder, in any of the `formats`.
 
     Args:
         folder: the data folder, as a path or as DATA= names it.
-        digests: path of a CSV file in which the digests of photos are kept between runs, for a table without a split
-            column; None computes them anew.
+        digests: path of a CSV file that keeps the digests of photos between runs, used if the splits are drawn; None
+            computes them again.
 
     Raises:
-        InputError: files missing, truncated or of another format; ids or labels that cannot be right; a bucket that
-            cannot be read.
+        InputError: files are missing, cut short or in no known format; ids or labels cannot be right; a bucket cannot
+            be read.
     """
     tree = Tree(places.data_folder(folder))
     listing = formats.read(tree.root)
@@ -139,7 +139,7 @@ def read_dataset(folder: Folder | str, *, digests: pathlib.Path | None = None) -
 
 
 def _splits(file: Listed, labels: Labels, tree: Tree, digests: pathlib.Path | None) -> Iterator[Split]:
-    """Give the splits of the photos that a file lists, without those that have no photo."""
+    """Give the splits of the photos that a file lists; a split without photos is left out."""
     names = file.splits or drawn.splits(tree, file, digests)
     for split in SPLITS:
         if rows := [row for row, name in enumerate(names) if name == split]:

@@ -1,8 +1,8 @@
-"""Download: from the addresses in the annotations to prepared photos on disk, with the reason of every failure.
+"""Download the photos that the annotations name, prepare them, and note the reason of every failure.
 
-A photo is done when `images/<split>/<id>.jpg` is there; `images/<split>.csv` tells what became of each. A run that is
-killed loses what was under way, and the same command goes on: it asks for what is missing, and for what failed for a
-reason that may pass.
+A photo is done when `images/<split>/<id>.jpg` exists; `images/<split>.csv` lists what became of each photo. A run that
+is killed loses only the photos in progress. The same command resumes it: it asks for the photos that are missing, and
+for those that failed for a reason that may pass.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ from mlob.errors import InputError
 from mlob.files import part_path, remove_stale_parts
 from mlob.machine import cores
 
-ALIKE = 3  # addresses that give one picture before it is told: two are one photo of two shops
-NAMES_AT_ONCE = 32  # looked up; each blocks a thread for as long as its name server is silent
-NO_ADDRESS, BAD_ID = "no address", "id is no file name"  # reasons, beside those of `fetch`
+ALIKE = 3  # addresses with the same picture before it is reported: two may be two shops with one photo
+NAMES_AT_ONCE = 32  # host names looked up at the same time; each blocks a thread until its name server answers
+NO_ADDRESS, BAD_ID = "no address", "id is no file name"  # reasons, in addition to those of `fetch`
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a download came to.
+    """The result of a download.
 
     Attributes:
-        photos: number of photos in the splits that have a web address at all.
-        done: number that are there.
+        photos: number of photos in the splits with web addresses.
+        done: number of photos that are there.
         failed: {reason: number of photos}, the commonest first.
         tables: paths of images/<split>.csv.
-        alike: (number of addresses that gave one picture, path of the first photo), the most first.
+        alike: (number of addresses with the same picture, path of its first photo), the largest number first.
     """
 
     photos: int
@@ -51,28 +51,28 @@ class Outcome:
 
     @property
     def may_pass(self) -> int:
-        """The number of failures that another run would ask for again."""
+        """The number of failures that another run would try again."""
         return sum(count for reason, count in self.failed.items() if may_pass(reason))
 
 
 def photos(
     dataset: DataSet, *, size: int, allow_private: bool = False, contact: str = "", limits: Limits = LIMITS
 ) -> Outcome:
-    """Download and prepare the photos that a data set lacks: `images/<split>/<id>.jpg`, upright, letterboxed.
+    """Download the photos that a data set lacks, and prepare them: `images/<split>/<id>.jpg`, upright, letterboxed.
 
-    Addresses of one photo are mirrors, tried in order. Urls without a scheme are files, and left alone.
+    Several addresses of one photo are mirrors, tried in order. Urls without a scheme are files and not downloaded.
 
     Args:
         size: side of the prepared photos, pixels.
-        allow_private: ask private, loopback and link-local addresses too.
-        contact: an address of yours that hosts are told, so that their owners can write to you.
+        allow_private: also ask private, loopback and link-local addresses.
+        contact: your address (mail or page), sent to the hosts so that their owners can write to you.
 
     Raises:
-        InputError: a folder in a bucket, or one that cannot be written; a full disk; photos of another size are there.
+        InputError: the folder is in a bucket, or cannot be written; the disk is full; there are photos of another size.
     """
     if not isinstance(dataset.folder, pathlib.Path):
         raise InputError(
-            f"{dataset.folder} is no folder on a disk, where photos are downloaded to: name one with DATA=."
+            f"{dataset.folder} is not a folder on a disk, and photos are downloaded to one: name it with DATA=."
         )
     asking = Asking(_agent(contact), allow_private, limits)
     rows = {}
@@ -91,28 +91,28 @@ def photos(
 
 
 def summary(outcome: Outcome) -> str:
-    """Tell for the terminal what a download came to."""
+    """Summarise a download for the terminal."""
     if not outcome.tables:
-        return "images: no photo has a web address: there is nothing to download."
+        return "images: nothing to download: no photo has a web address."
     lines = [f"images: {outcome.done:,} of {outcome.photos:,} photos are there."]
     if outcome.failed:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in outcome.failed.items())
         lines.append(f"  failed: {reasons}; each is listed in {', '.join(map(str, outcome.tables))}")
     if outcome.may_pass:
-        lines.append(f"  {outcome.may_pass:,} may come yet: the same command asks for these again.")
+        lines.append(f"  {outcome.may_pass:,} of these may succeed later: run the same command again.")
     for count, first in outcome.alike[:3]:
-        lines.append(f"  {count:,} addresses gave one picture, perhaps a placeholder: {first}")
+        lines.append(f"  {count:,} addresses gave the same picture, perhaps a placeholder: {first}")
     return "\n".join(lines)
 
 
 def _agent(contact: str) -> str:
     if not re.fullmatch(r"[ -~]{0,200}", contact) or set(contact) & set("()\\"):
-        raise InputError(f"The contact {contact!r} fits no request: expected an address, of mail or of a page.")
+        raise InputError(f"The contact {contact!r} cannot be sent to hosts: expected a mail or web address.")
     return f"{AGENT} (+{contact})" if contact else AGENT
 
 
 def _alike(rows: dict[pathlib.Path, list[Row]]) -> list[tuple[int, pathlib.Path]]:
-    """Give (number of addresses, path of the first photo) of pictures that many addresses gave, the most first."""
+    """Find pictures that many addresses gave: (number of addresses, path of the first photo), largest number first."""
     counts = collections.Counter(row.digest for of_table in rows.values() for row in of_table if row.digest)
     paths: dict[str, dict[str, pathlib.Path]] = collections.defaultdict(dict)  # {digest: {address: path}}
     for table, of_table in rows.items():
@@ -131,7 +131,7 @@ def _path(table: pathlib.Path, name: str) -> pathlib.Path:
 
 
 def _download(dataset: DataSet, split: Split, table: pathlib.Path, size: int, asking: Asking) -> list[Row]:
-    """Download what a split lacks, and give its rows in annotation order."""
+    """Download the photos that a split lacks, and give its rows in annotation order."""
     folder = table.with_suffix("")
     with _told(folder):
         remove_stale_parts(folder)
@@ -140,7 +140,7 @@ def _download(dataset: DataSet, split: Split, table: pathlib.Path, size: int, as
         photos = ((name, _addresses(urls)) for name, urls in _pairs(split) if name not in settled)
         if missing := len(split.ids) - len(settled):
             folder.mkdir(parents=True, exist_ok=True)
-            downloaded.write(table, rows)  # without the half of a line that a kill may have left
+            downloaded.write(table, rows)  # without the half line that a kill may have left
             with downloaded.journal(table, f"images {split.name}", missing) as note:
                 asyncio.run(_all(photos, note, table, size, asking))
             rows = _rows(dataset, split, table, size)
@@ -149,9 +149,9 @@ def _download(dataset: DataSet, split: Split, table: pathlib.Path, size: int, as
 
 
 def _rows(dataset: DataSet, split: Split, table: pathlib.Path, size: int) -> list[Row]:
-    """Give the rows of photos that are there, and of those that failed at an address that they still have."""
+    """Give the rows of photos that are there, and of those that failed at an address that is still theirs."""
     known, rows = downloaded.read(table), []
-    places = dataclasses.replace(dataset, tree=None).photos(split.name)  # as the folder is now
+    places = dataclasses.replace(dataset, tree=None).photos(split.name)  # listed anew
     for (name, urls), place in zip(_pairs(split), places, strict=True):
         row = known.get(name)
         if place and not _is_empty(place):
@@ -181,20 +181,20 @@ def _addresses(urls: Iterable[str]) -> list[str]:
 def _check_size(row: Row, size: int, place: Place) -> None:
     if row.size not in ("", str(size)):
         raise InputError(
-            f"{place} was prepared at {row.size} pixels, and {size} are asked for: ask for {row.size}, or remove the "
-            "folder that it lies in, and all its photos are downloaded again."
+            f"{place} was prepared at {row.size} pixels, expected {size}: ask for {row.size}, or remove its folder to "
+            "download all photos in it again."
         )
 
 
 @contextlib.contextmanager
 def _told(folder: pathlib.Path) -> Iterator[None]:
-    """Tell what is wrong with the folder or the disk; errors of the network never come this far."""
+    """Explain what is wrong with the folder or the disk; errors of the network never get here."""
     try:
         yield
     except OSError as error:
         raise InputError(
-            f"{folder} cannot be written ({error.strerror}): free some space, give write permission, or name another "
-            "data folder with DATA=. What is there is kept; the same command goes on."
+            f"{folder} cannot be written ({error.strerror}): free some space, allow writing, or name another data "
+            "folder with DATA=. Finished photos are kept; the same command resumes."
         ) from error
 
 
@@ -210,8 +210,8 @@ async def _all(
 ) -> None:
     """Download and prepare all photos, (id, addresses) each; `note` gets a row for each."""
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(NAMES_AT_ONCE, "names"))  # looked up there
-    # Threads: Pillow decodes, resizes and encodes without Python's lock, and nothing has to be copied to a process.
+    loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(NAMES_AT_ONCE, "names"))  # for the lookups
+    # Threads: Pillow releases Python's lock while it works, and nothing has to be copied to another process.
     with concurrent.futures.ThreadPoolExecutor(cores(), "decoder") as decoders:
 
         async def prepare(name: str, data: bytes) -> int:  # the side of the photo
@@ -223,7 +223,7 @@ async def _all(
                 async with asyncio.TaskGroup() as group:
                     for _ in range(asking.limits.under_way):
                         group.create_task(_next(photos, note, client, prepare))
-            except BaseExceptionGroup as several:  # a full disk is found by many at once; the first tells it
+            except BaseExceptionGroup as several:  # many tasks meet a full disk together; one of them tells
                 raise several.exceptions[0] from None
 
 
@@ -233,13 +233,13 @@ async def _next(
     client: Client,
     prepare: Callable[[str, bytes], Awaitable[int]],
 ) -> None:
-    """Take one photo after the other from an iterator that many such tasks share."""
+    """Take photos one by one from an iterator that many such tasks share."""
     for name, urls in photos:
         note(await _photo(client, prepare, name, urls))
 
 
 async def _photo(client: Client, prepare: Callable[[str, bytes], Awaitable[int]], name: str, urls: list[str]) -> Row:
-    """Try a photo's addresses in order, and then again those that failed for a reason that may pass."""
+    """Try a photo's addresses in order, then again those that failed for a reason that may pass."""
     if not _is_file_name(name):
         return Row(name, "failed", BAD_ID, next(iter(urls), ""), "")
     reasons: dict[str, str] = {}
@@ -262,19 +262,19 @@ async def _photo(client: Client, prepare: Callable[[str, bytes], Awaitable[int]]
 
 
 def _is_file_name(name: str) -> bool:
-    """Room is left for what a part file's name adds: file systems take 255 bytes."""
+    """Tell whether an id can name a file, with room for a part file's additions: file systems allow 255 bytes."""
     return not {"/", "\\", "\0"} & set(name) and len(name.encode()) <= 150
 
 
 def _backoff(attempt: int, limits: Limits) -> float:
-    """Seconds before an attempt, none before the first. By chance, so that photos do not come back all at once."""
+    """Give the seconds to wait before an attempt. They are random, so that photos do not all come back together."""
     return limits.backoff_seconds * 2 ** (attempt - 1) * random.uniform(0.5, 1.5) if attempt else 0
 
 
 def _prepare(data: bytes, path: pathlib.Path, size: int, pixels: int) -> None:
     """Write a prepared photo, whole or not at all."""
-    # It is not flushed to the disk, which would take longer than all the rest: what a power cut may leave is an empty
-    # file, and that counts as none.
+    # Not flushed to the disk, which would take longer than all the rest: a power cut may leave an empty file, which
+    # counts as missing.
     photo = images.prepared(data, size, pixels)
     part = part_path(path)
     try:

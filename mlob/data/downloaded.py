@@ -15,7 +15,11 @@ from mlob.progress import bar
 class Row(NamedTuple):
     """A photo's row in the table.
 
-    `state` is "done" or "failed", `size` the side of the prepared photo, `digest` of the bytes that the address gave.
+    Attributes:
+        state: "done" or "failed".
+        reason: of the failure, else empty.
+        size: side of the prepared photo, pixels.
+        digest: of the bytes that the address gave.
     """
 
     id: str
@@ -27,10 +31,10 @@ class Row(NamedTuple):
 
 
 def read(table: pathlib.Path) -> dict[str, Row]:
-    """Read {id: Row}, the last row of an id; the half of a line that a kill may have left is none.
+    """Read {id: Row}, the last row of each id; half a line at the end, which a kill may leave, is ignored.
 
     Raises:
-        InputError: a file of other columns.
+        InputError: the file has other columns.
     """
     if not table.is_file():
         return {}
@@ -40,14 +44,16 @@ def read(table: pathlib.Path) -> dict[str, Row]:
         rows = list(csv.reader(lines)) or [columns]
     except csv.Error:
         rows = [[]]
-    if rows[0] not in (columns, columns[:-1]):  # tables of before had no digests
-        raise InputError(f"{table} is no table of downloads: expected the columns {', '.join(columns)}: move it.")
+    if rows[0] not in (columns, columns[:-1]):  # older tables have no digests
+        raise InputError(
+            f"{table} is not a table of downloads: expected the columns {', '.join(columns)}: move it elsewhere."
+        )
     whole = [Row(*map(from_cell, row)) for row in rows[1:] if len(row) == len(rows[0])]
     return {row.id: row for row in whole}
 
 
 def write(table: pathlib.Path, rows: Iterable[Row]) -> None:
-    """Write a table whole, where it is not there as it is."""
+    """Write the whole table, unless the file is already the same."""
     lines = io.StringIO()
     csv.writer(lines, lineterminator="\n").writerows([Row._fields, *map(_cells, rows)])
     if not table.is_file() or table.read_text("utf-8", errors="replace") != lines.getvalue():
@@ -56,7 +62,7 @@ def write(table: pathlib.Path, rows: Iterable[Row]) -> None:
 
 @contextlib.contextmanager
 def journal(table: pathlib.Path, description: str, total: int) -> Iterator[Callable[[Row], None]]:
-    """Give a function that adds a row to the table, at once on its way to the disk, and shows the progress."""
+    """Give a function that appends a row to the table at once, and shows the progress."""
     failed = 0
     with open(table, "a", encoding="utf-8", newline="") as lines, bar(description, total) as advance:
         writer = csv.writer(lines, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Splits of photos whose annotations name none, drawn by the photos' bytes. Digests are kept between runs."""
+"""Splits drawn by the bytes of the photos, if the annotations name none. Digests are kept between runs."""
 
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,15 +13,15 @@ from mlob.files import write_text
 from mlob.machine import cores
 from mlob.progress import say
 
-UNREADABLE = "unreadable "  # stands before the name of a photo that has no digest
+UNREADABLE = "unreadable "  # before the name of a photo, in place of its digest
 
 
 def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> list[str]:
-    """Draw the split of each photo. Where some photos have no labels they are the ones to predict: they alone are test.
+    """Draw the split of each photo. If some photos have no labels, they are the ones to predict: test is these alone.
 
     Args:
         tree: the `Tree` of the data folder.
-        listed: photos whose ids are paths in it.
+        listed: photos whose ids are paths in the folder.
         table: a CSV file that keeps digests by name, size and time of the photo; None keeps none.
     """
     names = draw(_digests(tree, listed.ids, table))
@@ -33,7 +33,7 @@ def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> list[str]:
 
 
 def _digests(tree: Tree, ids: Sequence[str], table: pathlib.Path | None) -> list[str]:
-    """Digest each photo's bytes; a photo that cannot be read is told by its name."""
+    """Digest each photo's bytes; a photo that cannot be read is represented by its name."""
     import pandas as pd
 
     known = _read(table) if table and table.is_file() else {}
@@ -48,7 +48,7 @@ def _digests(tree: Tree, ids: Sequence[str], table: pathlib.Path | None) -> list
 
 
 def _read(path: pathlib.Path) -> dict[str, str]:
-    """Read {key: digest} of a table that an earlier run has kept; nothing of a damaged one, which is made anew."""
+    """Read {key: digest} from the table of an earlier run; nothing from a damaged one, which is written again."""
     try:
         table = listing.read_csv(path, ("key", "digest"), ())
     except InputError as error:
@@ -59,7 +59,7 @@ def _read(path: pathlib.Path) -> dict[str, str]:
 
 
 def _digested(photos: Iterable[tuple[str, Place | None]], is_remote: bool) -> Iterator[str]:
-    """Digest photos, given by name and place, in threads."""
+    """Digest photos, (name, place) each, in threads."""
     from joblib import Parallel, delayed
 
     threads = Parallel(places.READS if is_remote else cores(), "threading", return_as="generator")

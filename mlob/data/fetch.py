@@ -1,7 +1,7 @@
-"""Fetching the bytes at an address. The only door to aiohttp.
+"""Fetch the bytes at a web address. The only door to aiohttp.
 
-aiohttp, since of the asynchronous clients it takes the least processor time a photo by far, and since it lets us make
-its sockets: the address that is checked is the address that is dialled, whatever a name resolves to the next time.
+Of the asynchronous clients aiohttp takes by far the least processor time, and it lets us create its sockets: the
+address that is checked is the address that is connected to, even if the name resolves to another one a moment later.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from mlob.data import hosts, images
 
 HEADERS = {"Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
 REDIRECTS = (301, 302, 303, 307, 308)
-IDLE_SECONDS = 1  # that a connection waits for the next photo of its host: photos of many hosts hold few sockets
+IDLE_SECONDS = 1  # a connection is kept for the next photo of its host; longer, many hosts would hold many sockets
 
-# Reasons. The status of an answer that is no photo is a reason too, and so are those of `images.Unreadable`.
+# Reasons. So are the status of an answer other than 200, and the messages of `images.Unreadable`.
 TIMED_OUT, TOO_SLOW, CUT_SHORT, BROKEN = "timed out", "too slow", "cut short", "broken answer"
 NO_HOST, NO_TRUST, NO_CONNECTION = "host not found", "bad certificate", "connection failed"
 GIVEN_UP = "host keeps failing"
 PRIVATE, SCHEME, BAD_ADDRESS = "a private address", "a scheme other than http and https", "bad address"
 MAY_PASS = {TIMED_OUT, TOO_SLOW, CUT_SHORT, BROKEN, NO_HOST, NO_TRUST, NO_CONNECTION, GIVEN_UP, "408", "425", "429"}
-ERRORS = (  # what the client raises; the first that fits
+ERRORS = (  # of the client; the first that fits
     (TimeoutError, TIMED_OUT),
     (aiohttp.ClientPayloadError, CUT_SHORT),
     (aiohttp.ClientResponseError, BROKEN),
@@ -38,18 +38,18 @@ ERRORS = (  # what the client raises; the first that fits
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """How much is asked at once, how long for, and what is refused.
+    """How many requests run at the same time, how long they may take, and what is refused.
 
     Attributes:
-        under_way: photos asked for or decoded at a time; bounds the memory, whatever the number of photos.
-        of_a_host: requests to one host at a time.
+        under_way: photos being fetched or decoded; bounds the memory, whatever the number of photos.
+        of_a_host: requests to one host.
         connect_seconds: to connect.
-        silent_seconds: between two parts of a photo, and before `bytes_a_second` must hold on average.
+        silent_seconds: between two parts of an answer; also the time before `bytes_a_second` must hold on average.
         total_seconds: for one request.
-        attempts: rounds over a photo's addresses, as long as a reason may pass.
+        attempts: rounds over a photo's addresses, as long as its reasons may pass.
         backoff_seconds: before the second round; doubled for each further one, give or take a half.
-        retry_after_seconds: most of a Retry-After that is waited for.
-        failures: requests to one host that fail in a row before the host is left alone for this run.
+        retry_after_seconds: the longest wait that a host's Retry-After is granted.
+        failures: failed requests to one host in a row, after which it is not asked again in this run.
         redirects: followed in a row.
         bytes: of one photo at most.
         pixels: of one photo at most.
@@ -74,7 +74,7 @@ LIMITS = Limits()
 
 
 class Failure(Exception):
-    """An address that gives no photo: the message is the reason, `wait` the seconds that its host asks to wait."""
+    """An address gave no photo. The message is the reason; `wait`: the seconds that its host asks us to wait."""
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
         super().__init__(reason)
@@ -82,7 +82,7 @@ class Failure(Exception):
 
 
 class Host:
-    """One host: its free places, its requests that failed in a row, and when it may be asked again (monotonic time)."""
+    """A host: its free places, its failures in a row, and the (monotonic) time when it may be asked again."""
 
     def __init__(self, places: int) -> None:
         self.places = asyncio.Semaphore(places)
@@ -92,7 +92,7 @@ class Host:
 
 @dataclasses.dataclass(frozen=True)
 class Client:
-    """What all requests share. Hosts are known while they are asked, so memory does not grow with their number."""
+    """What all requests share. A host is remembered while it is asked, so memory does not grow with their number."""
 
     session: aiohttp.ClientSession
     limits: Limits
@@ -105,8 +105,8 @@ class Asking:
     """How hosts are asked.
 
     Attributes:
-        agent: the name that they are told.
-        allow_private: private, loopback and link-local addresses are asked, too.
+        agent: the user agent that they are sent.
+        allow_private: also ask private, loopback and link-local addresses.
     """
 
     agent: str
@@ -115,7 +115,7 @@ class Asking:
 
 
 def may_pass(reason: str) -> bool:
-    """Tell whether a photo that failed for this reason may be there another time."""
+    """Tell whether a photo that failed for this reason may succeed another time."""
     return reason in MAY_PASS or (len(reason) == 3 and reason.startswith("5") and reason.isdigit())
 
 
@@ -123,7 +123,7 @@ def may_pass(reason: str) -> bool:
 async def open_client(asking: Asking) -> AsyncIterator[Client]:
     """Open the client for many requests."""
     connector = aiohttp.TCPConnector(
-        limit=0,  # ours are by photo and by host: a wait for a place is no part of a request's time
+        limit=0,  # we limit by photo and by host, so that waiting for a place does not count as time of a request
         keepalive_timeout=IDLE_SECONDS,
         ttl_dns_cache=300,
         socket_factory=None if asking.allow_private else hosts.public_socket,
@@ -132,7 +132,7 @@ async def open_client(asking: Asking) -> AsyncIterator[Client]:
     timeout = aiohttp.ClientTimeout(
         total=limits.total_seconds, sock_connect=limits.connect_seconds, sock_read=limits.silent_seconds
     )
-    async with aiohttp.ClientSession(  # proxies named in the environment are not asked: they would dial for us
+    async with aiohttp.ClientSession(  # not through proxies of the environment, which would connect for us
         connector=connector,
         timeout=timeout,
         headers=HEADERS | {"User-Agent": asking.agent},
@@ -146,7 +146,7 @@ async def fetch(client: Client, url: str) -> bytes:
     """Give the bytes at an address. Redirects are followed here, so that each is checked and waits for its host.
 
     Raises:
-        Failure: they cannot be had.
+        Failure: the address gave no photo.
     """
     for hop in range(client.limits.redirects + 1):
         try:
@@ -162,7 +162,7 @@ async def fetch(client: Client, url: str) -> bytes:
 
 
 async def _ask(client: Client, url: str) -> bytes | str:
-    """Ask a host when it has a place free: the bytes, or the address that it redirects to."""
+    """Ask a host once it has a free place. Gives the bytes, or the address that it redirects to."""
     name = _host(url)
     host = client.hosts.setdefault(name, Host(client.limits.of_a_host))
     async with host.places:
@@ -210,12 +210,12 @@ async def _request(client: Client, url: str) -> bytes | str:
             return await _body(answer, client.limits)
     except Failure:
         raise
-    except Exception as error:  # what the client raises on a broken answer differs; no host may end the run
+    except Exception as error:  # the client has many errors for broken answers, and no host may end the run
         raise Failure(_reason(error)) from error
 
 
 async def _body(answer: aiohttp.ClientResponse, limits: Limits) -> bytes:
-    """Read an answer, as long as it is neither too large nor too slow."""
+    """Read an answer, unless it is too large or too slow."""
     body, started = bytearray(), time.monotonic()
     async for part in answer.content.iter_any():
         body += part

@@ -1,7 +1,7 @@
-"""The formats in which the labels of a folder of photos are read, in one table.
+"""The formats in which photos and their labels are read, in one table.
 
-To add a format, write a function `read(folder, names)` that gives `Listing`, and add a line to `FORMATS`: a small
-one stands in this file, so that nothing else is touched.
+To add a format, write a function `read(folder, names)` that gives a `Listing`, and add a line to `FORMATS`. A small
+format is written in this file, so that no other file changes; a long one in a module of its own.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """A way to lay out annotations in a folder.
+    """How annotations are laid out in a folder.
 
     Attributes:
-        files: names of files; a folder that holds one of them is laid out so.
+        files: names of files. A folder with one of them has this format.
         read: (folder, names of the files in it) -> `Listing`; raises InputError.
     """
 
@@ -35,13 +35,13 @@ class Format:
 
 
 def _read_one_hot(folder: Folder, names: list[str]) -> Listing:
-    """Read labels.csv: a column `image`, a column of 0 and 1 for each label and, optionally, a column `split`."""
+    """Read labels.csv: a column `image`, a column of 0 and 1 for each label, and optionally a column `split`."""
     path = folder / "labels.csv"
     rows = listing.read_csv(path, ("image",), ("split",))
     cells = rows.drop(columns=["image", "split"], errors="ignore")
     labels = [listing.composed(column.strip()) for column in cells.columns]
     if wrong := [label for label, count in collections.Counter(labels).items() if count > 1 or not label]:
-        raise InputError(f"{path}: expected a name of its own for each label's column, found {wrong[0]!r}: rename it.")
+        raise InputError(f"{path}: expected a different name for each label's column, found {wrong[0]!r}: rename it.")
     values = cells.map(str.strip).to_numpy(object)
     for row, column in np.argwhere((values != "0") & (values != "1")):
         raise InputError(
@@ -60,14 +60,14 @@ FORMATS = {
 
 
 def read(folder: Folder) -> Listing:
-    """Read the annotations in a folder, in whichever format they are.
+    """Read the annotations in a folder, in any of the formats.
 
     Args:
         folder: a `pathlib.Path`, or a `UPath` into a bucket.
 
     Raises:
-        InputError: no folder, none of the formats or two of them; annotations that cannot be right; a bucket that
-            cannot be read.
+        InputError: there is no folder, or it has none of the formats, or two of them; the annotations cannot be right;
+            a bucket cannot be read.
     """
     names = places.names(folder)
     if not names and not folder.is_dir():
@@ -80,7 +80,8 @@ def read(folder: Folder) -> Listing:
             "format."
         )
     if len(files) > 1:
-        raise InputError(f"{folder} holds {' and '.join(files.values())}, two layouts: move one of them elsewhere.")
-    found = FORMATS[next(iter(files))].read(folder, names)
-    listing.check(found)
-    return found
+        raise InputError(f"{folder} holds {' and '.join(files.values())}, two formats: move one of them elsewhere.")
+    (name,) = files
+    annotations = FORMATS[name].read(folder, names)
+    listing.check(annotations)
+    return annotations

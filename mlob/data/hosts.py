@@ -1,4 +1,4 @@
-"""What the owners of hosts ask of those who download photos, and which addresses are asked at all."""
+"""What hosts ask of those who download photos, and which addresses may be asked at all."""
 
 import contextlib
 import email.utils
@@ -11,20 +11,26 @@ if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
 AGENT = "mlob"
-OPTED_OUT = {"noai", "noimageai"}  # of the header X-Robots-Tag: the owner wants no model trained on the photo
-OUT_BY_NAME = OPTED_OUT | {"none", "noindex", "noimageindex"}  # where we are meant, whatever we do
-WITH_VALUE = {"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"}  # no names of agents
+OPTED_OUT = {"noai", "noimageai"}  # in the header X-Robots-Tag: no model may be trained on the photo
+OUT_BY_NAME = OPTED_OUT | {"none", "noindex", "noimageindex"}  # if the header names us
+WITH_VALUE = {
+    "unavailable_after",
+    "max-snippet",
+    "max-image-preview",
+    "max-video-preview",
+}  # no agents
 NAT64 = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are the IPv4 address that is reached
 
 
 class PrivateAddress(OSError):
-    """What was to be dialled is no public address. An OSError, so that a host's other addresses are tried."""
+    """The address is not public. An OSError, so that the other addresses of the host are tried."""
 
 
 def opted_out(headers: "CIMultiDictProxy[str]") -> bool:
-    """Tell whether the owner of a photo wants it in no training set, or us not to take it.
+    """Tell whether the owner of a photo keeps it out of training sets, or does not want us to take it.
 
-    X-Robots-Tag names an agent before what holds for it, "mlob: noai, nofollow"; what comes first holds for all.
+    In X-Robots-Tag the words after an agent's name are for that agent ("mlob: noai, nofollow"), words before any name
+    for all agents.
     """
     if headers.get("TDM-Reservation", "").strip() == "1":  # www.w3.org/community/reports/tdmrep
         return True
@@ -32,7 +38,7 @@ def opted_out(headers: "CIMultiDictProxy[str]") -> bool:
 
 
 def _tells_us_off(value: str) -> bool:
-    """Tell whether one X-Robots-Tag, in lower case, has a word that keeps us away."""
+    """Tell whether an X-Robots-Tag, in lower case, has a word that keeps us away."""
     words = OPTED_OUT
     for tag in value.split(","):
         name, colon, rest = map(str.strip, tag.partition(":"))
@@ -45,7 +51,7 @@ def _tells_us_off(value: str) -> bool:
 
 
 def retry_after(value: str) -> float:
-    """Give the seconds that a Retry-After (RFC 9110, 10.2.3: seconds or a date) asks to wait; 0 where it is neither."""
+    """Give the seconds to wait for a Retry-After (RFC 9110, 10.2.3: seconds or a date); 0 if it is neither."""
     with contextlib.suppress(ValueError):
         return max(0, int(value))
     with contextlib.suppress(ValueError):
@@ -54,10 +60,10 @@ def retry_after(value: str) -> float:
 
 
 def public_socket(address: tuple[int, int, int, str, tuple]) -> socket.socket:
-    """Make the socket for an address about to be dialled: (family, type, protocol, name, (host, port, …)).
+    """Create the socket for an address: (family, type, protocol, name, (host, port, …)).
 
     Raises:
-        PrivateAddress: no public one.
+        PrivateAddress: the address is not public.
     """
     if not is_public(address[4][0]):
         raise PrivateAddress("a private address")
@@ -65,7 +71,7 @@ def public_socket(address: tuple[int, int, int, str, tuple]) -> socket.socket:
 
 
 def is_public(text: str) -> bool:
-    """Tell whether an IP address (text) lies in the open internet, also one that carries an IPv4 address inside."""
+    """Tell whether an IP address is on the open internet; if it has an IPv4 address inside, whether that one is."""
     ip = ipaddress.ip_address(text)
     if ip.version == 6:
         inside = ipaddress.ip_address(int(ip) & 0xFFFFFFFF) if ip in NAT64 else ip.ipv4_mapped or ip.sixtofour

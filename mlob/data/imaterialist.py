@@ -1,4 +1,4 @@
-"""The format of iMaterialist 2018: train.json, validation.json, test.json, and a label map if there is one."""
+"""The format of iMaterialist 2018: train.json, validation.json, test.json, and optionally a label map."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlob.data.places import Folder
 
 FILES = tuple(f"{split}.json" for split in SPLITS)
-Json = dict | list | str | int | float | bool | None  # a value in a file, of any type until it is checked
+Json = dict | list | str | int | float | bool | None  # any value, before it is checked
 
 
 def read(folder: Folder, names: list[str]) -> Listing:
@@ -26,13 +26,13 @@ def read(folder: Folder, names: list[str]) -> Listing:
 
     Args:
         folder: a `pathlib.Path`, or a `UPath` into a bucket.
-        names: of the files in it.
+        names: of the files in the folder.
 
     Raises:
-        InputError: a file that is cut short, or of another layout; two label maps; values of a wrong type.
+        InputError: a file is cut short or has another layout; there are two label maps; a value has a wrong type.
     """
     files = [_read_split(folder / file, split) for file, split in zip(FILES, SPLITS, strict=True) if file in names]
-    maps = [name for name in sorted(fnmatch.filter(names, "*label_map*.csv")) if not name.startswith(".")]  # of macOS
+    maps = [name for name in sorted(fnmatch.filter(names, "*label_map*.csv")) if not name.startswith(".")]
     if len(maps) > 1:
         raise InputError(f"{folder} has {len(maps)} label maps, {' and '.join(maps)}: keep one, or rename the others.")
     return Listing(_label_map(folder / maps[0]) if maps else _numbered(files, folder), files)
@@ -45,7 +45,7 @@ def _read_split(path: Folder, split: str) -> Listed:
     records, annotations = known.get("images"), known.get("annotations")
     if not isinstance(records, list) or not isinstance(annotations, list | None):
         raise InputError(
-            f'{path} is of another layout: expected {{"images": [{{"imageId", "url"}}], "annotations": '
+            f'{path} has another layout: expected {{"images": [{{"imageId", "url"}}], "annotations": '
             f'[{{"imageId", "labelId"}}]}}, found {_shape(content)}.'
         )
     ids = tuple(_id(record, path) for record in records)
@@ -122,11 +122,11 @@ def _label_map(path: Folder) -> Labels:
         raise InputError(f"{path}: expected whole numbers as labelId ({error}).") from error
     for (label, *_), (following, *_) in itertools.pairwise(rows):
         if label == following:
-            raise InputError(f"{path}: the label {label} stands there twice: remove one of the two.")
+            raise InputError(f"{path}: the label {label} is listed twice: remove one of the two.")
     return listing.labels(rows, path)
 
 
 def _numbered(files: list[Listed], folder: Folder) -> Labels:
-    """Give the labels that occur; without a label map a label's name is its number."""
+    """Give the labels that occur, each named by its number: there is no label map."""
     ids = {label for file in files for label_set in file.label_sets.values() for label in label_set}
     return listing.labels(((label, str(label), "label") for label in sorted(ids)), folder)

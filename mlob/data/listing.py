@@ -1,4 +1,4 @@
-"""What a format reads from a folder of photos, and the checks that the photos and labels of every format pass."""
+"""What a format reads from a folder of photos, and the checks that are the same for every format."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
     from mlob.data.places import Folder
 
-LONGEST = {"image id": 1024, "url": 16_384, "label": 1024}  # characters; tables that we write are read with these
+LONGEST = {
+    "image id": 1024,
+    "url": 16_384,
+    "label": 1024,
+}  # characters; our tables are read with these limits
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends, halves of characters
 
 
@@ -30,11 +34,11 @@ class Listed:
 
     Attributes:
         path: the file, for messages.
-        ids: one a photo, unique in the file.
-        urls: where each photo comes from: mirrors, or paths inside the data folder.
-        label_sets: {photo: the ids of its labels}; a photo that is not in it has none.
-        splits: the name of each photo's split; None where the splits are to be drawn.
-        ids_are_paths: an id may be a path inside the data folder, and not only a file name.
+        ids: one for each photo, unique in the file.
+        urls: for each photo, web addresses (mirrors) or paths inside the data folder.
+        label_sets: {photo: the ids of its labels}; a photo that is missing here has no labels.
+        splits: the name of each photo's split; None if the splits are to be drawn.
+        ids_are_paths: ids may be paths inside the data folder, not only file names.
     """
 
     path: Folder
@@ -47,7 +51,7 @@ class Listed:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """What a format reads from a folder: the labels, and the photos of each file. No split is in two files."""
+    """What a format reads from a folder: the labels, and the photos of each file. A split is in one file only."""
 
     labels: Labels
     files: list[Listed]
@@ -57,8 +61,8 @@ def check(listing: Listing) -> None:
     """Refuse ids, urls and labels that cannot be right.
 
     Raises:
-        InputError: an id that is empty, repeated or a path; a url that leads out of the data folder; labels of a photo
-            that is not listed; a label that is not among the labels; texts that could not be written and read again.
+        InputError: an id that is empty, repeated or a path; a url that leads out of the data folder; labels for a photo
+            that is not listed; an unknown label; a text that could not be read back once it is written.
     """
     for file in listing.files:
         _check_ids(file)
@@ -68,10 +72,10 @@ def check(listing: Listing) -> None:
 
 
 def labels(rows: Iterable[tuple[int, str, str]], path: Folder) -> Labels:
-    """Make the labels of (id, name, group) rows, sorted by id.
+    """Turn (id, name, group) rows, sorted by id, into `Labels`.
 
     Args:
-        path: the file that names them, for messages.
+        path: of the file that names them, for messages.
     """
     ids, names, groups = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), ())
     check_text("label", (*names, *groups), path)
@@ -79,21 +83,21 @@ def labels(rows: Iterable[tuple[int, str, str]], path: Folder) -> Labels:
 
 
 def composed(text: str) -> str:
-    """Give the one form of what Unicode writes in two: an é of one character, or of an e and an accent, as on macOS."""
+    """Give a text in one of the two forms that Unicode has for it: é may be one character, or an e and an accent."""
     return unicodedata.normalize("NFC", text)
 
 
 def local(urls: tuple[str, ...]) -> str:
-    """Give the first url that is a path rather than an address; empty where all are addresses."""
+    """Give the first url that is a path and not a web address; empty if there is none."""
     return next((url for url in urls if "://" not in url), "")
 
 
 def check_text(what: str, texts: Iterable[str], path: Folder) -> None:
-    """Refuse what HDF5, CSV tables or a terminal would not give back as it was.
+    """Refuse texts that HDF5, CSV tables or a terminal would not give back unchanged.
 
     Args:
         what: a key of `LONGEST`.
-        path: the file that holds the texts, for messages.
+        path: of the file that holds the texts, for messages.
     """
     for text in texts:
         if len(text) > LONGEST[what]:
@@ -102,15 +106,19 @@ def check_text(what: str, texts: Iterable[str], path: Folder) -> None:
             )
         if character := UNWRITABLE.search(text):
             raise InputError(
-                f"{path}: the {what} {text[:40]!a} holds the character {character[0]!a}, which is no text: correct it."
+                f"{path}: the {what} {text[:40]!a} holds {character[0]!a}, which is not printable: correct it."
             )
 
 
 def read_csv(path: Folder, needed: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV file as text, with the columns that it must have and those that it may have.
+    """Read a CSV file as text.
+
+    Args:
+        needed: columns that it must have.
+        optional: columns that it may have.
 
     Raises:
-        InputError: no CSV table in UTF-8; a column that is missing, or there twice.
+        InputError: the file is not a CSV table in UTF-8; a column is missing, or is there twice.
     """
     import pandas as pd
 
@@ -122,19 +130,19 @@ def read_csv(path: Folder, needed: Sequence[str], optional: Sequence[str]) -> pd
             table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, index_col=False)
     except wrong as error:
         raise InputError(
-            f"{path} is no CSV table in UTF-8 ({str(error).strip()}): save it as one; a comma inside a value "
-            "stands between quotes."
+            f"{path} is not a CSV table in UTF-8 ({str(error).strip()}): save it as one; put a value with a comma "
+            "in quotes."
         ) from error
     header = list(pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, header=None, nrows=1).iloc[0])
     if twice := [name for name in (*needed, *optional) if header.count(name) > 1]:
         raise InputError(
-            f"{path} has the column {twice[0]} {header.count(twice[0])} times: keep one (in photos.csv labels stand in "
-            "one cell, separated by |)."
+            f"{path} has the column {twice[0]} {header.count(twice[0])} times: keep one (in photos.csv all "
+            "labels of a photo are in one cell, separated by |)."
         )
-    table.columns = header  # as the file has them: pandas renames columns of one name, and those without a name
+    table.columns = header  # as in the file: pandas renames columns without a name, and those of equal names
     if not set(needed) <= set(header):
         raise InputError(
-            f"{path}: expected the columns {', '.join(needed)} and (if you like) {', '.join(optional)}, found "
+            f"{path}: expected the columns {', '.join(needed)} and (optional) {', '.join(optional)}, found "
             f"{', '.join(header)}."
         )
     return table
@@ -146,9 +154,7 @@ def _check_ids(file: Listed) -> None:
     seen = set()
     for name in file.ids:
         if name in seen:
-            raise InputError(
-                f"{file.path}: the image {name!r} stands there twice; ids are unique in a split: remove one."
-            )
+            raise InputError(f"{file.path}: the image {name!r} is listed twice: remove one; ids are unique in a split.")
         if not name or (not file.ids_are_paths and ("/" in name or "\\" in name or name in (".", ".."))):
             raise InputError(f"{file.path}: the image id {name!r} is empty or a path; expected a plain name or number.")
         seen.add(name)
@@ -160,8 +166,8 @@ def _check_inside(file: Listed) -> None:
         place = pathlib.PurePath(local(urls))
         if place.is_absolute() or ".." in place.parts or "\\" in str(place):
             raise InputError(
-                f"{file.path}: the image {name!r} points to {str(place)!r}, outside of the data folder: expected a "
-                "path inside of it, or a web address."
+                f"{file.path}: the image {name!r} points to {str(place)!r}, outside the data folder: expected a "
+                "path inside it, or a web address."
             )
 
 

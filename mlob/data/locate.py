@@ -1,4 +1,4 @@
-"""Finding photos: those of a split in a data folder by id or by path, and all that lie below any folder."""
+"""Finding photos: those of a split by id or by path, and all photos below a folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ At = tuple[str, str]  # (folder, relative to the data folder; file name)
 
 
 class Home(NamedTuple):
-    """A folder where photos are looked for by id; of its photos also {file name without its suffix: file name}."""
+    """A folder where photos are looked for by id. `stems`: {file name without its suffix: file name} of its photos."""
 
     folder: str
     files: Mapping[str, Inside | None]
@@ -31,7 +31,7 @@ class Home(NamedTuple):
 
 
 class Places(Sequence[Place | None]):
-    """Places one after another, each plain file's path built when it is asked for: a million paths are 200 MB."""
+    """A sequence of places. The path of a file on disk is built when it is used: a million paths would take 200 MB."""
 
     def __init__(self, root: Folder, places: list[Inside | At | None]) -> None:
         self._root, self._places = root, places
@@ -49,7 +49,7 @@ class Places(Sequence[Place | None]):
         place = self._places[at]
         if not isinstance(place, tuple):
             return place
-        assert isinstance(self._root, pathlib.Path)  # of what lies in a bucket no file is a plain one
+        assert isinstance(self._root, pathlib.Path)  # in a bucket every place is an InBucket
         return self._root.joinpath(*place)
 
 
@@ -61,21 +61,21 @@ def photos(
     *,
     others: Mapping[str, Sequence[str]] | None = None,
 ) -> Places:
-    """Find each photo: `images/<split>/<id>.<ext>`, else `images/<id>.<ext>`, else a relative url.
+    """Find each photo: `images/<split>/<id>.<ext>`, else `images/<id>.<ext>`, else its relative url.
 
-    Where the url is the id, a file of that path comes first. What no file is found for is looked for in archives.
+    If the url is the id, a file of that path comes first. Photos that are not found are looked for in archives.
 
     Args:
         tree: the `Tree` of the data folder.
-        split: name of the split; empty where there is none yet.
-        ids, urls: one a photo; a url that names a scheme is no file.
+        split: name of the split; empty if there is none yet.
+        ids, urls: one for each photo; a url with a scheme is not a file.
         others: {split: ids} of the other splits.
 
     Returns:
-        `Places`, None where there is no file.
+        `Places`, None for a photo without a file.
 
     Raises:
-        InputError: a file of no split's folder that a photo of another split would be as well.
+        InputError: a file outside the folders of splits would also be the photo of another split.
     """
     urls_of = dict(zip(ids, urls, strict=True))
     places = _in_files(tree, [tree.files], split, urls_of, others or {})
@@ -85,7 +85,7 @@ def photos(
 
 
 def looked_for(split: str, name: str, url: str) -> list[str]:
-    """List the files that a photo is looked for as, with slashes: for a message, so one suffix stands for all."""
+    """List the paths where a photo is looked for, for a message; one suffix stands for all."""
     file = name if _has_suffix(name) else f"{name}.jpg"
     by_id = [] if name == url else [f"{_own(split)}/{file}", f"{FLAT}/{file}"]
     by_url = [url, f"{FLAT}/{url}"] if url and "://" not in url else []
@@ -95,10 +95,10 @@ def looked_for(split: str, name: str, url: str) -> list[str]:
 def _in_files(
     tree: Tree, listings: list[Files], split: str, urls: dict[str, str], others: Mapping[str, Sequence[str]]
 ) -> dict[str, Inside | At]:
-    """Find photos, {id: url}, in the last listing; the photos of other splits are looked for in the earlier ones, too.
+    """Find photos, {id: url}, in the last of some listings. Other splits' own photos may be in any of them.
 
     Returns:
-        {id: place, or where a plain file lies} of the photos that are there.
+        {id: place, or folder and name of a file on disk} of the photos that are there.
     """
     files = listings[-1]
     homes = [_home(folder, files) for folder in dict.fromkeys((_own(split), FLAT))]
@@ -119,7 +119,7 @@ def _in_files(
 def _check_claims(
     tree: Tree, listings: list[Files], split: str, flat: dict[str, str], others: Mapping[str, Sequence[str]]
 ) -> None:
-    """Refuse a file of no split's folder, {id: file}, for two photos: it would be the wrong one for some."""
+    """Refuse a file in images/, {id: file}, that two splits would take: it would be wrong for one of them."""
     for other, ids in others.items():
         if other == split or not (shared := flat.keys() & set(ids)):
             continue
@@ -137,7 +137,7 @@ def _own(split: str) -> str:
 
 
 def _home(folder: str, files: Files) -> Home:
-    """Give a folder with the photos in it; of two files of one stem, the first sorted is taken."""
+    """Give a folder with its photos; of two files that differ in the suffix alone, the first in sorted order."""
     photos = filter(_has_suffix, sorted(files[folder], reverse=True))
     return Home(folder, files[folder], {posixpath.splitext(file)[0]: file for file in photos})
 
@@ -147,7 +147,7 @@ def _has_suffix(file: str) -> bool:
 
 
 def _by_id(homes: list[Home], name: str) -> At | None:
-    """Find a photo in folders: the file named whole, else one of that stem."""
+    """Find a photo in folders: the file of exactly that name, else one of that name and a suffix."""
     forms = _forms(name)
     for home in homes:
         for form in forms:
@@ -158,7 +158,7 @@ def _by_id(homes: list[Home], name: str) -> At | None:
 
 
 def _by_content(tree: Tree, homes: list[Home], names: list[str]) -> dict[str, At]:
-    """Find photos, by id, among files whose suffix tells of none."""
+    """Find photos, by id, among the files without the suffix of a photo."""
     places: dict[str, At] = {}
     for home in homes if names else ():
         others = collections.defaultdict(list)
@@ -176,7 +176,7 @@ def _place(tree: Tree, home: Home, file: str) -> Place:
 
 
 def _by_url(files: Files, url: str) -> At | None:
-    """Find a photo by its path, from the data folder on or from its images/ on."""
+    """Find a photo by its path, relative to the data folder or to its images/."""
     if not url or "://" in url:
         return None
     paths = (posixpath.normpath(posixpath.join(home, form)) for form in _forms(url) for home in ("", FLAT))
@@ -184,7 +184,7 @@ def _by_url(files: Files, url: str) -> At | None:
 
 
 def _forms(name: str) -> tuple[str, ...]:
-    """Give a name as it is, and in the two forms that Unicode has for one text: macOS and others write either."""
+    """Give a name as it is, and in the two forms that Unicode has for the same text; file systems hold both."""
     if name.isascii():
         return (name,)
     return (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
@@ -194,10 +194,10 @@ def _forms(name: str) -> tuple[str, ...]:
 
 
 def below(paths: Iterable[pathlib.Path]) -> list[Place]:
-    """List the photos among files, folders and archives, each once, sorted within a folder; folders are searched.
+    """List the photos among files, folders and archives, each once, sorted within a folder.
 
-    In a folder or an archive the suffix tells what is a photo, or else the content; a file that is named is taken for
-    one. The files that are left out are told.
+    A file given by name counts as a photo. In folders, which are searched with all their subfolders, and in archives
+    the suffix or else the content decides. The files that are left out are reported.
     """
     photos: dict[Place, None] = {}
     for path in paths:
@@ -209,7 +209,7 @@ def below(paths: Iterable[pathlib.Path]) -> list[Place]:
 
 
 def _files_below(path: pathlib.Path) -> Sequence[Place] | None:
-    """List the files that a folder or an archive holds, sorted; None of a file."""
+    """List the files in a folder or an archive, sorted; None for any other file."""
     if path.is_dir():
         return sorted(file for file in path.rglob("*") if not file.is_dir())
     if path.suffix.lower() in archives.SUFFIXES:
@@ -224,5 +224,5 @@ def _is_photo(place: Place) -> bool:
 def _tell_left(path: pathlib.Path, left: list[Place]) -> None:
     if left:
         names = ", ".join([place.name for place in left[:3]] + ["…"] * (len(left) > 3))
-        count = "1 file is no photo and is" if len(left) == 1 else f"{len(left):,} files are no photos and are"
+        count = "1 file is not a photo and was" if len(left) == 1 else f"{len(left):,} files are not photos and were"
         say(f"{path}: {count} left out: {names}")

@@ -1,7 +1,7 @@
-"""Where a photo lies: in a folder, in an archive (never unpacked) or in a bucket. What photos hold is images.py's.
+"""Where photos are: in a folder, in an archive (never unpacked) or in a bucket. `images` reads what they hold.
 
-A place is a `pathlib.Path`, or a file inside of something that is no folder: `read_bytes()`, `name`, `stem`, `suffix`
-and a text that names it are what both have. Places can be pickled, for workers elsewhere.
+A place is a `pathlib.Path`, or an `Inside` for a file in an archive or a bucket. Both have `read_bytes()`, `name`,
+`stem`, `suffix` and `str()`, and both can be pickled and sent to workers.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     Folder = pathlib.Path | UPath  # a data folder: on a disk, or in a bucket
 
 NOWHERE = "none"  # the version of a photo without a file
-READS = 64  # under way at once in a bucket, where each waits tens of milliseconds for its first byte
-OPTIONS: dict[str, dict] = {
-    "s3": {"config_kwargs": {"max_pool_connections": READS}},
+READS = 64  # at the same time from a bucket, where each one waits tens of milliseconds for its first byte
+OPTIONS: dict[str, dict] = {  # by the scheme of an address
+    "s3": {"config_kwargs": {"max_pool_connections": READS}},  # the default is 10
     "gs": {},
-}  # s3fs opens 10 unless told
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Inside:
-    """A file inside of something that is no folder.
+    """A file in an archive or a bucket.
 
     Attributes:
         home: the archive, or the address of a bucket's folder.
         inside: the path from there, with slashes.
         size: bytes.
-        tag: what another version of equal size would differ in: a time, a checksum, a bucket's tag.
+        tag: differs between two versions of the file of equal size: a time, a checksum, a bucket's tag.
     """
 
     home: Folder
@@ -68,7 +68,7 @@ class Inside:
         """Read the file.
 
         Raises:
-            images.Unreadable: gone, damaged, cut short, of too many bytes.
+            images.Unreadable: the file is gone, damaged, cut short or too large.
         """
         if not 0 <= self.size <= images.MOST_BYTES:
             raise images.Unreadable("too many bytes")
@@ -88,22 +88,22 @@ class InBucket(Inside):
     home: UPath
 
     def _read(self) -> bytes:
-        if not self.size:  # of nothing, no range can be asked for
+        if not self.size:  # an empty range cannot be requested
             return b""
         with reached(self):
             try:
                 path = posixpath.join(self.home.path, self.inside)
-                return self.home.fs.cat_file(path, start=0, end=self.size)  # the range spares a question for the size
+                return self.home.fs.cat_file(path, start=0, end=self.size)  # a range saves the request for the size
             except FileNotFoundError as error:
                 raise images.Unreadable("no file") from error
             except PermissionError as error:
-                if "expired" in str(error):  # which no photo is to blame for
+                if "expired" in str(error):  # no fault of the photo
                     raise
                 raise images.Unreadable("access denied") from error
 
 
 def version(place: Place | None) -> str:
-    """Give a text that changes when a photo's bytes do, without reading them; `NOWHERE` where there is no file."""
+    """Give a text that changes when the photo's bytes change, without reading them; `NOWHERE` if there is no file."""
     if place is None:
         return NOWHERE
     if not isinstance(place, pathlib.Path):
@@ -119,54 +119,54 @@ def version(place: Place | None) -> str:
 
 
 def data_folder(data: Folder | str) -> Folder:
-    """Give the folder that DATA= names: a `pathlib.Path`, or a `UPath` of an address such as s3://bucket/prefix.
+    """Give the folder that DATA= names: a `pathlib.Path`, or a `UPath` for an address such as s3://bucket/prefix.
 
     Raises:
-        InputError: an address of another kind, or of one whose extra is not installed.
+        InputError: another kind of address, or the extra that reads it is not installed.
     """
     if "://" not in str(data):
         return pathlib.Path(str(data))
     scheme, _, rest = str(data).partition("://")
     if scheme not in OPTIONS or not rest.split("/")[0]:
-        raise InputError(f"{data} is no address that photos are read from: expected a folder, s3://… or gs://….")
+        raise InputError(f"{data} is not an address that photos can be read from: expected a folder, s3://… or gs://….")
     try:
         from upath import UPath
 
-        found = UPath(str(data).rstrip("/"), use_listings_cache=False, **OPTIONS[scheme])
-        found.fs  # noqa: B018, imports the package that reads such addresses
+        bucket = UPath(str(data).rstrip("/"), use_listings_cache=False, **OPTIONS[scheme])
+        bucket.fs  # noqa: B018, imports the package that reads such addresses
     except ImportError as error:
         raise InputError(f'{data} needs packages that are not installed: pip install "mlob[{scheme}]".') from error
-    return found
+    return bucket
 
 
 def is_remote(place: Folder | Place | str) -> bool:
-    """Tell whether something lies in a bucket, where many reads are kept under way."""
+    """Tell whether something is in a bucket, from which many photos are read at the same time."""
     return "://" in str(place)
 
 
 def data_name(folder: Folder) -> str:
-    """The last part of a data folder's path; of a whole bucket, the bucket."""
+    """Give the last part of a data folder's path, or the name of a bucket."""
     return folder.resolve().name or folder.drive
 
 
 def names(folder: Folder) -> list[str]:
-    """List the names of the files right in a data folder, none where there is no such folder.
+    """List the names of the files directly in a data folder; none if there is no such folder.
 
     Raises:
-        InputError: it lies in a bucket that cannot be read.
+        InputError: the folder is in a bucket that cannot be read.
     """
     if isinstance(folder, pathlib.Path):
         return files_in(folder)
     with reached(folder):
         try:
-            found = folder.fs.ls(folder.path, detail=True)
+            entries = folder.fs.ls(folder.path, detail=True)
         except FileNotFoundError:
             return []
-    return [posixpath.basename(info["name"]) for info in found if info["type"] == "file"]
+    return [posixpath.basename(info["name"]) for info in entries if info["type"] == "file"]
 
 
 def files_in(folder: pathlib.Path) -> list[str]:
-    """List the names of the files right in a folder on a disk, none where there is no such folder."""
+    """List the names of the files directly in a folder on a disk; none if there is no such folder."""
     try:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries if entry.is_file()]
@@ -176,19 +176,19 @@ def files_in(folder: pathlib.Path) -> list[str]:
 
 @contextlib.contextmanager
 def reached(place: Folder | Place) -> Iterator[None]:
-    """Say in one sentence that a bucket cannot be read: a run then stops and can go on, rather than fail every photo.
+    """Turn any error of a bucket into one sentence, so that a run stops and can be resumed, not fail photo by photo.
 
     Raises:
-        InputError: whatever went wrong with a place that lies in a bucket; elsewhere nothing changes.
+        InputError: the place is in a bucket and could not be read. Errors of other places pass through.
     """
     try:
         yield
-    except (InputError, images.Unreadable, AttributeError, TypeError):  # the latter two are faults of ours
+    except (InputError, images.Unreadable, AttributeError, TypeError):  # the last two are our own mistakes
         raise
-    except Exception as error:  # each store, and each library below it, has its own kinds
+    except Exception as error:  # each store, and each library that it uses, has its own errors
         if not is_remote(place):
             raise
         raise InputError(
-            f"{place} cannot be read ({' '.join(str(error).split()) or type(error).__name__}): see that the address is "
-            "right, the store within reach and your credentials good for it, and run the same command again."
+            f"{place} cannot be read ({' '.join(str(error).split()) or type(error).__name__}): check the address, "
+            "the connection and your credentials, and run the same command again."
         ) from error

@@ -1,4 +1,4 @@
-"""The format of one table, photos.csv: columns `image`, `labels` (separated by |) and, optionally, `split`."""
+"""The format of one table, photos.csv, with the columns `image`, `labels` (separated by |) and optionally `split`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read(folder: Folder, names: list[str]) -> Listing:
     """Read the table in a folder.
 
     Raises:
-        InputError: no such table; a value in the column split that names none.
+        InputError: the table cannot be read; a value in the column split is not the name of a split.
     """
     path = folder / FILES[0]
     table = listing.read_csv(path, ("image", "labels"), ("split",))
@@ -33,16 +33,16 @@ def read(folder: Folder, names: list[str]) -> Listing:
 
 
 def list_photos(path: Folder, table: pd.DataFrame, labels: Sequence[Sequence[str]], names: list[str]) -> Listing:
-    """List the photos of a table whose labels have names, and no numbers.
+    """List the photos of a table that names its labels and does not number them.
 
     Args:
         path: of the table.
         table: with a column `image`, and perhaps a column `split`.
-        labels: the names of each row's labels.
-        names: of all labels, sorted; they are numbered from 1.
+        labels: for each row the names of its labels.
+        names: of all labels, sorted; they get the ids 1, 2, 3, …
 
     Raises:
-        InputError: a value in the column split that names none.
+        InputError: a value in the column split is not the name of a split.
     """
     numbers = {name: number for number, name in enumerate(names, 1)}
     return Listing(

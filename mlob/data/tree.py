@@ -1,4 +1,4 @@
-"""What lies in a data folder: its files, and those in its archives as if they had been unpacked where they lie."""
+"""The files in a data folder, and those in its archives as if these had been unpacked there."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
     from mlob.data.places import Folder
 
-FLAT = "images"  # the folder where photos of any split may lie
+FLAT = "images"  # the folder for photos of any split
 
-# {folder, relative to the data folder: {file name: place, or None for a plain file}}; empty for any other folder
+# {folder, relative to the data folder: {file name: place, or None for a file on disk}}; other folders are empty
 Files = Mapping[str, Mapping[str, Inside | None]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Tree:
-    """A data folder's files; whatever is listed is listed once."""
+    """A data folder's files. Each folder, archive and bucket is listed once."""
 
     root: Folder
 
     @functools.cached_property
     def files(self) -> Files:
-        """The files on disk, each folder scanned when it is first asked for; of a bucket, all objects."""
+        """The files on disk, each folder scanned at its first use; or all objects of a bucket."""
         return _Scanned(self.root) if isinstance(self.root, pathlib.Path) else _objects(self.root)
 
     @functools.cached_property
     def members(self) -> Files:
-        """What archives in the data folder or in its images/ hold."""
+        """The files in the archives that are in the data folder or in its images/."""
         members: dict[str, dict[str, Inside | None]] = collections.defaultdict(dict)
         for folder, archive in self._archives():
             for inside, place in archives.contents(archive).items():
@@ -49,20 +49,20 @@ class Tree:
         return members
 
     def _archives(self) -> Iterator[tuple[str, pathlib.Path]]:
-        """Give (folder, path) of each archive, and tell of those that are not read."""
+        """Give (folder, path) of each archive, and report those that are not read."""
         for folder in ("", FLAT):
             for file in sorted(self.files[folder]):
                 path, kind = self.root / folder / file, file.lower()
                 if kind.endswith(archives.COMPRESSED):
-                    say(f"{path} is not read: a compressed tar has no random access. Unpack it, or make it a zip.")
+                    say(f"{path} is not read: a compressed tar has no random access. Unpack it, or turn it into a zip.")
                 elif kind.endswith(archives.SUFFIXES) and isinstance(path, pathlib.Path):
                     yield folder, path
                 elif kind.endswith(archives.SUFFIXES):
-                    say(f"{path} is not read: in a bucket photos lie one by one, archives on a disk.")
+                    say(f"{path} is not read: archives are read from a disk only. Unpack it into the bucket.")
 
 
 class _Scanned(dict[str, dict[str, None]]):
-    """The files of folders on a disk, each scanned when it is first asked for."""
+    """The files of folders on a disk, each scanned at its first use."""
 
     def __init__(self, root: pathlib.Path) -> None:
         super().__init__()
@@ -86,10 +86,10 @@ def _objects(root: UPath) -> Files:
 
 
 def _unpacked(folder: str, stem: str, parent: str) -> list[str]:
-    """Give the folders where what lies in an archive's folder `parent` may be looked for.
+    """Give the folders that a file in an archive's folder `parent` counts as part of.
 
-    That is right where the archive lies, or in a folder of the archive's name. The photos of train.zip are those of
-    train alone, whatever its folders are called: ids start anew in each split.
+    They are those that unpacking would give: beside the archive, or in a folder of the archive's name. The photos in
+    train.zip belong to train alone, whatever its folders are called, since each split may count its ids from 1.
     """
     if stem in SPLITS:
         within = f"{parent}/".removeprefix("/").removeprefix(f"{FLAT}/").removeprefix(f"{stem}/")

@@ -357,7 +357,7 @@ def test_a_host_is_told_who_asks_and_whom_to_write_to(tmp_path, server):
 
 @pytest.mark.parametrize("contact", ["a\nb", "a\r\nX-Other: b", "\x7f", "\u00e4", "(a)", "a" * 201])
 def test_a_contact_that_no_header_holds_is_refused(tmp_path, contact):
-    with pytest.raises(InputError, match=r"contact .* an address"):
+    with pytest.raises(InputError, match=r"contact .* expected a mail or web address"):
         download_photos(set_of(tmp_path, {"1": "http://127.0.0.1:1/"}), contact=contact)
     assert not any(tmp_path.iterdir())
 
@@ -375,7 +375,7 @@ def test_one_picture_behind_many_addresses_is_told_and_told_again(tmp_path, serv
     for _ in range(2):
         summary = download_photos(dataset)
         assert summary.alike == [(4, tmp_path / "images/train/gone%200.jpg")]
-        assert f"4 addresses gave one picture, perhaps a placeholder: {summary.alike[0][1]}" in download.summary(
+        assert f"4 addresses gave the same picture, perhaps a placeholder: {summary.alike[0][1]}" in download.summary(
             summary
         )
     assert server.asked.total() == 8
@@ -612,7 +612,7 @@ def test_what_a_killed_process_had_half_written_is_removed(several, tmp_path):
 def test_a_table_of_something_else_is_not_overwritten(several, tmp_path):
     path = tmp_path / "images" / "train.csv"
     path.write_text("image,labels\n1,red\n")
-    with pytest.raises(InputError, match=r"train\.csv is no table of downloads"):
+    with pytest.raises(InputError, match=r"train\.csv is not a table of downloads"):
         download_photos(several)
     assert path.read_text() == "image,labels\n1,red\n"
 
@@ -635,7 +635,7 @@ def test_whatever_bytes_a_table_holds_it_is_read_or_refused(tmp_path_factory, he
 
 
 def test_photos_of_two_sizes_do_not_mix(several):
-    with pytest.raises(InputError, match=r"prepared at 32 pixels, and 64 are asked for"):
+    with pytest.raises(InputError, match=r"prepared at 32 pixels, expected 64"):
         download.photos(several, size=64, allow_private=True, limits=LIMITS)
 
 

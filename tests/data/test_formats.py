@@ -325,9 +325,9 @@ def test_a_photo_that_comes_later_is_digested(tmp_path, monkeypatch):
     ("change", "message"),
     [
         ({"images": []}, r"train\.json lists no images: add some, or remove the file"),
-        ({"images": {}}, r"train\.json is of another layout: expected .* found the keys images, annotations"),
-        ({"annotations": {}}, r"train\.json is of another layout"),
-        ({"annotations": 5}, r"train\.json is of another layout"),
+        ({"images": {}}, r"train\.json has another layout: expected .* found the keys images, annotations"),
+        ({"annotations": {}}, r"train\.json has another layout"),
+        ({"annotations": 5}, r"train\.json has another layout"),
         ({"images": ["1"]}, r"train\.json: expected a field imageId .* found a str"),
         ({"images": [{"name": 1}]}, r"train\.json: expected a field imageId .* found the keys name"),
         ({"annotations": [[1]]}, r"train\.json: expected a field imageId .* found a list"),
@@ -335,7 +335,7 @@ def test_a_photo_that_comes_later_is_digested(tmp_path, monkeypatch):
         ({"annotations": [{"imageId": 9, "labelId": [1]}]}, r"train\.json annotates the image '9', .* add .* remove"),
         ({"annotations": [{"imageId": 1, "labelId": [4]}]}, r"train\.json: the label 4 is not in .* correct .* or add"),
         ({"annotations": [{"imageId": 1, "labelId": [0]}]}, r"train\.json: the label 0 is not in the label map"),
-        ({"images": [{"imageId": 1}, {"imageId": "1"}]}, r"train\.json: the image '1' stands there twice.* remove one"),
+        ({"images": [{"imageId": 1}, {"imageId": "1"}]}, r"train\.json: the image '1' is listed twice.* remove one"),
         ({"images": [{"imageId": 1, "url": 5}]}, r"train\.json: the url of image '1' is 5; expected text or a list"),
         ({"images": [{"imageId": 1, "url": [None]}]}, r"train\.json: the url of image '1' is \[None\]; expected"),
         ({"images": [{"imageId": 1, "url": {"a": 1}}]}, r"train\.json: the url of image '1' is .*; expected"),
@@ -420,7 +420,7 @@ def test_json_that_is_cut_short_or_none_is_refused(tmp_path, content):
 @pytest.mark.parametrize("content", ["[]", "null", "5", '"images"', "{}", '{"Images": []}'])
 def test_json_of_another_layout_is_refused_with_what_was_found(tmp_path, content):
     write(tmp_path / "train.json", content)
-    with pytest.raises(InputError, match=r"train\.json is of another layout: expected .*images.*annotations.*, found"):
+    with pytest.raises(InputError, match=r"train\.json has another layout: expected .*images.*annotations.*, found"):
         read_dataset(tmp_path)
 
 
@@ -438,7 +438,7 @@ def test_of_two_label_maps_or_two_layouts_none_is_ignored_in_silence(tmp_path):
     with pytest.raises(InputError, match=r"has 2 label maps, label_map\.csv and old_label_map\.csv: keep one"):
         read_dataset(tmp_path)
     write(tmp_path / "photos.csv", "image,labels,split\na.jpg,x,train\n")
-    with pytest.raises(InputError, match=r"holds photos\.csv and train\.json, two layouts: move one"):
+    with pytest.raises(InputError, match=r"holds photos\.csv and train\.json, two formats: move one"):
         read_dataset(tmp_path)
 
 
@@ -461,13 +461,13 @@ def test_a_split_that_is_missing_is_refused_when_it_is_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"label_map\.csv is no CSV table .* save it as one"),
-        (b"labelId,labelName\n1,caf\xe9\n", r"label_map\.csv is no CSV table in UTF-8 .* save it as one"),
-        (b"labelId,labelName\n1,a,b\n", r"label_map\.csv is no CSV table .* a comma inside a value"),
+        (b"", r"label_map\.csv is not a CSV table .* save it as one"),
+        (b"labelId,labelName\n1,caf\xe9\n", r"label_map\.csv is not a CSV table in UTF-8 .* save it as one"),
+        (b"labelId,labelName\n1,a,b\n", r"label_map\.csv is not a CSV table .* value with a comma"),
         (b"id,name\n1,a\n", r"label_map\.csv: expected the columns labelId, labelName .* found id, name"),
         (b"labelId,labelName,labelName\n1,a,b\n", r"label_map\.csv has the column labelName 2 times: keep one"),
         (b"labelId,labelName\nx,a\n", r"label_map\.csv: expected whole numbers as labelId"),
-        (b"labelId,labelName\n1,a\n2,b\n1,c\n", r"label_map\.csv: the label 1 stands there twice: remove one"),
+        (b"labelId,labelName\n1,a\n2,b\n1,c\n", r"label_map\.csv: the label 1 is listed twice: remove one"),
     ],
 )
 def test_a_label_map_that_cannot_be_right_is_refused(tmp_path, content, message):
@@ -480,18 +480,18 @@ def test_a_label_map_that_cannot_be_right_is_refused(tmp_path, content, message)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"photos\.csv is no CSV table .* save it as one"),
-        (b"\n\n", r"photos\.csv is no CSV table"),
+        (b"", r"photos\.csv is not a CSV table .* save it as one"),
+        (b"\n\n", r"photos\.csv is not a CSV table"),
         (b"image,labels,labels\na.jpg,x,y\n", r"photos\.csv has the column labels 2 times: keep one .* one cell"),
         (b"image,split,labels,split\n1,train,x,test\n", r"photos\.csv has the column split 2 times: keep one"),
-        (b"image,labels\ncaf\xe9.jpg,x\n", r"photos\.csv is no CSV table in UTF-8 .* save it as one"),
-        (b"image,labels\na.jpg,red,dress\n", r"photos\.csv is no CSV table .* a comma inside a value"),
-        (b"image,labels\na.jpg,red\nb.jpg,red,dress\n", r"photos\.csv is no CSV table .* a comma inside a value"),
-        (b'image,labels\n"a.jpg,red\n', r"photos\.csv is no CSV table"),
+        (b"image,labels\ncaf\xe9.jpg,x\n", r"photos\.csv is not a CSV table in UTF-8 .* save it as one"),
+        (b"image,labels\na.jpg,red,dress\n", r"photos\.csv is not a CSV table .* value with a comma"),
+        (b"image,labels\na.jpg,red\nb.jpg,red,dress\n", r"photos\.csv is not a CSV table .* value with a comma"),
+        (b'image,labels\n"a.jpg,red\n', r"photos\.csv is not a CSV table"),
         (b"image,labels\n", r"photos\.csv lists no images: add some"),
         (b"name;labels\na.jpg;x\n", r"photos\.csv: expected the columns image, labels .* split, found name;labels"),
         (b"image\na.jpg\n", r"photos\.csv: expected the columns image, labels .* found image"),
-        (b"image,labels\na.jpg,x\na.jpg,y\n", r"photos\.csv: the image 'a\.jpg' stands there twice.* remove one"),
+        (b"image,labels\na.jpg,x\na.jpg,y\n", r"photos\.csv: the image 'a\.jpg' is listed twice.* remove one"),
         (b"image,labels\n,x\n", r"photos\.csv: the image id '' is empty"),
         (b"image,labels,split\na.jpg,x,dev\n", r"photos\.csv: the column split holds 'dev'; expected train, "),
         (b"image,labels,split\na.jpg,x,\n", r"photos\.csv: the column split holds ''; expected train"),

@@ -199,7 +199,7 @@ def test_photos_among_other_files_are_told_by_content_and_the_rest_is_counted(tm
     assert found == ["a.jfif", "b", "c.HEIC", *([] if packed else ["sub/i.jpg"])]
     (line,) = capsys.readouterr().err.splitlines()
     first = "d.txt, e.mp4, f, …" if packed else "._a.jpg, d.txt, e.mp4, …"
-    assert line == f"{folder}: {4 if packed else 6} files are no photos and are left out: {first}"
+    assert line == f"{folder}: {4 if packed else 6} files are not photos and were left out: {first}"
 
 
 COMBINED, APART = "ge\u00e4ndert \u00c5", "gea\u0308ndert A\u030a"
@@ -353,7 +353,7 @@ def test_archives_are_left_alone_where_all_photos_are_on_disk(tmp_path):
     touch(tmp_path, "images/1.jpg")
     (tmp_path / "images.zip").write_bytes(b"half a download")
     assert located(tmp_path, "1") == "images/1.jpg"
-    with pytest.raises(InputError, match=r"images\.zip is no whole zip archive .* copy it again, or move it"):
+    with pytest.raises(InputError, match=r"images\.zip is not a complete zip archive .* copy it again, or move it"):
         located(tmp_path, "2")
 
 
@@ -375,7 +375,7 @@ def test_entries_that_leave_the_folder_are_never_read_and_told_of(tmp_path, caps
     assert [place.inside for place in archives.contents(path).values()] == ["2.jpg"]
     assert (
         capsys.readouterr().err
-        == f"{path}: 8 entries are not read, leading out of its folder or no plain file: '/1.jpg' first.\n"
+        == f"{path}: 8 entries were skipped (a link, a device, or a path out of the folder), first '/1.jpg'.\n"
     )
     assert read(tmp_path) == [None, b"good", None]
 
@@ -386,7 +386,7 @@ def test_links_and_devices_in_a_tar_are_never_read_and_told_of(tmp_path, capsys,
     entry.type, entry.linkname = kind, "/etc/passwd"
     tarred(tmp_path / "images.tar", {"1.jpg": entry, "2.jpg": b"good"})
     assert read(tmp_path) == [None, b"good", None]
-    assert "1 entry is not read" in capsys.readouterr().err
+    assert "1 entry was skipped" in capsys.readouterr().err
 
 
 def test_links_in_a_zip_are_never_read_and_told_of(tmp_path, capsys):
@@ -395,7 +395,7 @@ def test_links_in_a_zip_are_never_read_and_told_of(tmp_path, capsys):
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
         archive.writestr(link, "/etc/passwd")
     assert read(tmp_path) == [None, None, None]
-    assert "1 entry is not read" in capsys.readouterr().err
+    assert "1 entry was skipped" in capsys.readouterr().err
 
 
 def test_notes_of_the_finder_are_no_photos(tmp_path, capsys):
@@ -413,7 +413,7 @@ def test_a_compressed_tar_is_told_of_in_a_sentence(tmp_path, capsys, kind, suffi
 
 def test_a_compressed_tar_by_another_name_is_refused(tmp_path):
     tarred(tmp_path / "images.tar", {"1.jpg": b"a"}, "w:gz")
-    with pytest.raises(InputError, match=r"images\.tar is no whole tar archive"):
+    with pytest.raises(InputError, match=r"images\.tar is not a complete tar archive"):
         read(tmp_path)
 
 
@@ -495,14 +495,14 @@ def pax(records, size=512, follows=b""):
 ] + [pax(["GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.name=a"])])  # fmt: skip
 def test_a_tar_whose_sizes_cannot_be_is_refused_at_once(tmp_path, head):
     (tmp_path / "images.tar").write_bytes(head.ljust(10_240, b"\0"))
-    with pytest.raises(InputError, match=r"images\.tar is no whole tar archive"):
+    with pytest.raises(InputError, match=r"images\.tar is not a complete tar archive"):
         archives.contents(tmp_path / "images.tar")
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar"])
 def test_an_archive_without_an_end_is_refused(tmp_path, suffix):
     os.mkfifo(tmp_path / f"images.{suffix}")
-    with pytest.raises(InputError, match=rf"images\.{suffix} is no whole {suffix} archive"):
+    with pytest.raises(InputError, match=rf"images\.{suffix} is not a complete {suffix} archive"):
         locate.below([tmp_path / f"images.{suffix}"])
 
 
@@ -717,9 +717,12 @@ def test_a_denied_photo_is_unreadable_but_an_outage_stops_the_run(bucket, monkey
         ("s3://no-such-bucket/mine", "The data folder s3://no-such-bucket/mine does not exist"),
         ("s3://photos/other", "s3://photos/other holds no annotations: expected photos.csv"),
         ("s3://photos/broken", "s3://photos/broken/train.json is not whole JSON"),
-        ("s3://", "s3:// is no address that photos are read from"),
-        ("s3:///mine", "s3:///mine is no address that photos are read from"),
-        ("ftp://host/mine", "ftp://host/mine is no address that photos are read from: expected a folder, s3://… or gs"),
+        ("s3://", "s3:// is not an address that photos can be read from"),
+        ("s3:///mine", "s3:///mine is not an address that photos can be read from"),
+        (
+            "ftp://host/mine",
+            "ftp://host/mine is not an address that photos can be read from: expected a folder, s3://… or gs",
+        ),
     ],
 )
 def test_an_address_that_cannot_be_right_is_refused(bucket, address, message):
@@ -735,7 +738,7 @@ def test_archives_in_a_bucket_are_told_of(bucket, capsys):
     dataset = read_dataset(in_bucket(bucket, "archives", files))
     assert dataset.photos("train")[0] is None
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("s3://photos/archives/images.zip is not read: in a bucket")
+    assert line.startswith("s3://photos/archives/images.zip is not read: archives are read from a disk only")
 
 
 @pytest.mark.parametrize(("scheme", "package"), [("s3", "upath"), ("gs", "gcsfs")])
