@@ -312,7 +312,7 @@ def _epoch_on_device(rows):
     import keras
 
     from mlob.models import heads, losses
-    from mlob.training import batches, fit
+    from mlob.training import batches, schedule
     from mlob.training import steps as training_steps
 
     batch = training.TRAINING.batch
@@ -325,7 +325,7 @@ def _epoch_on_device(rows):
 
     few = [keras.ops.convert_to_numpy(one)[0] for one in make(0)]
     model = heads.build(training.OURS.head, *few, "bfloat16")
-    optimizer = fit._optimizer(training.TRAINING, rows // batch, 0)
+    optimizer = schedule.optimizer(training.TRAINING, rows // batch)
     run = training_steps.compiled(heads.with_logits(model), optimizer, losses.binary, jit=True)
     started = time.monotonic()
     first = run(*make(0)).mean()
@@ -343,8 +343,8 @@ def _epoch_from_host(rows):
     from mlob.training import batches, fit
 
     distinct, ends = min(rows, 2 * batches.CHUNK), []
-    features, targets = (np.resize(one, (rows, one.shape[1])) for one in training._draw("train", 0, distinct))
-    train = batches.Rows(np.arange(rows).astype(object), features, targets)
+    features, targets = (np.resize(one, (rows, one.shape[1])) for one in training.draw("train", 0, distinct))
+    train = batches.Labelled(np.arange(rows).astype(object), features, targets)
     dev = train.take(np.arange(rows) < batches.CHUNK)
     experiment = dataclasses.replace(training.OURS, training=dataclasses.replace(training.TRAINING, epochs=2))
     started = time.monotonic()

@@ -41,24 +41,24 @@ KINDS = ("baseline", "resident", "streamed", "matmul")
 FINGERPRINT = Fingerprint("none", 1, "none", "none", "none", 0, "none", "made up", "none", "float16", None)
 
 
-def make(folder, rows, unseen):
+def write(folder: pathlib.Path, rows: int, unseen: int) -> None:
     """Write the rows in all their forms, unless they are there; targets.npy of train comes last."""
     if (folder / "train.npy").is_file():
         return
-    _write(folder, "unseen", unseen)
+    _write_split(folder, "unseen", unseen)
     shape = (rows, FEATURES)
     with atomic(folder / "features.npy") as part:
         table = np.lib.format.open_memmap(part, "w+", np.float32, shape)
-        _write(folder, "train", rows, table)
+        _write_split(folder, "train", rows, table)
         table.flush()
 
 
-def _write(folder, split, count, table=None):
+def _write_split(folder: pathlib.Path, split: str, count: int, table: np.ndarray | None = None) -> None:
     """Write a split's shards, its targets, and its rows into a float32 table."""
     targets = np.empty((count, LABELS), np.uint8)
-    for number, ids in enumerate(store.slices(_ids(count))):
+    for number, ids in enumerate(store.slices(ids_of(count))):
         rows = slice(number * store.SLICE, number * store.SLICE + len(ids))
-        features, targets[rows] = _draw(split, number, len(ids))
+        features, targets[rows] = draw(split, number, len(ids))
         shard = store.Shard(ids, features, np.arange(len(ids), dtype=np.uint64), {})
         store.write(store.shard_path(folder / "store" / split, number), shard, FINGERPRINT)
         if table is not None:
@@ -67,8 +67,8 @@ def _write(folder, split, count, table=None):
         np.save(part, targets)
 
 
-def _draw(split, number, count):
-    """Draw features float16 (count, 2048), positive parts of mixed factors, and the teacher's labels of them."""
+def draw(split: str, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a shard: features float16 (count, 2048), positive parts of mixed factors, and the teacher's labels."""
     fixed = np.random.default_rng(0)
     mixing = fixed.normal(size=(FACTORS, FEATURES)).astype(np.float32) / np.sqrt(FACTORS)
     first = fixed.normal(size=(FEATURES, TEACHER)).astype(np.float32) / np.sqrt(FEATURES)
@@ -81,44 +81,47 @@ def _draw(split, number, count):
     return features, (drawn.random((count, LABELS), np.float32) < 1 / (1 + np.exp(-logits))).astype(np.uint8)
 
 
-def _ids(count):
+def ids_of(count: int) -> tuple[str, ...]:
+    """Name the rows of a split."""
     return tuple(f"{number}" for number in range(count))
 
 
-def _rows(folder, split):
+def read(folder: pathlib.Path, split: str) -> batches.Labelled:
+    """Find the rows of a split, left on disk."""
     targets = np.load(folder / f"{split}.npy")
-    ids = _ids(len(targets))
-    return batches.read([folder / "store" / split], Split(split, ids, ((),) * len(ids), targets))
+    ids = ids_of(len(targets))
+    rows = batches.read([folder / "store" / split], Split(split, ids, ((),) * len(ids), targets))
+    return batches.Labelled(rows.ids, rows.features, targets)
 
 
 # The measurements: each gives a dict, in a process of its own
 
 
-def measure(kind, folder):
+def measure(kind: str, folder: pathlib.Path) -> dict[str, float]:
     """Measure one of KINDS in this process."""
     machine.load_keras()
     if kind == "matmul":
         return {"flops": max(_flops("float32"), _flops("bfloat16"))}
-    found = _baseline(folder) if kind == "baseline" else _ours(folder, kind)
-    return {**found, "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    figures = _baseline(folder) if kind == "baseline" else _ours(folder, kind)
+    return {**figures, "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-def _ours(folder, kind):
+def _ours(folder: pathlib.Path, kind: str) -> dict[str, float]:
     from mlob.training import fit
 
     started = time.monotonic()
-    train, unseen = _rows(folder, "train"), _rows(folder, "unseen").resident()
+    train, unseen = read(folder, "train"), read(folder, "unseen").resident()
     if kind == "resident":
         train = train.resident()
     else:
         train = dataclasses.replace(train, memory_bytes=BUDGET_BYTES - unseen.features.nbytes)
     loaded = time.monotonic() - started
-    fitted = fit.fit(OURS, train, unseen, name=kind)
-    loss = fitted.history[0]["dev_loss"]
-    return _figures(len(train.ids), fitted.steps_seconds, fitted.warm_up_seconds, loaded, loss)
+    trained = fit.fit(OURS, train, unseen, name=kind)
+    loss = trained.history[0]["dev_loss"]
+    return _figures(len(train.ids), trained.steps_seconds, trained.warm_up_seconds, loaded, loss)
 
 
-def _baseline(folder):
+def _baseline(folder: pathlib.Path) -> dict[str, float]:
     """Train as MLoB did: a memory map of float32 rows, shuffled by `fit`, 128 a batch, Nadam in its first epoch."""
     import keras
 
@@ -132,7 +135,7 @@ def _baseline(folder):
     )
     model.fit(features, targets, batch_size=BASELINE_BATCH, epochs=1, shuffle=True, verbose=0, callbacks=[mark])
     marks.append(time.monotonic())
-    unseen = _rows(folder, "unseen").resident()
+    unseen = read(folder, "unseen").resident()
     probabilities = model.predict(unseen.features.astype(np.float32), batch_size=batches.CHUNK, verbose=0)
     loss = float(np.mean(keras.ops.convert_to_numpy(keras.losses.binary_crossentropy(unseen.targets, probabilities))))
     loaded, ready, done = marks
@@ -151,20 +154,20 @@ def _mlobs_mlp():
     return model
 
 
-def _figures(rows, seconds, warm_up, loaded, loss):
+def _figures(rows: int, seconds: float, warm_up: float, loaded: float, loss: float) -> dict[str, float]:
     epoch = seconds * rows / (rows - batches.CHUNK)
     return {"epoch_seconds": epoch, "warm_up_seconds": warm_up, "load_seconds": loaded, "loss": loss}
 
 
-def _flops(kind):
+def _flops(kind: str) -> float:
     """Measure the matrix product of the first layer: the fastest of ten, FLOP a second."""
     import keras
 
-    one, other = (keras.ops.cast(keras.random.normal(shape), kind) for shape in ((2048, 2048), (2048, 1024)))
+    rows, weights = (keras.ops.cast(keras.random.normal(shape), kind) for shape in ((2048, 2048), (2048, 1024)))
     times = []
     for _ in range(10):
         started = time.perf_counter()
-        keras.ops.convert_to_numpy(keras.ops.matmul(one, other))
+        keras.ops.convert_to_numpy(keras.ops.matmul(rows, weights))
         times.append(time.perf_counter() - started)
     return 2 * 2048 * 2048 * 1024 / min(times)
 
@@ -172,9 +175,9 @@ def _flops(kind):
 # The comparison
 
 
-def summary(found, rows):
+def summary(measured: dict[str, dict[str, float]], rows: int) -> dict[str, float]:
     """Give the figures that the last line holds, from {kind: its measurement}."""
-    baseline, resident, streamed = (found[kind] for kind in KINDS[:3])
+    baseline, resident, streamed = (measured[kind] for kind in KINDS[:3])
     return {
         "epoch_seconds": round(resident["epoch_seconds"], 2),
         "streamed_epoch_seconds": round(streamed["epoch_seconds"], 2),
@@ -186,11 +189,11 @@ def summary(found, rows):
         "baseline_loss": round(baseline["loss"], 5),
         "peak_rss_mb": round(resident["peak_rss_mb"]),
         "streamed_peak_rss_mb": round(streamed["peak_rss_mb"]),
-        "matmul_bound_seconds": round(rows * FLOP_A_ROW / found["matmul"]["flops"], 2),
+        "matmul_bound_seconds": round(rows * FLOP_A_ROW / measured["matmul"]["flops"], 2),
     }
 
 
-def table(found, rows):
+def table(measured: dict[str, dict[str, float]], rows: int) -> str:
     """Lay the measurements out as text."""
     lines = [
         machine.processor(),
@@ -198,10 +201,10 @@ def table(found, rows):
         f"{'':10}{'load s':>9}{'warm-up s':>11}{'epoch s':>9}{'rows/s':>9}{'loss':>9}{'peak MB':>9}",
     ]
     for kind in KINDS[:3]:
-        one = found[kind]
+        figures = measured[kind]
         lines.append(
-            f"{kind:10}{one['load_seconds']:9.1f}{one['warm_up_seconds']:11.1f}{one['epoch_seconds']:9.1f}"
-            f"{rows / one['epoch_seconds']:9,.0f}{one['loss']:9.4f}{one['peak_rss_mb']:9,.0f}"
+            f"{kind:10}{figures['load_seconds']:9.1f}{figures['warm_up_seconds']:11.1f}{figures['epoch_seconds']:9.1f}"
+            f"{rows / figures['epoch_seconds']:9,.0f}{figures['loss']:9.4f}{figures['peak_rss_mb']:9,.0f}"
         )
     return "\n".join(lines)
 
@@ -211,20 +214,20 @@ def table(found, rows):
 @click.option("--unseen", default=UNSEEN, show_default=True, help="Rows that the losses are taken on.")
 @click.option("--folder", default="benchmarks/data", show_default=True, type=click.Path(path_type=pathlib.Path))
 @click.option("--only", type=click.Choice(KINDS), hidden=True, help="Measure in this process.")
-def main(rows, unseen, folder, only):
+def main(rows: int, unseen: int, folder: pathlib.Path, only: str | None) -> None:
     """Train MLoB's mlp for an epoch: MLoB's way, resident, and streamed with 2 GB."""
-    kept = folder / f"training-{rows}"
+    data = folder / f"training-{rows}"
     if only:
-        print(json.dumps(measure(only, kept)))
+        print(json.dumps(measure(only, data)))
         return
-    make(kept, rows, unseen)
+    write(data, rows, unseen)
     command = [sys.executable, "-m", "benchmarks.training", "--rows", str(rows), "--folder", str(folder), "--only"]
-    found = {}
+    measured = {}
     for kind in KINDS:
         done = subprocess.run([*command, kind], stdout=subprocess.PIPE, text=True, check=True)
-        found[kind] = json.loads(done.stdout.splitlines()[-1])
-    print(table(found, rows))
-    print(json.dumps(summary(found, rows)))
+        measured[kind] = json.loads(done.stdout.splitlines()[-1])
+    print(table(measured, rows))
+    print(json.dumps(summary(measured, rows)))
 
 
 if __name__ == "__main__":

@@ -134,8 +134,8 @@ def overfit(work, model, count):
     from mlob.training import sanity
 
     rows, _ = runs.train_and_dev(experiment, work.dataset, stores, work.memory_bytes)
-    found = sanity.overfit(experiment, rows, name=model, count=count, groups=work.dataset.labels.groups)
-    show(sanity.text(model, found))
+    learned = sanity.overfit(experiment, rows, name=model, count=count, groups=work.dataset.labels.groups)
+    show(sanity.summary(model, learned))
 
 
 def measure_curve(work, model):

@@ -16,21 +16,21 @@ KEYS = [
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "FEATURES", 16)
-    training.make(tmp_path / "data", 5000, 100)
+    training.write(tmp_path / "data", 5000, 100)
     return tmp_path / "data"
 
 
 def test_the_store_and_the_table_hold_the_same_rows_in_the_same_order(folder):
     table = np.load(folder / "features.npy", mmap_mode="r")
     assert table.dtype == np.float32 and table.shape == (5000, 16)
-    ids = training._ids(5000)
+    ids = training.ids_of(5000)
     assert np.array_equal(store.read_split(folder / "store" / "train", ids).features.astype(np.float32), table)
     assert np.load(folder / "train.npy").shape == (5000, 228) and np.load(folder / "unseen.npy").shape == (100, 228)
 
 
 def test_what_is_there_is_kept(folder):
     before = (folder / "train.npy").stat().st_mtime_ns
-    training.make(folder, 5000, 100)
+    training.write(folder, 5000, 100)
     assert (folder / "train.npy").stat().st_mtime_ns == before
 
 
@@ -44,8 +44,8 @@ def test_labels_hang_on_features_and_differ_in_how_common_they_are(folder):
 
 
 def test_the_rows_that_losses_are_taken_on_are_others(folder):
-    seen = {row.tobytes() for row in training._rows(folder, "train").features[:]}
-    assert not any(row.tobytes() in seen for row in training._rows(folder, "unseen").features[:])
+    seen = {row.tobytes() for row in training.read(folder, "train").features[:]}
+    assert not any(row.tobytes() in seen for row in training.read(folder, "unseen").features[:])
 
 
 def test_the_last_line_has_just_the_keys_and_ratios_to_the_baseline():

@@ -1,40 +1,65 @@
 """Heads: dense networks from bottleneck features to one probability a label."""
 
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
 import keras
 import numpy as np
 
 from mlob.errors import InputError
 from mlob.files import archive_fault
-from mlob.models.groups import with_none
+from mlob.models.groups import Exclusive, with_none
+from mlob.recipes import Head
 
-SMALLEST_SHARE = 1e-4  # a label that no training row bears starts at these odds, not at minus infinity
+SMALLEST_PREVALENCE = 1e-4  # a label that no training row has starts at these odds, not at minus infinity
 SMALLEST_LOG = -1e-6  # of a softmax's probability: at 1 the odds are infinite
 LEAST_VARIANCE = 1e-10  # of a feature that counts as moving: divided by less, later photos are thrown far off
 EPSILON = np.finfo(np.float64).eps
 BLOCK_NUMBERS = 2**24  # float16 numbers that moments are added up from at once: 8,192 rows of 2,048
 
 
-def build(head, features, targets, precision="float32", exclusive=(), views=1):
+class Features(Protocol):
+    """Features float16 (n, d) or (n, h, w, c): an array, or `batches.Stored`, which reads the rows it is asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of all rows."""
+
+    def __len__(self) -> int:
+        """Count the rows."""
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray:
+        """Give some of the rows as an array."""
+
+
+def build(
+    head: Head,
+    features: Features,
+    targets: np.ndarray,
+    precision: str = "float32",
+    exclusive: Sequence[Exclusive] = (),
+    views: int = 1,
+) -> keras.Model:
     """Build an untrained head for a feature matrix.
 
     Args:
         head: the recipe's `Head`.
-        features: float16 (n, d) or (n, h, w, c), the training rows, an array or `batches.Stored`; their mean and
-            variance standardise.
-        targets: uint8 (n, labels) of the same rows; their shares start the output's bias.
+        features: float16 (n, d) or (n, h, w, c) of the training rows; their mean and variance standardise.
+        targets: uint8 (n, labels) of the same rows; the labels' prevalences start the output's bias.
         precision: "float32", or "bfloat16" in which the hidden layers compute; weights and probabilities are float32.
-        exclusive: the `Exclusive` groups that share a softmax each.
-        views: of the same photos, side by side on the last axis; the head takes one of them.
+        exclusive: the groups that share a softmax each.
+        views: number of views of the same photos, side by side on the last axis; the head takes one of them.
 
     Returns:
         A Keras model from float16 features (n, d / views) to float32 probabilities (n, labels).
 
     Raises:
-        InputError: stores that are no views of the same photos through the same network.
+        InputError: the stores are not views of the same photos through the same network.
     """
     if features.shape[-1] % views:
         raise InputError(
-            f"Views are of one length: expected {views} equal parts, found {features.shape[-1]} features in all. "
+            f"Views have equal lengths: expected {views} equal parts, found {features.shape[-1]} features in all. "
             "Stores of several networks stand side by side with views=false."
         )
     inputs = keras.Input((*features.shape[1:-1], features.shape[-1] // views), dtype="float16", name="features")
@@ -49,27 +74,29 @@ def build(head, features, targets, precision="float32", exclusive=(), views=1):
     return keras.Model(inputs, probabilities if len(branches) == 1 else keras.ops.mean(probabilities, axis=1))
 
 
-def regression(shape, moments, fitted):
+def regression(
+    shape: tuple[int, ...], mean: np.ndarray, variance: np.ndarray, coefficients: np.ndarray, intercepts: np.ndarray
+) -> keras.Model:
     """Build a head of one logistic regression a label, from what was fitted elsewhere.
 
     Args:
-        shape: of a photo's features, (d,), or (h, w, d), whose average over the places counts.
-        moments: mean and variance float32 (d,) that standardise.
-        fitted: coefficients (d, labels) and intercepts (labels,).
+        shape: of a photo's features, (d,), or (h, w, d), of which the average over the places is taken.
+        mean, variance: float32 (d,), which standardise.
+        coefficients: (d, labels).
+        intercepts: (labels,).
     """
-    mean, variance = moments
     inputs = keras.Input(shape, dtype="float16", name="features")
     x = keras.ops.cast(inputs, "float32")
     if len(shape) > 1:
         x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.Normalization(mean=mean, variance=variance, name="standardise")(x)
-    labels = keras.layers.Dense(len(fitted[1]), activation="sigmoid", name="labels")
+    labels = keras.layers.Dense(len(intercepts), activation="sigmoid", name="labels")
     model = keras.Model(inputs, labels(x))
-    labels.set_weights(fitted)
+    labels.set_weights([coefficients, intercepts])
     return model
 
 
-def load(path):
+def load(path: pathlib.Path) -> keras.Model:
     """Load the head of a run: runs/<suite>/<model>/head.keras. Nothing in the file is run but layers of Keras.
 
     Raises:
@@ -87,7 +114,7 @@ def load(path):
     raise InputError(f"{path} {fault}: remove {path.parent} and run `make train MODEL={path.parent.name}`.")
 
 
-def with_logits(model):
+def with_logits(model: keras.Model) -> keras.Model:
     """Give the same head, its variables shared, up to the log-odds of its probabilities, which losses take.
 
     They are (n, labels), or with several branches (n, branches, labels).
@@ -95,15 +122,15 @@ def with_logits(model):
     return keras.Model(model.input, model.get_layer("probabilities").input)
 
 
-def with_outputs(model):
-    """Give the same head, its variables shared, up to what its softmaxes take, for the categorical loss.
+def with_outputs(model: keras.Model) -> keras.Model:
+    """Give the same head, its variables shared, up to what its softmaxes take, for losses of softmaxes.
 
     They are (n, labels), or with several branches (n, branches, labels).
     """
     return keras.Model(model.input, model.get_layer("labels").output)
 
 
-def spread(model, columns, labels):
+def spread(model: keras.Model, columns: Sequence[int] | np.ndarray, labels: int) -> keras.Model:
     """Give the same head with a column for each of `labels` labels: its own at `columns`, probability 0 elsewhere."""
     places = np.full(labels, len(columns))
     places[columns] = np.arange(len(columns))
@@ -111,14 +138,14 @@ def spread(model, columns, labels):
     return keras.Model(model.input, keras.ops.take(padded, places.tolist(), axis=1))
 
 
-def added(models):
-    """Give one head whose probabilities are the sums of those of heads {name: model} on the same features."""
+def added(models: Mapping[str, keras.Model]) -> keras.Model:
+    """Give one head whose probabilities are the sums of those of several heads, by name, on the same features."""
     inputs = keras.Input(next(iter(models.values())).input_shape[1:], dtype="float16", name="features")
     named = [keras.Model(model.input, model.output, name=name)(inputs) for name, model in models.items()]
     return keras.Model(inputs, keras.ops.minimum(keras.layers.Add()(named), 1))
 
 
-def _standardised(head, features, x):
+def _standardised(head: Head, features: Features, x: keras.KerasTensor) -> keras.KerasTensor:
     """Cast to float32, and transform as the recipe says."""
     x = keras.ops.cast(x, "float32")
     if head.signed_sqrt:
@@ -129,7 +156,7 @@ def _standardised(head, features, x):
     return x
 
 
-def _attended(x, queries):
+def _attended(x: keras.KerasTensor, queries: int) -> keras.KerasTensor:
     """Pool a map (n, h, w, c) by attention: each query's weighted mean over the places, side by side (n, queries * c).
 
     A query scores each place by a product with its features, and a softmax over the places turns scores into weights
@@ -141,7 +168,8 @@ def _attended(x, queries):
     return keras.layers.Flatten()(keras.ops.einsum("npq,npc->nqc", weights, x))
 
 
-def _hidden(head, x, policy):
+def _hidden(head: Head, x: keras.KerasTensor, policy: str) -> keras.KerasTensor:
+    """Add the hidden layers; `policy` is the dtype policy in which they compute."""
     if head.feature_dropout:
         x = keras.layers.Dropout(head.feature_dropout)(x)
     for units in head.units:
@@ -153,8 +181,8 @@ def _hidden(head, x, policy):
     return x
 
 
-def _outputs(branches, labels, bias):
-    """Give the outputs (n, labels) of the last hidden layer, of several branches (n, branches, labels)."""
+def _outputs(branches: Sequence[keras.KerasTensor], labels: int, bias: keras.Initializer | str) -> keras.KerasTensor:
+    """Give the outputs (n, labels) of the last hidden layer, or (n, branches, labels) of several branches'."""
     if len(branches) == 1:
         return keras.layers.Dense(labels, bias_initializer=bias, name="labels")(branches[0])
     shape = (len(branches), labels)
@@ -162,10 +190,10 @@ def _outputs(branches, labels, bias):
     return layer(keras.ops.stack(branches, axis=1))
 
 
-def _log_odds(x, exclusive):
-    """Turn outputs (n, ..., labels) into log-odds: of a softmax over each exclusive group, as they are elsewhere.
+def _log_odds(x: keras.KerasTensor, exclusive: Sequence[Exclusive]) -> keras.KerasTensor:
+    """Turn outputs (n, ..., labels) into log-odds: of a softmax over each exclusive group, unchanged elsewhere.
 
-    The class "none" has output 0, which takes nothing from what a softmax can say.
+    The class "none" has output 0: only differences between a softmax's outputs count.
     """
     if not exclusive:
         return x
@@ -174,22 +202,27 @@ def _log_odds(x, exclusive):
     for columns, has_none in exclusive:
         outputs = keras.ops.take(x, list(columns), axis=-1)
         total = keras.ops.logsumexp(with_none(outputs) if has_none else outputs, axis=-1, keepdims=True)
-        log_share = keras.ops.minimum(outputs - total, SMALLEST_LOG)
-        parts.append(log_share - keras.ops.log(-keras.ops.expm1(log_share)))
+        log_probability = keras.ops.minimum(outputs - total, SMALLEST_LOG)
+        parts.append(log_probability - keras.ops.log(-keras.ops.expm1(log_probability)))
     order = np.argsort([*rest, *(column for group in exclusive for column in group.columns)])
     return keras.ops.take(keras.ops.concatenate(parts, axis=-1), order.tolist(), axis=-1)
 
 
-def moments(features, transform, width=None, block=None):
-    """Mean and variance float32 (d,) of transformed float16 rows, block by block (float16 sums overflow).
+def moments(
+    features: Features,
+    transform: Callable[[np.ndarray], np.ndarray],
+    width: int | None = None,
+    block: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give mean and variance float32 (d,) of transformed float16 rows, block by block (float16 sums overflow).
 
-    A feature without variance has variance 1: one that no training row moves is left as it is where it moves later.
+    A feature that no training row moves has variance 1, so that it keeps its scale where a later photo moves it.
 
     Args:
         features: (n, d), or (n, h, w, c) whose every place counts as a row.
         transform: function from float16 rows to float32 ones.
-        width: of a row, where the last axis holds several side by side; all of it where it is None.
-        block: rows of `features` at once.
+        width: of a row, where the last axis holds several side by side; the whole axis where it is None.
+        block: rows of `features` at once; as many as `BLOCK_NUMBERS` allows where it is None.
     """
     width = width or features.shape[-1]
     block = block or max(1, BLOCK_NUMBERS // int(np.prod(features.shape[1:])))
@@ -206,33 +239,33 @@ def moments(features, transform, width=None, block=None):
     return mean.astype(np.float32), np.where(_is_still(variance, mean, count), 1, variance).astype(np.float32)
 
 
-def _is_still(variance, mean, count):
-    """Say which features have no variance: as scikit-learn's StandardScaler by what sums of `count` rows round off."""
+def _is_still(variance: np.ndarray, mean: np.ndarray, count: int) -> np.ndarray:
+    """Say which features have no variance but what sums of `count` rows round off, as scikit-learn's StandardScaler."""
     rounded = count * EPSILON * variance + (count * EPSILON * mean) ** 2
     return variance <= np.maximum(rounded, LEAST_VARIANCE)
 
 
-def as_float32(features):
-    """Features as they are, float32."""
+def as_float32(features: np.ndarray) -> np.ndarray:
+    """Cast features to float32."""
     return features.astype(np.float32)
 
 
-def signed_sqrt(features):
+def signed_sqrt(features: np.ndarray) -> np.ndarray:
     """Give sign(x) * sqrt(|x|), float32."""
     rows = as_float32(features)
     return np.sign(rows) * np.sqrt(np.abs(rows))
 
 
-def prior(targets, exclusive=()):
-    """Give the outputs float32 (labels,) at which each label has its share of the rows as probability.
+def prior(targets: np.ndarray, exclusive: Sequence[Exclusive] = ()) -> np.ndarray:
+    """Give the outputs float32 (labels,) at which each label's probability is its prevalence.
 
     Args:
         targets: uint8 (n, labels).
-        exclusive: the `Exclusive` groups that share a softmax.
+        exclusive: the groups that share a softmax each.
     """
-    shares = np.clip(targets.mean(axis=0), SMALLEST_SHARE, 1 - SMALLEST_SHARE)
-    others = 1 - shares
+    prevalence = np.clip(targets.mean(axis=0), SMALLEST_PREVALENCE, 1 - SMALLEST_PREVALENCE)
+    others = 1 - prevalence
     for columns, has_none in exclusive:
-        left = 1 - targets[:, list(columns)].mean(axis=0).sum()
-        others[list(columns)] = max(left, SMALLEST_SHARE) if has_none else 1
-    return np.log(shares / others).astype(np.float32)
+        none = 1 - targets[:, list(columns)].mean(axis=0).sum()
+        others[list(columns)] = max(none, SMALLEST_PREVALENCE) if has_none else 1
+    return np.log(prevalence / others).astype(np.float32)

@@ -28,7 +28,7 @@ from mlob.recipes import Experiment, Training, check_choice
 if TYPE_CHECKING:
     from keras import KerasTensor
 
-    Function: TypeAlias = Callable[[KerasTensor, KerasTensor], KerasTensor]
+Function: TypeAlias = "Callable[[KerasTensor, KerasTensor], KerasTensor]"
 
 MARGIN = 0.05  # of the asymmetric loss, as in its paper
 HILL_MARGIN, HILL_LAMBDA = 1.0, 1.5  # of the Hill loss, as in its paper

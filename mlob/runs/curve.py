@@ -123,10 +123,10 @@ def _point(name, experiment, train, on_dev, groups, count, path):
         from mlob.training import fit
 
         rows = train.take(splits.limit_rows(train.ids, count))
-        head = fit.fit(experiment, rows, on_dev, name=f"{name} on {count:,} photos", groups=groups).model
+        trained = fit.fit(experiment, rows, on_dev, name=f"{name} on {count:,} photos", groups=groups)
         some = rows.take(splits.limit_rows(rows.ids, SEEN)).resident()
-        seen = highest_micro_f1(some.targets, fit.predict(head, some.features))
-        write_arrays(path, seen=seen, probabilities=fit.predict(head, on_dev.features))
+        seen = highest_micro_f1(some.targets, trained.predict(some.features))
+        write_arrays(path, seen=seen, probabilities=trained.predict(on_dev.features))
     return _kept(path, on_dev.targets.shape)
 
 

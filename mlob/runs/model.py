@@ -2,11 +2,10 @@
 
 import csv
 import dataclasses
-import functools
 import io
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,13 +23,15 @@ from mlob.progress import say
 from mlob.recipes import Experiment, Judging
 from mlob.runs import results
 from mlob.runs.results import Result
-from mlob.training import batches, checkpoint, sampling
+from mlob.training import batches, sampling
+from mlob.training.batches import Labelled
+from mlob.training.checkpoint import Checkpoint
+from mlob.training.trained import COLUMNS, Epoch, Trained
 
 JUDGED = ("validation", "test")
 LOGISTIC = "logistic"
 FEWEST_ROWS = 20_000  # from here on a head has rows enough, and one regression a label takes hours
 Stores = dict[str, pathlib.Path]  # {name: features/<set>/<data set>}
-EPOCH = ("epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate")  # columns of history.csv
 
 
 def identity(experiment: Experiment, dataset: DataSet, stores: Stores) -> dict[str, Any]:
@@ -102,7 +103,10 @@ def train(
     train, dev = batches.train_and_dev(rows["train"], experiment.training.limit, memory_bytes)
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     wanted = identity(experiment, dataset, stores)
-    head = _trained(experiment, train, dev, dataset.labels.groups, name, folder, wanted)
+    kept = Checkpoint(folder / workspace.CHECKPOINT, wanted)
+    head = _trained(experiment, train, dev, dataset.labels.groups, name, kept)
+    with atomic(folder / workspace.HEAD) as part:
+        head.model.save(part)
     prevalence = _own_prevalence(experiment, train.targets)
     tables = {
         split: predictions.cover(dataset[split], rows[split], head.predict(rows[split].features), prevalence)
@@ -122,7 +126,7 @@ def train(
         **machine.facts(),
     )
     write(folder, result, tables, head.history, wanted, dataset.labels)
-    checkpoint.Checkpoint(folder / workspace.CHECKPOINT, wanted).remove()
+    kept.remove()
     return result
 
 
@@ -130,7 +134,7 @@ def write(
     folder: pathlib.Path,
     result: Result,
     tables: dict[str, predictions.Table],
-    history: list[dict],
+    history: list[Epoch],
     identity: dict,
     labels: Labels,
 ) -> None:
@@ -138,7 +142,7 @@ def write(
 
     Args:
         tables: {split: predictions}.
-        history: one dict an epoch; none where the model has no epochs.
+        history: a row an epoch; none where the model has no epochs.
         identity: all that shaped the run.
     """
     attributes = {"labels": labels.ids, "seed": result.seed, **identity}
@@ -213,38 +217,16 @@ def compare(folder: pathlib.Path, reference: pathlib.Path, dataset: DataSet, jud
     return note
 
 
-@dataclasses.dataclass(frozen=True)
-class _Trained:
-    """What every kind of head gives: a function to probabilities, and what it cost."""
-
-    predict: Callable[[np.ndarray], np.ndarray]
-    history: list[dict]
-    parameters: int
-    seconds: float
-    note: str = ""
-
-
-def _trained(experiment, train, dev, groups, name, folder, wanted):
+def _trained(
+    experiment: Experiment, train: Labelled, dev: Labelled, groups: Sequence[str], name: str, kept: Checkpoint
+) -> Trained:
+    """Train a head of the recipe's kind."""
     machine.load_keras()
+    from mlob.training import fit, logistic
+
     if experiment.head.kind == LOGISTIC:
-        from mlob.training import logistic
-
-        found = logistic.fit(train.resident(), dev)
-        _save(found.model, folder)
-        note = f"C = {found.regularisation:g}, chosen on dev"
-        return _Trained(lambda rows: found.predict(rows[:]), [], found.parameters, found.seconds, note)
-    from mlob.training import fit
-
-    kept = checkpoint.Checkpoint(folder / workspace.CHECKPOINT, wanted)
-    fitted = fit.fit(experiment, train, dev, name=name, groups=groups, checkpoint=kept)
-    _save(fitted.model, folder)
-    predict_with = functools.partial(fit.predict, fitted.model)
-    return _Trained(predict_with, fitted.history, fitted.model.count_params(), fitted.seconds)
-
-
-def _save(model, folder):
-    with atomic(folder / workspace.HEAD) as part:
-        model.save(part)
+        return logistic.fit(train.resident(), dev)
+    return fit.fit(experiment, train, dev, name=name, groups=groups, checkpoint=kept)
 
 
 def _own_prevalence(experiment, targets):
@@ -277,7 +259,7 @@ def _costs(head, stores, rows):
 
 def _write_history(path, rows):
     text = io.StringIO()
-    writer = csv.DictWriter(text, EPOCH, lineterminator="\n")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())

@@ -143,7 +143,7 @@ def _judged(trials, on_dev, judging):
     decided = {
         (str(trial.number), ""): dev.decide(trial.probabilities(), on_dev.targets, fold)
         for trial in trials
-        if trial.kept
+        if trial.path
     }
     elsewhere = judge.chosen_elsewhere(on_dev.targets, decided, fold)
     named = {number: own for (number, _), own in decided.items()} | {"elsewhere": elsewhere}

@@ -9,11 +9,15 @@ all over the set.
 import concurrent.futures
 import dataclasses
 import itertools
+import pathlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
 
 from mlob import machine
 from mlob.data import splits
+from mlob.data.dataset import Split
 from mlob.errors import InputError
 from mlob.features import store
 
@@ -21,58 +25,63 @@ RUN = 256  # neighbouring rows that are read together
 CHUNK = 8192  # rows that are handed on together, as many whole batches as go into them
 CHUNKS = 8  # that memory is set aside for
 
+Batches: TypeAlias = tuple[
+    np.ndarray, np.ndarray
+]  # features (batches, batch, ...) and targets (batches, batch, labels)
+Item = TypeVar("Item")
+
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
     """A float16 matrix (n, ...) on disk: the features of several stores side by side, read where it is indexed.
 
     Attributes:
-        stores: for each store its shards, as `store.Extent`s.
+        stores: for each store its shards.
         places: int32 (n, 1 + stores), each row's shard, and its place in that shard of each store.
     """
 
     stores: tuple[tuple[store.Extent, ...], ...]
     places: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.places)
 
     @property
-    def shape(self):
-        """As of the array that reading all of it would give."""
+    def shape(self) -> tuple[int, ...]:
+        """Of the array that reading all of it would give."""
         shapes = [_row_shape(shards) for shards in self.stores]
         return len(self), *shapes[0][:-1], sum(shape[-1] for shape in shapes)
 
     @property
-    def nbytes(self):
-        """As of the array that reading all of it would give."""
+    def nbytes(self) -> int:
+        """Of the array that reading all of it would give."""
         return 2 * int(np.prod(self.shape, dtype=np.int64))
 
-    def take(self, chosen):
+    def take(self, chosen: np.ndarray) -> "Stored":
         """Give the rows that a bool mask chooses, unread."""
         return Stored(self.stores, self.places[chosen])
 
-    def __getitem__(self, rows):
+    def __getitem__(self, rows: slice | np.ndarray, /) -> np.ndarray:
         """Read rows, a slice or rising numbers."""
         places = self.places[rows]
-        found = np.empty((len(places), *self.shape[1:]), np.float16)
+        features = np.empty((len(places), *self.shape[1:]), np.float16)
         column = 0
         for number, shards in enumerate(self.stores, 1):
             columns = slice(column, column := column + _row_shape(shards)[-1])
             for start, stop in itertools.pairwise(_cuts(places[:, 0], places[:, number])):
                 rising = places[start:stop, number]
                 block = shards[places[start, 0]].read(int(rising[0]), int(rising[-1]) + 1)
-                found[start:stop, ..., columns] = block[rising - rising[0]]
-        return found
+                features[start:stop, ..., columns] = block[rising - rising[0]]
+        return features
 
 
-def _row_shape(shards):
-    """Shape of a row; a shard whose photos all failed may not know it."""
+def _row_shape(shards: Sequence[store.Extent]) -> tuple[int, ...]:
+    """Give the shape of a row; a shard whose photos all failed may not know it."""
     return max(shard.shape[1:] for shard in shards)
 
 
-def _cuts(shards, places):
-    """Where a new read starts, and the end: in another shard, before the last place, or more than a run behind it."""
+def _cuts(shards: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Find where a new read starts, and the end: at another shard, an earlier place, or one more than a run behind."""
     steps = np.diff(places)
     new = (np.diff(shards) != 0) | (steps < 0) | (steps > RUN)
     return np.unique([0, *(np.flatnonzero(new) + 1), len(places)])
@@ -84,7 +93,7 @@ class Rows:
 
     Attributes:
         ids: texts (n,).
-        features: float16 (n, d), an array where they are resident, `Stored` where they are streamed.
+        features: float16 (n, d) or (n, h, w, c), an array where they are resident, `Stored` where they are streamed.
         targets: uint8 (n, labels), None where the split has none.
         memory_bytes: what streaming may take.
         digests: uint64 (n,), equal for photos of equal bytes; None takes all as different.
@@ -97,79 +106,110 @@ class Rows:
     digests: np.ndarray | None = None
 
     @property
-    def keys(self):
-        """One key a row, equal for photos of equal content, a list."""
+    def keys(self) -> list[str] | list[int]:
+        """One key a row, equal for photos of equal content."""
         return (self.ids if self.digests is None else self.digests).tolist()
 
-    def take(self, chosen):
+    def take(self, chosen: np.ndarray) -> Self:
         """Give the rows that a bool mask chooses; what is on disk stays there."""
-        features = self.features.take(chosen) if isinstance(self.features, Stored) else self.features[chosen]
-        targets, digests = (None if one is None else one[chosen] for one in (self.targets, self.digests))
-        return dataclasses.replace(self, ids=self.ids[chosen], features=features, targets=targets, digests=digests)
+        return dataclasses.replace(
+            self,
+            ids=self.ids[chosen],
+            features=self.features.take(chosen) if isinstance(self.features, Stored) else self.features[chosen],
+            targets=None if self.targets is None else self.targets[chosen],
+            digests=None if self.digests is None else self.digests[chosen],
+        )
 
-    def resident(self):
+    def resident(self) -> Self:
         """Give the same rows with their features in memory."""
         return dataclasses.replace(self, features=self.features[:])
 
 
-def on_device(rows):
+@dataclasses.dataclass(frozen=True)
+class Labelled(Rows):
+    """Rows whose targets are known."""
+
+    targets: np.ndarray
+
+
+def on_device(rows: Labelled) -> Labelled:
     """Copy resident rows to a GPU, where an epoch draws them in a tenth of the time.
 
     Returns:
-        `Rows` whose features and targets are tensors of Keras's backend; the same rows where the device does not hold
-        them twice, which leaves room for the training itself.
+        The rows, whose features and targets are tensors of Keras's backend; the same rows where the device does not
+        hold them twice, which leaves room for the training itself.
     """
     import keras
 
     try:
-        moved = {name: keras.ops.convert_to_tensor(getattr(rows, name)) for name in ("features", "targets")}
+        moved: dict[str, Any] = {
+            name: keras.ops.convert_to_tensor(getattr(rows, name)) for name in ("features", "targets")
+        }
         keras.ops.convert_to_numpy((moved["features"] + moved["features"])[:1])
     except Exception:  # each backend has an error of its own for full memory
         return rows
     return dataclasses.replace(rows, **moved)
 
 
-def read(folders, split):
+def read(folders: Sequence[pathlib.Path], split: Split) -> Rows:
     """Find the rows of a split: features of several stores side by side, left on disk, targets joined by id.
 
     Every byte is read and checked once, a shard at a time. Photos that failed in one of the stores are left out.
 
     Args:
         folders: of the split in each store.
-        split: the `Split`.
+        split: its ids, and its targets where it has them.
 
     Raises:
         InputError: features are not finite, or as of `store.read_shards`.
     """
-    found = [_find(folder, split) for folder in folders]
-    places = np.stack([np.arange(len(split.ids)) // store.SLICE, *(places for _, places, _ in found)], axis=1)
-    kept = (places >= 0).all(axis=1)
-    features = Stored(tuple(extents for extents, _, _ in found), places[kept].astype(np.int32))
-    targets = split.targets if split.targets is None or kept.all() else split.targets[kept]
-    digests = found[0][2][kept]  # of the photos, so that every store has the same
-    return Rows(np.array(split.ids, object)[kept], features, targets, digests=digests)
+    stores = [_located(folder, split) for folder in folders]
+    places = np.stack([np.arange(len(split.ids)) // store.SLICE, *(located.places for located in stores)], axis=1)
+    whole = (places >= 0).all(axis=1)
+    features = Stored(tuple(located.extents for located in stores), places[whole].astype(np.int32))
+    targets = split.targets if split.targets is None or whole.all() else split.targets[whole]
+    digests = stores[0].digests[whole]  # of the photos, so that every store has the same
+    return Rows(np.array(split.ids, object)[whole], features, targets, digests=digests)
 
 
-def _find(folder, split):
-    """Check a store's shards: their extents, each photo's place in its shard (n,), -1 where it failed, its digest."""
-    extents, places, digests, spoilt = [], [], [], 0
+@dataclasses.dataclass(frozen=True)
+class _Located:
+    """Where a split's features lie in a store.
+
+    Attributes:
+        extents: of the shards.
+        places: each photo's place in its shard, int (n,), -1 where it failed.
+        digests: of the photos, uint64 (n,), 0 where they failed.
+    """
+
+    extents: tuple[store.Extent, ...]
+    places: np.ndarray
+    digests: np.ndarray
+
+
+def _located(folder: pathlib.Path, split: Split) -> _Located:
+    """Check a store's shards, and find a split's photos in them."""
+    extents: list[store.Extent] = []
+    places: list[int] = []
+    digests: list[int] = []
+    spoilt = 0
     slices = store.slices(split.ids)
     for (path, shard), ids in zip(store.read_shards(folder, split.ids), slices, strict=True):
         axes = tuple(range(1, shard.features.ndim))
         spoilt += int((~np.isfinite(shard.features)).any(axis=axes).sum())
         extents.append(store.extent(path))
-        place = {name: row for row, name in enumerate(shard.ids)}
-        places += [place.get(name, -1) for name in ids]
+        rows = {name: row for row, name in enumerate(shard.ids)}
+        places += [rows.get(name, -1) for name in ids]
         digests += [shard.digests[row] if row >= 0 else 0 for row in places[-len(ids) :]]
     if spoilt:
         raise InputError(
             f"{spoilt} rows of the {split.name} features in {folder.parent} are not finite: remove that folder and run "
             "`make features` again."
         )
-    return tuple(extents), np.array(places), np.array(digests, np.uint64)
+    return _Located(tuple(extents), np.array(places), np.array(digests, np.uint64))
 
 
-def train_and_dev(rows, limit=0, memory_bytes=None):
+def train_and_dev(rows: Rows, limit: int = 0, memory_bytes: int | None = None) -> tuple[Labelled, Labelled]:
     """Cut train into the rows that a head is fitted on and the `dev` rows that stopping looks at.
 
     Dev is resident, and so are the rows to train on where the allowed memory holds them as well.
@@ -185,27 +225,30 @@ def train_and_dev(rows, limit=0, memory_bytes=None):
     """
     if rows.targets is None:
         raise InputError("The train split has no labels: nothing to train on.")
+    labelled = Labelled(rows.ids, rows.features, rows.targets, digests=rows.digests)
     if limit:
-        rows = rows.take(splits.limit_rows(rows.ids, limit))
-    is_dev = splits.dev_rows(rows.keys)
+        labelled = labelled.take(splits.limit_rows(rows.ids, limit))
+    is_dev = splits.dev_rows(labelled.keys)
     if not is_dev.any():
         raise InputError(
-            f"Expected at least 5 different photos to train and stop on, found {len(set(rows.keys))}: add photos to "
-            "train, or raise training.limit."
+            f"Expected at least 5 different photos to train and stop on, found {len(set(labelled.keys))}: add photos "
+            "to train, or raise training.limit."
         )
-    train, dev = rows.take(~is_dev), rows.take(is_dev)
+    train, dev = labelled.take(~is_dev), labelled.take(is_dev)
     if not train.targets.any():
         raise InputError(
             f"No label is left on the {len(train.ids):,} rows to train on: label more photos, or raise training.limit."
         )
     left = (machine.memory_bytes() // 2 if memory_bytes is None else memory_bytes) - dev.features.nbytes
-    if train.features.nbytes <= left:
+    if not isinstance(train.features, Stored) or train.features.nbytes <= left:
         return train.resident(), dev.resident()
-    _window_rows(train, left, CHUNK)
+    _window_rows(train.features, train.targets, left, CHUNK)
     return dataclasses.replace(train, memory_bytes=left), dev.resident()
 
 
-def epoch(rows, batch, generator, times=None):
+def epoch(
+    rows: Labelled, batch: int, generator: np.random.Generator, times: np.ndarray | None = None
+) -> Iterator[Batches]:
     """Give the rows of an epoch in batches, each row once (or as often as told), in an order that the generator draws.
 
     Features and targets of the next chunk are gathered, and the next part is read from disk, while this one is used.
@@ -213,7 +256,7 @@ def epoch(rows, batch, generator, times=None):
     Args:
         rows: to train on.
         batch: rows a batch.
-        generator: NumPy's.
+        generator: draws the order.
         times: how often each row comes, int (n,), sum n; once where it is None.
 
     Yields:
@@ -222,19 +265,20 @@ def epoch(rows, batch, generator, times=None):
     """
     chunk = max(CHUNK // batch, 1) * batch
     count = len(rows.ids)
-    is_streamed = isinstance(rows.features, Stored)
-    window = _window_rows(rows, rows.memory_bytes, chunk) if is_streamed else count
-    order = _shuffled(count, window, generator, times)
-    parts = _ahead(_read_parts(rows, order, window)) if is_streamed else [(rows.features, rows.targets, order)]
-    return _ahead(_chunks(parts, batch, chunk))
+    if not isinstance(rows.features, Stored):
+        order = shuffled(count, count, generator, times)
+        return _ahead(_chunks([(rows.features, rows.targets, order)], batch, chunk))
+    window = _window_rows(rows.features, rows.targets, rows.memory_bytes, chunk)
+    order = shuffled(count, window, generator, times)
+    return _ahead(_chunks(_ahead(_read_parts(rows.features, rows.targets, order, window)), batch, chunk))
 
 
-def _window_rows(rows, memory_bytes, chunk):
-    """Count the rows that are in memory at once, features and targets: a window that is used, one that is read.
+def _window_rows(features: Stored, targets: np.ndarray, memory_bytes: int, chunk: int) -> int:
+    """Count the rows of a window, of which two are in memory at once: one that is used, one that is read.
 
     Besides there are chunks: those in use and ahead, and the copies that TensorFlow makes of them and keeps.
     """
-    row_bytes = (rows.features.nbytes + rows.targets.nbytes) // max(len(rows.ids), 1)
+    row_bytes = (features.nbytes + targets.nbytes) // max(len(targets), 1)
     window = (memory_bytes // row_bytes - CHUNKS * chunk) // 2 // chunk * chunk
     if window < chunk:
         least = (2 + CHUNKS) * chunk * row_bytes
@@ -245,8 +289,18 @@ def _window_rows(rows, memory_bytes, chunk):
     return window
 
 
-def _shuffled(count, window, generator, times=None):
-    """Order `count` rows at random, so that each window of the order is made of whole runs but for two cut ones."""
+def shuffled(count: int, window: int, generator: np.random.Generator, times: np.ndarray | None = None) -> np.ndarray:
+    """Order rows at random, so that each window of the order is made of whole runs, but for one cut at each end.
+
+    Args:
+        count: of the rows.
+        window: rows of the order that are in memory at once.
+        generator: draws the order.
+        times: how often each row comes, int (count,); once where it is None.
+
+    Returns:
+        Rows, int (sum of times,).
+    """
     times = np.ones(count, np.int64) if times is None else times
     if window >= count:
         return generator.permutation(np.repeat(np.arange(count), times))
@@ -258,33 +312,36 @@ def _shuffled(count, window, generator, times=None):
     return order
 
 
-def _read_parts(rows, order, window):
+def _read_parts(
+    features: Stored, targets: np.ndarray, order: np.ndarray, window: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Read the rows of each window of the order: features and targets as they lie, and in which order to use them."""
     for start in range(0, len(order), window):
         chosen, places = np.unique(order[start : start + window], return_inverse=True)
-        yield rows.features[chosen], rows.targets[chosen], places
+        yield features[chosen], targets[chosen], places
 
 
-def _chunks(parts, batch, chunk):
+def _chunks(parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], batch: int, chunk: int) -> Iterator[Batches]:
+    """Gather parts, features and targets with the order to use them in, into chunks of batches."""
     for features, targets, order in parts:
         for start in range(0, len(order), chunk):
             part = order[start : start + chunk]
             whole = len(part) // batch * batch
             for rows, size in ((part[:whole], batch), (part[whole:], len(part) - whole)):
                 if len(rows):
-                    yield tuple(_take(found, rows, size) for found in (features, targets))
+                    yield _batched(features, rows, size), _batched(targets, rows, size)
 
 
-def _take(found, rows, size):
+def _batched(array: np.ndarray, rows: np.ndarray, size: int) -> np.ndarray:
     """Give rows of an array in batches of a size, (batches, size, ...); what lies on a device stays there."""
-    if isinstance(found, np.ndarray):
-        return found[rows].reshape(-1, size, *found.shape[1:])
+    if isinstance(array, np.ndarray):
+        return array[rows].reshape(-1, size, *array.shape[1:])
     import keras
 
-    return keras.ops.reshape(keras.ops.take(found, rows, axis=0), (-1, size, *found.shape[1:]))
+    return keras.ops.reshape(keras.ops.take(array, rows, axis=0), (-1, size, *array.shape[1:]))
 
 
-def _ahead(items):
+def _ahead(items: Iterable[Item]) -> Iterator[Item]:
     """Give what an iterator gives; the next item is made in a thread meanwhile."""
     items = iter(items)
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
@@ -292,4 +349,4 @@ def _ahead(items):
         while (item := coming.result()) is not None:
             coming = thread.submit(next, items, None)
             yield item
-            del item  # else two parts that were used would be kept
+            del item  # else two parts that were used would stay in memory

@@ -4,11 +4,15 @@ import dataclasses
 import json
 import pathlib
 import shutil
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from mlob.errors import InputError
 from mlob.files import read_arrays, write_arrays
+
+Arrays: TypeAlias = dict[str, list[np.ndarray]]  # in groups, by name
 
 MEND = "remove it to train from the start."
 
@@ -19,24 +23,24 @@ class Checkpoint:
 
     Attributes:
         folder: runs/<suite>/<model>/checkpoint.
-        identity: all that shapes the run, as JSON gives it back; another training's checkpoint is not gone on from.
+        identity: all that shapes the run, as JSON gives it back; a checkpoint with another identity is refused.
     """
 
     folder: pathlib.Path
-    identity: dict
+    identity: dict[str, Any]  # JSON
 
     @property
-    def _path(self):
+    def _path(self) -> pathlib.Path:
         return self.folder / "training.npz"
 
-    def write(self, facts, **groups):
-        """Keep facts (JSON) and groups of arrays, atomically."""
+    def write(self, facts: dict[str, Any], **groups: Sequence[np.ndarray]) -> None:
+        """Write facts (JSON) and groups of arrays, atomically."""
         arrays = {f"{name} {number}": array for name, group in groups.items() for number, array in enumerate(group)}
         text = json.dumps({"identity": self.identity, "facts": facts})
         write_arrays(self._path, text=np.array(text), **arrays)
 
-    def read(self):
-        """Give what was kept of this training: its facts, and {group: arrays}; None where there is nothing.
+    def read(self) -> tuple[dict[str, Any], Arrays] | None:
+        """Give the facts and the groups of arrays that this training wrote; None where there is no checkpoint.
 
         Raises:
             InputError: the file is damaged, or of another training.
@@ -48,30 +52,30 @@ class Checkpoint:
             text = json.loads(arrays.pop("text").item())
             identity, facts = (dict(text[name].items()) for name in ("identity", "facts"))
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:  # JSON of another shape
-            raise self.damaged("nothing that a training goes on from") from error
+            raise self.damaged("no training can go on from it") from error
         if names := list(_differing(identity, self.identity)):
             raise InputError(
-                f"{self.folder} is of a training broken off with another {', '.join(names)}: go on with what it "
-                "was, or remove that folder to train from the start."
+                f"{self.folder} holds a training that was interrupted, with another {', '.join(names)}: restore that "
+                "to go on, or remove the folder to train from the start."
             )
-        groups = {}
+        groups: Arrays = {}
         for name, array in arrays.items():
             groups.setdefault(name.partition(" ")[0], []).append(array)
         return facts, groups
 
-    def damaged(self, what):
+    def damaged(self, what: str) -> InputError:
         """Give the `InputError` of a file that is not as it was written."""
         return InputError(f"{self._path} is damaged ({what}): {MEND}")
 
-    def remove(self):
+    def remove(self) -> None:
         """Remove it: the training is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _differing(one, other, name=""):
-    """Yield the dotted names of the fields that differ between two identities."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in {**one, **other}:
-            yield from _differing(one.get(key), other.get(key), f"{name}.{key}".lstrip("."))
-    elif one != other:
+def _differing(before: Any, now: Any, name: str = "") -> Iterator[str]:
+    """Yield the dotted names of the fields that differ between two identities, or parts of them."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            yield from _differing(before.get(key), now.get(key), f"{name}.{key}".lstrip("."))
+    elif before != now:
         yield name

@@ -1,6 +1,5 @@
 """The reference that a head has to beat on small sets: scikit-learn's logistic regression, one a label."""
 
-import dataclasses
 import time
 import warnings
 from collections.abc import Callable
@@ -8,73 +7,63 @@ from collections.abc import Callable
 import numpy as np
 
 from mlob.metrics import highest_micro_f1
-from mlob.models.heads import as_float32, moments, regression
+from mlob.models.heads import Features, as_float32, moments, regression
 from mlob.progress import bar
+from mlob.training import batches
+from mlob.training.trained import Trained
 
 GRID = (0.003, 0.01, 0.1)  # values of C; 0.01 was best, or within 0.002 of it, at 800, 3,000 and 6,450 rows
 LEAST, MOST, STEP = 1e-5, 100, 10  # how far beyond an end that is the best it goes on
 
 
-@dataclasses.dataclass(frozen=True)
-class Fitted:
-    """Regressions that were fitted.
+def fit(train: batches.Labelled, dev: batches.Labelled) -> Trained:
+    """Fit one regression a label on standardised features, for each C; take the C with the highest micro-F1 on dev.
 
-    Attributes:
-        predict: function from float16 features (n, d), or (n, h, w, c), to float32 probabilities (n, labels).
-        model: the same as a Keras model, for new photos.
-        regularisation: the C that was chosen on dev.
-        parameters: number of coefficients and intercepts.
-        seconds: of training, all values of C.
-    """
-
-    predict: Callable
-    model: object
-    regularisation: float
-    parameters: int
-    seconds: float
-
-
-def fit(train, dev):
-    """Fit one regression a label on standardised features, for each C; keep the C with the highest micro-F1 on dev.
-
-    Where an end of GRID is better than all within, it goes on beyond. Of a map (h, w, c) the average is taken. A label
-    that all or none of the rows bear is predicted for all or none.
+    Of a map (h, w, c) the average is taken. A label that all or none of the rows have is predicted for all or none.
 
     Args:
-        train, dev: `batches.Rows`.
+        train, dev: the rows, resident.
     """
     started = time.monotonic()
-    rows = _averaged(train.features)
-    mean, variance = moments(rows, as_float32)
+    mean, variance = moments(_averaged(train.features), as_float32)
 
-    def standardised(rows):
-        return (rows - mean) / np.sqrt(variance)
+    def standardised(features: Features) -> np.ndarray:
+        return (_averaged(features) - mean) / np.sqrt(variance)
 
-    rows, dev_rows, fits, scores = standardised(rows), standardised(_averaged(dev.features)), {}, {}
-    untried = list(GRID)
-    while untried:
-        tried = untried.pop(0)
-        with bar(f"logistic, C = {tried:g}", train.targets.shape[1], unit="labels") as advance:
-            fits[tried] = _regressions(rows, train.targets, tried, advance)
-        scores[tried] = highest_micro_f1(dev.targets, _probabilities(dev_rows, *fits[tried]))
-        untried = untried or _beyond(scores)
-    best = max(scores, key=lambda value: (scores[value], -value))  # of equals the smallest
+    train_rows, dev_rows, fits = standardised(train.features), standardised(dev.features), {}
+
+    def score(regularisation: float) -> float:
+        with bar(f"logistic, C = {regularisation:g}", train.targets.shape[1], unit="labels") as advance:
+            fits[regularisation] = _regressions(train_rows, train.targets, regularisation, advance)
+        return highest_micro_f1(dev.targets, _probabilities(dev_rows, *fits[regularisation]))
+
+    best = best_regularisation(score)
     coefficients, intercepts = fits[best]
-    return Fitted(
-        lambda features: _probabilities(standardised(_averaged(features)), coefficients, intercepts),
-        regression(train.features.shape[1:], (mean, variance), (coefficients, intercepts)),
-        best,
-        coefficients.size + intercepts.size,
-        time.monotonic() - started,
+    return Trained(
+        model=regression(train.features.shape[1:], mean, variance, coefficients, intercepts),
+        predict=lambda features: _probabilities(standardised(features), coefficients, intercepts),
+        history=[],
+        parameters=coefficients.size + intercepts.size,
+        seconds=time.monotonic() - started,
+        note=f"C = {best:g}, chosen on dev",
     )
 
 
-def _averaged(features):
-    """Features float32 (n, d), of maps (n, h, w, c) the averages over the places."""
-    return as_float32(features).mean(axis=tuple(range(1, features.ndim - 1)))
+def best_regularisation(score: Callable[[float], float]) -> float:
+    """Find the C with the highest score: in GRID, or beyond one of its ends where that is better than all within.
+
+    Of equal scores the smallest C counts, which regularises most.
+    """
+    scores: dict[float, float] = {}
+    untried = list(GRID)
+    while untried:
+        regularisation = untried.pop(0)
+        scores[regularisation] = score(regularisation)
+        untried = untried or _beyond(scores)
+    return max(scores, key=lambda tried: (scores[tried], -tried))
 
 
-def _beyond(scores):
+def _beyond(scores: dict[float, float]) -> list[float]:
     """List the next value of C beyond an end that is better than all others; none where there is no such end."""
     tried = sorted(scores)
     for end, following in ((tried[0], tried[0] / STEP), (tried[-1], tried[-1] * STEP)):
@@ -84,8 +73,15 @@ def _beyond(scores):
     return []
 
 
-def _regressions(rows, targets, regularisation, advance):
-    """Coefficients (d, labels) and intercepts (labels,).
+def _averaged(features: Features) -> np.ndarray:
+    """Read features as float32 (n, d); of maps (n, h, w, c) the averages over the places."""
+    return as_float32(features[:]).mean(axis=tuple(range(1, len(features.shape) - 1)))
+
+
+def _regressions(
+    rows: np.ndarray, targets: np.ndarray, regularisation: float, advance: Callable[[int], None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit all labels: coefficients (d, labels) and intercepts (labels,).
 
     A fit that stops at scikit-learn's 100 iterations is taken as it is: on rare labels at weak regularisation the last
     digits of the loss are all that further ones bring.
@@ -94,28 +90,30 @@ def _regressions(rows, targets, regularisation, advance):
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
-    found = []
+    coefficients, intercepts = [], []
     # One thread a label: a pool of BLAS threads inside each made it 17 times slower.
     with threadpool_limits(1), warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
-        for column in Parallel(n_jobs=-1, backend="threading", return_as="generator")(
+        for weights, bias in Parallel(n_jobs=-1, backend="threading", return_as="generator")(
             delayed(_regression)(rows, column, regularisation) for column in targets.T
         ):
-            found.append(column)
+            coefficients.append(weights)
+            intercepts.append(bias)
             advance(1)
-    return np.stack([weights for weights, _ in found], axis=1), np.array([bias for _, bias in found], np.float32)
+    return np.stack(coefficients, axis=1), np.array(intercepts, np.float32)
 
 
-def _regression(rows, target, regularisation):
+def _regression(rows: np.ndarray, target: np.ndarray, regularisation: float) -> tuple[np.ndarray, np.float32]:
+    """Fit one label: coefficients float32 (d,), and the intercept."""
     from sklearn.linear_model import LogisticRegression
 
-    share = target.mean()
-    if share in (0, 1):
-        return np.zeros(rows.shape[1], np.float32), np.float32(20 if share else -20)
+    prevalence = target.mean()
+    if prevalence in (0, 1):
+        return np.zeros(rows.shape[1], np.float32), np.float32(20 if prevalence else -20)
     model = LogisticRegression(C=regularisation).fit(rows, target)
     return model.coef_[0].astype(np.float32), np.float32(model.intercept_[0])
 
 
-def _probabilities(rows, coefficients, intercepts):
+def _probabilities(rows: np.ndarray, coefficients: np.ndarray, intercepts: np.ndarray) -> np.ndarray:
     from scipy.special import expit
 
     return expit(rows @ coefficients + intercepts).astype(np.float32)

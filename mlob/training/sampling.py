@@ -1,13 +1,13 @@
-"""What an epoch is made of besides each row once: rows drawn by their labels, mixed, or seen in one view of several."""
+"""How an epoch may be other than each row once: rows drawn by their labels, mixed, or seen in one of several views."""
 
 import numpy as np
 
 
-def own_columns(targets, least_share, most_share):
+def own_columns(targets: np.ndarray, least_share: float, most_share: float) -> np.ndarray:
     """Find the labels that a specialist learns: on at least, and on less than, these shares of the rows.
 
     Two recipes that share a cut, one's least and the other's most share, have each label once between them. Team MLoB
-    (seed 001) cut at 100,000 of 1,014,544 rows, and left out the labels on 500 rows and fewer.
+    cut at 100,000 of 1,014,544 rows, and left out the labels on 500 rows and fewer [MLoB].
 
     Args:
         targets: uint8 (n, labels).
@@ -16,15 +16,15 @@ def own_columns(targets, least_share, most_share):
     Returns:
         Columns, int (labels,), rising.
     """
-    shares = targets.mean(axis=0)
-    return np.flatnonzero((shares >= least_share) & ((shares < most_share) | (most_share >= 1)))
+    prevalence = targets.mean(axis=0)
+    return np.flatnonzero((prevalence >= least_share) & ((prevalence < most_share) | (most_share >= 1)))
 
 
-def chances(targets, balance):
+def chances(targets: np.ndarray, balance: float) -> np.ndarray:
     """Give the chance of each row to be the next one drawn, float64 (n,), sum 1, where labels are balanced.
 
-    A share `balance` of the draws picks a label, each that occurs as often as another, then one of the rows that bear
-    it; the other draws pick any row. So in N draws a label on the share s of the rows is expected at least
+    A share `balance` of the draws picks a label, each that occurs as often as another, then one of its rows; the other
+    draws pick any row. So in N draws a label of prevalence s is expected at least
     N (balance / labels + (1 - balance) s) times, and N sum(chances y) times exactly: frequent labels ride along on the
     rows of rare ones (class-aware sampling, Shen, Lin and Huang 2016, for one label a row). Rows without a label are
     left to the other draws.
@@ -38,7 +38,7 @@ def chances(targets, balance):
     return balance * by_label + (1 - balance) / len(targets)
 
 
-def times(chances, generator):
+def times(chances: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Draw how often each row comes in an epoch of as many rows as there are: int64 (n,), sum n.
 
     Row i comes n chances[i] times on average, and never more than one time off (systematic sampling, Madow 1949).
@@ -48,7 +48,9 @@ def times(chances, generator):
     return np.diff(passed, prepend=0)
 
 
-def mixed(features, targets, alpha, generator):
+def mixed(
+    features: np.ndarray, targets: np.ndarray, alpha: float, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Mix each row with another of its batch: a x + (1 - a) x', a y + (1 - a) y', a ~ Beta(alpha, alpha).
 
     Zhang, Cisse, Dauphin and Lopez-Paz 2018, on features as they come from the store, with one a for each row.
@@ -69,13 +71,14 @@ def mixed(features, targets, alpha, generator):
     )
 
 
-def _between(rows, others, share):
+def _between(rows: np.ndarray, others: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Mix rows (batches, batch, ...) with others of their batch, int (batches, batch), in shares (batches, batch)."""
     rows = rows.astype(np.float32)
     share = share.reshape(*share.shape, *[1] * (rows.ndim - 2))
     return share * rows + (1 - share) * rows[np.arange(len(rows))[:, None], others]
 
 
-def one_view(features, views, generator):
+def one_view(features: np.ndarray, views: int, generator: np.random.Generator) -> np.ndarray:
     """Take one of the views of each row at random.
 
     Args:

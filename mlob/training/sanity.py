@@ -1,32 +1,56 @@
 """What to run before all else: a few photos, which must be learned by heart."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from mlob.data import splits
 from mlob.errors import InputError
-from mlob.training import fit, sampling
+from mlob.recipes import Experiment
+from mlob.training import batches, fit, sampling
 
 OVERFIT_EPOCHS, OVERFIT_BATCH = 200, 10
 OVERFIT_SHARE = 0.1  # of the loss without a look at the features: what is left must be below it
 
 
-def overfit(experiment, train, *, name, count=50, groups=None):
-    """Train on a few rows until their loss is near zero: the first step of the Stanford poster (seed 000).
+@dataclasses.dataclass(frozen=True)
+class Overfit:
+    """How a few photos were learned by heart.
+
+    Attributes:
+        photos: their number.
+        constant: the loss of the same answer for each photo.
+        loss, micro_f1: at the end, on the photos themselves.
+        epochs: that it took.
+    """
+
+    photos: int
+    constant: float
+    loss: float
+    micro_f1: float
+    epochs: int
+
+
+def overfit(
+    experiment: Experiment,
+    train: batches.Labelled,
+    *,
+    name: str,
+    count: int = 50,
+    groups: Sequence[str] | None = None,
+) -> Overfit:
+    """Train on a few rows until their loss is near zero: the first step of the [Stanford poster].
 
     The rows are judged as dev rows are, without dropout. What keeps a loss above zero, smoothed and mixed targets, is
-    left out, and so is what stops before.
+    left out, and so is what stops before the last epoch.
 
     Args:
         experiment: the recipe.
-        train: `batches.Rows` to take from.
+        train: rows to take from.
         name: of the model, for the progress bar.
         count: rows taken, chosen by a hash of the id.
-        groups: the group of each label, texts (labels,).
-
-    Returns:
-        {photos, constant: the loss of the same answer for each, loss: at the end, micro_f1, epochs}.
+        groups: the group of each label (labels,).
 
     Raises:
         InputError: at the end the loss is not below a tenth of what a constant answer has.
@@ -43,26 +67,25 @@ def overfit(experiment, train, *, name, count=50, groups=None):
     experiment = dataclasses.replace(experiment, training=training)
     history = fit.fit(experiment, rows, rows, name=name, groups=groups).history
     own = sampling.own_columns(rows.targets, experiment.least_share, experiment.most_share)
-    first, last = constant_loss(rows.targets[:, own]), history[-1]["dev_loss"]
-    if not last <= OVERFIT_SHARE * first:
+    constant, last = constant_loss(rows.targets[:, own]), history[-1]
+    if not last["dev_loss"] <= OVERFIT_SHARE * constant:
         raise InputError(
-            f"The loss on {len(rows.ids)} photos went from {first:.4f} (the same answer for each) to {last:.4f} in "
-            f"{len(history)} epochs, not near zero: raise training.learning_rate or widen head.units; if that does "
-            "not help, features and labels do not belong together."
+            f"The loss on {len(rows.ids)} photos went from {constant:.4f} (the same answer for each) to "
+            f"{last['dev_loss']:.4f} in {len(history)} epochs, not near zero: raise training.learning_rate or widen "
+            "head.units; if that does not help, features and labels do not belong together."
         )
-    score, epochs = history[-1]["dev_micro_f1"], len(history)
-    return {"photos": len(rows.ids), "constant": first, "loss": last, "micro_f1": score, "epochs": epochs}
+    return Overfit(len(rows.ids), constant, last["dev_loss"], last["dev_micro_f1"], len(history))
 
 
-def text(name, found):
-    """Tell what `overfit` found in one line."""
+def summary(name: str, learned: Overfit) -> str:
+    """Tell in one line how a model learned its few photos."""
     return (
-        f"{name} learned {found['photos']} photos by heart: loss {found['constant']:.4f} (the same answer for each) to "
-        f"{found['loss']:.2g}, micro-F1 {found['micro_f1']:.3f}, in {found['epochs']} epochs"
+        f"{name} learned {learned.photos} photos by heart: loss {learned.constant:.4f} (the same answer for each) to "
+        f"{learned.loss:.2g}, micro-F1 {learned.micro_f1:.3f}, in {learned.epochs} epochs"
     )
 
 
-def constant_loss(targets):
-    """Give the mean binary cross entropy of answering each label's share of the rows, a number."""
-    shares = np.clip(targets.mean(axis=0), 1e-7, 1 - 1e-7)
-    return float(-np.mean(shares * np.log(shares) + (1 - shares) * np.log(1 - shares)))
+def constant_loss(targets: np.ndarray) -> float:
+    """Give the mean binary cross entropy of answering each label's prevalence, for targets (n, labels)."""
+    prevalence = np.clip(targets.mean(axis=0), 1e-7, 1 - 1e-7)
+    return float(-np.mean(prevalence * np.log(prevalence) + (1 - prevalence) * np.log(1 - prevalence)))

@@ -12,16 +12,23 @@ import operator
 import os
 import pathlib
 import time
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.trial import TrialState
 
 from mlob import recipes
 from mlob.errors import InputError
 from mlob.files import alone, atomic, make_folder
 from mlob.progress import say
-from mlob.training import fit
+from mlob.training import fit, schedule
+from mlob.training.batches import Labelled
+from mlob.training.trained import Epoch
 
 FIRST = 5  # trials that run to their end whatever they give
 UNWATCHED = 0.25  # share of the epochs before a trial may be stopped
@@ -42,186 +49,108 @@ class Trial:
         values: {field: number or text}.
         dev_micro_f1: after its last epoch, at its best threshold there.
         epochs, seconds: that it took.
-        kept: path of its probabilities on dev; None where it was stopped early.
+        path: of its probabilities on dev; None where it was stopped early.
     """
 
     number: int
     changes: str
-    values: dict
+    values: dict[str, Any]
     dev_micro_f1: float
     epochs: int
     seconds: float
-    kept: pathlib.Path | None
+    path: pathlib.Path | None
 
-    def probabilities(self):
+    def probabilities(self) -> np.ndarray:
         """Read its probabilities on dev, float32 (dev rows, labels).
 
         Raises:
-            InputError: the file is missing or damaged.
+            InputError: the trial was stopped early, or the file is missing or damaged.
         """
-        with _damage_told(self.kept):
-            found = np.load(self.kept)
-            if found.dtype != np.float32 or found.ndim != 2:
-                raise ValueError(f"expected float32 (rows, labels), found {found.dtype} {found.shape}")
-        return found
+        if not self.path:
+            raise InputError(f"Trial {self.number} was stopped early: it has no probabilities.")
+        with _damage_told(self.path):
+            probabilities = np.load(self.path)
+            if probabilities.dtype != np.float32 or probabilities.ndim != 2:
+                raise ValueError(f"expected float32 (rows, labels), found {probabilities.dtype} {probabilities.shape}")
+        return probabilities
 
 
 class _Spent(Exception):
     """The budget is spent in the middle of a trial."""
 
 
-def search(experiment, train, dev, *, name, groups, budget_seconds, folder, key):
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What all trials share: the recipe that they change, and the rows."""
+
+    experiment: recipes.Experiment
+    train: Labelled
+    dev: Labelled
+    name: str
+    groups: Sequence[str]
+
+    def epochs(self, experiment: recipes.Experiment) -> int:
+        return schedule.epochs(experiment.training, len(self.train.ids))
+
+
+def search(
+    experiment: recipes.Experiment,
+    train: Labelled,
+    dev: Labelled,
+    *,
+    name: str,
+    groups: Sequence[str],
+    budget_seconds: float,
+    folder: pathlib.Path,
+    key: str,
+) -> list[Trial]:
     """Try changes of a recipe until the budget is spent.
 
-    Trials of an earlier call count, and the budget is for all of them; one that was broken off is run again.
+    Trials of an earlier call count, and the budget is for all of them; one that was interrupted is run again.
 
     Args:
         experiment: the recipe.
-        train, dev: `batches.Rows`, dev resident.
+        train, dev: the rows, dev resident.
         name: of the model, for the progress bar.
-        groups: the group of each label, texts (labels,).
+        groups: the group of each label (labels,).
         budget_seconds: of training. The first trial, the recipe as it is, runs to its end in any case.
         folder: runs/<suite>/<model>/search, for the journal and the probabilities.
-        key: text that names recipe, photos and features: trials of another one are not looked at.
+        key: text that names recipe, photos and features: trials under another key are not looked at.
 
     Returns:
-        A list of `Trial`s, in the order in which they began.
+        The trials, in the order in which they began.
 
     Raises:
         InputError: the journal is damaged, another process searches there, or the recipe's own training fails.
     """
     make_folder(folder)
+    task = _Task(experiment, train, dev, name, groups)
     with alone(folder):
-        return _search(experiment, train, dev, name, groups, budget_seconds, folder, key)
-
-
-def _search(experiment, train, dev, name, groups, budget_seconds, folder, key):
-    epochs = fit.epochs(experiment.training, len(train.ids))
-    with _damage_told(folder / JOURNAL):
-        study, space = _study(experiment, folder, key, epochs), _space(experiment)
-        trials = _trials(study, folder)
-    while not trials or _seconds(trials) < budget_seconds:
         with _damage_told(folder / JOURNAL):
-            trial = _asked(study, space)
-        left = budget_seconds - _seconds(trials) if trials else np.inf
-        try:
-            probabilities = _run(study, trial, experiment, train, dev, groups, f"{name}, trial {trial.number}", left)
-        except _Spent:
-            break  # the trial stays open, and is run again if the budget is raised
-        if probabilities is not None:
-            _keep(study, trial, probabilities, folder)
-        trials = _trials(study, folder)
-        _tell(trials, budget_seconds)
+            study = _opened(experiment, folder, key, task.epochs(experiment))
+            trials = _ended(study, folder)
+        while not trials or _seconds(trials) < budget_seconds:
+            with _damage_told(folder / JOURNAL):
+                trial = _asked(study, space(experiment))
+            try:
+                probabilities = _run(study, trial, task, budget_seconds - _seconds(trials) if trials else math.inf)
+            except _Spent:
+                break  # the trial stays open, and is run again if the budget is raised
+            if probabilities is not None:
+                _complete(study, trial, probabilities, folder)
+            trials = _ended(study, folder)
+            _tell(trials, budget_seconds)
     say(f"search: the budget of {budget_seconds:,.0f} s is spent; a larger BUDGET= (--budget) goes on from here")
     return trials
 
 
-def _asked(study, space):
-    """Ask for the next trial; its changes are noted with it."""
-    trial = study.ask(space)
-    if CHANGES not in trial.user_attrs:
-        trial.set_user_attr(CHANGES, _changes(trial.params))
-    if not isinstance(trial.user_attrs[CHANGES], str):
-        raise ValueError(f"trial {trial.number} has changes {trial.user_attrs[CHANGES]!r}")
-    return trial
+# What is tried
 
 
-def _run(study, trial, experiment, train, dev, groups, name, seconds_left):
-    """Train a trial's head: its probabilities on dev, or None where it is stopped, which the study is told."""
-    started = time.monotonic()
-    changed = recipes.override(experiment, recipes.parse(trial.user_attrs[CHANGES])[recipes.Experiment])
-    epochs = fit.epochs(changed.training, len(train.ids))
-
-    def watch(history):
-        trial.report(history[-1]["dev_micro_f1"], len(history))
-        trial.set_user_attr("seconds", time.monotonic() - started)
-        if len(history) < epochs and time.monotonic() - started > seconds_left:
-            raise _Spent
-        if len(history) < epochs and trial.should_prune():
-            raise optuna.TrialPruned
-
-    keras.backend.clear_session()
-    try:
-        fitted = fit.fit(changed, train, dev, name=name, groups=groups, after_epoch=watch)
-    except optuna.TrialPruned:
-        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    except InputError as error:  # a loss that is no longer finite, say
-        if not trial.user_attrs[CHANGES]:
-            raise
-        say(f"trial {trial.number}: {error}")
-        trial.report(0.0, 0)
-        study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-    else:
-        return fit.predict(fitted.model, dev.features)
-
-
-def _keep(study, trial, probabilities, folder):
-    """Keep a trial's probabilities, then tell the study that it is complete: its value is that of its last epoch."""
-    with atomic(_path(folder, study, trial.number)) as part, part.open("wb") as file:
-        np.save(file, probabilities)
-    reported = study.trials[trial.number].intermediate_values
-    study.tell(trial, reported[max(reported)])
-
-
-def _study(experiment, folder, key, epochs):
-    """Open the study of this key; a trial that was broken off is put first in the queue."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    path = str((folder / JOURNAL).resolve())  # its lock is a link, which is not found where the path is a relative one
-    lock = optuna.storages.journal.JournalFileSymlinkLock(path)
-    _drop_half_line(path, lock)
-    backend = optuna.storages.journal.JournalFileBackend(path, lock_obj=lock)
-    study = optuna.create_study(
-        study_name=key,
-        storage=optuna.storages.JournalStorage(backend),
-        load_if_exists=True,
-        direction="maximize",
-        pruner=optuna.pruners.MedianPruner(FIRST, round(UNWATCHED * epochs)),
-    )
-    study.sampler = optuna.samplers.TPESampler(seed=experiment.seed + len(study.trials))
-    if not study.trials:
-        study.enqueue_trial(_params(experiment), user_attrs={CHANGES: ""})
-    for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
-        study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        study.enqueue_trial(trial.params, user_attrs={CHANGES: trial.user_attrs.get(CHANGES, _changes(trial.params))})
-    return study
-
-
-def _drop_half_line(path, lock):
-    """Drop what a full disk or a kill left of a journal's last line, which would break every later reading."""
-    if os.path.lexists(f"{path}.lock"):
-        say(f"search: another one holds {path}.lock, or was killed and left it: waiting, {WAIT_SECONDS} s at most")
-    lock.acquire()
-    try:
-        with open(path, "ab+") as file:
-            file.seek(0)
-            content = file.read()
-            if half := content.rpartition(b"\n")[2]:
-                say(f"search: the last line of {path} is not whole (a full disk, or a kill): it is dropped")
-                file.truncate(len(content) - len(half))
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
-def _damage_told(path):
-    """Tell that a file is damaged, in whatever way Optuna or NumPy fail on it."""
-    try:
-        yield
-    except (InputError, PermissionError):
-        raise
-    except Exception as error:
-        raise InputError(
-            f"{path} is missing or damaged ({type(error).__name__}: {str(error)[:200]}): "
-            f"remove {path.parent} to search from the start."
-        ) from error
-
-
-def _space(experiment):
+def space(experiment: recipes.Experiment) -> dict[str, BaseDistribution]:
     """Give {field of the recipe: the values to try}; the recipe's own are among them."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
     rate = experiment.training.learning_rate
-    units = sorted({_text(width) for width in (*WIDTHS, experiment.head.units)})
+    units = sorted({str(_plain(width)) for width in (*WIDTHS, experiment.head.units)})
     decay = {"training.weight_decay": FloatDistribution(1e-4, 0.3, log=True)}  # plain SGD has none
     return {
         "training.learning_rate": FloatDistribution(rate / 10, rate * 10, log=True),
@@ -235,54 +164,164 @@ def _space(experiment):
     }
 
 
-def _params(experiment):
-    """Give the recipe's own values, the numbers moved into what is tried."""
-    found = {}
-    for field, values in _space(experiment).items():
+def own_values(experiment: recipes.Experiment) -> dict[str, Any]:
+    """Give {field: the recipe's own value}; numbers outside of what is tried are moved to its ends."""
+    values = {}
+    for field, tried in space(experiment).items():
         value = operator.attrgetter(field)(experiment)
-        is_number = isinstance(values, optuna.distributions.FloatDistribution)
-        found[field] = min(max(value, values.low), values.high) if is_number else _text(value)
-    return found
+        if isinstance(tried, FloatDistribution):
+            values[field] = min(max(value, tried.low), tried.high)
+        else:
+            values[field] = _plain(value)
+    return values
 
 
-def _text(value):
+def _plain(value: Any) -> Any:
+    """Give a field's value as Optuna takes it: widths as text."""
     return f"[{','.join(map(str, value))}]" if isinstance(value, tuple) else value
 
 
-def _changes(params):
+def _changes(values: dict[str, Any]) -> str:
+    """Give values of fields as SET takes them."""
     return ",".join(
-        f"{field}={value:.3g}" if isinstance(value, float) else f"{field}={value}" for field, value in params.items()
+        f"{field}={value:.3g}" if isinstance(value, float) else f"{field}={value}" for field, value in values.items()
     )
 
 
-def _trials(study, folder):
-    ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-    return [_trial(study, found, folder) for found in study.get_trials(states=ended)]
+# A trial
 
 
-def _trial(study, found, folder):
-    epochs = max(found.intermediate_values)
-    is_complete = found.state == optuna.trial.TrialState.COMPLETE
-    kept = _path(folder, study, found.number) if is_complete else None
-    score, seconds = found.intermediate_values[epochs], found.user_attrs.get("seconds", 0.0)
-    changes = found.user_attrs[CHANGES]
+def _asked(study: optuna.Study, tried: dict[str, BaseDistribution]) -> optuna.Trial:
+    """Ask for the next trial; its changes are noted with it."""
+    trial = study.ask(tried)
+    if CHANGES not in trial.user_attrs:
+        trial.set_user_attr(CHANGES, _changes(trial.params))
+    if not isinstance(trial.user_attrs[CHANGES], str):
+        raise ValueError(f"trial {trial.number} has changes {trial.user_attrs[CHANGES]!r}")
+    return trial
+
+
+def _run(study: optuna.Study, trial: optuna.Trial, task: _Task, seconds_left: float) -> np.ndarray | None:
+    """Train a trial's head: its probabilities on dev, or None where it is stopped, which the study is told."""
+    started = time.monotonic()
+    changed = recipes.override(task.experiment, recipes.parse(trial.user_attrs[CHANGES])[recipes.Experiment])
+    epochs = task.epochs(changed)
+
+    def watch(history: list[Epoch]) -> None:
+        trial.report(history[-1]["dev_micro_f1"], len(history))
+        trial.set_user_attr("seconds", time.monotonic() - started)
+        if len(history) < epochs and time.monotonic() - started > seconds_left:
+            raise _Spent
+        if len(history) < epochs and trial.should_prune():
+            raise optuna.TrialPruned
+
+    keras.backend.clear_session()
+    name = f"{task.name}, trial {trial.number}"
+    try:
+        trained = fit.fit(changed, task.train, task.dev, name=name, groups=task.groups, after_epoch=watch)
+    except optuna.TrialPruned:
+        study.tell(trial, state=TrialState.PRUNED)
+    except InputError as error:  # a loss that is no longer finite, say
+        if not trial.user_attrs[CHANGES]:
+            raise
+        say(f"trial {trial.number}: {error}")
+        trial.report(0.0, 0)
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        return trained.predict(task.dev.features)
+    return None
+
+
+def _complete(study: optuna.Study, trial: optuna.Trial, probabilities: np.ndarray, folder: pathlib.Path) -> None:
+    """Write a trial's probabilities, then tell the study that it is complete: its value is that of its last epoch."""
+    with atomic(_path(folder, study, trial.number)) as part, part.open("wb") as file:
+        np.save(file, probabilities)
+    reported = study.trials[trial.number].intermediate_values
+    study.tell(trial, reported[max(reported)])
+
+
+# The journal
+
+
+def _opened(experiment: recipes.Experiment, folder: pathlib.Path, key: str, epochs: int) -> optuna.Study:
+    """Open the study of this key; a trial that was interrupted is put first in the queue."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path = str((folder / JOURNAL).resolve())  # its lock is a link, which is not found where the path is a relative one
+    lock = JournalFileSymlinkLock(path)
+    _drop_half_line(path, lock)
+    study = optuna.create_study(
+        study_name=key,
+        storage=optuna.storages.JournalStorage(JournalFileBackend(path, lock_obj=lock)),
+        load_if_exists=True,
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(FIRST, round(UNWATCHED * epochs)),
+    )
+    study.sampler = optuna.samplers.TPESampler(seed=experiment.seed + len(study.trials))
+    if not study.trials:
+        study.enqueue_trial(own_values(experiment), user_attrs={CHANGES: ""})
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params, user_attrs={CHANGES: trial.user_attrs.get(CHANGES, _changes(trial.params))})
+    return study
+
+
+def _drop_half_line(path: str, lock: JournalFileSymlinkLock) -> None:
+    """Drop what a full disk or a kill left of a journal's last line, which would break every later reading."""
+    if os.path.lexists(f"{path}.lock"):
+        say(f"search: another search holds {path}.lock, or was killed and left it: waiting, {WAIT_SECONDS} s at most")
+    lock.acquire()
+    try:
+        with open(path, "ab+") as file:
+            file.seek(0)
+            content = file.read()
+            if half := content.rpartition(b"\n")[2]:
+                say(f"search: the last line of {path} is not whole (a full disk, or a kill): it is dropped")
+                file.truncate(len(content) - len(half))
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _damage_told(path: pathlib.Path) -> Iterator[None]:
+    """Tell that a file is damaged, in whatever way Optuna or NumPy fail on it."""
+    try:
+        yield
+    except (InputError, PermissionError):
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{path} is missing or damaged ({type(error).__name__}: {str(error)[:200]}): "
+            f"remove {path.parent} to search from the start."
+        ) from error
+
+
+def _ended(study: optuna.Study, folder: pathlib.Path) -> list[Trial]:
+    """List the trials that ran to their end, or were stopped."""
+    return [_trial(study, trial, folder) for trial in study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))]
+
+
+def _trial(study: optuna.Study, trial: optuna.trial.FrozenTrial, folder: pathlib.Path) -> Trial:
+    epochs = max(trial.intermediate_values)
+    path = _path(folder, study, trial.number) if trial.state == TrialState.COMPLETE else None
+    score, seconds = trial.intermediate_values[epochs], trial.user_attrs.get("seconds", 0.0)
+    changes = trial.user_attrs[CHANGES]
     if not (isinstance(changes, str) and 0 <= score <= 1 and 0 <= seconds < math.inf):
-        raise ValueError(f"trial {found.number} has changes {changes!r}, score {score!r} and seconds {seconds!r}")
-    return Trial(found.number, changes, found.params, score, epochs, seconds, kept)
+        raise ValueError(f"trial {trial.number} has changes {changes!r}, score {score!r} and seconds {seconds!r}")
+    return Trial(trial.number, changes, trial.params, score, epochs, seconds, path)
 
 
-def _path(folder, study, number):
+def _path(folder: pathlib.Path, study: optuna.Study, number: int) -> pathlib.Path:
     return folder / f"{study.study_name}-{number:04}.npy"
 
 
-def _seconds(trials):
+def _seconds(trials: Sequence[Trial]) -> float:
     return sum(trial.seconds for trial in trials)
 
 
-def _tell(trials, budget_seconds):
+def _tell(trials: Sequence[Trial], budget_seconds: float) -> None:
     """Say how the last trial did, and the best."""
-    last, best = trials[-1], max(trials, key=lambda trial: (trial.kept is not None, trial.dev_micro_f1))
-    end = "" if last.kept else f", stopped after {last.epochs} epochs"
+    last, best = trials[-1], max(trials, key=lambda trial: (trial.path is not None, trial.dev_micro_f1))
+    end = "" if last.path else f", stopped after {last.epochs} epochs"
     say(
         f"trial {last.number}: dev micro-F1 {last.dev_micro_f1:.4f}{end}; best {best.dev_micro_f1:.4f}, trial "
         f"{best.number}; {_seconds(trials):,.0f} of {budget_seconds:,.0f} s"

@@ -7,14 +7,20 @@ float32's rate there and float16 none to speak of; on Zen 5 bfloat16 won.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 
 from mlob.errors import InputError
+from mlob.models.losses import Function
+
+Steps: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Tensor: TypeAlias = Any  # a backend's own
 
 
-def compiled(model, optimizer, loss, *, jit):
+def compiled(model: keras.Model, optimizer: keras.Optimizer, loss: Function, *, jit: bool) -> Steps:
     """Compile steps that change the model's and the optimizer's variables.
 
     Args:
@@ -39,7 +45,7 @@ def compiled(model, optimizer, loss, *, jit):
     return (_jax if backend == "jax" else _torch)(model, optimizer, loss)
 
 
-def _tensorflow(model, optimizer, loss, jit):
+def _tensorflow(model: keras.Model, optimizer: keras.Optimizer, loss: Function, jit: bool) -> Steps:
     import tensorflow
 
     @tensorflow.function(jit_compile=jit)
@@ -59,7 +65,7 @@ def _tensorflow(model, optimizer, loss, jit):
     return lambda features, targets: steps(features, targets).numpy()
 
 
-def _jax(model, optimizer, loss):
+def _jax(model: keras.Model, optimizer: keras.Optimizer, loss: Function) -> Steps:
     import jax
 
     def value_of(trainable, others, features, targets):
@@ -78,7 +84,7 @@ def _jax(model, optimizer, loss):
 
     groups = model.trainable_variables, model.non_trainable_variables, optimizer.variables
 
-    def run(features, targets):
+    def run(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
         state, losses = steps(tuple([variable.value for variable in group] for group in groups), features, targets)
         for group, values in zip(groups, state, strict=True):
             for variable, value in zip(group, values, strict=True):
@@ -88,7 +94,7 @@ def _jax(model, optimizer, loss):
     return run
 
 
-def _torch(model, optimizer, loss):
+def _torch(model: keras.Model, optimizer: keras.Optimizer, loss: Function) -> Steps:
     import torch
 
     def step(features, targets):
@@ -100,13 +106,13 @@ def _torch(model, optimizer, loss):
             optimizer.apply(gradients, model.trainable_variables)
         return value.detach()
 
-    def run(features, targets):
-        batches = zip(*(keras.ops.convert_to_tensor(one) for one in (features, targets)), strict=True)
+    def run(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        batches = zip(keras.ops.convert_to_tensor(features), keras.ops.convert_to_tensor(targets), strict=True)
         return keras.ops.convert_to_numpy(torch.stack([step(*batch) for batch in batches]))
 
     return run
 
 
-def _mean_loss(loss, targets, logits):
+def _mean_loss(loss: Function, targets: Tensor, logits: Tensor) -> Tensor:
     targets = keras.ops.cast(targets, "float32")
     return keras.ops.mean(loss(targets[:, None] if len(logits.shape) == 3 else targets, logits))

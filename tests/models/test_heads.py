@@ -24,13 +24,13 @@ def rows():
 
 
 @pytest.mark.parametrize("head", [Head(), LINEAR])
-def test_without_its_last_weights_a_head_predicts_the_labels_shares(head, rows):
+def test_without_its_last_weights_a_head_predicts_the_labels_prevalences(head, rows):
     model = heads.build(head, *rows)
     last = model.get_layer("labels")
     last.kernel.assign(np.zeros(last.kernel.shape))
-    shares = rows[1].mean(axis=0)
-    assert shares.max() < 1 and shares[-1] == 0
-    expected = np.maximum(shares, heads.SMALLEST_SHARE)
+    prevalence = rows[1].mean(axis=0)
+    assert prevalence.max() < 1 and prevalence[-1] == 0
+    expected = np.maximum(prevalence, heads.SMALLEST_PREVALENCE)
     assert model.predict_on_batch(rows[0][:3]) == pytest.approx(np.tile(expected, (3, 1)), rel=1e-4)
     assert last.bias.numpy() == pytest.approx(np.log(expected / (1 - expected)), rel=1e-4)
 
@@ -146,7 +146,7 @@ def grouped():
     return generator.lognormal(0, 2, (300, 8)).astype(np.float16), targets
 
 
-def test_a_group_shares_a_softmax_where_no_row_bears_two_of_its_labels(grouped):
+def test_a_group_shares_a_softmax_where_no_row_has_two_of_its_labels(grouped):
     assert exclusive_groups(GROUPS, grouped[1]) == [((0, 3, 8), False), ((1, 2, 4), True)]
     grouped[1][7, [0, 3]] = 1
     assert exclusive_groups(GROUPS, grouped[1]) == [((1, 2, 4), True)]
@@ -171,10 +171,11 @@ def test_probabilities_are_a_softmax_in_each_exclusive_group_and_sigmoids_elsewh
     assert found[:, [0, 3, 8]].sum(axis=1) == pytest.approx(1, abs=1e-5)
 
 
-def test_of_one_label_a_softmax_with_none_is_the_sigmoid():
-    x = np.float32([[-30], [-1], [0], [5]])
-    odds = heads._log_odds(keras.ops.array(x), [Exclusive((0,), True)])
-    assert keras.ops.convert_to_numpy(odds) == pytest.approx(x, abs=1e-3)
+def test_of_one_label_a_softmax_with_none_is_the_sigmoid(rows):
+    model = heads.build(LINEAR, rows[0], rows[1][:, :1], exclusive=[Exclusive((0,), True)])
+    outputs = heads.with_outputs(model).predict_on_batch(rows[0])
+    assert heads.with_logits(model).predict_on_batch(rows[0]) == pytest.approx(outputs, abs=1e-3)
+    assert outputs.max() - outputs.min() > 2
 
 
 def test_odds_stay_finite_however_sure_a_softmax_is(grouped):
@@ -183,7 +184,7 @@ def test_odds_stay_finite_however_sure_a_softmax_is(grouped):
     assert np.isfinite(heads.with_logits(model).predict_on_batch(grouped[0])).all()
 
 
-def test_without_its_last_weights_a_head_of_groups_predicts_the_labels_shares_too(grouped):
+def test_without_its_last_weights_a_head_of_groups_predicts_the_prevalences_too(grouped):
     model = heads.build(Head(groups=True), *grouped, exclusive=exclusive(grouped))
     model.get_layer("labels").kernel.assign(0 * model.get_layer("labels").kernel)
     expected = grouped[1].mean(axis=0)

@@ -157,7 +157,7 @@ def test_memory_for_all_rows_shuffles_them_as_if_they_were_resident(tmp_path):
 @given(st.integers(1, 400), st.integers(1, 100), st.integers(0, 99))
 @settings(deadline=None)
 def test_a_window_mixes_runs_from_all_over_the_set(count, window, seed):
-    order = batches._shuffled(count, window, np.random.default_rng(seed))
+    order = batches.shuffled(count, window, np.random.default_rng(seed))
     assert sorted(order) == list(range(count))
     for start in range(0, count, window):
         runs = {row // batches.RUN for row in order[start : start + window]}
@@ -165,7 +165,7 @@ def test_a_window_mixes_runs_from_all_over_the_set(count, window, seed):
 
 
 def test_streamed_rows_are_mixed_across_shards():
-    order = batches._shuffled(4000, 400, np.random.default_rng(0))
+    order = batches.shuffled(4000, 400, np.random.default_rng(0))
     means = order.reshape(10, 400).mean(axis=1)
     assert np.abs(means - 1999.5).max() < 4 * 4000 / np.sqrt(12 * 400 / batches.RUN)  # four standard errors of 100 runs
     steps = np.abs(np.diff(order))

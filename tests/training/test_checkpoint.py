@@ -27,7 +27,7 @@ def test_another_trainings_checkpoint_is_refused_with_what_differs_and_stays(tmp
     kept = Checkpoint(tmp_path, {"recipe": recipe, "data": "one"})
     kept.write({"epoch": 3}, **GROUPS)
     changed = {"recipe": {**recipe, "seed": 1, "head": {"units": [16], "dropout": 0.5}}, "data": "one"}
-    with pytest.raises(InputError, match=r"with another recipe\.seed, recipe\.head\.units: go on with what it was, or"):
+    with pytest.raises(InputError, match=r"with another recipe\.seed, recipe\.head\.units: restore that to go on, or"):
         Checkpoint(tmp_path, changed).read()
     with pytest.raises(InputError, match=r"with another data:"):
         Checkpoint(tmp_path, {"recipe": recipe}).read()

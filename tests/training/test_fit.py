@@ -13,7 +13,7 @@ from mlob.features import store
 from mlob.features.fingerprint import Fingerprint
 from mlob.metrics import highest_micro_f1
 from mlob.recipes import LINEAR, MLP, MLP_TRAINING, Experiment, Head, Training
-from mlob.training import batches, checkpoint, fit, steps
+from mlob.training import batches, checkpoint, fit, speed, steps
 
 SMALL = Experiment(("any",), Head(units=(16,)), Training(epochs=4, batch=64))
 MLOB = Experiment(("any",), dataclasses.replace(MLP, units=(16,)), dataclasses.replace(MLP_TRAINING, epochs=3))
@@ -57,7 +57,7 @@ def test_what_can_be_learned_is_learned(experiment, rows):
 def test_history_has_a_row_an_epoch_and_ends_with_the_model_that_is_given(rows):
     found = fitted(SMALL, rows)
     assert [row["epoch"] for row in found.history] == [1, 2, 3, 4]
-    assert set(found.history[0]) == {"epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate"}
+    assert tuple(found.history[0]) == ("epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate")
     probabilities = fit.predict(found.model, rows[1].features).astype(np.float64)
     targets = rows[1].targets
     loss = -np.log(np.where(targets, probabilities, 1 - probabilities)).mean()
@@ -100,10 +100,11 @@ def with_dev_losses(monkeypatch, losses):
     """Let the dev loss run as given, whatever is learned."""
     given = iter(losses)
 
-    def judged(model, dev, judged=fit._judged):
-        return {**judged(model, dev), "dev_loss": next(given)}
+    def judged(model, dev, judge=fit.judge):
+        _, dev_micro_f1 = judge(model, dev)
+        return next(given), dev_micro_f1
 
-    monkeypatch.setattr(fit, "_judged", judged)
+    monkeypatch.setattr(fit, "judge", judged)
 
 
 def test_stopping_early_gives_back_the_best_weights(rows, third_epoch, monkeypatch):
@@ -303,7 +304,7 @@ def test_a_loss_that_spoils_leaves_the_last_good_checkpoint(rows, tmp_path, monk
 def test_xla_trains_the_same(rows, monkeypatch):
     found, plain = [], dataclasses.replace(SMALL, head=Head(units=(16,), dropout=0))  # XLA draws other dropouts
     for jit in (False, True):
-        monkeypatch.setattr(fit, "_jit", lambda *arguments, jit=jit: jit)
+        monkeypatch.setattr(speed, "jit", lambda *arguments, jit=jit: jit)
         found.append([row["dev_loss"] for row in fitted(plain, rows, epochs=2).history])
     assert found[0] == pytest.approx(found[1], rel=1e-4)
 
@@ -315,32 +316,20 @@ def test_bfloat16_learns_too_and_gives_float32(rows):
     assert "bfloat16" in {layer.compute_dtype for layer in found.model.layers}
 
 
-@pytest.mark.parametrize("fast, wanted", [(0.7, "bfloat16"), (0.9, "float32"), (2, "float32")])
-def test_the_faster_precision_is_taken_where_it_clearly_is(fast, wanted, rows, monkeypatch):
-    seconds = {"float32": 1.0, "bfloat16": fast}
-    monkeypatch.setattr(fit, "_trial", lambda experiment, train, precision, jit: lambda: seconds[precision])
-    training = dataclasses.replace(SMALL.training, precision="auto")
-    assert fit._precision(dataclasses.replace(SMALL, training=training), rows[0]) == wanted
-
-
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="JAX always compiles")
-@pytest.mark.parametrize("compiled, least, wanted", [(0.8, 1, True), (1.2, 1, False), (0.8, 10**9, False)])
-def test_xla_is_taken_where_steps_are_many_and_it_is_faster(compiled, least, wanted, rows, monkeypatch):
-    monkeypatch.setattr(fit, "ROWS_WORTH_XLA", least)
-    monkeypatch.setattr(fit, "_trial", lambda experiment, train, precision, jit: lambda: compiled if jit else 1.0)
-    assert fit._jit(SMALL, rows[0], "float32") is wanted
-
-
 def test_rows_drawn_on_a_device_train_the_same_head(rows, monkeypatch):
     expected = fitted(SMALL, rows, epochs=2).model.get_weights()
     monkeypatch.setattr(fit.machine, "has_gpu", lambda: True)
-    taken = []
-    monkeypatch.setattr(
-        batches, "_take", lambda found, *where, take=batches._take: taken.append(found) or take(found, *where)
-    )
-    found = fitted(SMALL, rows, epochs=2).model.get_weights()
-    assert taken and not any(isinstance(one, np.ndarray) for one in taken)
-    assert all(np.array_equal(one, other) for one, other in zip(expected, found, strict=True))
+    drawn = []
+
+    def spied(*arguments, epoch=batches.epoch):
+        for chunk in epoch(*arguments):
+            drawn.extend(chunk)
+            yield chunk
+
+    monkeypatch.setattr(batches, "epoch", spied)
+    weights = fitted(SMALL, rows, epochs=2).model.get_weights()
+    assert drawn and not any(isinstance(array, np.ndarray) for array in drawn)
+    assert all(np.array_equal(one, other) for one, other in zip(expected, weights, strict=True))
 
 
 @pytest.mark.parametrize("training", [{"mixup": 0.2}, {}])

@@ -141,6 +141,6 @@ def test_a_plateau_warms_up_epoch_by_epoch(rows):
 
 def test_streamed_rows_are_drawn_by_their_labels_too():
     times = np.repeat([0, 3], [2 * batches.RUN, batches.RUN])
-    order = batches._shuffled(len(times), batches.RUN, np.random.default_rng(0), times)
+    order = batches.shuffled(len(times), batches.RUN, np.random.default_rng(0), times)
     assert np.array_equal(np.bincount(order, minlength=len(times)), times)
     assert not np.array_equal(order, np.sort(order))

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -20,6 +22,11 @@ def fitted(rows):
     return logistic.fit(*rows)
 
 
+def chosen(trained):
+    """The C that is told in a note."""
+    return float(re.fullmatch(r"C = (\S+), chosen on dev", trained.note)[1])
+
+
 def scikit_learns(train, features, label, regularisation):
     exact = train.features.astype(np.float64)
     mean, deviation = exact.mean(axis=0), exact.std(axis=0)
@@ -33,7 +40,7 @@ def test_each_label_has_scikit_learns_regression_on_standardised_features(rows, 
     found = fitted.predict(dev.features)
     assert found.dtype == np.float32 and found.shape == dev.targets.shape
     for label in (0, 1):
-        expected = scikit_learns(train, dev.features, label, fitted.regularisation)
+        expected = scikit_learns(train, dev.features, label, chosen(fitted))
         assert found[:, label] == pytest.approx(expected, abs=2e-3)
 
 
@@ -44,28 +51,28 @@ def test_the_regularisation_is_the_best_of_those_tried_on_dev(rows, fitted):
         columns = [scikit_learns(train, dev.features, label, regularisation) for label in (0, 1)]
         return highest_micro_f1(dev.targets, np.stack([*columns, np.zeros(len(dev.ids))], axis=1))
 
-    assert score(fitted.regularisation) >= max(map(score, logistic.GRID)) - 0.01
+    assert score(chosen(fitted)) >= max(map(score, logistic.GRID)) - 0.01
 
 
 @pytest.mark.parametrize(
-    "best, chosen, tried",
+    "best, chosen, count",
     [(0.01, 0.01, 3), (0.1, 0.1, 4), (1, 1, 5), (0.003, 0.003, 4), (3e-4, 3e-4, 5), (1e9, 100, 6)],
 )
-def test_the_best_lies_within_what_was_tried_or_at_the_far_end(best, chosen, tried, rows, monkeypatch):
-    seen = []
-    monkeypatch.setattr(
-        logistic,
-        "_regressions",
-        lambda rows, targets, value, advance: seen.append(value) or (np.array(value), np.array(0)),
-    )
-    monkeypatch.setattr(logistic, "_probabilities", lambda rows, value, _: value)
-    monkeypatch.setattr(logistic, "highest_micro_f1", lambda targets, value: -abs(np.log(value / best)))
-    monkeypatch.setattr(logistic, "regression", lambda *_: None)
-    assert logistic.fit(*rows).regularisation == pytest.approx(chosen) and len(seen) == len(set(seen)) == tried
+def test_the_best_lies_within_what_was_tried_or_at_the_far_end(best, chosen, count):
+    tried = []
+
+    def score(regularisation):
+        tried.append(regularisation)
+        return -abs(np.log(regularisation / best))
+
+    assert logistic.best_regularisation(score) == pytest.approx(chosen)
+    assert len(tried) == len(set(tried)) == count
 
 
-def test_equal_scores_at_an_end_are_no_reason_to_go_on():
-    assert logistic._beyond({0.003: 1.0, 0.01: 1.0, 0.1: 1.0}) == []
+def test_equal_scores_at_an_end_are_no_reason_to_go_on_and_the_smallest_counts():
+    tried = []
+    assert logistic.best_regularisation(lambda value: tried.append(value) or 1.0) == min(logistic.GRID)
+    assert tried == list(logistic.GRID)
 
 
 def test_the_keras_model_predicts_the_same_of_maps_too(rows):
@@ -76,7 +83,7 @@ def test_the_keras_model_predicts_the_same_of_maps_too(rows):
         assert fit.predict(found.model, other.features) == pytest.approx(found.predict(other.features), abs=1e-5)
 
 
-def test_a_label_that_none_or_all_bear_is_predicted_for_none_or_all(rows):
+def test_a_label_that_none_or_all_rows_have_is_predicted_for_none_or_all(rows):
     train, dev = rows
     marks = np.stack([np.zeros(len(train.ids)), train.targets[:, 0], np.ones(len(train.ids))], axis=1).astype(np.uint8)
     found = logistic.fit(batches.Rows(train.ids, train.features, marks), dev).predict(dev.features)
@@ -84,8 +91,8 @@ def test_a_label_that_none_or_all_bear_is_predicted_for_none_or_all(rows):
     assert 0.1 < found[:, 1].mean() < 0.9
 
 
-def test_parameters_are_counted(rows, fitted):
-    assert fitted.parameters == 3 * (10 + 1)
+def test_parameters_are_counted_and_there_are_no_epochs(fitted):
+    assert fitted.parameters == 3 * (10 + 1) and fitted.history == []
 
 
 def test_a_rerun_gives_the_same_bytes(rows, fitted):
@@ -100,4 +107,4 @@ def test_another_dev_chooses_another_regularisation(wanted, rows, monkeypatch):
         alone.setattr(logistic, "GRID", (wanted,))
         found = logistic.fit(train, dev).predict(train.features)
     told = batches.Rows(train.ids, train.features, (found > np.median(found)).astype(np.uint8))
-    assert logistic.fit(train, told).regularisation == wanted
+    assert chosen(logistic.fit(train, told)) == wanted

@@ -23,9 +23,9 @@ def rows():
 def test_a_few_photos_are_learned_by_heart_whatever_the_recipe_does_against_it(rows):
     against = dataclasses.replace(SMALL.training, label_smoothing=0.3, mixup=1.0, patience=1)
     found = sanity.overfit(dataclasses.replace(SMALL, training=against), rows[0], name="head", count=30)
-    assert (found["photos"], found["epochs"], found["micro_f1"]) == (30, sanity.OVERFIT_EPOCHS, 1)
-    assert found["loss"] < 0.1 * found["constant"] < sanity.constant_loss(rows[0].targets)
-    assert sanity.text("head", found).startswith("head learned 30 photos by heart: loss 0.")
+    assert (found.photos, found.epochs, found.micro_f1) == (30, sanity.OVERFIT_EPOCHS, 1)
+    assert found.loss < 0.1 * found.constant < sanity.constant_loss(rows[0].targets)
+    assert sanity.summary("head", found).startswith("head learned 30 photos by heart: loss 0.")
 
 
 def test_photos_that_are_alike_but_for_their_labels_cannot_be(rows):
@@ -39,8 +39,8 @@ def test_photos_that_are_alike_but_for_their_labels_cannot_be(rows):
 def test_no_more_photos_are_taken_than_there_are(rows):
     few = rows[0].take(np.arange(len(rows[0].ids)) < 12)
     found = sanity.overfit(SMALL, few, name="head", count=50)
-    assert (found["photos"], found["micro_f1"]) == (12, 1)
+    assert (found.photos, found.micro_f1) == (12, 1)
 
 
-def test_the_loss_of_a_constant_answer_is_the_entropy_of_the_shares():
+def test_the_loss_of_a_constant_answer_is_the_entropy_of_the_prevalences():
     assert sanity.constant_loss(np.uint8([[1, 1], [0, 1]])) == pytest.approx(np.log(2) / 2, abs=1e-5)

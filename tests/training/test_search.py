@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import optuna
@@ -13,6 +14,7 @@ from mlob import files
 from mlob.errors import InputError
 from mlob.recipes import LINEAR, MLP, Experiment, Head, Training
 from mlob.training import batches, fit, search
+from mlob.training.trained import Trained
 
 SMALL = Experiment(("any",), Head(units=(8,)), Training(epochs=6, batch=32, learning_rate=1e-2))
 
@@ -71,12 +73,12 @@ def test_the_recipe_as_it_is_comes_first_and_the_budget_ends_the_search(searched
     assert 28 <= sum(trial.seconds for trial in searched) <= 40
     for trial in searched:
         assert trial.epochs == trial.seconds <= 6
-        assert trial.kept is None or trial.probabilities().shape == rows[1].targets.shape
+        assert trial.path is None or trial.probabilities().shape == rows[1].targets.shape
 
 
 def test_the_first_trial_runs_to_its_end_whatever_the_budget(look):
     (only,) = look(budget=1)
-    assert only.epochs == 6 and only.kept is not None
+    assert only.epochs == 6 and only.path is not None
 
 
 @pytest.mark.slow
@@ -125,7 +127,7 @@ def test_a_trial_whose_loss_bursts_is_the_worst_and_the_search_goes_on(look, mon
 
     monkeypatch.setattr(fit, "fit", bursting)
     found = look()
-    assert (found[1].kept, found[1].dev_micro_f1, found[1].epochs) == (None, 0.0, 0) and len(found) > 2
+    assert (found[1].path, found[1].dev_micro_f1, found[1].epochs) == (None, 0.0, 0) and len(found) > 2
 
 
 def test_a_recipe_whose_own_loss_bursts_is_told(look, monkeypatch):
@@ -139,7 +141,7 @@ def test_a_recipe_whose_own_loss_bursts_is_told(look, monkeypatch):
 
 @pytest.mark.parametrize("experiment", [SMALL, Experiment((), LINEAR), Experiment((), MLP, Training(optimizer="sgd"))])
 def test_the_recipes_own_values_are_among_those_tried(experiment):
-    space, own = search._space(experiment), search._params(experiment)
+    space, own = search.space(experiment), search.own_values(experiment)
     assert set(own) == set(space)
     for field, values in space.items():
         assert values._contains(values.to_internal_repr(own[field]))
@@ -158,17 +160,20 @@ def test_changes_are_what_set_takes(searched):
 # The journal
 
 
+@pytest.fixture(scope="module")
+def one_trial(rows, tmp_path_factory):
+    """The folder of a search whose first trial is done."""
+    folder = tmp_path_factory.mktemp("one trial")
+    where = {"name": "head", "groups": ("a",) * 4, "folder": folder, "key": "key"}
+    search.search(SMALL, *rows, budget_seconds=1e-9, **where)
+    return folder
+
+
 @pytest.fixture
-def journal(tmp_path):
+def journal(one_trial, look, tmp_path):
     """The journal of a search of one trial that is done: a file, and the trials."""
-    folder = tmp_path / "search"
-    folder.mkdir()
-    study = search._study(SMALL, folder, "key", 6)
-    trial = study.ask(search._space(SMALL))
-    trial.set_user_attr("seconds", 6.0)
-    trial.report(0.75, 6)
-    search._keep(study, trial, np.zeros((20, 4), np.float32), folder)
-    return folder / "journal.log", search._trials(study, folder)
+    shutil.copytree(one_trial, tmp_path / "search")
+    return tmp_path / "search" / "journal.log", look(budget=1e-9)
 
 
 @pytest.mark.parametrize("half", [b'{"op_code":5,"worker', b"{", b"\xff\xfe", b"\0" * 100])
@@ -176,11 +181,11 @@ def test_half_a_line_at_the_end_of_the_journal_is_dropped_and_told(look, journal
     path, trials = journal
     whole = path.read_bytes()
     path.write_bytes(whole + half)
-    assert look(budget=1) == trials
+    assert look(budget=1e-9) == trials
     after = path.read_bytes()
     assert after.startswith(whole) and all(json.loads(line) for line in after.splitlines())
     assert "is not whole" in capsys.readouterr().err
-    look(budget=1)
+    look(budget=1e-9)
     assert "is not whole" not in capsys.readouterr().err
 
 
@@ -194,7 +199,7 @@ def test_a_lock_that_was_left_behind_is_told_before_the_wait(look, journal, monk
         lock.unlink(missing_ok=True)  # its holder ends, before the wait does
 
     monkeypatch.setattr(search, "say", say)
-    assert look(budget=1) == trials
+    assert look(budget=1e-9) == trials
     assert str(lock) in told[0] and "30 s at most" in told[0]
 
 
@@ -208,7 +213,7 @@ def test_the_lock_of_a_journal_named_by_a_relative_path_is_a_link_to_it(look, jo
 
     monkeypatch.setattr(optuna.storages.journal.JournalFileSymlinkLock, "acquire", seen)
     monkeypatch.chdir(tmp_path)
-    look(budget=1, folder=pathlib.Path("search"))
+    look(budget=1e-9, folder=pathlib.Path("search"))
     assert targets == {True}
 
 
@@ -219,7 +224,12 @@ LINES = st.lists(
 
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
-def test_whatever_bytes_the_journal_holds_it_is_gone_on_from_or_refused(journal, data):
+def test_whatever_bytes_the_journal_holds_it_is_gone_on_from_or_refused(journal, look, clock, monkeypatch, data):
+    def at_once(experiment, train, dev, *, after_epoch, **others):
+        clock[0] += 1
+        after_epoch([{"epoch": 1, "loss": 0.5, "dev_loss": 0.5, "dev_micro_f1": 0.5, "learning_rate": 0.1}])
+        return Trained(None, lambda features: np.zeros(dev.targets.shape, np.float32), [], 0, 1.0)
+
     path, _ = journal
     whole = path.read_bytes()
     lines = whole.splitlines(keepends=True)
@@ -229,15 +239,13 @@ def test_whatever_bytes_the_journal_holds_it_is_gone_on_from_or_refused(journal,
     for _ in range(data.draw(st.integers(0, 3)) if content else 0):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     path.write_bytes(content)
+    monkeypatch.setattr(fit, "fit", at_once)
     try:
-        with search._damage_told(path):
-            study = search._study(SMALL, path.parent, "key", 6)
-            found = search._trials(study, path.parent)
-            search._asked(study, search._space(SMALL))
+        found = look(budget=1e-9)
     except InputError as error:
         assert f"remove {path.parent} to search from the start" in str(error)
     else:
-        assert all(isinstance(trial, search.Trial) for trial in found)
+        assert found and all(isinstance(trial, search.Trial) for trial in found)
     finally:
         path.write_bytes(whole)
 
@@ -245,13 +253,13 @@ def test_whatever_bytes_the_journal_holds_it_is_gone_on_from_or_refused(journal,
 @pytest.mark.parametrize("content", [None, b"", b"\x93NUMPY", b"not an array", "cut", "other"])
 def test_probabilities_that_are_damaged_or_missing_are_told(journal, content):
     _, (trial, *_) = journal
-    whole = trial.kept.read_bytes()
+    whole = trial.path.read_bytes()
     if content is None:
-        trial.kept.unlink()
+        trial.path.unlink()
     elif content == "other":
-        np.save(trial.kept, np.zeros(3))
+        np.save(trial.path, np.zeros(3))
     else:
-        trial.kept.write_bytes(whole[:-10] if content == "cut" else content)
+        trial.path.write_bytes(whole[:-10] if content == "cut" else content)
     with pytest.raises(InputError, match=r"0000\.npy is missing or damaged .*to search from the start"):
         trial.probabilities()
 
