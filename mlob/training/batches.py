@@ -227,7 +227,7 @@ def train_and_dev(rows: Rows, limit: int = 0, memory_bytes: int | None = None) -
         raise InputError("The train split has no labels: nothing to train on.")
     labelled = Labelled(rows.ids, rows.features, rows.targets, digests=rows.digests)
     if limit:
-        labelled = labelled.take(splits.limit_rows(rows.ids, limit))
+        labelled = labelled.take(splits.limit_rows(rows.ids.tolist(), limit))
     is_dev = splits.dev_rows(labelled.keys)
     if not is_dev.any():
         raise InputError(

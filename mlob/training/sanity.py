@@ -55,7 +55,7 @@ def overfit(
     Raises:
         InputError: at the end the loss is not below a tenth of what a constant answer has.
     """
-    rows = train.take(splits.limit_rows(train.ids, count)).resident()
+    rows = train.take(splits.limit_rows(train.ids.tolist(), count)).resident()
     training = dataclasses.replace(
         experiment.training,
         epochs=OVERFIT_EPOCHS,
