@@ -232,10 +232,12 @@ def tell_otherwise_judged(work):
 def put_tables(work, rows, compared, readme):
     """Put the members' results, and all models on dev, between a file's markers."""
     from mlob.reports import tables
+    from mlob.runs import results
 
     members = (*work.suite.members, fields.LOGISTIC)
     shown = [row for row in rows if row.kind != "model" or row.method in members]
-    blocks = {"results": tables.markdown(shown), "dev": tables.dev_markdown(compared)}
+    ensemble = results.read_ensemble(work.run("ensemble"))
+    blocks = {"results": tables.markdown(shown, ensemble and ensemble.chosen), "dev": tables.dev_markdown(compared)}
     tables.update_blocks(readme, work.name, blocks)
 
 

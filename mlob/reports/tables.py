@@ -12,7 +12,7 @@ from mlob.evaluation.scores import Score
 from mlob.files import write_text
 from mlob.runs import results
 from mlob.runs.dev import Comparison
-from mlob.runs.results import MethodResult, Parameters, Result, Seconds
+from mlob.runs.results import Chosen, MethodResult, Parameters, Result, Seconds
 
 KINDS = ("constant", "model", "ensemble")
 HEADERS = (
@@ -144,11 +144,12 @@ def dev_aligned(compared: Comparison | None, most: int | None = None) -> str:
     return f"{_aligned(DEV_HEADERS, _dev_cells(compared)[:most])}{_dev_note(compared)}\n" if compared else NOT_COMPARED
 
 
-def markdown(rows: Sequence[Row]) -> str:
-    """Give the README's block: the models, and each ensemble method with its best rule."""
+def markdown(rows: Sequence[Row], chosen: Chosen | None = None) -> str:
+    """Give the README's block: the models, each ensemble method with its best rule, and what the ensemble chose."""
     where = "; ".join(processors(rows)) or "not known"
     table = _piped(HEADERS, [_cells(row) for row in best_rules(rows)])
-    return f"{table}\n\nF1 is cross-fitted on validation. Processor: {where}.\n"
+    headline = f"{_headline(chosen)} " if chosen else ""
+    return f"{table}\n\n{headline}All F1 figures are cross-fitted on validation. Processor: {where}.\n"
 
 
 def dev_markdown(compared: Comparison | None) -> str:
@@ -188,6 +189,13 @@ def update_blocks(path: pathlib.Path | str, name: str, blocks: dict[str, str]) -
         head, _, rest = text.partition(opening)
         text = f"{head}{opening}\n{blocks[kind].strip()}\n{closing}{rest.partition(closing)[2]}"
     write_text(path, text)
+
+
+def _headline(chosen):
+    return (
+        f"The ensemble decides by {chosen.method} with {chosen.thresholds}: micro-F1 {chosen.elsewhere.value:.3f} "
+        f"({chosen.elsewhere}), where this choice is cross-fitted as well."
+    )
 
 
 def _aligned(headers, cells):

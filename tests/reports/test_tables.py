@@ -9,6 +9,7 @@ from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.dev import Compared
 from mlob.reports import tables
 from mlob.runs.dev import Comparison
+from mlob.runs.results import Chosen
 
 
 def test_constant_comes_first_then_models_then_ensembles_each_by_cross_fitted_f1(suite):
@@ -148,6 +149,13 @@ def test_the_readme_shows_of_each_ensemble_method_its_best_rule_and_every_model(
     ]
     assert "per label" in shown and "| 0.640 |" not in shown
     assert "Processor: a processor." in shown
+
+
+def test_the_readme_says_how_the_ensemble_decides_and_how_good_that_is(suite):
+    chosen = Chosen("PSO", "per label", Interval(0.64, 0.62, 0.66))
+    assert "decides by PSO with per label: micro-F1 0.640 (0.620 to 0.660)," in tables.markdown(
+        tables.rows(suite), chosen
+    )
 
 
 def test_a_bar_in_a_name_does_not_break_the_readme_table(tmp_path, write_result):
