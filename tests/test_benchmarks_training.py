@@ -59,6 +59,7 @@ def test_the_last_line_has_just_the_keys_and_ratios_to_the_baseline():
     assert [line.split()[0] for line in told.splitlines()[-3:]] == ["baseline", "resident", "streamed"]
 
 
+@pytest.mark.slow
 def test_each_way_of_training_is_measured_on_the_same_rows(folder, monkeypatch):
     monkeypatch.setattr(batches, "CHUNK", 1024)
     monkeypatch.setattr(training, "BUDGET_BYTES", (32 + 228) * 11 * 1024)

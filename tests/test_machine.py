@@ -37,6 +37,7 @@ except InputError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["tensorflw", "numpy", "../os"])
 def test_a_backend_of_keras_that_trains_nothing_is_refused(backend, tmp_path):
     environment = {**os.environ, "KERAS_BACKEND": backend, "KERAS_HOME": str(tmp_path)}

@@ -135,6 +135,7 @@ def test_numbers_come_back_as_they_were_written(rate, epochs, units):
     assert (found.training.learning_rate, found.training.epochs, found.head.units) == (rate, epochs, tuple(units))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=300)
 @given(
     st.sampled_from(["seed", "head.dropout", "head.units", "stores", "data", "head.kind", "features.size"]),

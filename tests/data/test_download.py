@@ -649,6 +649,7 @@ download.photos(dataset, size={SIZE}, allow_private=True, limits=fetch.Limits(un
 """
 
 
+@pytest.mark.slow
 def test_two_kills_and_a_ctrl_c_lose_what_was_under_way_and_nothing_comes_twice(tmp_path, server):
     running, total, under_way = [], 60, 4
     fatal = [(15, signal.SIGKILL), (30, signal.SIGKILL), (45, signal.SIGINT)]

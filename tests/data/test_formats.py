@@ -513,6 +513,7 @@ RECORDS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.fixed_dictionaries({}, optional={"images": RECORDS | VALUES, "annotations": RECORDS | VALUES}))
 def test_any_json_reads_or_is_refused(tmp_path_factory, content):

@@ -204,6 +204,7 @@ def _small(monkeypatch):
     monkeypatch.setattr(trees, "RARE", 5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small")
 def test_stackers_decide_by_thresholds_of_their_inner_folds():
     members, targets = made()
@@ -215,6 +216,7 @@ def test_stackers_decide_by_thresholds_of_their_inner_folds():
         assert decision.thresholds.tolist() == [np.float32(shared)] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_small")
 def test_stackers_know_which_photos_are_equal(monkeypatch):
     members, targets = made()

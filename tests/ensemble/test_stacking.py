@@ -9,7 +9,11 @@ from mlob.ensemble.blend import arithmetic
 from mlob.errors import InputError
 from mlob.metrics import highest_micro_f1
 
-FITS = [linear.fit, convolution.fit, trees.fit]
+FITS = [
+    pytest.param(linear.fit, id="linear"),
+    pytest.param(convolution.fit, id="convolution", marks=pytest.mark.slow),
+    pytest.param(trees.fit, id="trees"),
+]
 
 
 @pytest.fixture(autouse=True)

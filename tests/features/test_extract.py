@@ -189,6 +189,7 @@ extract.extract({"set": (FeatureSet("mobilenet", weights="random"), pathlib.Path
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_costs_no_finished_shard_and_no_byte(drawn, tmp_path):
     driver = tmp_path / "driver.py"
     driver.write_text(DRIVER)

@@ -52,6 +52,7 @@ def with_uneven_channels(converted):
     return model
 
 
+@pytest.mark.slow
 def test_evening_out_the_ranges_changes_no_feature(converted):
     model, photos = with_uneven_channels(converted), drawn(8, 1)
     expected, before = quantise._features(model, photos), weights(model, "GroupConvolution")

@@ -222,6 +222,7 @@ for precision in ("float32", "float16"):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_give_features_too(backend):
     if not runtimes.importlib.util.find_spec(backend):

@@ -146,6 +146,7 @@ def python(code, **environment):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
 
 
+@pytest.mark.slow
 def test_random_weights_are_the_same_in_every_process_and_after_other_networks(network):
     here = [digest(*weights.network(WHOLE, weights.random()).get_weights()) for _ in range(2)]
     assert here == [python(RANDOM).stdout.strip()] * 2

@@ -55,6 +55,7 @@ def test_the_curve_rises_where_photos_help_and_each_gain_is_on_the_point_before(
     assert curve.read(tmp_path / "curve" / "curve.json") == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"", b"PK", "other", "texts"])
 def test_a_damaged_point_is_trained_again_and_that_is_said(content, draw, fits, tmp_path, capfd):
     found = draw()
@@ -84,6 +85,7 @@ def test_a_second_call_trains_nothing_and_a_killed_one_goes_on(draw, fits, monke
     assert draw() == found and len(fits) == 3
 
 
+@pytest.mark.slow
 def test_another_judging_makes_the_figures_anew_and_trains_nothing(draw, fits, tmp_path):
     draw()
     other = draw(judging=Judging(folds=7, draws=60))

@@ -208,6 +208,7 @@ def killed_after(count, monkeypatch):
 EARLY = dataclasses.replace(MLOB, training=dataclasses.replace(MLOB.training, epochs=6, patience=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", [SMALL, MLOB, EARLY], ids=["adamw, dropout", "nadam, sgd", "early"])
 @pytest.mark.parametrize("chunks", [1, 2, 5])
 def test_a_training_that_was_killed_ends_with_the_bytes_of_one_that_was_not(
@@ -358,6 +359,7 @@ print(losses[-1] / losses[0])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_train_as_well(backend):
     pytest.importorskip(backend)
