@@ -2,9 +2,10 @@
 
     python -m benchmarks.extraction
 
-draws its own photos (600 x 800, noisy) and measures, each in a process of its own: the baseline, MLoB's loop read
-generously (Pillow in the main thread, batches of 32, float32 TensorFlow); mlob with each runtime and precision, from
-files to shards; and the runtime alone on ready arrays. Medians of three; loading and compiling are left out.
+draws its own photos (600 x 800, noisy) and measures three things, each in a process of its own: team MLoB's loop, read
+generously, as the baseline (Pillow in the main thread, batches of 32, float32 TensorFlow [MLoB]); mlob, from files to
+shards, with each runtime and precision; the runtime alone, on arrays. Medians of three; loading and compiling are not
+counted.
 """
 
 import concurrent.futures
@@ -16,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from typing import Any, Literal
 
 import click
 import numpy as np
@@ -29,25 +32,27 @@ PHOTOS, WIDTH, HEIGHT, RUNS, MLOBS_BATCH = 256, 600, 800, 3, 32
 OURS = ("keras-float32", *(f"openvino-{precision}" for precision in ("float32", "bfloat16", "int8")))
 
 
-def draw(folder, count):
+def draw(folder: pathlib.Path, count: int) -> None:
     """Draw photos: smooth colours under the noise of a camera, about 130 KB a photo."""
     from PIL import Image
 
-    def draw_one(number):
+    def draw_photo(number: int) -> None:
         drawn = np.random.default_rng(number)
-        coarse = Image.fromarray(drawn.integers(0, 256, (12, 9, 3), np.uint8)).resize((WIDTH, HEIGHT), Image.BICUBIC)
+        coarse = Image.fromarray(drawn.integers(0, 256, (12, 9, 3), np.uint8)).resize(
+            (WIDTH, HEIGHT), Image.Resampling.BICUBIC
+        )
         noisy = np.asarray(coarse, np.float32) + drawn.normal(0, 8, (HEIGHT, WIDTH, 3))
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{number:05d}.jpg", quality=85)
 
     folder.mkdir(parents=True, exist_ok=True)
     with concurrent.futures.ThreadPoolExecutor(machine.cores()) as threads:
-        list(threads.map(draw_one, range(count)))
+        list(threads.map(draw_photo, range(count)))
 
 
 # The measurements: each gives a dict, in a process of its own
 
 
-def baseline(photos, feature_set, source, call):
+def baseline(photos: list[pathlib.Path], feature_set: FeatureSet, source: weights.Source, call: str) -> dict[str, Any]:
     """MLoB's loop; `call` names the method of the Keras model that it calls on a batch."""
     from PIL import Image
 
@@ -55,8 +60,8 @@ def baseline(photos, feature_set, source, call):
     size = backbones.SIZES[feature_set.size]
     options = {"verbose": 0} if call == "predict" else {}
 
-    def run():
-        rows = []
+    def run() -> np.ndarray:
+        rows: list[np.ndarray] = []
         for start in range(0, len(photos), MLOBS_BATCH):
             batch = []
             for path in photos[start : start + MLOBS_BATCH]:
@@ -65,13 +70,18 @@ def baseline(photos, feature_set, source, call):
             rows.extend(getattr(model, call)(np.stack(batch), **options))
         return np.stack(rows)
 
-    run_once = getattr(model, call)(np.zeros((MLOBS_BATCH, size, size, 3), np.uint8), **options)  # compiles
-    assert len(run_once) == MLOBS_BATCH
+    getattr(model, call)(np.zeros((MLOBS_BATCH, size, size, 3), np.uint8), **options)  # compiles
     seconds, rows = _timed(run)
     return {"images_per_second": len(photos) / seconds, "rows": rows}
 
 
-def ours(photos, feature_set, source, choice, folder):
+def ours(
+    photos: list[pathlib.Path],
+    feature_set: FeatureSet,
+    source: weights.Source,
+    choice: runtimes.Choice,
+    folder: pathlib.Path,
+) -> dict[str, Any]:
     """Extract from files to shards, then run the runtime alone on ready arrays."""
     work = extract.Extraction(feature_set, source, folder, plan.fingerprint(feature_set, source, choice))
     ids = tuple(path.stem for path in photos)
@@ -86,7 +96,9 @@ def ours(photos, feature_set, source, choice, folder):
     return {**rates, "peak_rss_mb": peak, "rows": rows}
 
 
-def quantise(photos, feature_set, source, folder):
+def quantise(
+    photos: list[pathlib.Path], feature_set: FeatureSet, source: weights.Source, folder: pathlib.Path
+) -> dict[str, Any]:
     """Write the int8 form, calibrated on the last of the photos."""
     size = backbones.SIZES[feature_set.size]
     sample = [images.decode(path.read_bytes(), size) for path in photos[-extract.CALIBRATION :]]
@@ -94,7 +106,7 @@ def quantise(photos, feature_set, source, folder):
     return {"rows": np.zeros((0, 1))}
 
 
-def _timed(run):
+def _timed(run: Callable[[], Any]) -> tuple[float, Any]:
     """Give the median of three times and the last result."""
     seconds = []
     for _ in range(RUNS):
@@ -104,49 +116,54 @@ def _timed(run):
     return statistics.median(seconds), result
 
 
-def measure(kind, photos, feature_set, given, folder):
-    """Measure one thing in this process; features go to a file beside."""
+def measure(
+    kind: str, photos: list[pathlib.Path], feature_set: FeatureSet, given: str | None, folder: pathlib.Path
+) -> dict[str, float]:
+    """Measure one thing in this process: {figure: value}; the features go to <folder>/<kind>.npy."""
     machine.load_keras()
-    source = weights.at_hand(feature_set, given)
+    source = weights.at_hand(feature_set, given) or weights.download(feature_set)
     if kind == "quantise":
-        found = quantise(photos, feature_set, source, folder)
+        figures = quantise(photos, feature_set, source, folder)
     elif "-" in kind:
-        found = ours(photos, feature_set, source, runtimes.Choice(*kind.split("-")), folder)
+        figures = ours(photos, feature_set, source, runtimes.Choice(*kind.split("-")), folder)
     else:
-        found = baseline(photos, feature_set, source, kind)
-    np.save(folder / f"{kind}.npy", found.pop("rows"))
-    return found
+        figures = baseline(photos, feature_set, source, kind)
+    np.save(folder / f"{kind}.npy", figures.pop("rows"))
+    return figures
 
 
 # The comparison
 
 
-def summary(found, folder):
-    """Give the figures that the last line holds, for the fastest runtime that keeps the features."""
+Figures = dict[str, str | float]  # of one runtime, as a line of the table and the last line hold them
+
+
+def compare(measured: dict[str, dict[str, float]], folder: pathlib.Path) -> tuple[Figures, dict[str, Figures]]:
+    """Give the figures of the fastest runtime that keeps the features, and those of each: {runtime: figures}."""
     exact = np.load(folder / "predict_on_batch.npy")
-    cosines = {kind: runtimes.least_cosine(exact, np.load(folder / f"{kind}.npy")) for kind in found if "-" in kind}
+    cosines = {kind: runtimes.least_cosine(exact, np.load(folder / f"{kind}.npy")) for kind in measured if "-" in kind}
     faithful = [kind for kind, cosine in cosines.items() if cosine >= runtimes.LEAST_COSINE]
-    best = max(faithful, key=lambda kind: found[kind]["images_per_second"])
-    return _figures(best, found, cosines[best]), {kind: _figures(kind, found, cosines[kind]) for kind in cosines}
+    best = max(faithful, key=lambda kind: measured[kind]["images_per_second"])
+    return _figures(best, measured, cosines[best]), {kind: _figures(kind, measured, cosines[kind]) for kind in cosines}
 
 
-def _figures(kind, found, cosine):
-    one, base = found[kind], found["predict_on_batch"]["images_per_second"]
+def _figures(kind: str, measured: dict[str, dict[str, float]], cosine: float) -> Figures:
+    own, base = measured[kind], measured["predict_on_batch"]["images_per_second"]
     return {
         "runtime": kind,
-        "images_per_second": round(one["images_per_second"], 2),
+        "images_per_second": round(own["images_per_second"], 2),
         "baseline_images_per_second": round(base, 2),
-        "predict_images_per_second": round(found["predict"]["images_per_second"], 2),
-        "ratio": round(one["images_per_second"] / base, 2),
-        "model_only_images_per_second": round(one["model_only_images_per_second"], 2),
-        "of_model_only": round(one["images_per_second"] / one["model_only_images_per_second"], 3),
-        "peak_rss_mb": round(one["peak_rss_mb"]),
+        "predict_images_per_second": round(measured["predict"]["images_per_second"], 2),
+        "ratio": round(own["images_per_second"] / base, 2),
+        "model_only_images_per_second": round(own["model_only_images_per_second"], 2),
+        "of_model_only": round(own["images_per_second"] / own["model_only_images_per_second"], 3),
+        "peak_rss_mb": round(own["peak_rss_mb"]),
         "cosine": round(cosine, 6),
     }
 
 
-def table(rows):
-    """Lay the figures out as text."""
+def table(rows: dict[str, Figures]) -> str:
+    """Lay the figures of each runtime out as text."""
     first = next(iter(rows.values()))
     lines = [
         machine.processor(),
@@ -154,10 +171,11 @@ def table(rows):
         f"predict, as MLoB had it: {first['predict_images_per_second']:.1f}",
         f"{'':18}{'photos/s':>10}{'ratio':>8}{'alone':>8}{'of it':>8}{'peak MB':>9}{'cosine':>10}",
     ]
-    for kind, one in rows.items():
+    for kind, figures in rows.items():
         lines.append(
-            f"{kind:18}{one['images_per_second']:10.1f}{one['ratio']:8.2f}{one['model_only_images_per_second']:8.1f}"
-            f"{one['of_model_only']:8.2f}{one['peak_rss_mb']:9,}{one['cosine']:10.6f}"
+            f"{kind:18}{figures['images_per_second']:10.1f}{figures['ratio']:8.2f}"
+            f"{figures['model_only_images_per_second']:8.1f}{figures['of_model_only']:8.2f}"
+            f"{figures['peak_rss_mb']:9,}{figures['cosine']:10.6f}"
         )
     return "\n".join(lines)
 
@@ -171,10 +189,19 @@ def table(rows):
 @click.option("--layer", default="last", show_default=True, help="Where the network is cut.")
 @click.option("--only", hidden=True, help="Measure this in this process.")
 @click.option("--folder", type=click.Path(path_type=pathlib.Path), hidden=True)
-def main(count, photos, given, backbone, size, layer, only, folder):
+def main(
+    count: int,
+    photos: pathlib.Path | None,
+    given: str | None,
+    backbone: str,
+    size: Literal["small", "large"],
+    layer: str,
+    only: str | None,
+    folder: pathlib.Path | None,
+) -> None:
     """Extract Xception's features: MLoB's way, and ours with each runtime and precision."""
     feature_set = FeatureSet(backbone, size, layer=layer, weights="imagenet" if given else "random")
-    if only:
+    if only and photos and folder:
         paths = sorted(photos.glob("*.jpg"))[:count]
         print(json.dumps(measure(only, paths, feature_set, given, folder)))
         return
@@ -187,14 +214,14 @@ def main(count, photos, given, backbone, size, layer, only, folder):
         _compare({**asked, "folder": folder})
 
 
-def _compare(asked):
+def _compare(asked: dict[str, Any]) -> None:
     options = [part for name, value in asked.items() if value for part in (f"--{name}", str(value))]
-    found = {}
+    measured = {}
     for kind in ("predict_on_batch", "predict", "quantise", *OURS):
         command = [sys.executable, "-m", "benchmarks.extraction", *options, "--only", kind]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        found[kind] = json.loads(done.stdout.splitlines()[-1])
-    best, rows = summary(found, asked["folder"])
+        measured[kind] = json.loads(done.stdout.splitlines()[-1])
+    best, rows = compare(measured, asked["folder"])
     print(table(rows))
     print(json.dumps(best))
 

@@ -3,8 +3,8 @@
     KERAS_BACKEND=jax python -m benchmarks.gpu --log gpu.jsonl --markdown benchmarks/results/gpu.md
 
 Photos, rows and weights are made up. Each step is a process of its own with a time limit; each figure is printed, and
-appended to the log, as soon as it is known, so that a run that is cut off still tells something. The table is made of
-all that the log holds, of several backends for instance. `--tiny` runs every step in seconds on any machine.
+appended to the log, as soon as it is known, so that a run that is cut off still tells something. The table is made from
+all of the log, which may hold several backends. `--tiny` runs every step in seconds on any machine.
 """
 
 import concurrent.futures
@@ -20,6 +20,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -28,6 +30,11 @@ from benchmarks import ensembling, extraction, training
 from mlob import machine
 from mlob.features import backbones
 from mlob.recipes import FeatureSet
+
+if TYPE_CHECKING:
+    import keras
+
+    from mlob.features import pipeline
 
 COSINE_PHOTOS = 64  # on which half precision is compared with float32
 
@@ -61,6 +68,8 @@ class Scale:
     patience: int = 1
 
 
+Row = dict[str, Any]  # a measurement: "name" and figures, then the places below
+Step = Callable[["Scale"], Iterator[Row]]
 PLACE = ("card", "backend", "step")  # of a row, beside its name and figures
 FULL = Scale()
 TINY = Scale(256, ("mobilenet",), "mobilenet", 32, 8, 16, 2 * 8192, 50, passes=1, patience=10)
@@ -69,7 +78,7 @@ TINY = Scale(256, ("mobilenet",), "mobilenet", 32, 8, 16, 2 * 8192, 50, passes=1
 # The steps: each yields dicts, a "name" and figures, in a process of its own
 
 
-def device(scale):
+def device(scale: Scale) -> Iterator[Row]:
     """Name the processor and the packages, measure the card's matrix product and the copy of photos to it."""
     yield {"name": "machine", "processor": machine.processor(), **_versions()}
     for precision in ("float32", "bfloat16", "float16"):
@@ -77,7 +86,7 @@ def device(scale):
     yield {"name": "copy to the device", "gb_per_second": round(_copy_rate(scale) / 1e9, 2)}
 
 
-def extract_one(scale, network):
+def extract_ready(scale: Scale, network: str) -> Iterator[Row]:
     """Run one network on ready photos, in half precision and in float32, in the batch that was found."""
     from mlob.features import forms, runtimes, weights
 
@@ -90,7 +99,7 @@ def extract_one(scale, network):
         _make_up_weights(extractor.model(precision))
         run = extractor.runner(runtimes.Choice("keras", precision))
         ready = time.monotonic() - started
-        rate = len(photos) / _fastest(lambda run=run: run(photos), scale.passes)
+        rate = len(photos) / _fastest(functools.partial(run, photos), scale.passes)
         rows[precision] = run(photos[:COSINE_PHOTOS])
         yield {
             "name": f"{network} {pixels}, {precision}",
@@ -103,7 +112,7 @@ def extract_one(scale, network):
     yield {"name": f"{network} {pixels}, float16 against float32", "smallest_cosine": round(cosine, 6)}
 
 
-def files(scale):
+def files(scale: Scale) -> Iterator[Row]:
     """Run one network from JPEG files to shards: prepared ones of its size, and photos of 600 x 800."""
     feature_set = _feature_set(scale.end_to_end)
     with tempfile.TemporaryDirectory() as made:
@@ -111,30 +120,32 @@ def files(scale):
         for name, photos in _drawn(folder, feature_set, scale):
             rate = _decoding_rate(feature_set, photos, scale.photos)
             yield {"name": f"{name}, decoding alone", "photos_per_second": round(rate)}
-            found = _end_to_end(feature_set, photos, scale.photos, folder / "store" / name)
-            yield {"name": f"{name}, {scale.end_to_end} to shards", **found}
+            figures = _end_to_end(feature_set, photos, scale.photos, folder / "store" / name)
+            yield {"name": f"{name}, {scale.end_to_end} to shards", **figures}
 
 
-def head(scale):
+def head(scale: Scale) -> Iterator[Row]:
     """Train the mlp of benchmarks.training for an epoch: on rows made on the device, then on rows in host memory."""
     yield {"name": "rows made on the device", **_epoch_on_device(scale.rows)}
     yield {"name": "rows in host memory", **_epoch_from_host(scale.rows)}
 
 
-def ensemble(scale):
-    """Time thresholds and swarm, which are NumPy's work: the processors', whatever the device."""
+def ensemble(scale: Scale) -> Iterator[Row]:
+    """Time thresholds and swarm, which run in NumPy on the processor, whatever the device."""
     members, targets = ensembling.make(scale.judged)
     for kind in (ensembling.exact_thresholds, ensembling.swarm_fitness, ensembling.pso):
         name = f"{kind.__name__.replace('_', ' ')}, on the processor"
         yield {"name": name, "seconds": round(kind(members, targets), 3)}
 
 
-def steps(scale):
-    """List the steps: {name: (generator of figures, seconds that it may take)}.
+def steps(scale: Scale) -> dict[str, tuple[Step, float]]:
+    """List the steps: {name: (generator of rows, seconds that it may take)}.
 
-    Those whose figures have targets come first, so that a short loan of a card tells them.
+    Those whose figures have targets come first: they are known even where the card is lent for a short time.
     """
-    networks = {f"extract {one}": (functools.partial(extract_one, network=one), 90) for one in scale.networks}
+    networks = {
+        f"extract {network}": (functools.partial(extract_ready, network=network), 90) for network in scale.networks
+    }
     first, *others = networks
     return {
         "device": (device, 60),
@@ -149,14 +160,13 @@ def steps(scale):
 # What the steps are made of
 
 
-def _feature_set(network):
+def _feature_set(network: str) -> FeatureSet:
     is_large = network in ("xception", "inception_v3")  # what they were made for
-    size = "large" if is_large and "large" in backbones.BACKBONES[network].sizes else "small"
-    return FeatureSet(network, size, weights="random")
+    return FeatureSet(network, "large" if is_large else "small", weights="random")
 
 
 @functools.cache
-def _card():
+def _card() -> str:
     """Name card and driver as the driver does."""
     command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
@@ -165,7 +175,7 @@ def _card():
         return "no GPU"
 
 
-def _versions():
+def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
     import keras
@@ -173,23 +183,23 @@ def _versions():
     return {"versions": f"{keras.backend.backend()} {version(keras.backend.backend())}, keras {keras.__version__}"}
 
 
-def _matmul_flops(scale, precision, products=10):
+def _matmul_flops(scale: Scale, precision: str, products: int = 10) -> float:
     """Measure the matrix product on random numbers, FLOP a second: chained products, waited for at their end."""
     import keras
 
     side = scale.side
-    one = keras.ops.cast(keras.random.normal((side, side), stddev=side**-0.5), precision)
+    matrix = keras.ops.cast(keras.random.normal((side, side), stddev=side**-0.5), precision)
 
-    def chain():
-        product = one
+    def chain() -> Any:
+        product = matrix
         for _ in range(products):
-            product = keras.ops.matmul(one, product)
+            product = keras.ops.matmul(matrix, product)
         return product[:1, :1]
 
     return 2 * side**3 * products / _fastest(chain, scale.passes)
 
 
-def _copy_rate(scale):
+def _copy_rate(scale: Scale) -> float:
     """Measure the copy from host memory, bytes a second."""
     import keras
 
@@ -197,7 +207,7 @@ def _copy_rate(scale):
     return data.nbytes / _fastest(lambda: keras.ops.convert_to_tensor(data)[:1, :1], scale.passes)
 
 
-def _fastest(work, passes):
+def _fastest(work: Callable[[], Any], passes: int) -> float:
     """Time work, whose result is waited for: the fewest seconds of some passes, after one that compiles."""
     import keras
 
@@ -209,7 +219,7 @@ def _fastest(work, passes):
     return min(seconds[1:])
 
 
-def _make_up_weights(model):
+def _make_up_weights(model: "keras.Model") -> None:
     """Draw kernels that keep the variance from layer to layer (He et al. 2015), so that half precision holds it.
 
     Keras's own starting values take a depthwise kernel for one over all channels, and fade to zero in 27 such layers.
@@ -226,13 +236,13 @@ def _make_up_weights(model):
             kernel.assign(generator.normal(0, (2 / inputs) ** 0.5, kernel.shape).astype(np.float32))
 
 
-def _flop(model):
+def _flop(model: "keras.Model") -> int:
     """Count the operations of a network's convolutions on one photo, two to each multiplication and addition."""
     sizes = [(layer.output.shape[1:-1], kernel.shape) for layer, kernels in _convolutions(model) for kernel in kernels]
     return sum(2 * int(np.prod(places)) * int(np.prod(kernel)) for places, kernel in sizes)
 
 
-def _convolutions(model):
+def _convolutions(model: "keras.Model") -> "Iterator[tuple[keras.Layer, list[keras.Variable]]]":
     """Yield each layer that has kernels, with them."""
     for layer in model._flatten_layers():
         kernels = [weight for weight in layer.weights if "kernel" in weight.name]
@@ -240,7 +250,7 @@ def _convolutions(model):
             yield layer, kernels
 
 
-def _drawn(folder, feature_set, scale):
+def _drawn(folder: pathlib.Path, feature_set: FeatureSet, scale: Scale) -> Iterator[tuple[str, list[pathlib.Path]]]:
     """Draw photos of 600 x 800 and prepare them; yield a name and the paths, prepared ones first."""
     from mlob.data import images
 
@@ -249,7 +259,7 @@ def _drawn(folder, feature_set, scale):
     prepared = folder / f"prepared {pixels}"
     prepared.mkdir()
 
-    def prepare(path):
+    def prepare(path: pathlib.Path) -> None:
         (prepared / path.name).write_bytes(images.prepared(path.read_bytes(), pixels, 10**6))
 
     with concurrent.futures.ThreadPoolExecutor(machine.cores()) as threads:
@@ -258,7 +268,7 @@ def _drawn(folder, feature_set, scale):
         yield f"{kind.name} JPEGs", sorted(kind.iterdir())
 
 
-def _slices(photos, count):
+def _slices(photos: list[pathlib.Path], count: int) -> "list[pipeline.Slice]":
     from mlob.features import pipeline, store
 
     places = (photos * (count // len(photos) + 1))[:count]
@@ -269,7 +279,7 @@ def _slices(photos, count):
     ]
 
 
-def _decoding_rate(feature_set, photos, count):
+def _decoding_rate(feature_set: FeatureSet, photos: list[pathlib.Path], count: int) -> float:
     """Decode and drop: photos a second of all processors, without a network."""
     from mlob.features import pipeline, runtimes
 
@@ -278,7 +288,9 @@ def _decoding_rate(feature_set, photos, count):
     return _steady_rate(lambda advance: list(pipeline.make_shards(*work, advance=advance)))
 
 
-def _end_to_end(feature_set, photos, count, folder):
+def _end_to_end(
+    feature_set: FeatureSet, photos: list[pathlib.Path], count: int, folder: pathlib.Path
+) -> dict[str, float]:
     """Extract to shards: photos a second, and the seconds of each stage."""
     from mlob.features import extract, log, plan, runtimes, weights
 
@@ -291,14 +303,14 @@ def _end_to_end(feature_set, photos, count, folder):
     return {"photos_per_second": round(rate), "photos": count, **stages}
 
 
-def _steady_rate(run):
+def _steady_rate(run: Callable[[Callable[[int], None]], object]) -> float:
     """Run something with an `advance` to call: photos a second once a quarter of the calls is over.
 
     Before that networks are compiled, and processes started.
     """
     times, counts = [time.monotonic()], [0]
 
-    def advance(count):
+    def advance(count: int) -> None:
         times.append(time.monotonic())
         counts.append(count)
 
@@ -307,7 +319,7 @@ def _steady_rate(run):
     return sum(counts[first + 1 :]) / (times[-1] - times[first])
 
 
-def _epoch_on_device(rows):
+def _epoch_on_device(rows: int) -> dict[str, float]:
     """Take an epoch's steps on rows that the device makes, with the labels of a linear teacher."""
     import keras
 
@@ -319,31 +331,31 @@ def _epoch_on_device(rows):
     shape = (batches.CHUNK // batch, batch, training.FEATURES)
     teacher = keras.random.normal((training.FEATURES, training.LABELS), stddev=training.FEATURES**-0.5, seed=0)
 
-    def make(seed):
+    def draw(seed: int) -> tuple[Any, Any]:
         features = keras.random.normal(shape, seed=seed)
         return keras.ops.cast(features, "float16"), keras.ops.cast(keras.ops.matmul(features, teacher) > 1, "uint8")
 
-    few = [keras.ops.convert_to_numpy(one)[0] for one in make(0)]
-    model = heads.build(training.OURS.head, *few, "bfloat16")
+    features, targets = (keras.ops.convert_to_numpy(array)[0] for array in draw(0))
+    model = heads.build(training.OURS.head, features, targets, "bfloat16")
     optimizer = schedule.optimizer(training.TRAINING, rows // batch)
     run = training_steps.compiled(heads.with_logits(model), optimizer, losses.binary, jit=True)
     started = time.monotonic()
-    first = run(*make(0)).mean()
+    first = run(*draw(0)).mean()
     warm = time.monotonic() - started
     calls = rows // batches.CHUNK
     started = time.monotonic()
     for call in range(calls):
-        last = run(*make(1 + call)).mean()
+        last = run(*draw(1 + call)).mean()
     seconds = (time.monotonic() - started) * rows / (calls * batches.CHUNK)
     return _epoch(rows, seconds, warm, first, last)
 
 
-def _epoch_from_host(rows):
+def _epoch_from_host(rows: int) -> dict[str, float]:
     """Fit for two epochs on rows in host memory, as `mlob train` does; the second counts, with its look at dev."""
     from mlob.training import batches, fit
 
     distinct, ends = min(rows, 2 * batches.CHUNK), []
-    features, targets = (np.resize(one, (rows, one.shape[1])) for one in training.draw("train", 0, distinct))
+    features, targets = (np.resize(array, (rows, array.shape[1])) for array in training.draw("train", 0, distinct))
     train = batches.Labelled(np.arange(rows).astype(object), features, targets)
     dev = train.take(np.arange(rows) < batches.CHUNK)
     experiment = dataclasses.replace(training.OURS, training=dataclasses.replace(training.TRAINING, epochs=2))
@@ -353,7 +365,7 @@ def _epoch_from_host(rows):
     return _epoch(rows, ends[1] - ends[0], ends[0] - started, first, last)
 
 
-def _epoch(rows, seconds, warm_up, first, last):
+def _epoch(rows: int, seconds: float, warm_up: float, first: float, last: float) -> dict[str, float]:
     return {
         "epoch_seconds": round(seconds, 2),
         "rows_per_second": round(rows / seconds),
@@ -366,13 +378,13 @@ def _epoch(rows, seconds, warm_up, first, last):
 # The command
 
 
-def run_step(name, arguments, seconds):
-    """Run a step in a process of its own; yield what it measures, and that it was cut or failed where it was."""
+def run_step(name: str, arguments: list[str], seconds: float) -> Iterator[Row]:
+    """Run a step in a process of its own; yield its rows, and a last one where it was cut off or failed."""
     command = [sys.executable, "-m", "benchmarks.gpu", "--only", name, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         timer = threading.Timer(seconds, process.kill)
         timer.start()
-        for line in process.stdout:
+        for line in process.stdout or ():
             if line.startswith("{"):
                 yield {"step": name, **json.loads(line)}
         timer.cancel()
@@ -381,8 +393,10 @@ def run_step(name, arguments, seconds):
         yield {"step": name, "name": name, "note": f"cut after {seconds:.0f} s" if killed else "failed"}
 
 
-def measure(steps, patience, arguments, seconds):
-    """Run every step that begins within the seconds; yield its rows, and which were not begun."""
+def measure(
+    steps: dict[str, tuple[Step, float]], patience: float, arguments: list[str], seconds: float
+) -> Iterator[Row]:
+    """Run every step that begins within the seconds; yield its rows, and one for each step that was not begun."""
     end = time.monotonic() + seconds
     for name, (_, limit) in steps.items():
         left = end - time.monotonic()
@@ -392,15 +406,15 @@ def measure(steps, patience, arguments, seconds):
             yield {"step": name, "name": name, "note": "not begun: the time was over"}
 
 
-def text(row):
+def summary(row: Row) -> str:
     """Tell a row in one line."""
     figures = [f"{key} {_shown(value)}" for key, value in row.items() if key not in ("name", *PLACE)]
     return f"{row['backend']} {row['step']}: {row['name']}: {', '.join(figures)}"
 
 
-def markdown(rows):
-    """Lay rows out as tables, one for each card, backend and kind of step; of a name's rows the last counts."""
-    places = {}
+def markdown(rows: Iterable[Row]) -> str:
+    """Lay rows out as tables, one for each card, backend and kind of step; of rows with one name the last counts."""
+    places: dict[tuple[str, str, str], dict[str, Row]] = {}
     for row in rows:
         own = places.setdefault((row["card"], row["backend"], row["step"].split()[0]), {})
         own[row["name"]] = row
@@ -410,35 +424,36 @@ def markdown(rows):
     return "\n\n".join(parts) + "\n"
 
 
-def _table(rows):
+def _table(rows: Iterable[Row]) -> str:
+    rows = list(rows)
     columns = list(dict.fromkeys(key for row in rows for key in row if key not in PLACE))
     lines = [columns, ["---"] + ["---:"] * (len(columns) - 1)]
     lines += [[_shown(row.get(column, "")) for column in columns] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("_", " ")
 
 
-def _chosen(scale, names):
+def _chosen(scale: Scale, names: tuple[str, ...]) -> dict[str, tuple[Step, float]]:
     known = steps(scale)
     if unknown := [name for name in names if name not in known]:
         raise click.BadParameter(f"there is no step {unknown[0]!r}; there are: {', '.join(known)}")
     return {name: step for name, step in known.items() if name in names or not names}
 
 
-def _shown(value):
+def _shown(value: Any) -> Any:
     return f"{value:,}" if isinstance(value, int | float) else value
 
 
-def _with_share(row, rows):
-    """Say which share of its card's matrix product, in its precision, a network's rate is."""
+def _with_share(row: Row, rows: list[Row]) -> Row:
+    """Add to a network's row its rate as a share of the matrix product on that card, in that precision."""
     if "photos_per_second" not in row or "tflops" not in row:
         return row
     product = {**{key: row[key] for key in PLACE}, "step": "device"}
     product["name"] = f"matrix product, {row['name'].rpartition(', ')[2]}"
-    known = [one["tflops"] for one in rows if product.items() <= one.items()]
+    known = [other["tflops"] for other in rows if product.items() <= other.items()]
     return {**row, "of_matrix_product": round(row["tflops"] / known[-1], 3)} if known else row
 
 
-def _read(log):
+def _read(log: pathlib.Path | None) -> list[Row]:
     return [json.loads(line) for line in log.read_text().splitlines()] if log and log.is_file() else []
 
 
@@ -449,7 +464,14 @@ def _read(log):
 @click.option("--markdown", "table", type=click.Path(path_type=pathlib.Path), help="Write the log's tables here.")
 @click.option("--step", "names", multiple=True, help="Take this step alone; may be given again.")
 @click.option("--only", hidden=True, help="Run one step in this process.")
-def main(tiny, seconds, log, table, names, only):
+def main(
+    tiny: bool,
+    seconds: float,
+    log: pathlib.Path | None,
+    table: pathlib.Path | None,
+    names: tuple[str, ...],
+    only: str | None,
+) -> None:
     """Measure what a GPU makes of mlob, on the backend that KERAS_BACKEND names."""
     scale = TINY if tiny else FULL
     chosen = _chosen(scale, names)
@@ -460,20 +482,20 @@ def main(tiny, seconds, log, table, names, only):
         return
     for path in filter(None, (log, table)):
         path.parent.mkdir(parents=True, exist_ok=True)
-    backend, found = os.environ.get("KERAS_BACKEND", "tensorflow"), _read(log)
-    with _kept_compilations():
+    backend, rows = os.environ.get("KERAS_BACKEND", "tensorflow"), _read(log)
+    with _shared_compilations():
         for row in measure(chosen, scale.patience, ["--tiny"] if tiny else [], seconds):
-            found.append(_with_share({"card": _card(), "backend": backend, **row}, found))
-            print(text(found[-1]), flush=True)
+            rows.append(_with_share({"card": _card(), "backend": backend, **row}, rows))
+            print(summary(rows[-1]), flush=True)
             if log:
                 with log.open("a") as file:
-                    file.write(json.dumps(found[-1]) + "\n")
+                    file.write(json.dumps(rows[-1]) + "\n")
     if table:
-        table.write_text(markdown(found))
+        table.write_text(markdown(rows))
 
 
 @contextlib.contextmanager
-def _kept_compilations():
+def _shared_compilations() -> Iterator[None]:
     """Let JAX's processes share what they compile, which is a large part of a short measurement."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["JAX_COMPILATION_CACHE_DIR"] = folder

@@ -1,7 +1,8 @@
 """Backbones: a literal table of networks, and the extractor made of one (preprocessing, cut, pooling).
 
-All that a network needs stands in its entry, its own preprocessing too (MLoB divided by 255 for all of them, seeds
-E19). Importing this module loads no network: what an entry names is imported when it is called.
+To add a backbone, add an entry to BACKBONES: all that a network needs stands there, its own preprocessing as well (team
+MLoB divided by 255 for every network [MLoB]). Importing this module loads no network: what an entry names is imported
+when it is called.
 """
 
 from __future__ import annotations
@@ -60,11 +61,12 @@ class Backbone:
         preprocess: function from pixels (0 to 255, float32) to what the network takes.
         sizes: the input sizes that it takes.
         length: channels of its last map.
-        stages: layers that its main stages end in; pool "blocks" averages each of them.
+        stages: the layers in which its main stages end; pool "blocks" averages each of them.
         weights: where its ImageNet weights come from; None where a file has to be named.
         licence: of these weights.
-        cut_before: {stable name: layer whose input it is}, for layers that Keras numbers anew in each process.
-        assign: puts the arrays of a PyTorch file, {name: array}, into the network, where such a file is known.
+        cut_before: {name of a layer: the layer that reads its output}, for layers whose names change: Keras counts on
+            where a process builds a second network.
+        assign: puts the arrays of a PyTorch file, {name: array}, into the network; None where it takes no such file.
     """
 
     build: Callable[[int], keras.Model]
@@ -79,7 +81,7 @@ class Backbone:
 
 
 def _late(module: str, name: str, **options: Any) -> Callable[..., Any]:
-    """Give a function of a module that is imported when the function is called, with some arguments settled."""
+    """Give a module's function, some of its arguments set; the module is imported when the function is called."""
 
     def call(*arguments: Any, **more: Any) -> Any:
         return getattr(importlib.import_module(module), name)(*arguments, **options, **more)
@@ -229,7 +231,7 @@ def cut(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
 
 
 def extractor(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
-    """Wrap a network (with its weights, cut where the feature set says) from photos to features.
+    """Put preprocessing before a network, which has its weights and is cut, and pooling behind it.
 
     Returns:
         A Keras model from uint8 photos (n, size, size, 3), decoded and letterboxed, to float32 features: (n, d), or
@@ -245,11 +247,13 @@ def extractor(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
     maps = keras.Model(network.input, outputs)(backbone.preprocess(keras.ops.cast(photos, "float32")))
     pooled = [_pooled(feature_map, feature_set.pool) for feature_map in (maps if isinstance(maps, list) else [maps])]
     joined = pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
-    return keras.Model(photos, keras.layers.Activation("linear", dtype="float32")(joined))  # whatever the policy
+    return keras.Model(
+        photos, keras.layers.Activation("linear", dtype="float32")(joined)
+    )  # float32 whatever the policy
 
 
 def _pooled(feature_map: keras.KerasTensor, pool: str) -> keras.KerasTensor:
-    """Pool one map; in float32, since half precision loses digits in a sum over the map."""
+    """Pool a map, in float32: half precision loses digits in a sum over the map."""
     import keras
 
     if pool == "grid":
@@ -268,7 +272,7 @@ def _output(network: keras.Model, layer: str, backbone: Backbone) -> keras.Keras
 
 
 def _stages_within(network: keras.Model, backbone: Backbone) -> list[str]:
-    """List the stages that end before the network's own end (which is always among the maps)."""
+    """List the stages that end before the network does; its last map is always taken."""
     names = {layer.name for layer in network.layers}
     return [
         stage

@@ -1,7 +1,7 @@
-"""What has become of a store's photos since its shards were made: by size and time, by content where these differ.
+"""What has become of a store's photos since its shards were made.
 
-A note beside each shard holds the size and the time that each photo had when it was read. It never stands in the shard:
-times differ between machines, and shards do not.
+A note beside each shard holds the size and the time that each photo had when it was read; only where these differ now
+are contents compared. The note is not part of the shard: times differ between machines, and shards do not.
 """
 
 import collections
@@ -21,7 +21,7 @@ from mlob.machine import cores
 from mlob.progress import bar
 
 NOTE = {"shard": str, "photos": {str: str}}
-# How a failure begins that is no fault of a photo's bytes.
+# How the reasons begin for which a photo failed although its bytes may be sound.
 UNREAD = ("no file", "not read", "access denied", images.NEEDS_HEIC)
 
 
@@ -30,8 +30,8 @@ class Changes:
     """What has become of a shard's photos.
 
     Attributes:
-        changed: photos that have come, or whose content is another: the shard is to be made anew.
-        same: photos of another size or time than noted, or of none, and of the same content.
+        changed: photos that have come, or whose content has changed: the shard is to be made anew.
+        same: photos of the same content whose size or time is not the noted one, or was not noted.
         gone: photos whose file is gone; a shard that is not made anew keeps their features.
         note: {id: size and time} to be noted; empty where nothing is new.
     """
@@ -125,12 +125,12 @@ def versions(photos: Slice, failures: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_unread(reason: str) -> bool:
-    """Tell whether a photo failed for what is no fault of its bytes."""
+    """Tell whether a photo failed for a reason that does not lie in its bytes, so that it is to be tried again."""
     return reason.startswith(UNREAD)
 
 
 def write_note(shard_path: pathlib.Path, noted: Mapping[str, str]) -> None:
-    """Note sizes and times beside a shard, {id: text}, and the checksum of the shard whose photos they are of."""
+    """Note sizes and times of a shard's photos beside it, {id: text}, with the checksum of the shard."""
     write_json(_note(shard_path), {"shard": store.checksum(shard_path), "photos": noted})
 
 
@@ -157,7 +157,7 @@ def _sentence(counts: collections.Counter[str], what: str, so: str) -> str:
 
 def _compared(path: pathlib.Path, suspect: Suspect, size: int, run: Callable) -> Changes:
     photos, rows = suspect.photos, suspect.rows
-    if suspect.gone == len(photos.ids) and not suspect.noted:  # nothing says that they were of this folder
+    if suspect.gone == len(photos.ids) and not suspect.noted:  # nothing tells that they were in this folder
         return Changes(changed=suspect.gone)
     shard = store.read_without_features(path)
     digests = dict(zip(shard.ids, shard.digests.tolist(), strict=True))
@@ -187,7 +187,7 @@ def _note(shard_path: pathlib.Path) -> pathlib.Path:
 
 
 def _read_note(shard_path: pathlib.Path, checksum: str) -> dict[str, str]:
-    """Read a shard's note; nothing where there is none, or that of another shard: contents are compared then."""
+    """Read a shard's note; empty where there is none, or it belongs to another shard: contents are compared then."""
     try:
         note = read_product(_note(shard_path), NOTE)
     except InputError:

@@ -1,8 +1,8 @@
 """Photos become pixels ahead of the network: in threads, or in processes where a GPU waits for them.
 
-Threads share Python's lock for a third of the time that a small photo takes (opening, converting, copying): sixteen of
-them decode what two do, and that is enough for networks on processors. Processes share memory instead of the lock:
-pixels are written where the network's batches are made from, and no byte of them goes through a pipe.
+For a third of the time that a small photo takes (opening, converting, copying) a thread holds Python's lock: sixteen
+threads decode no more than two, which is enough for networks on processors. Processes share memory and no lock: they
+write pixels to where the network's batches are taken from, and no byte goes through a pipe.
 """
 
 import collections
@@ -58,7 +58,15 @@ def photo(place: Place | None, size: int, views: Collection[str] = WHOLE) -> Pho
 def in_threads(
     places: Iterable[Place | None], size: int, views: Collection[str], most: int, workers: int
 ) -> Generator[Photo, None, None]:
-    """Decode in threads, at most so many photos waiting: yield a `Photo` for each place, in order."""
+    """Decode in threads: yield a `Photo` for each place, in order.
+
+    Args:
+        places: of the photos.
+        size: side of the pixels.
+        views: names of the views that are made of each photo.
+        most: photos that wait at a time.
+        workers: number of threads.
+    """
     read = functools.partial(photo, size=size, views=views)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         yield from ahead(pool, read, places, most)
@@ -67,9 +75,9 @@ def in_threads(
 def in_processes(
     places: Iterable[Place | None], size: int, views: Collection[str], most: int, workers: int
 ) -> Generator[Photo, None, None]:
-    """Decode in processes, at most so many photos waiting: yield a `Photo` for each place, in order.
+    """Decode in processes: yield a `Photo` for each place, in order; arguments as of `in_threads`.
 
-    The pixels of a photo are written over once three times as many later ones as may wait were asked for.
+    The pixels of a photo are written over after 3 * `most` later photos were asked for.
 
     Raises:
         InputError: a process was killed.
@@ -97,7 +105,7 @@ def in_processes(
 def ahead(
     pool: concurrent.futures.Executor, function: Callable[[Item], Result], items: Iterable[Item], most: int
 ) -> Iterator[Result]:
-    """Map in a pool, in order, at most so many results waiting."""
+    """Map in a pool, in order; at most `most` results wait."""
     waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
     for item in items:
         waiting.append(pool.submit(function, item))

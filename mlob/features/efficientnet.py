@@ -92,8 +92,8 @@ def preprocess_input(images: Images) -> Images:
 def assign(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
     """Put PyTorch's arrays (a dict by name, as `torchfile.read` gives it) into a model of `build`.
 
-    Every weight of the model is set, and every array used; only the counts of training batches are left over,
-    and the classifier where the model has none.
+    Every weight of the model is set, and every array is used but the counts of training batches, and the classifier
+    where the model has none.
 
     Raises:
         InputError: an array is missing, unknown or of another shape; the model is then unchanged.

@@ -35,7 +35,7 @@ class Slice:
         ids: texts.
         places: where each photo lies; None for a photo that is missing.
         feature_sets: names of those whose shard of this slice is to be made.
-        versions: what would differ in each photo's file if it was changed, taken before it is read (`places.version`).
+        versions: of each photo's file, taken before it is read (`places.version`): another one tells a change.
     """
 
     split: str
@@ -106,7 +106,7 @@ def make_shards(
         for photos in slices:
             chunks = _chunks(decoded, len(photos.ids), chunk)
             forward = functools.partial(_forward, {name: extractors[name] for name in photos.feature_sets})
-            # On a processor the network wants all of it, and Ctrl-C goes through it: nothing is gained by a thread.
+            # On a processor the network takes all cores, and a thread would only keep Ctrl-C from it.
             done = decoding.ahead(network, forward, chunks, UNDER_WAY) if is_fast else map(forward, chunks)
             yield _made(photos, done, advance)
 

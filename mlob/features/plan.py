@@ -25,7 +25,7 @@ class Plan:
         source: the weights, None where they must be downloaded first.
         fingerprint: of the store, None where nothing is there.
         rate: photos a second of all that was ever extracted with this feature set; None where nothing was.
-        changes: {path of a shard that is there: `changes.Changes`}, of those whose photos are not as noted.
+        changes: {path of a shard that is there: `Changes`}, of those whose photos are not as noted.
     """
 
     slices: tuple[Slice, ...]
@@ -148,12 +148,12 @@ def _slices(
         yield store.shard_path(split_folder, number), photos
 
 
-def _suspects(slices: dict[pathlib.Path, Slice], found: Fingerprint | None) -> dict[pathlib.Path, changes.Suspect]:
+def _suspects(slices: dict[pathlib.Path, Slice], declared: Fingerprint | None) -> dict[pathlib.Path, changes.Suspect]:
     """Check the shards that are there, {path: its photos}; give those whose photos are not as noted."""
     suspects = {}
     for path, photos in slices.items():
         header = store.header(path)
-        expected = found or header.fingerprint
+        expected = declared or header.fingerprint
         store.check_fingerprint(path.parent.parent, expected.fields(), header.fingerprint)
         store.check_ids(path, photos.ids, header.ids)
         if suspect := changes.suspect(path, header, photos):

@@ -28,15 +28,17 @@ if TYPE_CHECKING:
 PROBED = 8  # photos on which the harm of each rounding is measured
 MOST_HARM = 0.0003  # loss of cosine, summed over all roundings that are kept
 STEPS = 255  # of an unsigned byte
-LEAST_SHARE = 1e-3  # a channel's range counts as at least this share of the widest: one that slept may yet wake
+LEAST_SHARE = (
+    1e-3  # of the widest range: what a channel counts at least, since one that was silent here may speak elsewhere
+)
 
 
 def int8(converted: openvino.Model, photos: np.ndarray) -> openvino.Model:
     """Quantise an extractor to INT8 where that does its features little harm. Equal photos give an equal model.
 
     Args:
-        converted: OpenVINO model from (1, size, size, 3) uint8 to (1, d) float32; it is left as it is.
-        photos: uint8 photos (n, size, size, 3) of train; 64 do.
+        converted: OpenVINO model from (1, size, size, 3) uint8 to (1, d) float32; it is not changed.
+        photos: uint8 photos (n, size, size, 3) of train; 64 are enough.
 
     Raises:
         InputError: NNCF is not installed, or there is no photo.
@@ -72,7 +74,7 @@ def equalise(model: openvino.Model, photos: np.ndarray) -> None:
 
 
 def _harmful(model: openvino.Model, photos: np.ndarray) -> list[str]:
-    """Name the convolutions whose inputs are best left unrounded: the rest together do at most MOST_HARM."""
+    """Name the convolutions whose inputs are best left unrounded: rounding all others costs at most MOST_HARM."""
     names = [node.get_friendly_name() for node in _convolutions(model)]
     harms = _harms(model, photos)
     order = np.argsort(harms, kind="stable")
@@ -80,7 +82,7 @@ def _harmful(model: openvino.Model, photos: np.ndarray) -> list[str]:
 
 
 def _harms(model: openvino.Model, photos: np.ndarray) -> np.ndarray:
-    """Measure what rounding each convolution's input to 8 bits takes off the cosine, its mean error left out.
+    """Measure by how much rounding each convolution's input to 8 bits lowers the cosine, its mean error left out.
 
     Returns:
         float (convolutions,).
@@ -106,7 +108,7 @@ def _harms(model: openvino.Model, photos: np.ndarray) -> np.ndarray:
     )
     errors = np.stack(rounded) - exact
     errors -= errors.mean(axis=1, keepdims=True)
-    return np.square(errors).sum(axis=(1, 2)) / (2 * np.square(exact).sum())  # 1 - cos of a small angle: its square / 2
+    return np.square(errors).sum(axis=(1, 2)) / (2 * np.square(exact).sum())  # 1 - cos(a) is about a**2 / 2
 
 
 def _ranges(
@@ -138,7 +140,7 @@ def _quantise(nncf: ModuleType, model: openvino.Model, photos: np.ndarray, in_fl
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(photos),
             ignored_scope=nncf.IgnoredScope(names=in_float32, types=sorted(kinds), validate=False),
-            # Its own correction judges a layer by its mean input, rounded: averages over a map then lose, not win.
+            # Its own correction judges a layer by its mean input, rounded, which makes averages over a map worse.
             advanced_parameters=nncf.AdvancedQuantizationParameters(disable_bias_correction=True),
         )
 

@@ -76,8 +76,8 @@ def choose(feature_set: FeatureSet, runner_of: Callable[[Choice], Runner], sampl
     """Choose runtime and precision for an extractor.
 
     "auto" takes OpenVINO on an x86 processor without a GPU, and half precision where the features of the sample keep a
-    cosine of at least 0.999 to their float32 selves and come clearly faster: processors that name bfloat16 among their
-    abilities may still be slower at it (Sapphire Rapids without AMX: 0.56 of float32's rate on Xception; Zen 5: 1.9).
+    cosine of at least 0.999 to those in float32 and come clearly faster: a processor may say that it runs bfloat16 and
+    be slower at it (Sapphire Rapids without AMX has 0.56 of its float32 rate on Xception, Zen 5 has 1.9 times it).
     A precision that the recipe names is taken as it is.
 
     Args:
@@ -106,15 +106,15 @@ def _better(exact: Choice, fast: Choice, runner_of: Callable[[Choice], Runner], 
     speedup = _seconds(run_exact, few) / _seconds(run_fast, few)
     if speedup < LEAST_SPEEDUP:
         detail(
-            f"  {exact.precision}: {fast.precision} has {speedup:.2f} of its rate on this machine (at least "
-            f"{LEAST_SPEEDUP} wanted)"
+            f"  {exact.precision}: {fast.precision} has {speedup:.2f} times its rate on this machine, and less than "
+            f"{LEAST_SPEEDUP} is not worth it"
         )
         return exact
     cosine = least_cosine(run_exact(sample), run_fast(sample))
     chosen = fast if cosine >= LEAST_COSINE else exact
     detail(
-        f"  {chosen.precision}: {fast.precision} has {speedup:.2f} of {exact.precision}'s rate, and a smallest cosine "
-        f"to its features of {cosine:.5f} on {len(sample)} photos (at least {LEAST_COSINE} wanted)"
+        f"  {chosen.precision}: {fast.precision} has {speedup:.2f} times {exact.precision}'s rate, and a smallest "
+        f"cosine to its features of {cosine:.5f} on {len(sample)} photos (at least {LEAST_COSINE} is required)"
     )
     return chosen
 
@@ -130,10 +130,10 @@ def least_cosine(features: np.ndarray, others: np.ndarray) -> float:
 
 
 def keras_runner(model: keras.Model) -> Runner:
-    """Run a Keras model in batches of one static size; a last batch that is not full holds other photos behind its own.
+    """Run a Keras model in batches of one fixed size; the last one is filled up with other photos where it is not full.
 
-    On a GPU the network is jitted (PyTorch excepted, where compiling takes minutes), in the largest batch of up to 128
-    that memory holds.
+    On a GPU the network is compiled (but not PyTorch's, which would take minutes), and runs in the largest batch of up
+    to 128 that memory holds.
     """
     if not has_gpu():
         return _in_batches(_predict(model), model, CPU_BATCH, under_way=1)
@@ -150,8 +150,8 @@ def largest_batch(run: Callable[[int], object]) -> int:
     """Halve the batch until memory holds it.
 
     Args:
-        run: function of a batch; whatever it raises above the smallest batch means that the device has no room for it
-            (each backend has an error of its own for that).
+        run: function of the batch's size. Whatever it raises, except for the smallest batch, is taken to mean that the
+            device has no room for it: each backend has an error of its own for that.
     """
     batch = LARGEST_BATCH
     while batch > SMALLEST_BATCH:
@@ -222,7 +222,7 @@ def openvino_runner(model: OpenVINOModel, precision: str) -> Runner:
     shape = tuple(compiled.output(0).shape)[1:]
 
     # Twice the requests that run at once, so that one is always ready to start. OpenVINO's own queue with a callback
-    # stood still for ever when it was destroyed with Python's lock held (2026.4).
+    # hung when it was destroyed while Python's lock was held (2026.4).
     count = 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
     requests = [compiled.create_infer_request() for _ in range(count)]
 
@@ -256,7 +256,7 @@ def openvino_runner(model: OpenVINOModel, precision: str) -> Runner:
 def convert(model: keras.Model) -> OpenVINOModel:
     """Export a Keras model to OpenVINO's own form, with a batch of 1.
 
-    OpenVINO takes a --verbose in our command line for its own, and would print among the results.
+    OpenVINO takes a --verbose of our command line as its own, and would print among the results.
     """
     silence = contextlib.redirect_stdout(io.StringIO())
     with tempfile.TemporaryDirectory() as folder, silent_stderr(), silence:
@@ -294,7 +294,7 @@ def read_int8(path: pathlib.Path) -> OpenVINOModel:
 
 
 def _seconds(run: Runner, sample: np.ndarray) -> float:
-    """Time a pass over the sample: the shorter of two, since other work only ever adds."""
+    """Time a pass over the sample: the shorter of two, since other work on the machine can only add to it."""
     times = []
     for _ in range(2):
         started = time.perf_counter()
@@ -313,7 +313,7 @@ def _runtime(feature_set: FeatureSet) -> str:
 
 
 def _half_precision(runtime: str) -> str | None:
-    """Name the half precision that the machine at hand may be faster in; None where it has none."""
+    """Name the half precision in which this machine may be faster; None where it has none."""
     if runtime == "keras":
         return "float16" if has_gpu() else None
     return "bfloat16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else None
@@ -326,7 +326,7 @@ def _openvino_type(precision: str) -> openvino.Type:
 
 @functools.lru_cache(maxsize=1)
 def _core() -> openvino.Core:
-    """Give OpenVINO's one core: without any its CPU plugin is unloaded, and Ctrl-C jumps to a handler that is gone."""
+    """Give OpenVINO's core, one for the process: once none is left its CPU plugin is unloaded, and Ctrl-C crashes."""
     return _openvino().Core()
 
 

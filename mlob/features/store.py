@@ -65,7 +65,7 @@ class Header:
 
 @dataclasses.dataclass(frozen=True)
 class Extent:
-    """Where in a shard's file its features lie, one row after another: read past HDF5, in a fifth of its time.
+    """Where in a shard's file its features lie, one row after another: reading them so takes a fifth of HDF5's time.
 
     Attributes:
         path: of the shard.
@@ -208,10 +208,10 @@ def read_shards(split_folder: pathlib.Path, ids: Sequence[str]) -> Iterator[tupl
     first = None
     for number, slice_ids in enumerate(slices(ids)):
         path = shard_path(split_folder, number)
-        told = header(path)
-        first = first or told.fingerprint
-        check_fingerprint(split_folder.parent, first.fields(), told.fingerprint)
-        check_ids(path, slice_ids, told.ids)
+        shard_header = header(path)
+        first = first or shard_header.fingerprint
+        check_fingerprint(split_folder.parent, first.fields(), shard_header.fingerprint)
+        check_ids(path, slice_ids, shard_header.ids)
         yield path, read(path)
 
 
@@ -273,24 +273,23 @@ def first_whole(store_folders: Iterable[pathlib.Path], dataset: "DataSet") -> di
 
 
 def check_fingerprint(
-    store_folder: pathlib.Path, asked_for: Mapping[str, str | int | None], found: Fingerprint
+    store_folder: pathlib.Path, asked_for: Mapping[str, str | int | None], fingerprint: Fingerprint
 ) -> None:
     """Compare what is asked of a store with the fingerprint that is found there.
 
     Args:
         store_folder: for the message.
         asked_for: {field of the fingerprint: value}; other fields may have any value.
-        found: the store's.
+        fingerprint: the store's.
 
     Raises:
         InputError: they differ; the message names the first field that does, and the command that mends it.
     """
     for field, value in asked_for.items():
-        there = getattr(found, field)
-        if there != value:
+        if (made_with := getattr(fingerprint, field)) != value:
             raise InputError(
-                f"{store_folder} was made with {field} {there!r}, but {value!r} is asked for. Remove {store_folder} "
-                "and run `make features` again, or give the changed feature set its own name."
+                f"{store_folder} was made with {field} {made_with!r}, but {value!r} is asked for. Remove "
+                f"{store_folder} and run `make features` again, or give the changed feature set its own name."
             )
 
 

@@ -1,10 +1,10 @@
 """PyTorch's old weight files, read without PyTorch and without running anything from them.
 
-Such a file is five pickles (magic number, protocol, system, state dict, storage keys) and then the raw
-storages (PyTorch's torch/serialization.py, `_legacy_save`). The pickles go through an unpickler of our own:
-`pickle.Unpickler`, even with a strict `find_class`, crashes the process on 300 KB of nested tuples, and takes
-memory for any memo number that a file claims. Here pickletools splits the opcodes, those that torch.save
-writes build plain values, and nothing is imported or called.
+Such a file is five pickles (magic number, protocol, system, state dict, storage keys), followed by the raw storages
+(PyTorch's torch/serialization.py, `_legacy_save`). The pickles are read here and not by `pickle.Unpickler`, which, even
+with a strict `find_class`, crashes the process on 300 KB of nested tuples and takes memory for any memo number that a
+file claims: pickletools splits the opcodes, those that torch.save writes build plain values, and nothing is imported or
+called.
 """
 
 import io

@@ -1,6 +1,6 @@
 """Where a backbone's weights come from: Keras's host, a file, a package, or a seed.
 
-A `Source` is found without loading TensorFlow, so that a rerun can compare its digest with a store's in no time.
+Finding a `Source` loads no TensorFlow, so that a rerun compares its digest with a store's at once.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Source:
     """The weights of one feature set.
 
     Attributes:
-        kind: "imagenet", "random", or the name of the file that holds them; result.json and the table show it.
+        kind: "imagenet", "random", or the name of the file that holds them, as result.json and the tables show it.
         path: the file, None for random weights.
-        digest: of the weight arrays (of seed and Keras version for random ones).
-        is_cut: the file holds the network cut where the feature set cuts it.
+        digest: of the weight arrays; for random ones, of the seed and Keras's version.
+        is_cut: the file holds the network only up to where the feature set cuts it.
     """
 
     kind: str
@@ -53,7 +53,7 @@ class Source:
 
 
 class Unreachable(InputError):
-    """Keras's host does not answer, or not with the weights."""
+    """Keras's host does not answer, or does not give the weights."""
 
 
 def at_hand(feature_set: FeatureSet, given: pathlib.Path | str | None = None) -> Source | None:
@@ -61,7 +61,7 @@ def at_hand(feature_set: FeatureSet, given: pathlib.Path | str | None = None) ->
 
     Args:
         feature_set: the recipe.
-        given: WEIGHTS=, a file or a folder of `<backbone>[-<layer>].weights.h5`; it counts where the recipe says
+        given: WEIGHTS=, a file or a folder of `<backbone>[-<layer>].weights.h5`; it is used where the recipe says
             "imagenet".
 
     Raises:
@@ -81,7 +81,7 @@ def at_hand(feature_set: FeatureSet, given: pathlib.Path | str | None = None) ->
 
 
 def random() -> Source:
-    """Random weights, from a seed: for tests, for speed, and for the demo without a network."""
+    """Give random weights, from a fixed seed: for tests, measurements of speed, and a demo that is offline."""
     from importlib.metadata import version
 
     return Source("random", None, digest(f"random weights, seed {RANDOM_SEED}, keras {version('keras')}"))
@@ -103,14 +103,14 @@ def packaged_path(packaged: backbones.Packaged) -> pathlib.Path:
 def download(feature_set: FeatureSet) -> Source:
     """Download Keras's ImageNet weights into Keras's own cache, whole or not at all.
 
-    The file lands in a folder of its own and is renamed; a lock keeps two processes from downloading it twice, and
-    whoever holds it clears away what killed ones left.
+    The file is downloaded into a folder of its own and then renamed. A lock keeps two processes from downloading it
+    twice; the process that holds it removes what killed ones left.
 
     Raises:
         Unreachable: the host does not answer, or the bytes are not the published ones.
     """
-    wanted = _download_of(feature_set)
-    cached = _cache_path(wanted)
+    download = _download_of(feature_set)
+    cached = _cache_path(download)
     make_folder(cached.parent, "KERAS_HOME=")
     parts = f".{cached.name}.part-"
     with _lock(cached), _connect_timeout():
@@ -118,7 +118,7 @@ def download(feature_set: FeatureSet) -> Source:
             shutil.rmtree(stale)
         if not cached.is_file():
             with tempfile.TemporaryDirectory(dir=cached.parent, prefix=parts) as part:
-                os.replace(_fetch(feature_set.backbone, wanted, part), cached)
+                os.replace(_fetch(feature_set.backbone, download, part), cached)
     return _source("imagenet", cached)
 
 
@@ -206,20 +206,20 @@ def _download_of(feature_set: FeatureSet) -> backbones.Download:
     return weights
 
 
-def _cache_path(wanted: backbones.Download) -> pathlib.Path:
+def _cache_path(download: backbones.Download) -> pathlib.Path:
     home = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
-    return home / "models" / pathlib.PurePosixPath(wanted.path).name
+    return home / "models" / pathlib.PurePosixPath(download.path).name
 
 
-def _fetch(backbone: str, wanted: backbones.Download, folder: str) -> str:
+def _fetch(backbone: str, download: backbones.Download, folder: str) -> str:
     import keras
 
-    name, url = pathlib.PurePosixPath(wanted.path).name, f"{backbones.KERAS_WEIGHTS}/{wanted.path}"
+    name, url = pathlib.PurePosixPath(download.path).name, f"{backbones.KERAS_WEIGHTS}/{download.path}"
     say(f"Downloading {name}, the ImageNet weights of {backbone} (licence: {backbones.BACKBONES[backbone].licence}).")
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            return keras.utils.get_file(name, url, cache_dir=folder, file_hash=wanted.md5 or None)
-    except Exception as error:  # get_file raises bare Exception for whatever the network does
+            return keras.utils.get_file(name, url, cache_dir=folder, file_hash=download.md5 or None)
+    except Exception as error:  # get_file raises a bare Exception whatever went wrong
         raise Unreachable(
             f"Keras's weights for {backbone} cannot be downloaded ({str(error).rsplit(' -- ', 1)[-1]}): name a file or "
             f"folder with WEIGHTS=, copy the file into KERAS_HOME/models, or take a backbone whose weights are "
