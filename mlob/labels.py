@@ -11,9 +11,9 @@ class Labels:
     """The labels of a data set, in column order: column j is label `ids[j]`, columns are sorted by label id.
 
     Attributes:
-        ids: label ids as they stand in annotation and submission files (iMaterialist counts from 1).
-        names: what people call them, one a column.
-        groups: the task that each label belongs to ("colour", "sleeve"), one a column.
+        ids: as in annotation and submission files (iMaterialist counts from 1).
+        names: one for each column.
+        groups: the task that each label belongs to ("colour", "sleeve"), one for each column.
     """
 
     ids: tuple[int, ...]
@@ -28,7 +28,7 @@ class Labels:
         return {label: column for column, label in enumerate(self.ids)}
 
     def targets(self, label_sets: Sequence[Collection[int]]) -> np.ndarray:
-        """Turn one collection of label ids a photo into a uint8 matrix (n, labels) of 0 and 1.
+        """Turn the label ids of each photo into a uint8 matrix (n, labels) of 0 and 1.
 
         A label that is repeated on a photo counts once.
         """

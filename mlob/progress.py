@@ -11,14 +11,14 @@ SECONDS_BETWEEN_LINES = 10
 
 
 class Advance(Protocol):
-    """Tells progress that so many units were just done, and a note to stand beside it."""
+    """Adds a number of finished units to the progress, with a note to show beside it."""
 
     def __call__(self, count: int = 1, note: str = "") -> None:
-        """Tell it."""
+        """Add them."""
 
 
 def say(text: str) -> None:
-    """Print one line of ours to stderr; results alone go to stdout."""
+    """Print a line to stderr; only results go to stdout."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -28,24 +28,24 @@ def show(text: str) -> None:
 
 
 def be_verbose(is_on: bool) -> None:
-    """Tell details from now on, or none; processes that are started inherit it."""
+    """Print details from now on, or stop; processes that are started inherit it."""
     os.environ["MLOB_VERBOSE"] = "1" if is_on else ""
 
 
 def is_verbose() -> bool:
-    """Say whether details are told."""
+    """Tell whether details are printed."""
     return bool(os.environ.get("MLOB_VERBOSE"))
 
 
 def detail(text: str) -> None:
-    """Print one line of ours to stderr where details are told: what explains a surprise, and is no news."""
+    """Print a line to stderr if details are wanted: one that explains a surprise and is otherwise no news."""
     if is_verbose():
         say(text)
 
 
 @contextlib.contextmanager
 def bar(description: str, total: int, *, unit: str = "photos") -> Iterator[Advance]:
-    """Show progress while the block runs; give the function that is told of each step.
+    """Show progress while the block runs; give the function that adds finished units to it.
 
     Rate and time left are shown from the first unit on.
     """

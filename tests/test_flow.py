@@ -201,7 +201,7 @@ def test_a_dry_run_tells_of_photos_without_a_file(workplace, tmp_path, mlob):
 
 def test_facts_find_photos_that_are_there_twice_before_their_features_and_after(workplace, tmp_path, mlob):
     for features in ({}, {"FEATURES": str(tmp_path)}):
-        assert "of test found in train too, by content" in mlob(workplace, "facts", **features)
+        assert "of test also found in train, by content" in mlob(workplace, "facts", **features)
 
 
 def test_a_dry_run_does_nothing_and_says_what_is_missing(workplace, tmp_path, mlob):

@@ -1,17 +1,23 @@
 """A demo data set in the layout of iMaterialist 2018, drawn from a seed: garments whose labels can be seen."""
 
+from __future__ import annotations
+
 import csv
 import json
 import os
 import pathlib
 import tempfile
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import drawing
+from mlob.data import drawing, places
 from mlob.data.garments import GROUPS
 from mlob.errors import InputError
 from mlob.files import atomic
+
+if TYPE_CHECKING:
+    from mlob.data.places import Folder
 
 PROPORTIONS = ((0.75, 1), (0.75, 1), (0.67, 1), (1, 1), (1, 0.8), (0.56, 1))  # width and height of a photo
 LABELS = [(label, task, group) for task, (group, shapes) in enumerate(GROUPS.items(), 1) for label in shapes]
@@ -20,7 +26,7 @@ LABEL_IDS = {label: str(label_id) for label_id, (label, _, _) in enumerate(LABEL
 # Prevalence differs between the splits, as in the real data: stripes are commoner outside train.
 FAVOURED: dict[str, tuple[str, ...]] = {"train": (), "validation": ("striped",), "test": ("striped",)}
 
-# By split and id: photos whose files are spoilt, all named .jpg, and photos that repeat another split's.
+# By split and id: photos whose files are spoilt, all named .jpg, and photos that repeat one of another split.
 SPOILT = {
     ("train", "6"): lambda photo: drawing.jpeg(photo)[:1500],
     ("train", "13"): lambda photo: b"<html><title>404 Not Found</title></html>",
@@ -38,22 +44,24 @@ TWINS = {
 }
 
 
-def draw(folder: pathlib.Path | str, *, seed: int = 0, photos: int = 900) -> pathlib.Path:
+def draw(folder: Folder | str, *, seed: int = 0, photos: int = 900) -> pathlib.Path:
     """Draw the demo data set into `folder`, which is whole or absent, and return its path.
 
     Writes train.json, validation.json, test.json (without annotations), label_map.csv and
-    images/<split>/<imageId>.<ext>; train, validation and test share the `photos` as 600 : 170 : 130. With 60
-    photos or more, seven files are spoilt and four photos stand in two splits. A seed always gives the same
-    bytes. A folder that has a train.json stays as it is.
+    images/<split>/<imageId>.<ext>. Of 900 photos 600 are in train, 170 in validation and 130 in test, and so in
+    proportion. With 60 photos or more, seven files are spoilt and four photos are in two splits. A seed always gives
+    the same bytes. A folder with a train.json is left as it is.
 
     Raises:
-        InputError: the folder holds something else, or cannot be written.
+        InputError: the folder holds something else, cannot be written, or is in a bucket.
     """
-    folder = pathlib.Path(folder)
+    folder = places.data_folder(folder)
+    if not isinstance(folder, pathlib.Path):
+        raise InputError(f"{folder} is in a bucket: the demo set is drawn into a folder on a disk.")
     if (folder / "train.json").exists():
         return folder
     if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} holds files but no train.json: name a new or an empty folder.")
+        raise InputError(f"{folder} holds files but no train.json: name a new or empty folder.")
     with atomic(folder) as part, tempfile.TemporaryDirectory(prefix=".demo.", dir=folder.parent) as aside:
         whole = pathlib.Path(aside, "whole")
         _write(whole, seed, photos)
@@ -85,7 +93,7 @@ def _write_split(folder: pathlib.Path, split: str, rows: int, seed: int) -> None
 
 
 def _row(seed: int, split: str, image_id: str) -> tuple[str, bytes, list[str]]:
-    """Give (suffix, bytes, label ids) of one photo, whatever else is drawn."""
+    """Give (suffix, bytes, label ids) of a photo, which do not depend on the other photos."""
     split, image_id = TWINS.get((split, image_id), (split, image_id))
     rng = np.random.default_rng([seed, list(FAVOURED).index(split), int(image_id)])
     look = drawing.pick_look(rng, FAVOURED[split])

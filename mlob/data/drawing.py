@@ -1,4 +1,4 @@
-"""Drawing a photo of a garment by the labels that it is to have."""
+"""Draw a photo of a garment with given labels."""
 
 import io
 import math
@@ -25,19 +25,19 @@ from mlob.data.garments import (
 
 WALLS = ((255, 255, 255), (255, 255, 255), (244, 240, 232), (228, 234, 240), (240, 226, 224), (222, 232, 222))
 
-Look = dict[str, str]  # what is to be drawn: attribute -> label, "" for none
+Look = dict[str, str]  # what is to be drawn: {attribute: label}, "" for none
 Colour = tuple[int, ...]
 
 
 def pick(options: Iterable[str], rng: Generator, favoured: Collection[str] = ()) -> str:
-    """Draw one of some labels: the commoner the earlier it stands, twice as often where it is favoured."""
+    """Pick a label at random: early ones more often (Zipf), favoured ones about twice as often."""
     labels = list(options)
     weights = np.array([(1 + (label in favoured)) / rank for rank, label in enumerate(labels, 1)])
     return labels[rng.choice(len(labels), p=weights / weights.sum())]
 
 
 def pick_look(rng: Generator, favoured: Collection[str]) -> Look:
-    """Draw what is to be drawn."""
+    """Pick the labels of a photo at random."""
     category, pattern, colour = pick(GARMENTS, rng), pick(PATTERNS, rng, favoured), pick(COLOURS, rng)
     two = rng.random() < {"plain": 0, "colour block": 1}.get(pattern, 0.3)
     return {
@@ -72,7 +72,7 @@ def garment(look: Look, size: np.ndarray, rng: Generator) -> Image.Image:
 
 
 def photo(garment: Image.Image, rng: Generator) -> Image.Image:
-    """Show a garment before a pale wall, with a soft shadow, in the light of the day: RGB."""
+    """Show a garment in front of a pale wall, with a soft shadow and a random brightness: RGB."""
     wall = Image.fromarray(rng.choice(WALLS, (2, 1)).astype(np.uint8))
     photo = wall.resize(garment.size, Image.Resampling.BILINEAR)
     shadow = garment.getchannel("A").filter(ImageFilter.BoxBlur(4)).point(lambda value: value * 0.2)
@@ -83,7 +83,7 @@ def photo(garment: Image.Image, rng: Generator) -> Image.Image:
 
 
 def blank(photo: Image.Image, colour: str) -> bytes:
-    """Give a JPEG of a photo's size and one colour."""
+    """Give a JPEG of one colour and of a photo's size."""
     return jpeg(Image.new("RGB", photo.size, colour))
 
 
@@ -93,15 +93,15 @@ def jpeg(image: Image.Image, **settings: Any) -> bytes:
 
 
 def file(look: Look, garment: Image.Image, rng: Generator) -> tuple[str, bytes]:
-    """Give (suffix, bytes) as files come: mostly JPEG, some grey, some cut out, some lying on their side."""
+    """Give (suffix, bytes) as in real data: mostly JPEG, some grey, some cut out, some turned on their side."""
     shown, kind = photo(garment, rng), rng.random()
     if {look["colour"], look["second colour"]} <= {"black", "white", "grey", ""} and kind < 0.25:
-        return ".jpg", jpeg(shown.convert("L"))  # here no label is lost with the colours
+        return ".jpg", jpeg(shown.convert("L"))  # no label is lost with the colours
     if kind < 0.07:
         return ".png", _encoded(garment, format="PNG")
     if kind > 0.95:
         exif = Image.Exif()
-        exif[0x0112] = 6  # orientation: to be shown turned clockwise by a quarter
+        exif[0x0112] = 6  # orientation: to be turned clockwise by a quarter when shown
         return ".jpg", jpeg(shown.transpose(Image.Transpose.ROTATE_90), exif=exif)
     return ".jpg", jpeg(shown)
 

@@ -1,4 +1,4 @@
-"""Photos that stand in a data set twice, and those that have no file or cannot be read."""
+"""Photos that are in a data set twice, and photos without a file or that cannot be read."""
 
 import collections
 import concurrent.futures
@@ -44,7 +44,7 @@ class Seen:
 
 
 class Between(TypedDict):
-    """Photos of a split that are in another one, too: equal by "content" or by "address", some of their ids."""
+    """Photos of a split that are also in another one, equal by "content" or by "address", with some of their ids."""
 
     split: str
     other: str
@@ -54,7 +54,7 @@ class Between(TypedDict):
 
 
 class Within(TypedDict):
-    """Photos of a split that repeat an earlier one of it: some pairs of ids, [earlier, repeated]."""
+    """Photos of a split that repeat an earlier one of it, with some of the pairs of ids, [earlier, repeated]."""
 
     split: str
     photos: int
@@ -62,7 +62,7 @@ class Within(TypedDict):
 
 
 def look(dataset: DataSet) -> dict[str, Seen]:
-    """Look for files that are missing, and read those of equal size, which alone may be equal: {split: `Seen`}.
+    """Look for missing files, and read those of equal size, since only these can be equal: {split: `Seen`}.
 
     In a bucket no photo is read.
     """
@@ -82,8 +82,7 @@ def look(dataset: DataSet) -> dict[str, Seen]:
 def between(dataset: DataSet, known: Mapping[str, Known]) -> list[Between]:
     """Compare every two splits, the one further from training first.
 
-    Photos are compared by their bytes where these are known, and by their web addresses, which tell the same of photos
-    that are not at hand.
+    Photos are compared by their bytes, where these are known, and by their web addresses.
 
     Args:
         known: {split: what is known of its photos}.
@@ -111,13 +110,13 @@ def is_compared(dataset: DataSet, name: str, known: Known) -> bool:
 
 
 def _size(place: Place | None) -> str:
-    """The size of a photo's file as a text, empty where there is none."""
+    """Give the size of a photo's file as a text, empty if there is no file."""
     size, _, time = places.version(place).partition(":")
     return size if time else ""
 
 
 def _digests(photos: Collection[Place | None]) -> Iterator[int | str]:
-    """Yield each photo's digest, or why it cannot be read."""
+    """Yield the digest of each photo, or the reason why it cannot be read."""
     with concurrent.futures.ThreadPoolExecutor(cores()) as pool, bar("photos twice", len(photos)) as advance:
         for outcome in pool.map(_digest, photos):
             yield outcome

@@ -1,4 +1,4 @@
-"""Facts of a data set, to read before any figure is believed: sizes, failures, equal photos, shifts."""
+"""Facts about a data set, to be read before any figure is believed: sizes, failures, equal photos, shifts."""
 
 import collections
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ ENDS = 10  # rarest labels, and commonest
 
 
 class Reason(TypedDict):
-    """Why photos could not be read, their number, and some of their ids."""
+    """A reason why photos could not be read, their number, and some of their ids."""
 
     reason: str
     photos: int
@@ -38,7 +38,7 @@ class Spread(TypedDict):
 
 
 class SplitFacts(TypedDict):
-    """The photos of a split; its labels where it has some, its failures where they are known."""
+    """Numbers of a split. `labels_a_photo` is None without labels, `failed` if nothing is known of the photos."""
 
     photos: int
     labelled: int
@@ -49,17 +49,17 @@ class SplitFacts(TypedDict):
 
 
 class Facts(TypedDict):
-    """What is worth knowing of a data set; JSON can hold it.
+    """Facts about a data set, ready for JSON.
 
     Attributes:
-        photos, labels, labels_used: numbers, of labels all and those that are on some photo.
+        photos, labels, labels_used: numbers; a label is used if it is on some photo.
         splits: by name.
         counts: {split with labels: photos that have each label, by column}.
         commonest, rarest: labels that occur.
-        unseen: labels that never occur in train (none, where train has no labels).
-        compared: whether photos' contents were (in a bucket, not before there are features).
+        unseen: labels that never occur in train; empty if train has no labels.
+        compared: whether the photos' bytes were compared (in a bucket, not before there are features).
         equal_between, equal_within: photos that are in two splits, or in one twice.
-        shifted: labels whose prevalence differs between train and validation; None without both.
+        shifted: labels whose prevalence differs between train and validation; None unless both have labels.
     """
 
     photos: int
@@ -80,8 +80,8 @@ def describe(dataset: DataSet, known: Mapping[str, Known]) -> Facts:
     """Describe a data set from its annotations and from what is known of its photos.
 
     Args:
-        known: {split: `duplicates.Seen`, or `store.Shard` over the whole split}, for digests and failures. A split that
-            is missing here has `failed` None and takes no part in the comparison of contents.
+        known: {split: `duplicates.Seen`, or `store.Shard` for the whole split}. For a split that is missing here
+            `failed` is None, and its photos' bytes are not compared.
     """
     targets = {name: split.targets for name, split in dataset.splits.items() if split.targets is not None}
     counts = {name: of_split.sum(axis=0, dtype=np.int64) for name, of_split in targets.items()}
@@ -110,7 +110,7 @@ def failures(reasons: Mapping[str, str]) -> Failures:
     """Count the photos that could not be read, {id: reason}, by reason."""
     ids = collections.defaultdict(list)
     for name, reason in reasons.items():
-        kind, _, _ = reason.partition(" (")  # what stands in brackets is the photo's own: "(7 bytes left)"
+        kind, _, _ = reason.partition(" (")  # brackets hold details of one photo: "(7 bytes left)"
         ids[kind].append(name)
     commonest = sorted(ids.items(), key=lambda item: (-len(item[1]), item[0]))
     listed: list[Reason] = [

@@ -1,4 +1,4 @@
-"""Facts of a data set as lines for a terminal."""
+"""Facts about a data set as lines for a terminal."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -9,7 +9,7 @@ from mlob.data.prevalence import FEW, LabelFacts, Shifted
 
 
 def summary(facts: Facts) -> str:
-    """Put facts into plain lines."""
+    """Write facts as lines."""
     splits = facts["splits"]
     lines = [
         f"{facts['photos']:,} photos, {facts['labels']:,} labels, {facts['labels_used']:,} of them used",
@@ -26,18 +26,18 @@ def summary(facts: Facts) -> str:
 
 
 def losses(split: str, photos: int, reasons: Mapping[str, str]) -> list[str]:
-    """Tell how many of a split's photos have no features, and why: one line, or none where all have some.
+    """Say how many photos of a split have no features, and why: one line, or none if all have features.
 
     Args:
         split: its name.
         photos: their number.
-        reasons: {id: reason} of those that have none.
+        reasons: {id: reason} of the photos without features.
     """
     return _loss_lines(split, photos, failures(reasons), lambda reason: "")
 
 
 def missing(dataset: DataSet) -> list[str]:
-    """Tell how many photos of each split have no file: a list of lines, none of a split that is whole."""
+    """Say how many photos of each split have no file: one line for each split that lacks some."""
     gone = {name: sum(place is None for place in dataset.photos(name)) for name in dataset.splits}
     return [
         f"{count:,} of {len(dataset[name].ids):,} {name} photos have no file" for name, count in gone.items() if count
@@ -90,17 +90,17 @@ def _label_lines(facts: Facts) -> Iterator[str]:
 
 def _equal_lines(facts: Facts) -> Iterator[str]:
     if not facts["compared"]:
-        yield "Whether any photo is there twice is known once the photos, or in a bucket their features, are there."
+        yield "Photos that are there twice are found once the photos are there (in a bucket: their features)."
     elif not facts["equal_between"] and not facts["equal_within"]:
         yield "No photo was found twice."
     for pair in facts["equal_between"]:
         yield (
-            f"{_photos(pair['photos'])} of {pair['split']} found in {pair['other']} too, by {pair['by']} "
+            f"{_photos(pair['photos'])} of {pair['split']} also found in {pair['other']}, by {pair['by']} "
             f"({_listed(pair)})"
         )
     for split in facts["equal_within"]:
         pairs = ", ".join(" = ".join(ids) for ids in split["ids"])
-        yield f"{_photos(split['photos'])} of {split['split']} found there before ({pairs})"
+        yield f"{_photos(split['photos'])} of {split['split']} found earlier in the split ({pairs})"
 
 
 def _shift_lines(shifted: Shifted | None) -> Iterator[str]:
@@ -108,8 +108,8 @@ def _shift_lines(shifted: Shifted | None) -> Iterator[str]:
         return
     yield ""
     yield (
-        f"{shifted['labels']:,} of {shifted['tested']:,} labels have another prevalence in validation than in "
-        f"train (two-proportion z-test, below {FEW} expected photos Fisher's exact test too, "
+        f"{shifted['labels']:,} of {shifted['tested']:,} labels have a different prevalence in validation than "
+        f"in train (two-proportion z-test, below {FEW} expected photos Fisher's exact test too, "
         f"{shifted['significance']:.0%} over all labels)"
     )
     if shifted["strongest"]:

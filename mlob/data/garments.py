@@ -1,8 +1,8 @@
 """Shapes of garments, and the labels that each may have: tables from which the demo set is drawn.
 
-Every label is a key of one of these tables, so the labels of a photo are what was drawn on it. Points lie in a
-garment's own square: x runs from its axis to the right, y from its top down. The commonest label of a table or a tuple
-stands first: chances fall with the rank (Zipf), as prevalence does in the real data.
+Every label is a key of one of these tables, so a photo's labels are exactly what was drawn. Points are in the
+garment's own square: x runs from its axis to the right, y from its top down. In a table or a tuple the commonest label
+comes first: chances fall with the rank (Zipf), as prevalence does in real data.
 """
 
 from collections.abc import Callable, Collection
@@ -20,8 +20,8 @@ class Garment(NamedTuple):
     Attributes:
         outline: the right half: from the armpit where there is a neckline, otherwise from the top.
         waist: where a belt sits and lengths count from.
-        seams: open lines; what leaves the cloth is cut off.
-        options: {group: labels}, "" for none.
+        seams: open lines, cut off at the edge of the cloth.
+        options: {group: labels}; "" stands for no label.
     """
 
     outline: Line

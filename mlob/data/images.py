@@ -1,4 +1,4 @@
-"""Photos: their bytes and their pixels. The only door to Pillow beside the demo set's drawing."""
+"""Photos: their bytes and their pixels. The only door to Pillow, except for drawing the demo set."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 if TYPE_CHECKING:
     from mlob.data.places import Place
 
-DECODER = "pillow draft, srgb"  # part of a store's fingerprint: what moves pixels, if by half a grey level
+DECODER = "pillow draft, srgb"  # in fingerprints: changes with whatever changes pixels, even by half a grey level
 BLANK_RANGE = 3  # grey levels; JPEG leaves about this much noise on one uniform colour
-CROP = 7 / 8  # of each side: what a crop keeps (224 of 256 pixels, Krizhevsky, Sutskever and Hinton 2012)
+CROP = 7 / 8  # of each side is kept by a crop (224 of 256 pixels, Krizhevsky, Sutskever and Hinton 2012)
 VIEWS: dict[
     str, tuple[float, float] | None
 ] = {  # where a crop lies between the left and the right edge, and between the top and the bottom one
@@ -36,22 +36,22 @@ SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".avifs",
     ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx",
 }  # fmt: skip
-# What such files, and those of any other name, may hold. EPS, which Pillow would hand to Ghostscript, is not among it.
+# What a file may hold, whatever its suffix. EPS is not among them: Pillow would hand it to Ghostscript.
 FORMATS: tuple[str, ...] = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000")
-HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}  # the brands that its files tell first
+HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}  # the brands in the head of such files
 NEEDS_HEIC = 'HEIC, which needs a package: pip install "mlob[heic]"'
-HEAD = 32  # bytes that tell what a file holds
+HEAD = 32  # bytes that show what a file holds
 with contextlib.suppress(ImportError):
     import pillow_heif
 
     pillow_heif.register_heif_opener()
     FORMATS += ("HEIF",)
 
-MOST_BYTES = 256 * 2**20  # of one photo's file; a few kilobytes of a zip can claim to be gigabytes
-MOST_PIXELS = 32_000_000  # in memory at once: on their way to RGB they take half a gigabyte, or more, in each thread
-MOST_NARROW = 1000  # times as long as wide; of more, a square shows less than a line
+MOST_BYTES = 256 * 2**20  # of one photo's file; a few kilobytes in a zip can unpack to gigabytes
+MOST_PIXELS = 32_000_000  # in memory at once: converting them to RGB takes half a gigabyte or more in each thread
+MOST_NARROW = 1000  # times as long as wide; a longer photo would be less than one pixel wide in a square
 
-FRAMES = 10  # of an animation, or pages, among which the first that shows anything is taken
+FRAMES = 10  # of an animation (or pages) are searched for the first that is not blank
 ORIENTATION = 0x0112  # of EXIF
 TURNS: dict[int | None, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -63,32 +63,33 @@ TURNS: dict[int | None, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 END = b"\xff\xd9"  # of a JPEG
-MORE = b"".join(bytes(range(254, 0, -1)) + bytes([255, 0xD0 + number]) for number in (*range(8), 0))  # to be decoded
+MORE = b"".join(bytes(range(254, 0, -1)) + bytes([255, 0xD0 + number]) for number in (*range(8), 0))  # any pixels
 SRGB = ImageCms.createProfile("sRGB")
-MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # of Pillow, by the colours that a profile is for
-KEYS = {  # PNG's transparent colour, told in the file's depth, in that of the pixels
+MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # Pillow's, by the colour space of a profile
+KEYS = {  # PNG's transparent colour, converted from the depth of the file to that of the pixels
     "L;2": lambda key: key * 85,
     "L;4": lambda key: key * 17,
     "RGB;16B": lambda key: tuple(value >> 8 for value in key),
 }
 
-# What Pillow warns of (odd EXIF, many pixels) either fails, and is a reason, or does no harm. Set once, not around each
-# photo: photos are decoded in threads, which share the filters.
+# Where Pillow warns (odd EXIF, many pixels), decoding fails for that reason or does no harm. Set once and not for each
+# photo, since photos are decoded in threads, which share the filters.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class Unreadable(Exception):
-    """A photo that cannot become pixels; the message is the reason that its failure row keeps."""
+    """The photo cannot be decoded. The message is the reason, which is kept with the photo's id."""
 
 
 def content(place: Place | None, *, count: int | None = None) -> bytes:
-    """Read the bytes of a photo that lies at a place (`places`), or nowhere: None.
+    """Read the bytes of a photo.
 
     Args:
-        count: how many are enough; an archive or a bucket gives all the same.
+        place: None if the photo has no file.
+        count: how many bytes are enough; archives and buckets give all bytes anyway.
 
     Raises:
-        Unreadable: no such file, no plain one, no bytes in it, or more than `MOST_BYTES`.
+        Unreadable: there is no such file, or it is not a regular one, is empty, or has more than `MOST_BYTES`.
     """
     if place is None:
         raise Unreadable("no file")
@@ -104,7 +105,7 @@ def content(place: Place | None, *, count: int | None = None) -> bytes:
 
 
 def _plain(path: pathlib.Path, count: int | None) -> bytes:
-    """Read a plain file, no more bytes than it had when it was opened; a pipe or a device would give them for ever."""
+    """Read a regular file, at most the bytes that it had when it was opened; pipes and devices never end."""
     with open(path, "rb", opener=_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -115,11 +116,11 @@ def _plain(path: pathlib.Path, count: int | None) -> bytes:
 
 
 def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would wait for its writer
+    return os.open(path, flags | os.O_NONBLOCK)  # opening a pipe would wait for its writer
 
 
 def is_photo(place: Place) -> bool:
-    """Tell by its first bytes whether a file is a photo, be it one that cannot be decoded."""
+    """Tell by its first bytes whether a file is a photo, even if it cannot be decoded."""
     try:
         head = content(place, count=HEAD)[:HEAD]
     except Unreadable:
@@ -134,7 +135,7 @@ def _is_heic(data: bytes) -> bool:
 
 
 def content_digest(data: bytes) -> int:
-    """Give 64 bits of SHA-256 over a photo's bytes: equal photos, equal numbers."""
+    """Give 64 bits of SHA-256 of a photo's bytes: equal numbers for equal photos."""
     return int.from_bytes(hashlib.sha256(data).digest()[:8], "big")
 
 
@@ -159,12 +160,15 @@ def prepared(data: bytes, size: int, pixels: int) -> bytes:
 
     Args:
         data, size: as `decode` takes them.
-        pixels: of the original at most; the header tells before anything is decoded.
+        pixels: the most that the original may have; it is read from the header, before decoding.
 
     Raises:
-        Unreadable: as `decode`.
+        Unreadable: as in `decode`; too many pixels.
     """
-    with contextlib.suppress(Exception), Image.open(io.BytesIO(data), formats=FORMATS) as image:  # told below
+    with (
+        contextlib.suppress(Exception),
+        Image.open(io.BytesIO(data), formats=FORMATS) as image,
+    ):  # raised below
         pixels -= image.width * image.height
     if pixels < 0:
         raise Unreadable("too many pixels")
@@ -204,7 +208,7 @@ def thumbnail(data: bytes, size: int) -> bytes:
 
 
 def _upright(data: bytes, size: int) -> Image.Image:
-    """Decode a photo to RGB, upright, a JPEG scaled down while it is decoded; whatever Pillow raises is a reason."""
+    """Decode a photo to RGB, upright, turning any error of Pillow into a reason. A JPEG is scaled down meanwhile."""
     try:
         return _ended(data, size)
     except UnidentifiedImageError as error:
@@ -212,14 +216,14 @@ def _upright(data: bytes, size: int) -> Image.Image:
         raise Unreadable(NEEDS_HEIC if lacks else "not an image") from error
     except Image.DecompressionBombError as error:
         raise Unreadable("too many pixels") from error
-    except (Unreadable, MemoryError):  # the latter is no fault of the photo's
+    except (Unreadable, MemoryError):  # lack of memory is no fault of the photo
         raise
-    except Exception as error:  # what a reader raises on a broken file differs by format, and by release of Pillow
+    except Exception as error:  # each format, and each release of Pillow, has its own errors
         raise Unreadable(f"not decoded: {error}".splitlines()[0][:120]) from error
 
 
 def _ended(data: bytes, size: int) -> Image.Image:
-    """Decode a photo, a JPEG that lacks its end marker alone as well: it shows nothing of more that follows."""
+    """Decode a photo, or a JPEG that only lacks its end marker: then further pixels after its end change nothing."""
     try:
         return _first_shown(data, size)
     except OSError:
@@ -233,7 +237,7 @@ def _ended(data: bytes, size: int) -> Image.Image:
 
 
 def _first_shown(data: bytes, size: int) -> Image.Image:
-    """Decode the first frame, or page, that is not blank."""
+    """Decode the first frame or page that is not blank."""
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         frame = _frame(image, size)
         most = min(FRAMES, 1 + MOST_PIXELS // (image.width * image.height))
@@ -255,15 +259,15 @@ def _frame(image: ImageFile.ImageFile, size: int) -> Image.Image:
         image.load()
     except Exception as error:
         if image.tile or isinstance(error, OSError | MemoryError):
-            raise  # else only what is told of the pixels is odd
+            raise  # otherwise the pixels are there, and only their description is odd
     return _rgb(_turned(image))
 
 
 def _scaled(image: ImageFile.ImageFile, size: int) -> None:
-    """Have a JPEG scaled down while it is decoded, and refuse what would take too much memory before it does."""
+    """Have a JPEG scaled down while it is decoded; refuse in time what would take too much memory."""
     whole = image.width * image.height
     image.draft("RGB", (size, size))
-    pixels = whole if "progressive" in image.info else image.width * image.height  # all of such a JPEG is kept
+    pixels = whole if "progressive" in image.info else image.width * image.height  # such a JPEG is held whole
     if pixels > MOST_PIXELS:
         raise Unreadable("too many pixels")
     if max(image.size) > MOST_NARROW * min(image.size):
@@ -271,7 +275,7 @@ def _scaled(image: ImageFile.ImageFile, size: int) -> None:
 
 
 def _turned(image: Image.Image) -> Image.Image:
-    """Turn a photo upright. Its orientation is read and nothing written back, so that other tags do no harm."""
+    """Turn a photo upright. The orientation is only read and never written back, so that broken tags do no harm."""
     turn = None
     with contextlib.suppress(Exception):
         turn = TURNS.get(_orientation(image.info.get("exif", b"")) or image.getexif().get(ORIENTATION))
@@ -279,7 +283,7 @@ def _turned(image: Image.Image) -> Image.Image:
 
 
 def _orientation(exif: bytes) -> int | None:
-    """Find the orientation in a block of EXIF, None without one; Pillow gives up at the first tag that is broken."""
+    """Find the orientation in a block of EXIF, None without one; Pillow would give up at the first broken tag."""
     with contextlib.suppress(KeyError, struct.error):
         block = exif.removeprefix(b"Exif\0\0")
         order = {b"II": "<", b"MM": ">"}[block[:2]]
@@ -293,7 +297,7 @@ def _orientation(exif: bytes) -> int | None:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB; what is transparent shows white."""
+    """Convert any mode to RGB; transparent parts become white."""
     if image.mode.startswith(("I", "F")):
         image = _grey(image)
     colours = _srgb(image)
@@ -304,7 +308,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    """Convert 16 bits, 32 bits or floats, which may end at 1, at 255 or at 65535, to 8 bits."""
+    """Convert 16 bits, 32 bits or floats, whose white may be 1, 255 or 65535, to 8 bits."""
     values = np.nan_to_num(np.asarray(image))
     most = 65535 if image.mode != "F" else next((most for most in (1, 255) if values.max() <= most), 65535)
     grey = Image.fromarray((values.clip(0, most) * (255 / most) + 1e-4).astype(np.uint8))
@@ -316,14 +320,14 @@ def _grey(image: Image.Image) -> Image.Image:
 
 
 def _srgb(image: Image.Image) -> Image.Image:
-    """Convert to RGB; from the colours of an embedded profile, where one fits and is another, to those of sRGB."""
+    """Convert to RGB, from the colours of an embedded profile (if it fits and is not sRGB) to those of sRGB."""
     with contextlib.suppress(ImageCms.PyCMSError, OSError, KeyError):
         profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
         mode = MODES[profile.profile.xcolor_space]
         fits = mode == image.mode.removesuffix("A") or (mode == "RGB" and image.mode != "CMYK")
         if fits and "sRGB" not in (profile.profile.profile_description or ""):
             converted = ImageCms.profileToProfile(image.convert(mode), profile, SRGB, outputMode="RGB")
-            return cast(Image.Image, converted)  # None is what it gives where it converts in place
+            return cast(Image.Image, converted)  # it gives None only when it converts in place
     return image.convert("RGB")
 
 

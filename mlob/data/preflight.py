@@ -1,4 +1,4 @@
-"""What a data set lacks for training and judging, and what looks odd in it: told before anything long runs."""
+"""What a data set lacks for training and judging, and what looks odd in it: reported before anything long runs."""
 
 import collections
 import unicodedata
@@ -10,30 +10,30 @@ from mlob.data.dataset import DataSet, Split
 from mlob.errors import InputError
 from mlob.labels import Labels
 
-JUDGED = ("train", "validation")  # what a model is made of: fitted on the one, judged on the other
+JUDGED = ("train", "validation")  # models are fitted on the first and judged on the second
 FEWEST = {"train": 5, "validation": 3}  # a fifth of train may be dev; a stacker is fitted on folds of folds
-FEW = 100  # photos of a split, below which its figures are hardly known
-RARE = 10  # train photos of a label, below which it is hardly learned
+FEW = 100  # photos of a split; with fewer its figures are hardly known
+RARE = 10  # train photos of a label; with fewer it is hardly learned
 SEPARATORS = {",": "a comma", ";": "a semicolon", "/": "a slash", "\\": "a backslash", "#": "a #"}
 
 
 def check(dataset: DataSet, splits: Sequence[str] = JUDGED) -> None:
-    """Refuse a data set that cannot be trained on and judged, from its annotations alone.
+    """Refuse a data set that cannot be trained on and judged, going by its annotations alone.
 
     Raises:
-        InputError: a split is missing, too small, or (train and validation) without labels.
+        InputError: a split is missing or too small, or train or validation has no labels.
     """
     for sentence in refusals(dataset, splits):
         raise InputError(sentence)
 
 
 def refusals(dataset: DataSet, splits: Sequence[str] = JUDGED) -> list[str]:
-    """Give what stops the work on these splits: a list of sentences, each with its mend."""
+    """List what stops the work on these splits, each sentence with its remedy."""
     return [sentence for name in splits if (sentence := _refusal(dataset, name))]
 
 
 def doubts(dataset: DataSet) -> list[str]:
-    """Give what looks odd, and stops nothing: a list of sentences."""
+    """List what looks odd and stops nothing."""
     sentences = [_few(name, split) for name, split in dataset.splits.items()]
     train = dataset.splits.get("train")
     if train is not None and train.targets is not None:
@@ -43,11 +43,11 @@ def doubts(dataset: DataSet) -> list[str]:
 
 
 def summary(dataset: DataSet) -> str:
-    """Say whether a data set is ready, or what is to be mended; and what looks odd."""
+    """Say what looks odd, and whether the data set is ready or what has to be mended."""
     stops = refusals(dataset) + _lost(dataset)
     lines = [f"To look at: {sentence}" for sentence in doubts(dataset)]
     if "test" not in dataset.splits:
-        lines.append("To look at: there is no test split, so that no submission can be written.")
+        lines.append("To look at: there is no test split, so no submission can be written.")
     end = [f"To mend: {sentence}" for sentence in stops] or ["Ready: `mlob submission` or any other verb can begin."]
     return "\n".join(lines + end)
 
@@ -59,7 +59,9 @@ def _refusal(dataset: DataSet, name: str) -> str:
         return str(error)
     if name in JUDGED and split.targets is None:
         purpose = "trained" if name == "train" else "judged"
-        return f"The {name} split of {dataset.folder} has no labels: label its photos; nothing can be {purpose} on it."
+        return (
+            f"The {name} split of {dataset.folder} has no labels: label its photos, or nothing can be {purpose} on it."
+        )
     least = FEWEST.get(name, 1)
     if len(split.ids) < least:
         return (
@@ -72,7 +74,7 @@ def _refusal(dataset: DataSet, name: str) -> str:
 def _lost(dataset: DataSet) -> list[str]:
     """Name the splits none of whose photos has a file."""
     return [
-        f"None of {name}'s {_photos(len(split.ids))} lies in {dataset.folder}: put them there, or run `make images`."
+        f"None of the {_photos(len(split.ids))} of {name} is in {dataset.folder}: put them there, or run `make images`."
         for name, split in dataset.splits.items()
         if not any(dataset.photos(name))
     ]
@@ -81,11 +83,11 @@ def _lost(dataset: DataSet) -> list[str]:
 def _few(name: str, split: Split) -> str:
     if len(split.ids) >= FEW:
         return ""
-    return f"{name} has {_photos(len(split.ids))}: below {FEW} its figures are hardly known."
+    return f"{name} has {_photos(len(split.ids))}: with fewer than {FEW} its figures are hardly known."
 
 
 def _separated(labels: Labels, targets: np.ndarray) -> str:
-    """Tell of labels that look like several in one, which | would have separated."""
+    """Report labels that look like several labels in one, to be separated by |."""
     known = set(labels.names)
     is_single = targets.sum(axis=1).max() <= 1
     for mark, what in SEPARATORS.items():
@@ -93,8 +95,8 @@ def _separated(labels: Labels, targets: np.ndarray) -> str:
         whole = [name for name in names if known.issuperset(part.strip() for part in name.split(mark))]
         if several := whole or (names if is_single and len(names) > 1 else []):
             return (
-                f"{_counted(len(several), 'label holds', 'labels hold')} {what}, {several[0]!r} first: if that is "
-                "several labels, separate them by |."
+                f"{_counted(len(several), 'label holds', 'labels hold')} {what}, for example {several[0]!r}: if these "
+                "are several labels in one, separate them by |."
             )
     return ""
 
@@ -103,14 +105,14 @@ def _single(targets: np.ndarray) -> str:
     if not (targets.sum(axis=1) == 1).all():
         return ""
     return (
-        "every train photo has exactly one label: they are decided on one by one, so that a photo may be given "
-        "several, or none."
+        "every train photo has exactly one label, yet each label is decided by itself: a photo may be given several, "
+        "or none."
     )
 
 
 def _everywhere(labels: Labels, targets: np.ndarray) -> str:
     names = [labels.names[column] for column in np.flatnonzero(targets.all(axis=0))]
-    return f"{_listed(names)}: on every train photo, so that nothing can be learned about it." if names else ""
+    return f"{_listed(names)}: on every train photo, so nothing can be learned about it." if names else ""
 
 
 def _rare(labels: Labels, targets: np.ndarray) -> str:
@@ -120,12 +122,12 @@ def _rare(labels: Labels, targets: np.ndarray) -> str:
 
 
 def _alike(labels: Labels) -> str:
-    """Tell of labels of one group whose names differ in case and blanks alone."""
+    """Report labels of one group whose names differ only in case and blanks."""
     spelt = collections.defaultdict(list)
     for group, name in zip(labels.groups, labels.names, strict=True):
         spelt[group, "".join(unicodedata.normalize("NFKC", name).casefold().split())].append(name)
     alike = [" and ".join(map(repr, names)) for names in spelt.values() if len(names) > 1]
-    return f"{_listed(alike)}: labels of nearly one name, which count as different." if alike else ""
+    return f"{_listed(alike)}: labels with nearly the same name, which count as different." if alike else ""
 
 
 def _listed(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""On how many photos each label is, and which labels are on a larger or smaller part of validation than of train."""
+"""How many photos have each label, and which labels are commoner or rarer in validation than in train."""
 
 import statistics
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from mlob.labels import Labels
 
 SIGNIFICANCE = 0.01  # of all labels tested together
 STRONGEST = 20  # labels whose prevalence differs most
-FEW = 5  # photos: below, a z-test of their number does not hold
+FEW = 5  # photos; a z-test of a smaller number does not hold
 
 
 class LabelFacts(TypedDict):
-    """A label, and {split: number of photos that have it}."""
+    """A label, with the number of photos that have it in each split."""
 
     id: int
     name: str
@@ -51,10 +51,10 @@ def label_facts(labels: Labels, column: int, counts: Mapping[str, np.ndarray]) -
 
 
 def shifted(labels: Labels, photos: Mapping[str, int], counts: Mapping[str, np.ndarray]) -> Shifted | None:
-    """Test each label's prevalence in validation against that in train; None without both.
+    """Test each label's prevalence in validation against that in train; None unless both have labels.
 
     The pooled z-test of two proportions, with Bonferroni's correction for all labels that occur. Where fewer than 5
-    photos are expected the z-test calls chance a shift, and Fisher's exact test has to agree.
+    photos are expected the z-test takes chance for a shift, and Fisher's exact test has to agree.
 
     Args:
         photos: {split: number of photos}.
@@ -80,11 +80,11 @@ def shifted(labels: Labels, photos: Mapping[str, int], counts: Mapping[str, np.n
 
 
 def z_scores(train: np.ndarray, train_photos: int, validation: np.ndarray, validation_photos: int) -> np.ndarray:
-    """Give z (labels,) of the prevalence in validation less that in train; 0 where a label is on no photo, or on all.
+    """Give z (labels,) of the prevalence in validation minus that in train; 0 for a label on no photo, or on all.
 
     Args:
         train, validation: photos that have each label, (labels,).
-        train_photos, validation_photos: of the split.
+        train_photos, validation_photos: numbers of photos.
     """
     pooled = (train + validation) / (train_photos + validation_photos)
     error = np.sqrt(pooled * (1 - pooled) * (1 / train_photos + 1 / validation_photos))

@@ -1,4 +1,4 @@
-"""Which photo belongs where: drawn by a hash, so that it never depends on order, machine or run."""
+"""Which photo belongs to which split, drawn by a hash, so that it never depends on order, machine or run."""
 
 import hashlib
 from collections.abc import Hashable, Sequence
@@ -12,13 +12,13 @@ SPLITS = tuple(SHARES)
 
 
 def dev_rows(keys: Sequence[Hashable]) -> np.ndarray:
-    """Choose the rows of train that early stopping, schedules and the choice of recipes may look at.
+    """Choose dev: the rows of train that early stopping, schedules and the choice of recipes may look at.
 
-    5% of the different photos, at least 200 where that leaves four fifths to train on, with the smallest hash of their
-    key; equal photos are chosen together.
+    These are 5% of the different photos, or 200 if that leaves four fifths to train on: those with the smallest hash of
+    their key. Equal photos are chosen together.
 
     Args:
-        keys: one a row, equal for photos of equal content: `batches.Rows.keys`.
+        keys: one for each row, equal for photos of equal content: `batches.Rows.keys`.
 
     Returns:
         A bool array (n,), True for dev.
@@ -28,7 +28,7 @@ def dev_rows(keys: Sequence[Hashable]) -> np.ndarray:
 
 
 def limit_rows(ids: Sequence[str], count: int) -> np.ndarray:
-    """Choose `count` rows (all, where there are fewer) by a hash of the id.
+    """Choose `count` rows (all, if there are fewer) by a hash of the id.
 
     Returns:
         A bool array (n,).
@@ -37,19 +37,19 @@ def limit_rows(ids: Sequence[str], count: int) -> np.ndarray:
 
 
 def places(n: int, keys: Sequence[Hashable] | None = None) -> np.ndarray:
-    """Number the different ones among n photos from 0: each photo's number, integers (n,), equal where its key is."""
+    """Number the different photos among n from 0: int64 (n,), equal for photos with equal keys."""
     numbers: dict[Hashable, int] = {}
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys or range(n)], np.int64)
 
 
 def draw(digests: Sequence[int | str]) -> list[str]:
-    """Draw a split for each photo from the digest of its bytes, so that equal photos stay together.
+    """Draw a split for each photo by the digest of its bytes, so that equal photos stay together.
 
     Args:
         digests: `images.content_digest` of each photo, as a number or a text, or a text that stands for it.
 
     Returns:
-        A list of "train", "validation" or "test", in shares of 70, 15 and 15%.
+        For each photo "train" (70%), "validation" (15%) or "test" (15%).
     """
     edges = np.cumsum(list(SHARES.values()))
     places = np.array([_fraction(digest, "split") for digest in digests])
@@ -64,5 +64,5 @@ def _smallest(keys: Sequence[Hashable], count: int, salt: str) -> np.ndarray:
 
 
 def _fraction(key: Hashable, salt: str) -> float:
-    """Hash a key to [0, 1)."""
+    """Hash a key to a number in [0, 1)."""
     return int.from_bytes(hashlib.sha256(f"{salt}:{key}".encode()).digest()[:6], "big") / 2**48

@@ -197,7 +197,7 @@ def test_facts_are_json_and_their_text_holds_what_matters():
         "300 photos",
         "1 of 200 train photos have no features: blank: one uniform colour 1 (bad)",
         "Never in train (group, photos in train/validation): Red (colour, 0/100)",
-        "1 photo of validation found in train too, by content (v0)",
+        "1 photo of validation also found in train, by content (v0)",
         "2 of 2 labels",
         "x 0.00",
         "new",
@@ -245,11 +245,11 @@ def test_that_no_photo_is_there_twice_is_said(tmp_path):
 def test_photos_that_were_not_compared_are_not_called_different(tmp_path, monkeypatch):
     missing = photos(tmp_path / "missing", {"a": None, "b": None})
     monkeypatch.setattr(duplicates, "_digest", lambda place: pytest.fail("there is nothing to read"))
-    assert "known once the photos, or" in factsheet.summary(facts.describe(missing, duplicates.look(missing)))
+    assert "found once the photos are there" in factsheet.summary(facts.describe(missing, duplicates.look(missing)))
     there = photos(tmp_path / "there", {"a": b"1", "b": b"2"})
     monkeypatch.setattr(DataSet, "is_remote", True)
     found = factsheet.summary(facts.describe(there, duplicates.look(there)))
-    assert "in a bucket their features, are there" in found and "there twice is known" in found
+    assert "Photos that are there twice are found once the photos are there (in a bucket: their features)." in found
 
 
 def test_an_empty_set_has_facts_too():

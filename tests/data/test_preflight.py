@@ -59,7 +59,7 @@ def test_test_is_asked_for_by_those_alone_who_write_a_submission(tmp_path):
     preflight.check(dataset)
     with pytest.raises(InputError, match="has no test split"):
         preflight.check(dataset, ("train", "validation", "test"))
-    assert "there is no test split, so that no submission can be written" in preflight.summary(dataset)
+    assert "there is no test split, so no submission can be written" in preflight.summary(dataset)
     preflight.check(data_set(tmp_path, train=ordinary(), validation=ordinary(), test=3), ("train", "test"))
 
 
@@ -70,7 +70,7 @@ def test_an_ordinary_data_set_is_ready_and_nothing_looks_odd(tmp_path):
 
 def test_a_split_of_which_no_photo_is_there_is_to_be_mended(tmp_path):
     dataset = data_set(tmp_path, train=ordinary(), validation=ordinary(), test=100)
-    assert "To mend: None of test's 100 photos lies in" in preflight.summary(dataset)
+    assert "To mend: None of the 100 photos of test is in" in preflight.summary(dataset)
 
 
 def doubt(folder, names=NAMES, **splits):
@@ -111,6 +111,6 @@ def test_a_label_on_every_photo_one_on_hardly_any_and_small_splits_are_told(tmp_
 
 
 def test_labels_of_nearly_one_name_are_told(tmp_path):
-    assert "'Red' and 'red ', 'T-shirt' and 'T-Shirt': labels of nearly one name" in doubt(
+    assert "'Red' and 'red ', 'T-shirt' and 'T-Shirt': labels with nearly the same name" in doubt(
         tmp_path, ("Red", "T-shirt", "red ", "T-Shirt", "blue"), train=ordinary(columns=5)
     )
