@@ -1,1 +1,1 @@
-"""Several members' probabilities made one, and probabilities made decisions."""
+"""From several members' probabilities to decisions: blends, stackers, thresholds, calibration."""

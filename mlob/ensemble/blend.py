@@ -16,7 +16,7 @@ def arithmetic(members: np.ndarray, weights: ArrayLike | None = None) -> np.ndar
     """Weighted mean of the members; equal `weights` (members,) unless given, else scaled to sum 1.
 
     Raises:
-        InputError: not one weight a member, a weight below 0 or not finite, or all of them 0.
+        InputError: not one weight for each member, a weight below 0 or not finite, or all of them 0.
     """
     shares = np.ones(len(members)) if weights is None else np.asarray(weights, np.float64)
     if shares.shape != (len(members),) or not (shares.min() >= 0 and 0 < shares.sum() < np.inf):

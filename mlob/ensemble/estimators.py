@@ -300,7 +300,7 @@ def checked(estimator: BaseEstimator, X: ArrayLike, *, reset: bool = False) -> n
     probabilities = validate_data(estimator, X, dtype=np.float32, reset=reset)
     low, high = probabilities.min(), probabilities.max()
     if low < 0 or high > 1:
-        raise ValueError(f"Expected probabilities from 0 to 1, found {low} to {high}: logits want a sigmoid.")
+        raise ValueError(f"Expected probabilities from 0 to 1, found {low} to {high}: apply a sigmoid to logits first.")
     return probabilities
 
 

@@ -53,7 +53,7 @@ def climb(
     scores = score(start)
     weights, history, step = start[scores.argmax()], [float(scores.max())], coarsest
     while step >= finest:
-        tried = _moves(weights, step)
+        tried = moves(weights, step)
         scores = score(tried)
         if scores.max() > history[-1]:
             weights = tried[scores.argmax()]
@@ -63,7 +63,7 @@ def climb(
     return fitness.best_of([weights], members, targets, history)
 
 
-def _moves(weights: np.ndarray, step: float) -> np.ndarray:
+def moves(weights: np.ndarray, step: float) -> np.ndarray:
     """Weights (members * members, members) after each move of a step from one member to another, or to itself."""
     given = np.diag(np.minimum(step, weights))
     taken = np.minimum(step, weights)[:, np.newaxis, np.newaxis] * np.eye(len(weights))

@@ -27,7 +27,7 @@ def search(
         float64 (members, labels); each column sums to 1.
 
     Raises:
-        InputError: not one group a label.
+        InputError: not one group for each label.
     """
     names, targets = np.asarray(groups), np.asarray(targets)
     if names.shape != targets.shape[1:]:

@@ -89,11 +89,11 @@ def _line_search(
     cells: np.ndarray,
     positive: np.ndarray,
 ) -> tuple[np.ndarray, Moments] | None:
-    """Halve the step until the loss falls by a share of what its slope says: weights and moments, or None."""
+    """Halve the step until the loss falls by a part of what its slope predicts: weights and moments, or None."""
     slope = -ratios @ step
-    for share in 0.5 ** np.arange(30):
-        moved = weights + share * step
+    for length in 0.5 ** np.arange(30):
+        moved = weights + length * step
         moments = _moments(moved, cells, positive)
-        if moments[0] < loss + 1e-4 * share * slope:
+        if moments[0] < loss + 1e-4 * length * slope:
             return moved, moments
     return None

@@ -79,11 +79,11 @@ def _swarm(
             ftol_iter=patience,
             init_pos=start,
         )
-        _, best = optimizer.optimize(lambda at: -score(_to_simplex(at)), iterations, verbose=False)
-    return _to_simplex(best[np.newaxis])[0], [-float(cost) for cost in optimizer.cost_history]
+        _, best = optimizer.optimize(lambda at: -score(to_simplex(at)), iterations, verbose=False)
+    return to_simplex(best[np.newaxis])[0], [-float(cost) for cost in optimizer.cost_history]
 
 
-def _to_simplex(positions: np.ndarray) -> np.ndarray:
+def to_simplex(positions: np.ndarray) -> np.ndarray:
     """Positions scaled to sum 1; the corner where all are 0 stands for equal weights."""
     sums = positions.sum(axis=1, keepdims=True)
     return np.where(sums > 0, positions, 1) / np.where(sums > 0, sums, positions.shape[1])
@@ -97,7 +97,7 @@ def _contained(seed: int) -> Iterator[None]:
     knows no seed but NumPy's global one.
     """
     configure, state = logging.config.dictConfig, np.random.get_state()
-    logging.config.dictConfig = lambda config: None  # type: ignore[assignment,misc]  # pyswarms calls it
+    logging.config.dictConfig = lambda config: None  # type: ignore[assignment,misc]  # a function for a class
     np.random.seed(seed)
     try:
         yield

@@ -146,9 +146,9 @@ def best_global_by_image(targets: np.ndarray, probabilities: np.ndarray) -> floa
 def best_by_image(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Thresholds float32 (labels,) with a high mean over photos of each photo's F1.
 
-    The labels are tied together by every photo, and no way to the best set is known but trying all. From the best
-    global threshold each label in turn takes its best cut given the others, exactly, until none gains: at the end no
-    label alone can gain. Of equally good cuts the nearest to the global one.
+    Every photo ties its labels together, so that only trying all sets would find the best one. From the best global
+    threshold each label in turn takes its best cut given the others, exactly, until none gains: at the end no label
+    alone can gain. Of equally good cuts the nearest to the global one.
     """
     targets, probabilities = np.asarray(targets, bool), np.asarray(probabilities, np.float32)
     shared = best_global_by_image(targets, probabilities)
@@ -194,7 +194,7 @@ def _cuts(targets: np.ndarray, scores: np.ndarray) -> _Cuts:
     """Cuts of one column (n,), the thresholds rising.
 
     The lowest score that a cut admits is a positive's: one that stops at a negative is beaten by the next
-    higher cut, with as many true positives and fewer predicted ones. The last cut admits nobody.
+    higher cut, with as many true positives and fewer predicted ones. The last cut admits no photo.
     """
     scores = np.asarray(scores, np.float32)
     positives, everyone = np.sort(scores[np.asarray(targets, bool)]), np.sort(scores)
@@ -263,15 +263,15 @@ def _taken(cuts: Sequence[_Cuts], best: Sequence[int]) -> np.ndarray:
     return np.array([own.thresholds[at] for own, at in zip(cuts, best, strict=True)], np.float32)
 
 
-def _reaching_grid(marks: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """How many marked cells of each label reach each logit of GRID: float64 (labels, grid)."""
-    columns = zip(np.asarray(marks, bool).T, logits(probabilities).T, strict=True)
-    below = [np.searchsorted(np.sort(own[mark]), GRID) for mark, own in columns]
-    return np.count_nonzero(marks, axis=0)[:, np.newaxis] - np.array(below, np.float64)
+def _reaching_grid(mask: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """How many cells of each label that the mask (n, labels) takes reach each logit of GRID: float64 (labels, grid)."""
+    columns = zip(np.asarray(mask, bool).T, logits(probabilities).T, strict=True)
+    below = [np.searchsorted(np.sort(scores[taken]), GRID) for taken, scores in columns]
+    return np.count_nonzero(mask, axis=0)[:, np.newaxis] - np.array(below, np.float64)
 
 
 def _admitting(falling: np.ndarray, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Thresholds (cuts,) that admit nobody, or all down to one of the falling scores, and the sum of gains of each."""
+    """Thresholds (cuts,) that admit nothing, or all down to one of the falling scores, and the sum of gains of each."""
     last = np.append(falling[:-1] != falling[1:], True)  # equal scores are admitted together
     refused = np.append(falling[1:], np.float32(0))
     return np.append(ABOVE, _midway(refused, falling)[last]), np.append(0, np.cumsum(gains)[last])

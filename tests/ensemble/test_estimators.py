@@ -91,7 +91,7 @@ def test_an_estimator_decides_by_its_thresholds(estimator, drawn):
 @pytest.mark.parametrize("estimator", [*THRESHOLDS, *CALIBRATIONS])
 def test_what_is_no_probability_or_no_target_is_refused(estimator, drawn):
     probabilities, targets = drawn
-    with pytest.raises(ValueError, match="logits want a sigmoid"):
+    with pytest.raises(ValueError, match="apply a sigmoid to logits first"):
         estimator().fit(probabilities + 1, targets)
     with pytest.raises(ValueError, match="NaN"):
         estimator().fit(np.where(probabilities > 0.5, np.nan, probabilities), targets)

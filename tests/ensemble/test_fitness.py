@@ -55,11 +55,12 @@ def test_the_lowest_threshold_counts():
     assert fitness.approximate(members, members[0] > 0)(np.array([[0.5, 0.5]])).tolist() == [1]
 
 
-def test_histograms_hold_every_cell():
-    cells = np.random.default_rng(0).random((2, 50_000), dtype=np.float32)
-    reaching = fitness._at_least(np.array([[0.5, 0.5], [1.0, 0.0]]), cells)
-    assert reaching.shape == (2, fitness.BINS)
-    assert reaching[1].tolist() == [(cells[0] >= cut / fitness.BINS).sum() for cut in range(1, fitness.BINS + 1)]
+def test_the_size_of_the_blocks_changes_nothing(monkeypatch):
+    members = np.random.default_rng(0).random((2, 500, 8), dtype=np.float32)
+    targets, weights = members[0] > 0.8, np.array([[0.5, 0.5], [1.0, 0.0]])
+    whole = fitness.approximate(members, targets)(weights)
+    monkeypatch.setattr(fitness, "BLOCK", 7)
+    assert np.array_equal(fitness.approximate(members, targets)(weights), whole)
 
 
 def test_without_positives_every_blend_scores_0():

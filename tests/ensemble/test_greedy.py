@@ -64,11 +64,11 @@ def test_where_the_climb_ends_no_step_gains():
     members, targets = made([2, 1.5, 1, 0.5])
     score, found = fitness.approximate(members, targets), greedy.climb(members, targets)
     assert score(found.weights[np.newaxis])[0] == found.history[-1]
-    assert score(greedy._moves(found.weights, 1 / 128)).max() <= found.history[-1]
+    assert score(greedy.moves(found.weights, 1 / 128)).max() <= found.history[-1]
 
 
 def test_moves_keep_the_sum_and_take_no_more_than_there_is():
-    moves = greedy._moves(np.array([0.75, 0.25, 0]), 0.5)
+    moves = greedy.moves(np.array([0.75, 0.25, 0]), 0.5)
     assert sorted(map(tuple, moves.tolist())) == sorted(
         [*[(0.75, 0.25, 0)] * 3, *[(0.75, 0.25, 0)] * 2, (0.25, 0.75, 0), (0.25, 0.25, 0.5), (1, 0, 0), (0.75, 0, 0.25)]
     )

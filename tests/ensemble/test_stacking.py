@@ -48,7 +48,7 @@ def log_loss(targets, probabilities):
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_it_gives_probabilities_photo_by_photo_and_held_out_ones_for_its_own(fit):
+def test_it_gives_probabilities_photo_by_photo_and_out_of_fold_ones_for_its_own(fit):
     members, targets = made([2, 1, 0.5])
     fitted = fit(members, targets, seed=0)
     for probabilities, photos in ((fitted.predict(members[:, :7]), 7), (fitted.out_of_fold, 120)):
@@ -156,13 +156,14 @@ def test_labels_of_a_group_compete_where_no_photo_has_two():
     assert linear.fit(members, targets, seed=0, groups=["a", "a", "b", "b"]).block.tolist() == [0, 1, 2, 3]
 
 
-def test_without_a_correction_the_head_is_the_blend():
-    members, _ = made([2, 1])
-    blended = np.clip(arithmetic(members, [0.7, 0.3]), 1e-4, 1 - 1e-4)
-    alone = np.eye(4)
-    assert linear._compete(linear._start(blended, alone), alone)[0] == pytest.approx(blended, abs=1e-6)
-    pairs = np.kron(np.eye(2), np.ones((2, 1)))
-    assert linear._compete(linear._start(blended / 2, pairs), pairs)[0] == pytest.approx(blended / 2, abs=1e-6)
+def test_without_a_correction_the_linear_stacker_is_the_blend():
+    members, targets = made([2, 1])
+    fitted = linear.fit(members, targets, seed=0)
+    plain = dataclasses.replace(fitted, coefficients=np.zeros_like(fitted.coefficients))
+    blended = np.clip(arithmetic(members, fitted.base_weights), 1e-4, 1 - 1e-4)
+    assert plain.predict(members) == pytest.approx(blended, abs=1e-6)
+    pairs = dataclasses.replace(plain, block=np.array([0, 0, 1, 1]))
+    assert pairs.predict(members / 2) == pytest.approx(np.clip(blended / 2, 1e-4, 1), abs=1e-6)
 
 
 def test_an_untrained_network_gives_the_blend(monkeypatch):
@@ -173,12 +174,14 @@ def test_an_untrained_network_gives_the_blend(monkeypatch):
     assert fitted.predict(members) == pytest.approx(blended, abs=2e-4)
 
 
-def test_the_ridge_head_ends_where_its_slopes_vanish():
+def test_the_linear_stacker_ends_where_its_slopes_vanish(monkeypatch):
+    monkeypatch.setattr(linear, "PENALTIES", (1000,))
     members, targets = made([2, 1])
-    model = next(linear._path(members, targets, np.arange(4), 0))
-    inputs = linear._with_ones((stacking.side_by_side(members) - model.centre) @ model.axes)
-    ridge = np.append(np.full(inputs.shape[1] - 1, model.penalty), 1)[:, np.newaxis]
-    slopes = inputs.T @ (model.predict(members) - targets.astype(float)) + ridge * model.coefficients
+    fitted = linear.fit(members, targets, seed=0)
+    components = (stacking.side_by_side(members) - fitted.centre) @ fitted.axes
+    inputs = np.hstack([components, np.ones((len(components), 1))])
+    ridge = np.append(np.full(components.shape[1], fitted.penalty), 1)[:, np.newaxis]
+    slopes = inputs.T @ (fitted.predict(members) - targets.astype(float)) + ridge * fitted.coefficients
     assert np.abs(slopes).max() < 0.2  # of sums over 120 photos
 
 

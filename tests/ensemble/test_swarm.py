@@ -97,7 +97,7 @@ def test_labels_without_positives_and_members_of_zeros_are_no_trouble():
 
 
 def test_the_corner_where_all_is_0_stands_for_equal_weights():
-    assert swarm._to_simplex(np.array([[0.0, 0.0], [1.0, 3.0]])).tolist() == [[0.5, 0.5], [0.25, 0.75]]
+    assert swarm.to_simplex(np.array([[0.0, 0.0], [1.0, 3.0]])).tolist() == [[0.5, 0.5], [0.25, 0.75]]
 
 
 @pytest.mark.parametrize("wrong", [np.nan, -0.5, 1.5, np.inf])
