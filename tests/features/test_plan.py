@@ -1,0 +1,130 @@
+"""What is planned is what is missing: nothing twice, nothing left out, and no network loaded to know it."""
+
+import dataclasses
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mlob.data.dataset import read_dataset
+from mlob.errors import InputError
+from mlob.features import extract, log, plan, runtimes, store, weights
+from mlob.recipes import FeatureSet
+
+RECIPE = FeatureSet("mobilenet", weights="random")
+SOURCE = weights.Source("imagenet", None, "digest")
+CHOICE = runtimes.Choice("keras", "float32")
+
+
+def planned(photos, folder, recipe=RECIPE):
+    return plan.plan("set", recipe, photos, folder)
+
+
+@pytest.fixture
+def extracted(photos, network, tmp_path):
+    """The folder of a store that is whole."""
+    extract.extract({"set": (RECIPE, tmp_path / "store")}, photos)
+    return tmp_path / "store"
+
+
+def test_of_no_store_every_photo_is_lacking_once_in_the_order_of_the_annotations(photos, network, tmp_path):
+    lacking = planned(photos, tmp_path / "store")
+    for split in photos.splits:
+        ids = [photo for part in lacking.slices if part.split == split for photo in part.ids]
+        assert tuple(ids) == photos[split].ids
+    assert lacking.photos == sum(len(split.ids) for split in photos.splits.values())
+    assert lacking.fingerprint is lacking.rate is None and not (tmp_path / "store").exists()
+
+
+def test_a_whole_store_lacks_nothing_and_a_plan_loads_no_network(photos, network, extracted, monkeypatch):
+    monkeypatch.setattr(weights, "network", None)
+    lacking = planned(photos, extracted)
+    assert (lacking.slices, lacking.changes, lacking.summary(RECIPE)) == ((), {}, "complete")
+    assert lacking.fingerprint == store.fingerprint(extracted) and lacking.source == weights.random()
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_what_is_removed_is_what_is_lacking_and_extraction_makes_the_same_bytes(photos, network, extracted, data):
+    before = {path: path.read_bytes() for path in sorted(extracted.glob("*/*.h5"))}
+    removed = data.draw(st.sets(st.sampled_from(sorted(before)), max_size=len(before) - 1))
+    for path in removed:
+        path.unlink()
+    lacking = planned(photos, extracted)
+    assert {store.shard_path(extracted / part.split, part.number) for part in lacking.slices} == removed
+    network.seen = 0
+    extract.extract({"set": (RECIPE, extracted)}, photos)
+    assert network.seen == lacking.photos
+    assert {path: path.read_bytes() for path in sorted(extracted.glob("*/*.h5"))} == before
+
+
+def test_the_time_left_is_at_the_rate_of_all_stores_of_the_set(photos, network, tmp_path):
+    assert planned(photos, tmp_path / "set/mine").summary(RECIPE).endswith("no rate measured yet")
+    (tmp_path / "set/other/train").mkdir(parents=True)
+    facts = {"weights": "random", "parameters": 1, "processor": "made up"}
+    seconds = {"read": 1, "forward": 2, "write": 1}
+    log.write(tmp_path / "set/other/train/00000.h5", photos=48, seconds=seconds, **facts)
+    lacking = planned(photos, tmp_path / "set/mine")
+    assert lacking.rate == 12
+    assert (
+        lacking.summary(RECIPE)
+        == "24 photos through mobilenet (weights: random), about 2 s at the measured 12.0 photos/s"
+    )
+
+
+def test_stale_parts_of_a_killed_extraction_are_no_shards(photos, network, extracted):
+    path = store.shard_path(extracted / "train", 1)
+    path.rename(path.with_name(f"{path.name}.part"))
+    assert [(part.split, part.number) for part in planned(photos, extracted).slices] == [("train", 1)]
+
+
+@pytest.mark.parametrize("field, value", [("pool", "max"), ("backbone", "resnet50"), ("view", "flip")])
+def test_a_store_of_another_recipe_is_refused_by_the_field_that_differs(photos, network, extracted, field, value):
+    with pytest.raises(InputError, match=field):
+        planned(photos, extracted, dataclasses.replace(RECIPE, **{field: value}))
+
+
+def test_a_store_of_other_photos_is_refused(photos, network, extracted):
+    path = photos.folder / "train.json"
+    path.write_text(path.read_text().replace('"imageId": "1"', '"imageId": "100"'))
+    (photos.folder / "images/train/1.png").rename(photos.folder / "images/train/100.png")
+    with pytest.raises(InputError, match=r"00000\.h5"):
+        planned(read_dataset(photos.folder), extracted)
+
+
+def test_a_split_none_of_whose_photos_is_there_is_refused_before_anything_is_made(photos, network, tmp_path):
+    for path in (photos.folder / "images/test").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="None of the 5 test photos lies in"):
+        planned(read_dataset(photos.folder), tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+CHANGES = {
+    "backbone": "resnet50", "size": "large", "layer": "conv_pw_5_relu", "pool": "max", "view": "flip",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field, value", CHANGES.items(), ids=CHANGES)
+def test_whatever_changes_features_changes_the_fingerprint(field, value):
+    plain = plan.fingerprint(RECIPE, SOURCE, CHOICE)
+    assert plan.fingerprint(dataclasses.replace(RECIPE, **{field: value}), SOURCE, CHOICE) != plain
+
+
+def test_weights_runtime_precision_and_calibration_are_in_the_fingerprint():
+    others = [
+        plan.fingerprint(RECIPE, dataclasses.replace(SOURCE, digest="other"), CHOICE),
+        plan.fingerprint(RECIPE, SOURCE, runtimes.Choice("openvino", "float32")),
+        plan.fingerprint(RECIPE, SOURCE, runtimes.Choice("keras", "float16")),
+        plan.fingerprint(RECIPE, SOURCE, CHOICE, calibration="photos"),
+        plan.fingerprint(RECIPE, SOURCE, CHOICE),
+    ]
+    assert len(set(others)) == len(others)
+
+
+@pytest.mark.parametrize("settled", [{}, {"runtime": "keras"}, {"runtime": "keras", "precision": "float32"}])
+def test_what_recipe_and_weights_ask_for_is_part_of_the_fingerprint_that_is_made(settled):
+    recipe = dataclasses.replace(RECIPE, **settled)
+    asked, made = plan.asked_for(recipe, SOURCE), plan.fingerprint(recipe, SOURCE, CHOICE)
+    assert asked.items() <= made.fields().items()
+    assert set(settled) <= set(asked) and plan.asked_for(recipe, None).keys() == asked.keys() - {"weights"}
