@@ -10,6 +10,8 @@ import platform
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 from mlob.errors import InputError
 
@@ -19,12 +21,12 @@ BACKENDS = ("tensorflow", "jax", "torch")
 PACKAGES = ("mlob", "tensorflow", "keras", "numpy", "scikit-learn", "openvino", "pyswarms")
 
 
-def facts():
-    """Give versions of the packages, processor, and commit of the checkout (None outside of one)."""
+def facts() -> dict[str, Any]:
+    """Give {versions: of the packages, processor, commit}, as results hold them; commit is None outside a checkout."""
     return {"versions": {name: _version(name) for name in PACKAGES}, "processor": processor(), "commit": commit()}
 
 
-def processor():
+def processor() -> str:
     """Name the processor and its number of cores."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
@@ -34,26 +36,35 @@ def processor():
     return f"{name}, {cores()} cores"
 
 
-def cores(root=ROOT):
-    """Count the processors that this process may keep busy: its affinity mask, within its container's quota."""
+def cores(root: pathlib.Path = ROOT) -> int:
+    """Count the processors that this process may keep busy: its affinity mask, within its container's quota.
+
+    Args:
+        root: of the file system whose control groups are read.
+    """
     quotas = [_numbers(group / "cpu.max") for group in _groups("cpu", root)]
     quotas += [_numbers(group / "cpu.cfs_quota_us", group / "cpu.cfs_period_us") for group in _groups("cpu", root)]
     return min([_mask(), *(math.ceil(quota / period) for quota, period in filter(None, quotas))])
 
 
-def _mask():
+def _mask() -> int:
+    """Count the processors in this process's affinity mask."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def memory_bytes(root=ROOT):
-    """Give the memory that this process may take: the machine's, or its container's limit where that is less."""
+def memory_bytes(root: pathlib.Path = ROOT) -> int:
+    """Give the memory that this process may take: the machine's, or its container's limit where that is less.
+
+    Args:
+        root: of the file system whose control groups are read.
+    """
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     names = ("memory.max", "memory.limit_in_bytes")
     limits = [_numbers(group / name) for group in _groups("memory", root) for name in names]
     return min([machine, *(limit for (limit,) in filter(None, limits))])
 
 
-def _groups(controller, root):
+def _groups(controller: str, root: pathlib.Path) -> Iterator[pathlib.Path]:
     """Yield the folders of the control groups, of version 2 or 1, that this process is in."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -64,16 +75,16 @@ def _groups(controller, root):
         group = pathlib.PurePosixPath(name.lstrip("/"))
         base = root / "sys/fs/cgroup" / (controller if controllers else "")
         if not controllers or controller in controllers.split(","):
-            yield from (base / one for one in (group, *group.parents))
+            yield from (base / path for path in (group, *group.parents))
 
 
-def _numbers(*paths):
+def _numbers(*paths: pathlib.Path) -> list[int]:
     """Read the numbers in files; none where a file is missing, or one of them stands for no limit."""
     try:
-        found = [int(word) for path in paths for word in path.read_text().split()]
+        numbers = [int(word) for path in paths for word in path.read_text().split()]
     except (OSError, ValueError):
         return []
-    return found if all(number > 0 for number in found) else []
+    return numbers if all(number > 0 for number in numbers) else []
 
 
 def commit(folder: pathlib.Path | None = None) -> str | None:
@@ -87,14 +98,14 @@ def commit(folder: pathlib.Path | None = None) -> str | None:
 
 def version(folder: pathlib.Path = CHECKOUT) -> str:
     """Give mlob's version, and in a checkout its commit: "0.1.0 (1a2b3c4)"."""
-    found = commit(folder) if (folder / ".git").exists() else None  # else the commit is of what it is installed in
-    return f"{_version('mlob')} ({found})" if found else _version("mlob")
+    here = commit(folder) if (folder / ".git").exists() else None  # else the commit is of what it is installed in
+    return f"{_version('mlob')} ({here})" if here else str(_version("mlob"))
 
 
-def threads(root=ROOT):
+def threads(root: pathlib.Path = ROOT) -> int | None:
     """Give the threads that OMP_NUM_THREADS, or else the container's quota allows; None where neither bounds them.
 
-    Of several numbers in OMP_NUM_THREADS, one for each nested level, it is the first.
+    OMP_NUM_THREADS may hold a number for each nested level: the first counts.
 
     Raises:
         InputError: it is no number above 0.
@@ -108,7 +119,7 @@ def threads(root=ROOT):
     return allowed if allowed < _mask() else None
 
 
-def load_keras():
+def load_keras() -> None:
     """Import Keras and its backend without the lines that TensorFlow's C++ side logs.
 
     Raises:
@@ -124,7 +135,8 @@ def load_keras():
 
 
 @contextlib.contextmanager
-def _backend_told():
+def _backend_told() -> Iterator[None]:
+    """Tell that a backend does not load, and which do."""
     try:
         yield
     except (ImportError, ValueError) as error:
@@ -135,7 +147,7 @@ def _backend_told():
         ) from error
 
 
-def has_gpu():
+def has_gpu() -> bool:
     """Say whether Keras's backend has a GPU."""
     import keras
 
@@ -154,20 +166,20 @@ def has_gpu():
 
 
 @contextlib.contextmanager
-def silent_stderr():
+def silent_stderr() -> Iterator[None]:
     """Keep what C++ libraries write to file descriptor 2 off the terminal."""
     sys.stderr.flush()
-    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    terminal, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(terminal, 2)
+        os.close(terminal)
         os.close(null)
 
 
-def _version(name):
+def _version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -39,7 +39,7 @@ def test_without_ray_its_extra_is_named(monkeypatch):
     ],
 )
 def test_a_worker_leaves_processors_free_and_takes_one_gpu(nodes, expected):
-    assert engine._resources(nodes) == expected
+    assert engine.worker_resources(nodes) == expected
 
 
 @pytest.mark.slow

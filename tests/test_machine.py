@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from mlob import machine
@@ -82,6 +83,53 @@ def test_without_git_the_version_stands_alone(tmp_path, monkeypatch):
     assert machine.version(tmp_path) == importlib.metadata.version("mlob")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert machine.version() == importlib.metadata.version("mlob")
+
+
+def test_what_a_figure_was_measured_on_is_told():
+    facts = machine.facts()
+    assert set(facts) == {"versions", "processor", "commit"}
+    assert facts["versions"]["numpy"] == np.__version__ and set(facts["versions"]) == set(machine.PACKAGES)
+    assert re.fullmatch(rf".+, {machine.cores()} cores", facts["processor"]) and "\n" not in facts["processor"]
+
+
+def test_a_package_that_is_not_there_has_no_version(monkeypatch):
+    monkeypatch.setattr(machine, "PACKAGES", ("numpy", "no_such_package"))
+    assert machine.facts()["versions"] == {"numpy": np.__version__, "no_such_package": None}
+
+
+def test_a_folder_has_the_commit_of_its_checkout_marked_where_it_has_changes(tmp_path):
+    assert machine.commit(tmp_path) is None
+    (tmp_path / "file").write_text("one")
+    for command in ("init -q", "add file", "-c user.name=a -c user.email=a@b commit -qm first"):
+        subprocess.run(["git", *command.split()], cwd=tmp_path, check=True)
+    commit = machine.commit(tmp_path)
+    assert re.fullmatch(r"[0-9a-f]{7,}", commit)
+    (tmp_path / "file").write_text("other")
+    assert machine.commit(tmp_path) == f"{commit}+"
+
+
+def test_without_git_there_is_no_commit(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine.commit() is None
+
+
+def test_what_c_libraries_write_is_kept_off_the_terminal_and_what_comes_after_is_not(capfd):
+    with machine.silent_stderr():
+        os.write(2, b"from C\n")
+    os.write(2, b"after\n")
+    with pytest.raises(ZeroDivisionError), machine.silent_stderr():
+        os.write(2, b"from C again\n")
+        raise ZeroDivisionError
+    os.write(2, b"at last\n")
+    assert capfd.readouterr().err == "after\nat last\n"
+
+
+def test_a_gpu_is_told_where_the_backend_has_one(monkeypatch):
+    tensorflow = pytest.importorskip("tensorflow")
+    monkeypatch.setattr("keras.backend.backend", lambda: "tensorflow")
+    for devices, has_gpu in (([], False), (["/device:GPU:0"], True)):
+        monkeypatch.setattr(tensorflow.config, "list_physical_devices", lambda kind, found=devices: found)
+        assert machine.has_gpu() is has_gpu
 
 
 # The container's limits

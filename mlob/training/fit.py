@@ -168,7 +168,7 @@ class _Learner:
         dev: batches.Labelled,
         groups: Sequence[str] | None,
         before: _Facts,
-    ):
+    ) -> None:
         self.training, self.seed, self.train, self.dev = experiment.training, experiment.seed, train, dev
         self.precision = before.precision or speed.precision(experiment, train)
         self.jit = speed.jit(experiment, train, self.precision) if before.jit is None else before.jit
