@@ -36,8 +36,8 @@ MEMBERS, LABELS, GROUPS, TOPICS = 4, 30, 3, 3
 RECIPE = Ensemble(particles=15, iterations=30, patience=10, methods=tuple(methods.WEIGHTINGS))
 FURTHER: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray | float]] = {  # rules for the plain mean alone
     "half F1": lambda targets, probabilities: thresholds.half_f1(probabilities),
-    "shrunk": thresholds.shrunk,
-    "smoothed": thresholds.smoothed,
+    "shrunk thresholds": thresholds.shrunk,
+    "smoothed thresholds": thresholds.smoothed,
 }
 CHOSEN = ("chosen on the other folds", "its own")
 KINDS = ("alike", "shifted")  # of worlds, in turn

@@ -138,7 +138,7 @@ def result(name, value, **changes):
         method=name,
         scores={"micro_f1": score(value), "macro_f1": score(value - 0.1)},
         judging=Judging(),
-        thresholds="one global",
+        thresholds="one threshold",
         parameters=results.Parameters(2_820_068, 23_681_548),
         seconds=results.Seconds(41.2, 8.1),
         stores={},

@@ -72,7 +72,12 @@ def _small(monkeypatch):
 @pytest.mark.usefixtures("_small")
 def test_a_repeat_judges_every_method_and_a_rerun_gives_the_same():
     found = optimism.repeat(60, 0)
-    names = {("mean", CALIBRATED), ("mean", "shrunk"), ("log-loss weights per group", ONE_THRESHOLD), optimism.CHOSEN}
+    names = {
+        ("mean", CALIBRATED),
+        ("mean", "shrunk thresholds"),
+        ("log-loss weights per group", ONE_THRESHOLD),
+        optimism.CHOSEN,
+    }
     assert names <= set(found) and found == optimism.repeat(60, 0) != optimism.repeat(60, 1)
     for truth, in_sample, cross_fitted, low, high in found.values():
         assert 0 <= truth <= 1 and 0 <= in_sample <= 1 and low <= cross_fitted <= high

@@ -94,11 +94,11 @@ ENSEMBLE = EnsembleResult(
     suite="demo",
     members=list(MIXED),
     settings="",
-    chosen=Chosen("PSO", "per label", interval(0.64)),
+    chosen=Chosen("PSO", "per-label thresholds", interval(0.64)),
     optimism={},
     pairs=[
-        Pair("PSO, per label", "mean, one global", Interval(0.03, 0.01, 0.05)),
-        Pair("mean, one global", "PSO, one global", Interval(-0.02, -0.04, 0.001)),
+        Pair("PSO, per-label thresholds", "mean, one threshold", Interval(0.03, 0.01, 0.05)),
+        Pair("mean, one threshold", "PSO, one threshold", Interval(-0.02, -0.04, 0.001)),
     ],
     groups=[GroupScores(group, 1, 2, SCORES, interval(0.01)) for group in ("category", "brand")],
     labels=[
@@ -106,11 +106,11 @@ ENSEMBLE = EnsembleResult(
         LabelScores(2, "<b>Tom & Co</b>", "brand", 0, 2, 0.9, 0.0, 0.0, 0.0, 0.25),
     ],
     methods=[
-        method("PSO", 0.64, "one global", MIXED),
-        method("PSO", 0.65, "per label", MIXED),
+        method("PSO", 0.64, "one threshold", MIXED),
+        method("PSO", 0.65, "per-label thresholds", MIXED),
         method("constant", 0.35, "0.5", {}),
-        method("best single", 0.61, "one global", {"xception": 1.0}),
-        method("mean", 0.62, "one global", dict.fromkeys(MIXED, 0.5)),
+        method("best single", 0.61, "one threshold", {"xception": 1.0}),
+        method("mean", 0.62, "one threshold", dict.fromkeys(MIXED, 0.5)),
     ],
     test=None,
     judging=Judging(),
@@ -145,7 +145,7 @@ COMPARED = Comparison(
 
 @pytest.fixture
 def suite(tmp_path, write_result):
-    """runs/<suite> with two models, their histories and an ensemble of which "PSO, per label" is chosen.
+    """runs/<suite> with two models, their histories and an ensemble of which "PSO, per-label thresholds" is chosen.
 
     One of the models has a learning curve, both have a search.
     """

@@ -36,7 +36,7 @@ DRAW = {
         [{"count": 900, "said": 0.02, "true": 0.0}, {"count": 30, "said": 0.95, "true": 1.0}]
     ),
     "f1_by_frequency": lambda: figures.f1_by_frequency([0, 3, 1000], [0.0, 0.5, 0.9]),
-    "methods": lambda: figures.methods(["constant", "PSO, per label"], [SCORE, SCORE], 1),
+    "methods": lambda: figures.methods(["constant", "PSO, per-label thresholds"], [SCORE, SCORE], 1),
     "gains": lambda: figures.gains(["a", "b", "c"], [GAIN, Interval(0.2, 0.1, 0.3), Interval(-0.2, -0.3, -0.1)]),
     "learning_curves": lambda: figures.learning_curves({"xception": POINTS, "lite": POINTS[:1]}),
     "search": lambda: figures.search(1, TRIALS),
@@ -99,7 +99,7 @@ def test_the_thirty_commonest_of_the_last_split_are_drawn():
 
 def test_the_chosen_method_is_marked_in_words_and_shape():
     svg = DRAW["methods"]()
-    assert "PSO, per label (chosen)" in svg and "constant (chosen)" not in svg
+    assert "PSO, per-label thresholds (chosen)" in svg and "constant (chosen)" not in svg
 
 
 @pytest.mark.parametrize("count", [1, 3, 4])

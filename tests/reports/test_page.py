@@ -104,7 +104,7 @@ def test_whether_probabilities_can_be_believed_is_answered_with_yes_or_no(writte
 
 def test_the_headline_gives_the_choice_its_figure_its_interval_and_how_it_was_judged(written):
     words = " ".join(written().split())
-    assert "Micro-F1 0.650 on validation (95% interval 0.630 to 0.670), by PSO, per label." in words
+    assert "Micro-F1 0.650 on validation (95% interval 0.630 to 0.670), by PSO, per-label thresholds." in words
     assert (
         "cross-fitting in 5 folds" in words
         and "highest cross-fitted micro-F1 of 4 methods" in words
@@ -119,8 +119,8 @@ def test_the_headline_tells_how_the_labels_of_test_were_met_where_there_are_some
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test": test}))
     words = " ".join(re.search(r'<p class="measured">(.*?)</p>', written(), re.S).group(1).split())
     assert words.endswith(
-        "by PSO, per label. Test: micro-F1 0.890 (0.880 to 0.900) on 1,265 test photos, which played no part in any "
-        "choice."
+        "by PSO, per-label thresholds. Test: micro-F1 0.890 (0.880 to 0.900) on 1,265 test photos, which played no "
+        "part in any choice."
     )
 
 
@@ -174,10 +174,10 @@ def test_all_methods_stand_in_one_table_best_first_and_the_papers_below(written,
     table = re.search(r'<tbody id="methods">(.*?)</tbody>', written(labels=fashion), re.S).group(1)
     names = re.findall(r'<th scope="row">([^<]*?)\s*<', table)
     assert names[:7] == [
-        "PSO, per label",
-        "PSO, one global",
-        "mean, one global",
-        "best single, one global",
+        "PSO, per-label thresholds",
+        "PSO, one threshold",
+        "mean, one threshold",
+        "best single, one threshold",
         "xception",
         "lite",
         "constant, 0.5",
@@ -229,7 +229,7 @@ def test_a_swarm_that_found_nothing_better_is_not_drawn(written, suite):
 def test_an_ensemble_of_another_version_is_left_out_of_the_page(written, suite):
     path = suite / "ensemble" / "ensemble.json"
     path.write_text(json.dumps({"members": ["xception"], "methods": []}))
-    assert "by xception, one global" in " ".join(written().split()) and 'id="members"' not in written()
+    assert "by xception, one threshold" in " ".join(written().split()) and 'id="members"' not in written()
 
 
 def test_steps_of_an_epoch_are_batches_of_the_training_rows(suite):
@@ -283,7 +283,7 @@ def test_models_alone_make_a_page_and_the_best_is_its_headline(tmp_path, write_r
     write_result(tmp_path / "runs" / "strong", 0.6)
     page.write(tmp_path / "index.html", suite="demo", folder=tmp_path / "runs", labels=dataset.labels, facts=facts)
     text = (tmp_path / "index.html").read_text()
-    assert "by strong, one global" in text
+    assert "by strong, one threshold" in text
     assert Elements(text) and text.count("<figure>") == 2
 
 

@@ -15,12 +15,12 @@ from mlob.runs.results import Chosen
 def test_constant_comes_first_then_models_then_ensembles_each_by_cross_fitted_f1(suite):
     assert [row.full_name for row in tables.rows(suite)] == [
         "constant, 0.5",
-        "lite, one global",
-        "xception, one global",
-        "best single, one global",
-        "mean, one global",
-        "PSO, one global",
-        "PSO, per label",
+        "lite, one threshold",
+        "xception, one threshold",
+        "best single, one threshold",
+        "mean, one threshold",
+        "PSO, one threshold",
+        "PSO, per-label thresholds",
     ]
 
 
@@ -78,12 +78,12 @@ def test_random_weights_are_flagged_wherever_such_a_member_counts(suite):
     cells = {row.full_name: tables.weights(row) for row in tables.rows(suite)}
     assert cells == {
         "constant, 0.5": "",
-        "lite, one global": "RANDOM",
-        "xception, one global": "imagenet",
-        "best single, one global": "xception",
-        "mean, one global": "equal weights (1 RANDOM)",
-        "PSO, one global": "xception 0.75, lite 0.25 (1 RANDOM)",
-        "PSO, per label": "xception 0.75, lite 0.25 (1 RANDOM)",
+        "lite, one threshold": "RANDOM",
+        "xception, one threshold": "imagenet",
+        "best single, one threshold": "xception",
+        "mean, one threshold": "equal weights (1 RANDOM)",
+        "PSO, one threshold": "xception 0.75, lite 0.25 (1 RANDOM)",
+        "PSO, per-label thresholds": "xception 0.75, lite 0.25 (1 RANDOM)",
     }
 
 
@@ -117,7 +117,7 @@ def test_on_a_terminal_the_five_best_stand_each_method_once_and_the_others_are_c
     header, *lines, told = tables.brief(tables.rows(suite)).splitlines()
     names = [line.split("  ")[0] for line in lines]
     assert names == ["lite", "xception", "best single", "mean", "PSO"]
-    assert "per label" in lines[-1] and "RANDOM" in lines[-1] and "note" not in header
+    assert "per-label thresholds" in lines[-1] and "RANDOM" in lines[-1] and "note" not in header
     assert told == "The best 5 of 7; the page has all, and so has --verbose."
 
 
@@ -147,13 +147,13 @@ def test_the_readme_shows_of_each_ensemble_method_its_best_rule_and_every_model(
         "mean",
         "PSO",
     ]
-    assert "per label" in shown and "| 0.640 |" not in shown
+    assert "per-label thresholds" in shown and "| 0.640 |" not in shown
     assert "Processor: a processor." in shown
 
 
 def test_the_readme_says_how_the_ensemble_decides_and_how_good_that_is(suite):
-    chosen = Chosen("PSO", "per label", Interval(0.64, 0.62, 0.66))
-    assert "decides by PSO with per label: micro-F1 0.640 (0.620 to 0.660)," in tables.markdown(
+    chosen = Chosen("PSO", "per-label thresholds", Interval(0.64, 0.62, 0.66))
+    assert "decides by PSO with per-label thresholds: micro-F1 0.640 (0.620 to 0.660)," in tables.markdown(
         tables.rows(suite), chosen
     )
 
