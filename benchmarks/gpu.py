@@ -96,7 +96,7 @@ def extract_ready(scale: Scale, network: str) -> Iterator[Row]:
     photos = np.random.default_rng(0).integers(0, 256, (scale.ready, pixels, pixels, 3), np.uint8)
     for precision in ("float16", "float32"):
         started = time.monotonic()
-        _make_up_weights(extractor.model(precision))
+        make_up_weights(extractor.model(precision))
         run = extractor.runner(runtimes.Choice("keras", precision))
         ready = time.monotonic() - started
         rate = len(photos) / _fastest(functools.partial(run, photos), scale.passes)
@@ -105,7 +105,7 @@ def extract_ready(scale: Scale, network: str) -> Iterator[Row]:
             "name": f"{network} {pixels}, {precision}",
             "photos_per_second": round(rate),
             "batch": run.batch,
-            "tflops": round(rate * _flop(extractor.model(precision)) / 1e12, 2),
+            "tflops": round(rate * flop(extractor.model(precision)) / 1e12, 2),
             "seconds_before": round(ready, 1),
         }
     cosine = runtimes.least_cosine(rows["float32"], rows["float16"])
@@ -166,7 +166,7 @@ def _feature_set(network: str) -> FeatureSet:
 
 
 @functools.cache
-def _card() -> str:
+def card() -> str:
     """Name card and driver as the driver does."""
     command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
     try:
@@ -219,7 +219,7 @@ def _fastest(work: Callable[[], Any], passes: int) -> float:
     return min(seconds[1:])
 
 
-def _make_up_weights(model: "keras.Model") -> None:
+def make_up_weights(model: "keras.Model") -> None:
     """Draw kernels that keep the variance from layer to layer (He et al. 2015), so that half precision holds it.
 
     Keras's own starting values take a depthwise kernel for one over all channels, and fade to zero in 27 such layers.
@@ -236,7 +236,7 @@ def _make_up_weights(model: "keras.Model") -> None:
             kernel.assign(generator.normal(0, (2 / inputs) ** 0.5, kernel.shape).astype(np.float32))
 
 
-def _flop(model: "keras.Model") -> int:
+def flop(model: "keras.Model") -> int:
     """Count the operations of a network's convolutions on one photo, two to each multiplication and addition."""
     sizes = [(layer.output.shape[1:-1], kernel.shape) for layer, kernels in _convolutions(model) for kernel in kernels]
     return sum(2 * int(np.prod(places)) * int(np.prod(kernel)) for places, kernel in sizes)
@@ -443,7 +443,7 @@ def _shown(value: Any) -> Any:
     return f"{value:,}" if isinstance(value, int | float) else value
 
 
-def _with_share(row: Row, rows: list[Row]) -> Row:
+def with_share(row: Row, rows: list[Row]) -> Row:
     """Add to a network's row its rate as a share of the matrix product on that card, in that precision."""
     if "photos_per_second" not in row or "tflops" not in row:
         return row
@@ -485,7 +485,7 @@ def main(
     backend, rows = os.environ.get("KERAS_BACKEND", "tensorflow"), _read(log)
     with _shared_compilations():
         for row in measure(chosen, scale.patience, ["--tiny"] if tiny else [], seconds):
-            rows.append(_with_share({"card": _card(), "backend": backend, **row}, rows))
+            rows.append(with_share({"card": card(), "backend": backend, **row}, rows))
             print(summary(rows[-1]), flush=True)
             if log:
                 with log.open("a") as file:

@@ -64,7 +64,7 @@ def test_each_figure_is_in_the_log_before_the_next_is_measured_and_the_table_has
             assert json.loads(log.read_text().splitlines()[-1])["name"] == row["name"]
 
     monkeypatch.setattr(gpu, "measure", measured)
-    monkeypatch.setattr(gpu, "_card", lambda: "a card")
+    monkeypatch.setattr(gpu, "card", lambda: "a card")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     done = CliRunner().invoke(gpu.main, ["--tiny", "--log", str(log), "--markdown", str(table)], catch_exceptions=False)
     assert "jax device: matrix product, float16: tflops 700.0" in done.stdout
@@ -92,9 +92,9 @@ def test_a_network_has_its_share_of_the_product_in_its_own_precision_on_its_own_
         {**ROWS[0], "backend": "torch", "tflops": 1},
     ]
     network = {**ROWS[1], "tflops": 7.0}
-    assert gpu._with_share(network, [ROWS[0], *others])["of_matrix_product"] == 0.01
-    assert gpu._with_share({**network, "name": "xception 299, float32"}, others)["of_matrix_product"] == 0.1
-    assert gpu._with_share(network, others) == network and gpu._with_share(ROWS[0], ROWS) == ROWS[0]
+    assert gpu.with_share(network, [ROWS[0], *others])["of_matrix_product"] == 0.01
+    assert gpu.with_share({**network, "name": "xception 299, float32"}, others)["of_matrix_product"] == 0.1
+    assert gpu.with_share(network, others) == network and gpu.with_share(ROWS[0], ROWS) == ROWS[0]
 
 
 @pytest.fixture
@@ -109,10 +109,10 @@ def network():
 
 
 def test_operations_are_counted(network):
-    assert gpu._flop(network) == 2 * (64 * 108 + 64 * (36 + 16) + 9 * 36)
+    assert gpu.flop(network) == 2 * (64 * 108 + 64 * (36 + 16) + 9 * 36)
 
 
 def test_made_up_weights_keep_the_variance(network):
-    gpu._make_up_weights(network)
+    gpu.make_up_weights(network)
     photos = np.random.default_rng(0).normal(size=(50, 8, 8, 3)).astype(np.float32)
     assert 0.3 < np.std(keras.ops.convert_to_numpy(network(photos))) < 10

@@ -150,7 +150,11 @@ def test_any_value_is_taken_or_refused(field, value):
         assert len(found) <= 1
 
 
-FIELDS = list(recipes._owners())
+FIELDS = [
+    *recipes.fields(FeatureSet("any"), "features."),
+    *recipes.fields(Experiment(())),
+    *recipes.fields(Suite("", ())),
+]
 PARTS = (
     "=",
     ",",

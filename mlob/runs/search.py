@@ -165,7 +165,7 @@ def _judged_trial(trial, compared):
 
 def _recipe(suite, name, experiment, found):
     """Write the best trial's recipe as the text of a file for experiments/<suite>."""
-    code = _code(recipes.override(experiment, recipes.parse(found.best.changes)[recipes.Experiment]))
+    code = code_of(recipes.override(experiment, recipes.parse(found.best.changes)[recipes.Experiment]))
     return RECIPE.format(
         name=name,
         suite=suite,
@@ -178,11 +178,11 @@ def _recipe(suite, name, experiment, found):
     )
 
 
-def _code(value):
+def code_of(value):
     """Give Python's text of a recipe, with the fields that differ from the defaults."""
     if not dataclasses.is_dataclass(value):
         return repr(value)
     shown = [field for field in dataclasses.fields(value) if getattr(value, field.name) != field.default]
     return (
-        f"{type(value).__name__}({', '.join(f'{field.name}={_code(getattr(value, field.name))}' for field in shown)})"
+        f"{type(value).__name__}({', '.join(f'{field.name}={code_of(getattr(value, field.name))}' for field in shown)})"
     )

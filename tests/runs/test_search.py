@@ -80,8 +80,8 @@ def test_what_is_told_names_the_changes_or_that_there_are_none(look):
 
 
 def test_a_recipe_is_written_with_the_fields_that_differ_from_the_defaults():
-    assert searches._code(Experiment(("a", "b"))) == "Experiment(stores=('a', 'b'))"
-    assert searches._code(Experiment(("a",), Head(units=(5,)))) == "Experiment(stores=('a',), head=Head(units=(5,)))"
+    assert searches.code_of(Experiment(("a", "b"))) == "Experiment(stores=('a', 'b'))"
+    assert searches.code_of(Experiment(("a",), Head(units=(5,)))) == "Experiment(stores=('a',), head=Head(units=(5,)))"
 
 
 def test_another_judging_judges_what_was_kept(look):
