@@ -276,7 +276,7 @@ class Suite(Recipe):
     ensemble: Ensemble = Ensemble()
 
 
-# Team MLoB's head and its training (seed 001): Nadam for an epoch, then SGD until the dev loss stands still.
+# Team MLoB's head and its training [MLoB]: Nadam for an epoch, then SGD until the dev loss stands still.
 MLP = Head(units=(1024, 512, 256), batch_norm=True, signed_sqrt=False, standardise=False, dropout=0.0, prior_bias=False)
 MLP_TRAINING = Training(
     optimizer="sgd",

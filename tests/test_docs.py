@@ -1,14 +1,67 @@
 """What the README and docs/ say stands as it is in the code."""
 
+import itertools
 import pathlib
 import re
+import tokenize
+
+import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOLDERS = ("mlob", "experiments", "features", "benchmarks")
 README = (ROOT / "README.md").read_text("utf-8")
+SOURCES = (ROOT / "docs" / "sources.md").read_text("utf-8")
 BLOCK = re.compile(r"<!-- (\w+):\w+ -->.*?<!-- /\1 -->", re.DOTALL)  # what `mlob report --readme` writes
 F1 = re.compile(r"\b0\.\d{3}\b")
+LINK = re.compile(r"\]\((?!https?:)([^()#\s]*)#?([^()\s]*)\)")  # a file of ours, and a heading in it
+KEY = re.compile(r"(?<!\w)\[(i?[A-Z][\w ]+)\]")  # of a system
+PAPER = re.compile(r"\b([A-Z]\w+)(?:-?,? ?[A-Z][\w-]+)*(?: et al\.| (?:and|&) [A-Z]\w+)?,? \(?((?:19|20)\d\d)\b")
+DATES = {"November", "March", "JPEG", "Fashion"}  # other words that a year stands behind
+
+
+def headings(path):
+    """Give the anchors of a page's headings, as GitHub makes them."""
+    lines = re.findall(r"^#+ (.+)$", path.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
+def words_about_code():
+    """Give (path, docstrings and comments on one line) of every Python file."""
+    for path in itertools.chain.from_iterable(sorted((ROOT / folder).rglob("*.py")) for folder in FOLDERS):
+        with path.open("rb") as file:
+            tokens = [token.string.strip('"# ') for token in tokenize.tokenize(file.readline) if is_about_code(token)]
+        yield path.relative_to(ROOT).as_posix(), " ".join(" ".join(tokens).split())
+
+
+def is_about_code(token):
+    return token.type == tokenize.COMMENT or (token.type == tokenize.STRING and token.string.startswith('"""'))
 
 
 def test_every_f1_figure_in_the_readme_is_generated():
     assert F1.findall(README)
     assert F1.findall(BLOCK.sub("", README)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_leads_somewhere(page):
+    for name, heading in LINK.findall(page.read_text("utf-8")):
+        target = page.parent / name if name else page
+        assert target.exists(), name
+        assert not heading or heading in headings(target), f"{name}#{heading}"
+
+
+def test_every_system_that_the_code_refers_to_is_among_the_sources():
+    keys = {(path, key) for path, text in words_about_code() for key in KEY.findall(text)}
+    named = {key for _, key in keys}
+    assert {"MLoB", "Stanford poster", "iNaturalist 2019"} <= named
+    known = set(re.findall(r"^### (.+)$", SOURCES, re.MULTILINE))
+    assert sorted(each for each in keys if each[1] not in known) == []
+
+
+def test_every_paper_that_the_code_cites_is_among_the_sources():
+    cited = {(path, name, year) for path, text in words_about_code() for name, year in PAPER.findall(text)}
+    cited = {each for each in cited if each[1] not in DATES}
+    assert len(cited) > 20
+    papers = [set(re.findall(r"\w+", entry)) for entry in re.split(r";\s|\n- ", SOURCES)]
+    assert sorted(each for each in cited if not any({*each[1:]} <= paper for paper in papers)) == []

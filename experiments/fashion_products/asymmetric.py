@@ -1,4 +1,4 @@
-"""Asymmetric loss, gamma 4 for absent labels (Ridnik, Ben-Baruch et al. 2021).
+"""Asymmetric loss, gamma 4 for labels that a photo lacks (Ridnik, Ben-Baruch et al. 2021).
 
 Command: make train SUITE=fashion_products MODEL=asymmetric DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

@@ -1,6 +1,6 @@
-"""Every row of an epoch is drawn by a label, each label as often as another.
+"""Each row of an epoch is drawn by its label, and every label is drawn equally often.
 
-Team MLoB's sampler (seed 001) meant this, but took the photo before the one it had drawn.
+Team MLoB's sampler [MLoB] was meant to do this, but took the photo before the one that it had drawn.
 
 Command: make train SUITE=fashion_products MODEL=balanced_sampler DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

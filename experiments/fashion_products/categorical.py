@@ -1,4 +1,6 @@
-"""Cross entropy of one softmax a group: `groups`, whose loss is binary cross entropy of the softmaxes' probabilities.
+"""One softmax for each group, as in `groups`, trained on its categorical cross entropy.
+
+The loss of `groups` is the binary cross entropy of the same probabilities.
 
 Command: make train SUITE=fashion_products MODEL=categorical DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

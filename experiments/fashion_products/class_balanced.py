@@ -1,4 +1,4 @@
-"""Class-balanced weights (Cui et al. 2019): rare borne labels count more, by their effective number.
+"""Class-balanced weights (Cui et al. 2019): rare labels count more, by their effective number.
 
 Command: make train SUITE=fashion_products MODEL=class_balanced DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

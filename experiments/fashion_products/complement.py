@@ -1,4 +1,4 @@
-"""Complement entropy (seed 003; Chen et al. 2019): what a photo lacks should be equally improbable.
+"""Complement entropy (Chen et al. 2019; [iNaturalist 2019]): labels that a photo lacks should be equally improbable.
 
 Command: make train SUITE=fashion_products MODEL=complement DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

@@ -1,4 +1,4 @@
-"""A fifth of the features dropped as well as half of the hidden units.
+"""A fifth of the features is dropped, as well as half of the hidden units.
 
 Command: make train SUITE=fashion_products MODEL=feature_dropout DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

@@ -1,4 +1,4 @@
-"""One softmax a group over five stores side by side: MobileNet added to `groups_side_by_side`.
+"""One softmax for each group over five stores side by side: MobileNet added to `groups_side_by_side`.
 
 Command: make train SUITE=fashion_products MODEL=five_stores DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

@@ -1,4 +1,4 @@
-"""Focal loss, gamma 2 (Lin et al. 2017): what is sure already counts less.
+"""Focal loss, gamma 2 (Lin et al. 2017): labels that the head is sure of count less.
 
 Command: make train SUITE=fashion_products MODEL=focal DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

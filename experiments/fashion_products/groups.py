@@ -1,4 +1,6 @@
-"""One softmax a group (seeds 002 and 004): a photo has at most one label of each of the 7 groups.
+"""One softmax for each group: a photo has at most one label of each of the 7 groups.
+
+A task for each group is the idea of [Fashion products] and [iMaterialist 2017].
 
 Command: make train SUITE=fashion_products MODEL=groups DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

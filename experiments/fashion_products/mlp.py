@@ -1,7 +1,7 @@
-"""Team MLoB's head and training (seed 001) on DenseNet169's averages: a row to beat, not a member.
+"""Team MLoB's head and training [MLoB] on DenseNet169's averages: a row to beat, not a member.
 
 Command: make train SUITE=fashion_products MODEL=mlp DATA=folder WEIGHTS=folder
-Expected: about 0.82 micro-F1; its batch normalisation wants more rows.
+Expected: about 0.82 micro-F1; its batch normalisation needs more rows.
 """
 
 from mlob.recipes import MLP, MLP_TRAINING, Experiment

@@ -1,4 +1,4 @@
-"""A fifth of the learning rate after three epochs without gain, as MLoB's schedule (seed 001), and its early stop.
+"""Team MLoB's schedule [MLoB]: a fifth of the learning rate after three epochs without gain, and their early stop.
 
 Command: make train SUITE=fashion_products MODEL=plateau DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

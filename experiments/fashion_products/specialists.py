@@ -1,4 +1,4 @@
-"""The sum of the specialists `frequent` and `rare`: one model, as it was one member of MLoB's ensemble (seed 001).
+"""The sum of the specialists `frequent` and `rare`: one model, as it was one member of MLoB's ensemble [MLoB].
 
 Command: make train SUITE=fashion_products MODEL=specialists DATA=folder WEIGHTS=folder
 Cost: that of its parts; the sum takes seconds.

@@ -1,4 +1,4 @@
-"""Team MLoB's weighted squared error (seed 001), with their class weights.
+"""Team MLoB's weighted squared error [MLoB], with their class weights.
 
 Command: make train SUITE=fashion_products MODEL=squared_error DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

@@ -1,7 +1,8 @@
 """9,583 product photos of a fashion shop, 126 labels in 7 groups, about 7 on each photo.
 
 Command: make submission SUITE=fashion_products DATA=folder WEIGHTS=folder
-The data are the layout of iMaterialist 2018; the members are those that weights cut before the last block serve too.
+The data are in the layout of iMaterialist 2018. Some members cut their networks before the last block, so weight files
+that lack it will do.
 """
 
 from mlob.recipes import Suite

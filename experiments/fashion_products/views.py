@@ -1,6 +1,6 @@
-"""Two views of each photo, as it is and mirrored: a row of an epoch comes from one of them.
+"""Two views of each photo, as it is and mirrored: in each epoch a row comes from one of them.
 
-It gives back the augmentation that the fast path loses (seed 001); predictions are means over the views.
+This brings back augmentation, which precomputed features rule out. Predictions are means over the views.
 
 Command: make train SUITE=fashion_products MODEL=views DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

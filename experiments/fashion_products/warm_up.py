@@ -1,4 +1,4 @@
-"""The learning rate rises for five epochs before its cosine falls.
+"""The learning rate rises for five epochs, then falls along a cosine.
 
 Command: make train SUITE=fashion_products MODEL=warm_up DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

@@ -1,6 +1,6 @@
-"""Binary cross entropy with weight 4 before borne labels (seed 000).
+"""Binary cross entropy with weight 4 on the labels that a photo has [Stanford poster].
 
-At a threshold of 0.5 the poster saw F1 rise with the weight; after the best threshold there is nothing to gain.
+The poster saw F1 rise with the weight, at a threshold of 0.5. At the best threshold nothing is gained.
 
 Command: make train SUITE=fashion_products MODEL=weight_4 DATA=folder WEIGHTS=folder
 Cost: a minute on 2 cores.

@@ -1,4 +1,4 @@
-"""Labels on 500 train photos and fewer are left out, 31 of 228 (seed 001): predicted on none.
+"""Labels on 500 train photos or fewer, 31 of 228, are left out, so they are never predicted [MLoB].
 
 Command: make train SUITE=imaterialist2018 MODEL=minimum_count
 """

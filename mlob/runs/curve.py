@@ -20,7 +20,7 @@ from mlob.progress import say
 from mlob.recipes import Experiment, Judging
 from mlob.runs import model
 
-# Of the Stanford poster (seed 000): 20,000, 75,000, 100,000 and all of 1,014,544 photos; 0.3 shows the bend between
+# The [Stanford poster] took 20,000, 75,000, 100,000 and all of 1,014,544 photos; 0.3 shows the bend between
 SHARES = (0.02, 0.075, 0.1, 0.3, 1.0)
 SEEN = 2000  # photos that were trained on, and whose F1 is drawn beside
 
