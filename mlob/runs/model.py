@@ -177,8 +177,8 @@ def judged_on_validation(table: predictions.Table, dataset: DataSet, judging: Ju
 
 def train_and_dev(
     experiment: Experiment, dataset: DataSet, stores: Stores, memory_bytes: int | None = None
-) -> tuple[batches.Rows, batches.Rows]:
-    """Read what an experiment is trained on, and what it is watched on: two `batches.Rows`."""
+) -> tuple[Labelled, Labelled]:
+    """Read the rows that an experiment is trained on, and those of dev."""
     return batches.train_and_dev(_rows(dataset["train"], stores), experiment.training.limit, memory_bytes)
 
 

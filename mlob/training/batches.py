@@ -249,7 +249,7 @@ def train_and_dev(rows: Rows, limit: int = 0, memory_bytes: int | None = None) -
 def epoch(
     rows: Labelled, batch: int, generator: np.random.Generator, times: np.ndarray | None = None
 ) -> Iterator[Batches]:
-    """Give the rows of an epoch in batches, each row once (or as often as told), in an order that the generator draws.
+    """Give the rows of an epoch in batches, each row once (or as `times` says), in an order that the generator draws.
 
     Features and targets of the next chunk are gathered, and the next part is read from disk, while this one is used.
 

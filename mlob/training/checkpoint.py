@@ -19,7 +19,7 @@ MEND = "remove it to train from the start."
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
-    """Where a training is kept, and which it is.
+    """Where a training's state is written, and which training it is.
 
     Attributes:
         folder: runs/<suite>/<model>/checkpoint.

@@ -58,22 +58,20 @@ def fit(
     started = time.monotonic() - before.seconds
     learner = _Learner(experiment, train, dev, groups, before)
     if checkpoint and arrays and not learner.takes(arrays):
-        raise checkpoint.damaged("its arrays are not of this head")
+        raise checkpoint.damaged("its arrays do not fit this head")
     with bar(name, learner.epochs, unit="epochs") as advance:
         if learner.history:
             advance(len(learner.history), "done before")
         while not learner.is_done():
             learner.run_epoch()
             if checkpoint:
-                facts = _Facts(learner.history, learner.precision, learner.jit, time.monotonic() - started)
-                checkpoint.write(dataclasses.asdict(facts), **learner.arrays())
+                learner.write(checkpoint, seconds=time.monotonic() - started)
             last = learner.history[-1]
             advance(1, f"loss {last['loss']:.4f}, dev micro-F1 {last['dev_micro_f1']:.4f}")
             if after_epoch:
                 after_epoch(learner.history)
-    if learner.best:
-        learner.model.set_weights(learner.best)
-    model = learner.model if len(columns) == labels else heads.spread(learner.model, columns, labels)
+    learned = learner.best_model()
+    model = learned if len(columns) == labels else heads.spread(learned, columns, labels)
     return Trained(
         model,
         functools.partial(predict, model),
@@ -138,10 +136,10 @@ class _Facts:
 
 def _resumed(checkpoint: Checkpoint | None) -> tuple[_Facts, Arrays]:
     """Give the facts and arrays that a training goes on from, or begins with."""
-    kept = checkpoint.read() if checkpoint else None
-    if not (checkpoint and kept):
+    content = checkpoint.read() if checkpoint else None
+    if not (checkpoint and content):
         return _Facts([]), {}
-    facts, arrays = kept
+    facts, arrays = content
     match facts:
         case {"history": [_, *_] as rows, "precision": str(), "jit": bool(), "seconds": float()}:
             if all(map(_is_epoch, rows)):
@@ -159,7 +157,7 @@ def _is_epoch(row: object) -> bool:
 
 
 class _Learner:
-    """A head in training: what a checkpoint has to hold, and an epoch more of it."""
+    """A head in training."""
 
     def __init__(
         self,
@@ -187,7 +185,7 @@ class _Learner:
         self._take_optimizer()
 
     def takes(self, arrays: Arrays) -> bool:
-        """Take the state that `arrays` gave before, and say whether it fits; else nothing is taken."""
+        """Take the state that a checkpoint holds, and say whether it fits; else nothing is taken."""
         groups = {"model": self.model.variables, "optimizer": self.optimizer.variables, "best": self.model.weights}
         fits = {*arrays, "best"} == {*groups} and all(_fits(groups[name], group) for name, group in arrays.items())
         if fits:
@@ -225,11 +223,18 @@ class _Learner:
         if len(self.history) == self.training.nadam_epochs:
             self._take_optimizer()
 
-    def arrays(self) -> Arrays:
-        """Give all state that is not in the history, as groups of arrays."""
+    def write(self, checkpoint: Checkpoint, *, seconds: float) -> None:
+        """Write all state: what it has learned, and for how long."""
         groups = {"model": self.model.variables, "optimizer": self.optimizer.variables}
         arrays = {name: [keras.ops.convert_to_numpy(variable) for variable in group] for name, group in groups.items()}
-        return {**arrays, "best": self.best} if self.best else arrays
+        facts = dataclasses.asdict(_Facts(self.history, self.precision, self.jit, seconds))
+        checkpoint.write(facts, **arrays, **({"best": self.best} if self.best else {}))
+
+    def best_model(self) -> keras.Model:
+        """Give the model, at its best epoch where the recipe stops early."""
+        if self.best:
+            self.model.set_weights(self.best)
+        return self.model
 
     def _take_optimizer(self) -> None:
         """Take a new optimizer for the epochs that come, and compile steps for it."""
