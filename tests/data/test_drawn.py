@@ -1,0 +1,125 @@
+"""Splits are drawn by the bytes of photos; digests are kept."""
+
+import os
+
+import pytest
+
+from mlob.data import images, preflight
+from mlob.data.dataset import read_dataset
+from mlob.errors import InputError
+
+SPLITS = ("train", "validation", "test")
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content, encoding="utf-8")
+
+
+def write_photos(folder, contents):
+    for name, content in contents.items():
+        write(folder / name, content)
+
+
+def split_of_each(data):
+    return {name: split.name for split in data.splits.values() for name in split.ids}
+
+
+def drawn(folder, contents, *, labels="x", digests=None):
+    """Write photos and a table of them without a split column, and give {image: split}."""
+    write_photos(folder / "images", contents)
+    write(folder / "photos.csv", "image,labels\n" + "".join(f"{name},{labels}\n" for name in contents))
+    return split_of_each(read_dataset(folder, digests=digests))
+
+
+def numbered(count):
+    return {f"{number}.jpg": str(number) for number in range(count)}
+
+
+def test_drawn_splits_hold_every_photo_once_and_leave_none_of_the_three_empty(tmp_path):
+    splits = drawn(tmp_path, numbered(100))
+    assert len(splits) == 100
+    assert set(splits.values()) == set(SPLITS)
+
+
+def test_equal_photos_stay_together(tmp_path):
+    copies = {f"{number}-{copy}.jpg": str(number) for number in range(30) for copy in "ab"}
+    splits = drawn(tmp_path, copies)
+    assert len(set(splits.values())) > 1
+    assert all(splits[f"{number}-a.jpg"] == splits[f"{number}-b.jpg"] for number in range(30))
+
+
+def test_the_order_names_and_number_of_other_photos_move_no_photo(tmp_path):
+    contents = numbered(30)
+    before = drawn(tmp_path / "before", contents)
+    others = dict(reversed([(f"new-{name}" if int(text) % 3 else name, text) for name, text in contents.items()]))
+    after = drawn(tmp_path / "after", {"more.jpg": "more"} | others)
+    stayed = [name for name in contents if name in after]
+    assert len(stayed) == 10
+    assert [after[name] for name in stayed] == [before[name] for name in stayed]
+    assert all(after[f"new-{name}"] == split for name, split in before.items() if name not in stayed)
+
+
+def test_photos_without_labels_are_there_to_be_predicted(tmp_path):
+    assert set(drawn(tmp_path, numbered(20), labels=" | ").values()) == {"test"}
+
+
+def test_where_a_table_has_photos_to_predict_they_alone_are_test_and_validation_stays_as_it_was(tmp_path):
+    before = drawn(tmp_path / "before", numbered(60))
+    write_photos(tmp_path / "after/images", numbered(70))
+    rows = [f"{number}.jpg,{'x' if number < 60 else ''}\n" for number in range(70)]
+    write(tmp_path / "after/photos.csv", "image,labels\n" + "".join(rows))
+    after = split_of_each(read_dataset(tmp_path / "after"))
+    assert {name for name, split in after.items() if split == "test"} == {f"{number}.jpg" for number in range(60, 70)}
+    kept = {"train": "train", "validation": "validation", "test": "train"}
+    assert {name: after[name] for name in before} == {name: kept[split] for name, split in before.items()}
+
+
+def test_a_split_that_a_drawn_table_lacks_is_refused_with_what_helps_there(tmp_path):
+    drawn(tmp_path, dict.fromkeys(numbered(6), "one photo"))
+    with pytest.raises(InputError, match=r"without a column split, more photos, or that column\."):
+        preflight.check(read_dataset(tmp_path))
+
+
+def test_photos_that_cannot_be_read_are_drawn_by_name(tmp_path):
+    write(tmp_path / "photos.csv", "image,labels\n" + "".join(f"{number}.jpg,x\n" for number in range(60)))
+    assert set(split_of_each(read_dataset(tmp_path)).values()) == set(SPLITS)
+
+
+def count_digested(monkeypatch):
+    counted, digest = [], images.content_digest
+    monkeypatch.setattr(images, "content_digest", lambda data: counted.append(data) or digest(data))
+    return counted
+
+
+def test_digests_are_kept_and_an_altered_photo_alone_is_digested_anew(tmp_path, monkeypatch):
+    kept, counted = tmp_path / "kept" / "digests.csv", count_digested(monkeypatch)
+    first = drawn(tmp_path, numbered(20), digests=kept)
+    assert len(counted) == 20
+    assert split_of_each(read_dataset(tmp_path, digests=kept)) == first
+    assert len(counted) == 20
+    write(tmp_path / "images/3.jpg", "altered")
+    fresh = split_of_each(read_dataset(tmp_path))
+    counted.clear()
+    assert split_of_each(read_dataset(tmp_path, digests=kept)) == fresh
+    assert counted == [b"altered"]
+    assert split_of_each(read_dataset(tmp_path, digests=kept)) == fresh
+    assert counted == [b"altered"]
+
+
+@pytest.mark.parametrize(("content", "time"), [(b"b", 2), (b"longer", 1)])
+def test_a_photo_of_another_time_or_length_is_digested_anew(tmp_path, monkeypatch, content, time):
+    kept, counted, path = tmp_path / "digests.csv", count_digested(monkeypatch), tmp_path / "images/1.jpg"
+    for one, at in ((b"a", 1), (content, time)):
+        write_photos(tmp_path, {"images/1.jpg": one, "photos.csv": "image,labels\n1.jpg,x\n"})
+        os.utime(path, ns=(at, at))
+        read_dataset(tmp_path, digests=kept)
+    assert counted == [b"a", content]
+
+
+def test_a_photo_that_comes_later_is_digested(tmp_path, monkeypatch):
+    kept, counted = tmp_path / "digests.csv", count_digested(monkeypatch)
+    write(tmp_path / "photos.csv", "image,labels\n1.jpg,x\n")
+    read_dataset(tmp_path, digests=kept)
+    drawn(tmp_path, {"1.jpg": "a"}, digests=kept)
+    assert counted == [b"a"]

@@ -1,0 +1,116 @@
+"""photos.csv is read; what cannot be right is refused."""
+
+import csv
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlob.data.dataset import read_dataset
+from mlob.errors import InputError
+
+SPLITS = ("train", "validation", "test")
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content, encoding="utf-8")
+
+
+def write_photos(folder, contents):
+    for name, content in contents.items():
+        write(folder / name, content)
+
+
+def targets(split):
+    return split.targets.tolist()
+
+
+def split_of_each(data):
+    return {name: split.name for split in data.splits.values() for name in split.ids}
+
+
+def test_the_split_column_places_photos_in_the_order_of_the_table(tmp_path):
+    write(
+        tmp_path / "photos.csv",
+        "image,labels,split\nb.jpg,red|dress,train\na.jpg,red,train\nc.jpg,hat,validation\nd.jpg,,test\n",
+    )
+    data = read_dataset(tmp_path)
+    assert data.labels.names == ("dress", "hat", "red")
+    assert data.labels.ids == (1, 2, 3)
+    assert data["train"].ids == ("b.jpg", "a.jpg")
+    assert targets(data["train"]) == [[1, 0, 1], [0, 0, 1]]
+    assert targets(data["validation"]) == [[0, 1, 0]]
+    assert data["test"].targets is None
+
+
+def test_blanks_around_labels_and_repeated_labels_make_no_difference(tmp_path):
+    write(tmp_path / "photos.csv", "\ufeffimage,labels,split\na.jpg, red | |dress|red,train\nb.jpg,NA,train")
+    data = read_dataset(tmp_path)
+    assert data.labels.names == ("NA", "dress", "red")
+    assert targets(data["train"]) == [[0, 1, 1], [1, 0, 0]]
+
+
+def test_photos_lie_relative_to_the_folder_or_to_images(tmp_path):
+    write_photos(tmp_path, {"a.jpg": b"a", "images/b.jpg": b"b", "images/sub/c.jpg": b"c", "images/d.JPG": b"d"})
+    names = ["a.jpg", "b.jpg", "sub/c.jpg", "images/b.jpg", "d", "missing.jpg"]
+    write(tmp_path / "photos.csv", "image,labels,split\n" + "".join(f"{name},x,train\n" for name in names))
+    places = ["a.jpg", "images/b.jpg", "images/sub/c.jpg", "images/b.jpg", "images/d.JPG"]
+    assert list(read_dataset(tmp_path).photos("train")) == [*(tmp_path / place for place in places), None]
+
+
+OUTSIDE = ["/etc/a.jpg", "../a.jpg", "a/../../b.jpg", "..", "a\\b.jpg", "C:\\a.jpg"]
+
+
+@pytest.mark.parametrize("image", OUTSIDE)
+def test_a_path_in_the_table_that_leaves_the_data_folder_is_refused(tmp_path, image):
+    write(tmp_path / "photos.csv", f"image,labels\n{image},x\n")
+    with pytest.raises(InputError, match=r"photos\.csv: the image .* points to .* outside .* expected a path inside"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"photos\.csv is not a CSV table .* save it as one"),
+        (b"\n\n", r"photos\.csv is not a CSV table"),
+        (b"image,labels,labels\na.jpg,x,y\n", r"photos\.csv has the column labels 2 times: keep one .* one cell"),
+        (b"image,split,labels,split\n1,train,x,test\n", r"photos\.csv has the column split 2 times: keep one"),
+        (b"image,labels\ncaf\xe9.jpg,x\n", r"photos\.csv is not a CSV table in UTF-8 .* save it as one"),
+        (b"image,labels\na.jpg,red,dress\n", r"photos\.csv is not a CSV table .* value with a comma"),
+        (b"image,labels\na.jpg,red\nb.jpg,red,dress\n", r"photos\.csv is not a CSV table .* value with a comma"),
+        (b'image,labels\n"a.jpg,red\n', r"photos\.csv is not a CSV table"),
+        (b"image,labels\n", r"photos\.csv lists no images: add some"),
+        (b"name;labels\na.jpg;x\n", r"photos\.csv: expected the columns image, labels .* split, found name;labels"),
+        (b"image\na.jpg\n", r"photos\.csv: expected the columns image, labels .* found image"),
+        (b"image,labels\na.jpg,x\na.jpg,y\n", r"photos\.csv: the image 'a\.jpg' is listed twice.* remove one"),
+        (b"image,labels\n,x\n", r"photos\.csv: the image id '' is empty"),
+        (b"image,labels,split\na.jpg,x,dev\n", r"photos\.csv: the column split holds 'dev'; expected train, "),
+        (b"image,labels,split\na.jpg,x,\n", r"photos\.csv: the column split holds ''; expected train"),
+    ],
+)  # fmt: skip
+def test_a_table_that_cannot_be_right_is_refused(tmp_path, content, message):
+    write(tmp_path / "photos.csv", content)
+    with pytest.raises(InputError, match=message):
+        read_dataset(tmp_path)
+
+
+NAMES = st.text("ab/.|, \"'\né", max_size=4)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(NAMES, st.lists(NAMES, max_size=3), st.sampled_from(SPLITS)), max_size=4))
+def test_any_table_reads_or_is_refused(tmp_path_factory, rows):
+    folder = tmp_path_factory.mktemp("data")
+    with (folder / "photos.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [("image", "labels", "split"), *((name, "|".join(found), split) for name, found, split in rows)]
+        )
+    try:
+        data = read_dataset(folder)
+    except InputError as error:
+        assert "photos.csv" in str(error)
+    else:
+        assert split_of_each(data) == {name: split for name, _, split in rows}
+        wanted = {part.strip() for _, found, _ in rows for name in found for part in name.split("|")} - {""}
+        assert set(data.labels.names) == wanted
