@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 
@@ -8,18 +10,14 @@ from mlob.errors import InputError
 SEARCHES = [greedy.select, greedy.climb]
 
 
-def made(strengths, n=200, labels=6, seed=0):
-    """Members float32 and targets; a member sees the targets through noise, the better the greater its strength."""
-    generator = np.random.default_rng(seed)
-    targets = (generator.random((n, labels)) < 0.2).astype(np.uint8)
-    noise = generator.normal(size=(len(strengths), n, labels))
-    logits = noise + np.multiply.outer(np.asarray(strengths, float), targets) - 1
-    return (1 / (1 + np.exp(-logits))).astype(np.float32), targets
+@pytest.fixture(scope="module")
+def made(members_of):
+    return functools.partial(members_of, photos=200, labels=6)
 
 
 @pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize("seed", range(3))
-def test_no_search_is_worse_than_the_mean_and_the_members_on_its_photos(search, seed):
+def test_no_search_is_worse_than_the_mean_and_the_members_on_its_photos(search, seed, made):
     members, targets = made([2, 1, 0.5], seed=seed)
     found = search(members, targets)
     assert found.micro_f1 == fitness.exact(members, targets, found.weights)
@@ -29,20 +27,20 @@ def test_no_search_is_worse_than_the_mean_and_the_members_on_its_photos(search, 
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-def test_a_better_blend_than_the_mean_and_the_members_is_found(search):
-    members, targets = made([2, 2, 0, 0, 0], n=400)
+def test_a_better_blend_than_the_mean_and_the_members_is_found(search, made):
+    members, targets = made([2, 2, 0, 0, 0], photos=400)
     found = search(members, targets)
     assert found.micro_f1 > max(fitness.exact(members, targets, weights) for weights in (np.ones(5), *np.eye(5)))
 
 
 @pytest.mark.parametrize("search", [lambda *arrays: greedy.select(*arrays, picks=10), greedy.climb])
-def test_permuting_the_members_permutes_the_weights(search):
+def test_permuting_the_members_permutes_the_weights(search, made):
     members, targets = made([2, 1.5, 1, 0.5])
     order = [2, 0, 3, 1]
     assert search(members[order], targets).weights == pytest.approx(search(members, targets).weights[order])
 
 
-def test_a_member_twice_changes_nothing_of_what_is_selected():
+def test_a_member_twice_changes_nothing_of_what_is_selected(made):
     members, targets = made([2, 1.5, 1])
     once, twice = (greedy.select(some, targets) for some in (members, members[[0, 0, 1, 2]]))
     assert twice.weights[:2].sum() == pytest.approx(once.weights[0])
@@ -51,7 +49,7 @@ def test_a_member_twice_changes_nothing_of_what_is_selected():
     )
 
 
-def test_the_first_pick_is_the_best_member_and_each_later_one_helps_most():
+def test_the_first_pick_is_the_best_member_and_each_later_one_helps_most(made):
     members, targets = made([1, 2, 1.9])
     score = fitness.approximate(members, targets)
     first, second = (greedy.select(members, targets, picks=picks) for picks in (1, 2))
@@ -60,7 +58,7 @@ def test_the_first_pick_is_the_best_member_and_each_later_one_helps_most():
     assert second.history[1] == score(pairs).max()
 
 
-def test_where_the_climb_ends_no_step_gains():
+def test_where_the_climb_ends_no_step_gains(made):
     members, targets = made([2, 1.5, 1, 0.5])
     score, found = fitness.approximate(members, targets), greedy.climb(members, targets)
     assert score(found.weights[np.newaxis])[0] == found.history[-1]
@@ -75,14 +73,14 @@ def test_moves_keep_the_sum_and_take_no_more_than_there_is():
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-def test_one_member_and_constant_members_and_no_positives_are_no_trouble(search):
+def test_one_member_and_constant_members_and_no_positives_are_no_trouble(search, made):
     members, targets = made([1])
     assert search(members, targets).weights.tolist() == [1]
     assert search(np.full((2, 5, 3), 0.5, np.float32), np.zeros((5, 3), np.uint8)).micro_f1 == 0
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-def test_what_is_no_probability_is_refused(search):
+def test_what_is_no_probability_is_refused(search, made):
     members, targets = made([1, 1])
     members[1, 2, 3] = np.nan
     with pytest.raises(InputError, match=r"must lie in \[0, 1\]"):

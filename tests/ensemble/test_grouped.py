@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 
@@ -6,20 +8,16 @@ from mlob.ensemble.blend import arithmetic, arithmetic_by_label
 from mlob.errors import InputError
 
 
-def made(strengths, n=80, labels=5, seed=0):
-    """Members float32 and targets; a member sees the targets through noise, the better the greater its strength."""
-    generator = np.random.default_rng(seed)
-    targets = (generator.random((n, labels)) < 0.2).astype(np.uint8)
-    noise = generator.normal(size=(len(strengths), n, labels))
-    logits = noise + np.multiply.outer(np.asarray(strengths, float), targets) - 1
-    return (1 / (1 + np.exp(-logits))).astype(np.float32), targets
+@pytest.fixture(scope="module")
+def made(members_of):
+    return functools.partial(members_of, photos=80, labels=5)
 
 
 def lowest(members, targets):
     return simplex.search(members, targets).weights
 
 
-def test_each_group_has_the_weights_of_a_search_over_it_alone():
+def test_each_group_has_the_weights_of_a_search_over_it_alone(made):
     members, targets = made([2, 1, 0.5])
     groups = ("colour", "sleeve", "colour", "sleeve", "colour")
     weights = grouped.search(lowest, members, targets, groups)
@@ -30,7 +28,7 @@ def test_each_group_has_the_weights_of_a_search_over_it_alone():
             assert weights[:, label] == pytest.approx(alone)
 
 
-def test_one_group_of_all_labels_is_the_plain_search_and_a_group_without_positives_falls_back_on_it():
+def test_one_group_of_all_labels_is_the_plain_search_and_a_group_without_positives_falls_back_on_it(made):
     members, targets = made([2, 1, 0.5])
     plain = simplex.search(members, targets).weights
     for label in grouped.search(lowest, members, targets, ["all"] * 5).T:
@@ -40,13 +38,13 @@ def test_one_group_of_all_labels_is_the_plain_search_and_a_group_without_positiv
     assert grouped.search(lowest, members, targets, [*"aaaa", "b"])[:, 4] == pytest.approx(plain)
 
 
-def test_the_same_weights_for_every_label_are_the_plain_mean():
+def test_the_same_weights_for_every_label_are_the_plain_mean(made):
     members, _ = made([2, 1, 0.5])
     weights = np.array([0.5, 0.25, 0.25])
     mean = arithmetic_by_label(members, np.tile(weights[:, np.newaxis], (1, 5)))
     assert mean == pytest.approx(arithmetic(members, weights), abs=1e-6) and mean.dtype == np.float32
 
 
-def test_a_group_map_of_another_length_is_refused():
+def test_a_group_map_of_another_length_is_refused(made):
     with pytest.raises(InputError, match="a group for each of 5 labels; found 2"):
         grouped.search(lowest, *made([1, 1]), ["a", "b"])

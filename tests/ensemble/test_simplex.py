@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,13 +10,9 @@ from mlob.ensemble.blend import arithmetic
 from mlob.errors import InputError
 
 
-def made(strengths, n=80, labels=5, seed=0):
-    """Members float32 and targets; a member sees the targets through noise, the better the greater its strength."""
-    generator = np.random.default_rng(seed)
-    targets = (generator.random((n, labels)) < 0.2).astype(np.uint8)
-    noise = generator.normal(size=(len(strengths), n, labels))
-    logits = noise + np.multiply.outer(np.asarray(strengths, float), targets) - 1
-    return (1 / (1 + np.exp(-logits))).astype(np.float32), targets
+@pytest.fixture(scope="module")
+def made(members_of):
+    return functools.partial(members_of, photos=80, labels=5)
 
 
 def log_loss(members, targets, weights):
@@ -24,7 +22,7 @@ def log_loss(members, targets, weights):
 
 @given(st.lists(st.floats(0, 4), min_size=1, max_size=5), st.integers(0, 99))
 @settings(deadline=None, max_examples=25)
-def test_the_optimum_meets_the_karush_kuhn_tucker_conditions(strengths, seed):
+def test_the_optimum_meets_the_karush_kuhn_tucker_conditions(made, strengths, seed):
     members, targets = made(strengths, seed=seed)
     found = simplex.search(members, targets)
     likelihoods = np.where(targets == 1, members.astype(np.float64), 1 - members.astype(np.float64))
@@ -36,7 +34,7 @@ def test_the_optimum_meets_the_karush_kuhn_tucker_conditions(strengths, seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_no_weights_have_a_lower_log_loss_than_the_gap_allows(seed):
+def test_no_weights_have_a_lower_log_loss_than_the_gap_allows(seed, made):
     members, targets = made([2, 1, 1, 0.5], seed=seed)
     found, rough = simplex.search(members, targets), simplex.search(members, targets, iterations=1)
     drawn = np.random.default_rng(seed).dirichlet(np.full(4, 0.5), 200)
@@ -52,7 +50,7 @@ def test_a_mixture_of_two_members_is_found_again():
     assert simplex.search(members, targets).weights == pytest.approx([0.75, 0.25, 0], abs=0.02)
 
 
-def test_permuting_the_members_permutes_the_weights():
+def test_permuting_the_members_permutes_the_weights(made):
     members, targets = made([2, 1.5, 1, 0.5])
     order = [2, 0, 3, 1]
     assert simplex.search(members[order], targets).weights == pytest.approx(
@@ -60,21 +58,21 @@ def test_permuting_the_members_permutes_the_weights():
     )
 
 
-def test_a_member_twice_changes_nothing_of_the_blend():
+def test_a_member_twice_changes_nothing_of_the_blend(made):
     members, targets = made([2, 1.5, 1])
     once, twice = (simplex.search(some, targets) for some in (members, members[[0, 0, 1, 2]]))
     assert twice.weights[:2].sum() == pytest.approx(once.weights[0], abs=1e-4)
     assert twice.log_loss == pytest.approx(once.log_loss, abs=1e-8)
 
 
-def test_the_size_of_the_blocks_changes_nothing(monkeypatch):
+def test_the_size_of_the_blocks_changes_nothing(monkeypatch, made):
     members, targets = made([2, 1, 0.5])
     whole = simplex.search(members, targets).weights
     monkeypatch.setattr(simplex, "BLOCK", 7)
     assert simplex.search(members, targets).weights == pytest.approx(whole, abs=1e-6)
 
 
-def test_members_that_are_sure_and_wrong_and_constant_ones_and_no_positives_are_no_trouble():
+def test_members_that_are_sure_and_wrong_and_constant_ones_and_no_positives_are_no_trouble(made):
     members, targets = made([2, 1])
     wrong = (1 - targets).astype(np.float32)
     assert simplex.search(np.stack([wrong, members[0]]), targets).weights[1] > 0.8

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import sys
 
 import numpy as np
@@ -25,13 +26,9 @@ def _small(monkeypatch):
     monkeypatch.setattr(trees, "RARE", 5)
 
 
-def made(strengths, n=120, labels=4, seed=0):
-    """Members float32 and targets; a member sees the targets through noise, the better the greater its strength."""
-    generator = np.random.default_rng(seed)
-    targets = (generator.random((n, labels)) < 0.3).astype(np.uint8)
-    noise = generator.normal(size=(len(strengths), n, labels))
-    logits = noise + np.multiply.outer(np.asarray(strengths, float), targets) - 1
-    return (1 / (1 + np.exp(-logits))).astype(np.float32), targets
+@pytest.fixture(scope="module")
+def made(members_of):
+    return functools.partial(members_of, photos=120, labels=4, prevalence=0.3)
 
 
 def grouped(n, seed):
@@ -48,7 +45,7 @@ def log_loss(targets, probabilities):
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_it_gives_probabilities_photo_by_photo_and_out_of_fold_ones_for_its_own(fit):
+def test_it_gives_probabilities_photo_by_photo_and_out_of_fold_ones_for_its_own(fit, made):
     members, targets = made([2, 1, 0.5])
     fitted = fit(members, targets, seed=0)
     for probabilities, photos in ((fitted.predict(members[:, :7]), 7), (fitted.out_of_fold, 120)):
@@ -59,7 +56,7 @@ def test_it_gives_probabilities_photo_by_photo_and_out_of_fold_ones_for_its_own(
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_one_seed_gives_one_set_of_bytes_here_and_from_its_arrays(fit):
+def test_one_seed_gives_one_set_of_bytes_here_and_from_its_arrays(fit, made):
     members, targets = made([2, 1, 0.5])
     first, again = (fit(members, targets, seed=5) for _ in range(2))
     assert first.predict(members).tobytes() == again.predict(members).tobytes()
@@ -81,16 +78,16 @@ def test_trees_taken_apart_predict_what_scikit_learn_does_stage_by_stage(photos,
         assert np.array_equal(boosted.stages(rows), list(whole[0].staged_predict(rows)))
 
 
-def test_blocks_beyond_the_labels_are_refused():
+def test_blocks_beyond_the_labels_are_refused(made):
     fitted = linear.fit(*made([1]), seed=0)
     with pytest.raises(ValueError, match="more blocks than labels"):
         dataclasses.replace(fitted, block=np.array([0, 10**12, 1, 2])).predict(made([1])[0])
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_no_photo_is_seen_by_the_fit_that_holds_it_out(fit, monkeypatch):
+def test_no_photo_is_seen_by_the_fit_that_holds_it_out(fit, monkeypatch, made):
     monkeypatch.setattr(convolution, "EPOCHS", 1)  # nor does stopping early choose
-    members, targets = made([1, 1], n=60)
+    members, targets = made([1, 1], photos=60)
     _, outside = stacking.inner_folds(members, targets, 0)[0]
     fitted = fit(members, targets, seed=0)
     if fit is convolution.fit:  # its blend's weights, two numbers, are of all photos
@@ -104,8 +101,8 @@ def test_no_photo_is_seen_by_the_fit_that_holds_it_out(fit, monkeypatch):
     assert np.array_equal(fit(members, targets, seed=0).out_of_fold[outside], fitted.out_of_fold[outside])
 
 
-def test_equal_photos_share_an_inner_fold():
-    members, targets = made([1, 1], n=60)
+def test_equal_photos_share_an_inner_fold(made):
+    members, targets = made([1, 1], photos=60)
     keys = np.random.default_rng(1).integers(20, size=60).tolist()
     inner = stacking.inner_folds(members, targets, 0, keys)
     assert len(inner) == 2 and sum(outside.sum() for _, outside in inner) == 60
@@ -118,17 +115,17 @@ def test_equal_photos_share_an_inner_fold():
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_a_stacker_is_given_which_photos_are_equal(fit, monkeypatch):
+def test_a_stacker_is_given_which_photos_are_equal(fit, monkeypatch, made):
     seen, plain = [], stacking.inner_folds
     module = sys.modules[fit.__module__]
     monkeypatch.setattr(module, "inner_folds", lambda *given: seen.append(given[-1]) or plain(*given))
     keys = [row // 2 for row in range(40)]
-    fit(*made([1], n=40), seed=0, keys=keys)
+    fit(*made([1], photos=40), seed=0, keys=keys)
     assert seen == [keys]
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_a_perfect_member_is_followed(fit):
+def test_a_perfect_member_is_followed(fit, made):
     members, targets = made([1, 1])
     members[1] = targets
     fitted = fit(members, targets, seed=0)
@@ -156,7 +153,7 @@ def test_labels_of_a_group_compete_where_no_photo_has_two():
     assert linear.fit(members, targets, seed=0, groups=["a", "a", "b", "b"]).block.tolist() == [0, 1, 2, 3]
 
 
-def test_without_a_correction_the_linear_stacker_is_the_blend():
+def test_without_a_correction_the_linear_stacker_is_the_blend(made):
     members, targets = made([2, 1])
     fitted = linear.fit(members, targets, seed=0)
     plain = dataclasses.replace(fitted, coefficients=np.zeros_like(fitted.coefficients))
@@ -166,7 +163,7 @@ def test_without_a_correction_the_linear_stacker_is_the_blend():
     assert pairs.predict(members / 2) == pytest.approx(np.clip(blended / 2, 1e-4, 1), abs=1e-6)
 
 
-def test_an_untrained_network_gives_the_blend(monkeypatch):
+def test_an_untrained_network_gives_the_blend(monkeypatch, made):
     monkeypatch.setattr(convolution, "EPOCHS", 0)
     members, targets = made([2, 1, 1, 1])
     fitted = convolution.fit(members, targets, seed=0)
@@ -174,7 +171,7 @@ def test_an_untrained_network_gives_the_blend(monkeypatch):
     assert fitted.predict(members) == pytest.approx(blended, abs=2e-4)
 
 
-def test_the_linear_stacker_ends_where_its_slopes_vanish(monkeypatch):
+def test_the_linear_stacker_ends_where_its_slopes_vanish(monkeypatch, made):
     monkeypatch.setattr(linear, "PENALTIES", (1000,))
     members, targets = made([2, 1])
     fitted = linear.fit(members, targets, seed=0)
@@ -186,15 +183,15 @@ def test_the_linear_stacker_ends_where_its_slopes_vanish(monkeypatch):
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_rare_labels_one_member_constant_members_and_no_positives_are_no_trouble(fit):
-    members, targets = made([1], n=12)
+def test_rare_labels_one_member_constant_members_and_no_positives_are_no_trouble(fit, made):
+    members, targets = made([1], photos=12)
     targets[:, 0], targets[1:, 1] = 0, 0
     assert np.isfinite(fit(members, targets, seed=0).predict(members)).all()
     constant = np.full((2, 12, 4), 0.5, np.float32)
     assert np.isfinite(fit(constant, 0 * targets, seed=0).predict(constant)).all()
 
 
-def test_members_that_never_vary_are_not_blown_up_when_they_vary_later():
+def test_members_that_never_vary_are_not_blown_up_when_they_vary_later(made):
     members, _ = made([1, 1])
     constant = np.broadcast_to(members[:, :1], members.shape)
     centre, axes = stacking.principal_axes(stacking.side_by_side(constant), 0)
@@ -203,7 +200,7 @@ def test_members_that_never_vary_are_not_blown_up_when_they_vary_later():
     assert stacking.principal_axes(stacking.side_by_side(members), 0)[1].any()
 
 
-def test_a_label_too_rare_for_trees_keeps_the_blend(monkeypatch):
+def test_a_label_too_rare_for_trees_keeps_the_blend(monkeypatch, made):
     monkeypatch.setattr(trees, "COUNTS", (5,))
     members, targets = made([2, 1])
     targets[4:, 2] = 0
@@ -213,15 +210,15 @@ def test_a_label_too_rare_for_trees_keeps_the_blend(monkeypatch):
     assert not np.array_equal(fitted.predict(members)[:, 0], blended[:, 0])
 
 
-def test_fewer_photos_than_inner_folds_make_a_fold_each(monkeypatch):
+def test_fewer_photos_than_inner_folds_make_a_fold_each(monkeypatch, made):
     monkeypatch.setattr(stacking, "FOLDS", 5)
-    members, targets = made([1, 1], n=3)
+    members, targets = made([1, 1], photos=3)
     assert linear.fit(members, targets, seed=0).out_of_fold.shape == targets.shape
 
 
 @pytest.mark.parametrize("fit", FITS)
-def test_fewer_than_two_photos_and_what_is_no_probability_are_refused(fit):
-    members, targets = made([1, 1], n=1)
+def test_fewer_than_two_photos_and_what_is_no_probability_are_refused(fit, made):
+    members, targets = made([1, 1], photos=1)
     with pytest.raises(InputError, match="at least 2 different photos"):
         fit(members, targets, seed=0)
     members, targets = made([1, 1])

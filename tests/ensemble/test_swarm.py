@@ -1,3 +1,4 @@
+import functools
 import logging
 import os
 import subprocess
@@ -15,14 +16,9 @@ from mlob.metrics import micro_f1
 SETTINGS = {"particles": 12, "iterations": 15, "patience": 5, "seed": 3}
 
 
-def made(strengths, n=150, labels=6, seed=0):
-    """Members float32 and targets; a member sees the targets through noise, the better the greater its
-    strength."""
-    generator = np.random.default_rng(seed)
-    targets = (generator.random((n, labels)) < 0.2).astype(np.uint8)
-    noise = generator.normal(size=(len(strengths), n, labels))
-    logits = noise + np.multiply.outer(np.asarray(strengths, float), targets) - 1
-    return (1 / (1 + np.exp(-logits))).astype(np.float32), targets
+@pytest.fixture(scope="module")
+def made(members_of):
+    return functools.partial(members_of, photos=150, labels=6)
 
 
 def exact(members, targets, weights):
@@ -31,7 +27,7 @@ def exact(members, targets, weights):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_it_is_never_worse_than_the_mean_and_the_members_on_its_photos(seed):
+def test_it_is_never_worse_than_the_mean_and_the_members_on_its_photos(seed, made):
     members, targets = made([2, 1, 0.5], seed=seed)
     found = swarm.search(members, targets, **SETTINGS)
     assert found.micro_f1 == exact(members, targets, found.weights)
@@ -39,32 +35,32 @@ def test_it_is_never_worse_than_the_mean_and_the_members_on_its_photos(seed):
         assert found.micro_f1 >= exact(members, targets, weights)
 
 
-def test_nor_is_it_where_the_histogram_misleads_the_swarm(monkeypatch):
+def test_nor_is_it_where_the_histogram_misleads_the_swarm(monkeypatch, made):
     monkeypatch.setattr(fitness, "BINS", 1)  # one threshold, at 1: every blend looks alike
     members, targets = made([0, 6, 0])
     assert swarm.search(members, targets, **SETTINGS).weights.tolist() == [0, 1, 0]
 
 
-def test_it_beats_the_mean_and_the_members_where_a_better_blend_exists():
-    members, targets = made([2, 2, 0, 0, 0], n=400)
+def test_it_beats_the_mean_and_the_members_where_a_better_blend_exists(made):
+    members, targets = made([2, 2, 0, 0, 0], photos=400)
     found = swarm.search(members, targets, **SETTINGS)
     assert found.micro_f1 > max(exact(members, targets, weights) for weights in (np.ones(5), *np.eye(5)))
     assert found.weights[:2].sum() > 0.8
 
 
-def test_it_finds_the_good_member_among_noise():
+def test_it_finds_the_good_member_among_noise(made):
     members, targets = made([0, 6, 0])
     assert swarm.search(members, targets, **SETTINGS).weights.argmax() == 1
 
 
 @pytest.mark.parametrize("strengths", [[1], [2, 1], [1, 1, 1, 1]])
-def test_weights_lie_on_the_simplex(strengths):
+def test_weights_lie_on_the_simplex(strengths, made):
     weights = swarm.search(*made(strengths), **SETTINGS).weights
     assert weights.shape == (len(strengths),) and weights.dtype == np.float64
     assert (weights >= 0).all() and weights.sum() == pytest.approx(1)
 
 
-def test_equal_seeds_give_equal_bytes_and_another_seed_another_way():
+def test_equal_seeds_give_equal_bytes_and_another_seed_another_way(made):
     members, targets = made([2, 1, 0.5])
     first = swarm.search(members, targets, **SETTINGS)
     np.random.random()  # another global state
@@ -74,7 +70,7 @@ def test_equal_seeds_give_equal_bytes_and_another_seed_another_way():
     assert other.weights.tobytes() != first.weights.tobytes()
 
 
-def test_numpys_global_random_state_is_left_alone():
+def test_numpys_global_random_state_is_left_alone(made):
     members, targets = made([2, 1])
     np.random.seed(11)
     expected = np.random.random()
@@ -83,7 +79,7 @@ def test_numpys_global_random_state_is_left_alone():
     assert np.random.random() == expected
 
 
-def test_the_best_so_far_never_falls_and_patience_ends_the_search():
+def test_the_best_so_far_never_falls_and_patience_ends_the_search(made):
     members, targets = made([2, 1, 0.5])
     history = swarm.search(members, targets, **{**SETTINGS, "iterations": 300}).history
     assert history == sorted(history) and all(0 <= best <= 1 for best in history)
@@ -101,19 +97,19 @@ def test_the_corner_where_all_is_0_stands_for_equal_weights():
 
 
 @pytest.mark.parametrize("wrong", [np.nan, -0.5, 1.5, np.inf])
-def test_what_is_no_probability_is_refused(wrong):
+def test_what_is_no_probability_is_refused(wrong, made):
     members, targets = made([1, 1])
     members[1, 2, 3] = wrong
     with pytest.raises(InputError, match=r"must lie in \[0, 1\]"):
         swarm.search(members, targets, **SETTINGS)
 
 
-def test_a_swarm_too_small_for_its_start_is_refused():
+def test_a_swarm_too_small_for_its_start_is_refused(made):
     with pytest.raises(InputError, match="at least 3 particles"):
         swarm.search(*made([1, 1]), **{**SETTINGS, "particles": 2})
 
 
-def test_the_coefficients_move_the_swarm():
+def test_the_coefficients_move_the_swarm(made):
     members, targets = made([2, 1, 0.5])
     first = swarm.search(members, targets, **SETTINGS)
     same = swarm.search(members, targets, **SETTINGS, inertia=0.7298, cognitive=1.49618, social=1.49618)
@@ -164,7 +160,7 @@ def _in_fresh_process(code, *arguments, cwd):
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
-def test_the_root_logger_is_left_alone_here():
+def test_the_root_logger_is_left_alone_here(made):
     before = (list(logging.getLogger().handlers), logging.getLogger().level)
     swarm.search(*made([2, 1]), **SETTINGS)
     assert (list(logging.getLogger().handlers), logging.getLogger().level) == before
