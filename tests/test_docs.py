@@ -1,5 +1,7 @@
 """What the README and docs/ say stands as it is in the code."""
 
+import ast
+import dataclasses
 import itertools
 import pathlib
 import re
@@ -7,10 +9,18 @@ import tokenize
 
 import pytest
 
+from mlob import predictions
+from mlob.features import store
+from mlob.features.fingerprint import Fingerprint
+from mlob.runs.curve import Curve
+from mlob.runs.results import EnsembleResult, Result
+from mlob.runs.search import Search
+
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = ("mlob", "experiments", "features", "benchmarks")
 README = (ROOT / "README.md").read_text("utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 SOURCES = (ROOT / "docs" / "sources.md").read_text("utf-8")
 BLOCK = re.compile(r"<!-- (\w+):\w+ -->.*?<!-- /\1 -->", re.DOTALL)  # what `mlob report --readme` writes
 F1 = re.compile(r"\b0\.\d{3}\b")
@@ -65,3 +75,38 @@ def test_every_paper_that_the_code_cites_is_among_the_sources():
     assert len(cited) > 20
     papers = [set(re.findall(r"\w+", entry)) for entry in re.split(r";\s|\n- ", SOURCES)]
     assert sorted(each for each in cited if not any({*each[1:]} <= paper for paper in papers)) == []
+
+
+def rows_of_the_import_test():
+    """Read ROWS, a tuple of sets of names, from tests/test_imports.py."""
+    tree = ast.parse((ROOT / "tests" / "test_imports.py").read_text("utf-8"))
+    (rows,) = (each.value for each in tree.body if isinstance(each, ast.Assign) and each.targets[0].id == "ROWS")
+    return ast.literal_eval(rows)
+
+
+def test_the_import_order_is_quoted_as_the_test_holds_it():
+    quoted = re.search(r"```rows\n(.*?)```", ARCHITECTURE, re.DOTALL)[1].splitlines()
+    assert tuple(set(line.split()) for line in quoted) == rows_of_the_import_test()
+
+
+def names_of(kind):
+    return {field.name for field in dataclasses.fields(kind)}
+
+
+@pytest.mark.parametrize(
+    ("heading", "fields"),
+    [
+        ("Feature store", {*store.DATA_SETS}),
+        ("fingerprint.json", names_of(Fingerprint)),
+        ("predictions.h5", names_of(predictions.Table)),
+        ("result.json", names_of(Result)),
+        ("ensemble.json", names_of(EnsembleResult)),
+        ("curve.json", names_of(Curve)),
+        ("search.json", names_of(Search)),
+    ],
+)
+def test_every_field_of_a_product_is_explained(heading, fields):
+    section = re.search(rf"^### {re.escape(heading)}\n(.*?)^##", ARCHITECTURE, re.DOTALL | re.MULTILINE)[1]
+    table = section.partition("| field |")[2].partition("\n\n")[0]
+    first = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(\w+)`", " ".join(first))) == fields
