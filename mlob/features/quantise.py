@@ -46,11 +46,11 @@ def int8(converted: openvino.Model, photos: np.ndarray) -> openvino.Model:
     nncf = _nncf()
     if not len(photos):
         raise InputError("INT8 is calibrated on photos of train, and there are none.")
-    model = _folded(converted)
-    expected = _features(model, photos)
+    model = folded(converted)
+    expected = features_of(model, photos)
     equalise(model, photos)
     quantised = _quantise(nncf, model, photos, _harmful(model, photos))
-    return _shifted(quantised, (expected - _features(quantised, photos)).mean(axis=0))
+    return _shifted(quantised, (expected - features_of(quantised, photos)).mean(axis=0))
 
 
 def equalise(model: openvino.Model, photos: np.ndarray) -> None:
@@ -196,7 +196,7 @@ def _floored(ranges: np.ndarray) -> np.ndarray:
     return np.maximum(ranges, max(LEAST_SHARE * ranges.max(), 1e-12))
 
 
-def _folded(converted: openvino.Model) -> openvino.Model:
+def folded(converted: openvino.Model) -> openvino.Model:
     """Copy a model, with all arithmetic on its constants done."""
     from openvino import passes
 
@@ -206,7 +206,8 @@ def _folded(converted: openvino.Model) -> openvino.Model:
     return model
 
 
-def _features(model: openvino.Model, photos: np.ndarray) -> np.ndarray:
+def features_of(model: openvino.Model, photos: np.ndarray) -> np.ndarray:
+    """Run photos through a model, each alone and in float32: features (n, d)."""
     run = _compiled(model)
     return np.stack([run(photo[None])[0][0].copy() for photo in photos])
 

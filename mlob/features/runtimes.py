@@ -205,13 +205,21 @@ def _in_batches(predict: Callable[[np.ndarray], Any], model: keras.Model, batch:
 
 
 def openvino_runner(model: OpenVINOModel, precision: str) -> Runner:
-    """Compile for OpenVINO: batch 1, throughput hint, requests under way at once, the precision named and read back.
-
-    OMP_NUM_THREADS, or else a container's quota, bounds the threads.
+    """Compile for OpenVINO: photos one at a time, several requests under way at once.
 
     Raises:
         InputError: this processor does not run the precision.
     """
+    compiled = _compiled(model, precision)
+    # Twice the requests that run at once, so that one is always ready to start. OpenVINO's own queue with a callback
+    # hung when it was destroyed while Python's lock was held (2026.4).
+    count = 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+    requests = [compiled.create_infer_request() for _ in range(count)]
+    return Runner(functools.partial(_run_requests, requests, tuple(compiled.output(0).shape)[1:]))
+
+
+def _compiled(model: OpenVINOModel, precision: str) -> openvino.CompiledModel:
+    """Compile a model for throughput in a precision; OMP_NUM_THREADS, or a container's quota, bounds the threads."""
     core, kind = _core(), _openvino_type(precision)
     hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": kind}
     if allowed := threads():
@@ -219,38 +227,38 @@ def openvino_runner(model: OpenVINOModel, precision: str) -> Runner:
     compiled = core.compile_model(model, "CPU", hints)
     if compiled.get_property("INFERENCE_PRECISION_HINT") != kind:
         raise InputError(f"This processor does not run {precision}: leave out features.precision.")
-    shape = tuple(compiled.output(0).shape)[1:]
+    return compiled
 
-    # Twice the requests that run at once, so that one is always ready to start. OpenVINO's own queue with a callback
-    # hung when it was destroyed while Python's lock was held (2026.4).
-    count = 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-    requests = [compiled.create_infer_request() for _ in range(count)]
 
-    def forward(photos):
-        idle = collections.deque(requests)
-        busy: collections.deque[tuple[int, openvino.InferRequest]] = collections.deque()
-        rows = np.empty((len(photos), *shape), np.float32)
-
-        def collect():
-            row, request = busy.popleft()
+def _run_requests(
+    requests: list[openvino.InferRequest], shape: tuple[int, ...], photos: Sequence[np.ndarray] | np.ndarray
+) -> np.ndarray:
+    """Run each photo through the next idle request: float32 features (photos, *shape)."""
+    rows = np.empty((len(photos), *shape), np.float32)
+    idle = collections.deque(requests)
+    busy: collections.deque[tuple[int, openvino.InferRequest]] = collections.deque()  # in the order of their start
+    try:
+        for row, photo in enumerate(photos):
+            if not idle:
+                idle.append(_collect(busy, rows))
+            request = idle.popleft()
+            busy.append((row, request))
+            request.start_async({0: photo[np.newaxis]})
+        while busy:
+            _collect(busy, rows)
+    finally:
+        for _, request in busy:  # after Ctrl-C: a process that ends under a running request crashes
             request.wait()
-            rows[row] = request.get_output_tensor(0).data[0]
-            idle.append(request)
+    return rows
 
-        try:
-            for row in range(len(photos)):
-                if not idle:
-                    collect()
-                busy.append((row, idle.popleft()))
-                busy[-1][1].start_async({0: photos[row][np.newaxis]})
-            while busy:
-                collect()
-        finally:
-            for _, request in busy:  # after Ctrl-C: a process that ends under a running request crashes
-                request.wait()
-        return rows
 
-    return Runner(forward)
+def _collect(busy: collections.deque[tuple[int, openvino.InferRequest]], rows: np.ndarray) -> openvino.InferRequest:
+    """Wait for the request that was started first, and put its features into their row."""
+    row, request = busy[0]
+    request.wait()
+    rows[row] = request.get_output_tensor(0).data[0]
+    busy.popleft()
+    return request
 
 
 def convert(model: keras.Model) -> OpenVINOModel:

@@ -41,7 +41,7 @@ def with_uneven_channels(converted):
     """Make the depthwise channels' ranges thirtyfold apart, which the convolution behind takes back."""
     from openvino import opset13 as ops
 
-    model = quantise._folded(converted)
+    model = quantise.folded(converted)
     for node in model.get_ordered_ops():
         if node.get_type_name() == "GroupConvolution":
             after = next(iter(node.output(0).get_target_inputs())).get_node()
@@ -55,9 +55,9 @@ def with_uneven_channels(converted):
 @pytest.mark.slow
 def test_evening_out_the_ranges_changes_no_feature(converted):
     model, photos = with_uneven_channels(converted), drawn(8, 1)
-    expected, before = quantise._features(model, photos), weights(model, "GroupConvolution")
+    expected, before = quantise.features_of(model, photos), weights(model, "GroupConvolution")
     quantise.equalise(model, drawn(8, 2))
-    assert quantise._features(model, photos) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert quantise.features_of(model, photos) == pytest.approx(expected, rel=1e-4, abs=1e-6)
     assert all(np.ptp(found / old) > 1 for found, old in zip(weights(model, "GroupConvolution"), before, strict=True))
 
 
@@ -74,26 +74,26 @@ def test_evened_out_channels_and_the_weights_that_read_them_have_equal_ranges(co
 def test_quantised_features_stay_close_to_float32s_on_photos_it_was_not_calibrated_on(converted, alter):
     model, photos = alter(converted), drawn(16, 1)
     quantised = quantise.int8(model, drawn(16, 2))
-    found = quantise._features(quantised, photos)
+    found = quantise.features_of(quantised, photos)
     assert found.dtype == np.float32
-    assert runtimes.least_cosine(quantise._features(model, photos), found) > 0.999
+    assert runtimes.least_cosine(quantise.features_of(model, photos), found) > 0.999
     assert any(node.get_type_name() == "FakeQuantize" for node in quantised.get_ops())
 
 
 def test_equal_photos_give_equal_constants_and_leave_the_model_as_it_was(converted):
-    photos, before = drawn(8, 3), quantise._features(converted, drawn(2, 4))
+    photos, before = drawn(8, 3), quantise.features_of(converted, drawn(2, 4))
     first, second = (quantise.int8(converted, photos) for _ in range(2))
     constants = [
         [node.data.tobytes() for node in model.get_ordered_ops() if node.get_type_name() == "Constant"]
         for model in (first, second)
     ]
     assert constants[0] == constants[1]
-    assert (quantise._features(converted, drawn(2, 4)) == before).all()
+    assert (quantise.features_of(converted, drawn(2, 4)) == before).all()
 
 
 def test_the_mean_error_over_the_calibration_photos_is_taken_off(converted):
     photos = drawn(8, 5)
-    errors = quantise._features(quantise.int8(converted, photos), photos) - quantise._features(converted, photos)
+    errors = quantise.features_of(quantise.int8(converted, photos), photos) - quantise.features_of(converted, photos)
     assert errors.mean(axis=0) == pytest.approx(0, abs=1e-5)
     assert np.abs(errors).max() > 1e-4
 
