@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from mlob import machine, recipes, steps, workspace
+from mlob import loading, machine, steps, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.progress import be_verbose, say
@@ -49,7 +49,7 @@ def options(verb):
     @functools.wraps(verb)
     def run(suite, data, weights, fields, memory, dry_run, verbose, **others):
         be_verbose(verbose)
-        recipes.parse(fields)  # a mistake in it is told before anything else
+        loading.parse(fields)  # a mistake in it is told before anything else
         return verb(workspace.Workspace(suite, data, weights, fields or "", memory, dry_run), **others)
 
     for option in (

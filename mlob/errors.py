@@ -1,4 +1,7 @@
-"""The one exception for what a user can mend."""
+"""The one exception for what a user can mend, and how a message ends that names what there is."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class InputError(Exception):
@@ -6,3 +9,10 @@ class InputError(Exception):
 
     The command line prints the message alone and exits with status 2. Anything else that is raised is a bug.
     """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """End a sentence about an unknown name with the nearest known names, or with all of them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f". Did you mean {' or '.join(close)}?" if close else f"; there are: {', '.join(sorted(known)) or 'none'}."

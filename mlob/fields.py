@@ -3,9 +3,10 @@
 import math
 import re
 import reprlib
+from collections.abc import Iterable
 from typing import Literal, get_args, get_origin, get_type_hints
 
-from mlob.errors import InputError
+from mlob.errors import InputError, nearest
 
 NAMES = tuple[str, ...]
 LOGISTIC = "logistic"  # the reference, a model of every suite
@@ -97,3 +98,9 @@ def _wanted_number(kind, low, high, value):
         return None
     limits = f"{low} or more" if high in (math.inf, LARGEST) else f"{low} to {high:,}"
     return f"a {'whole' if kind is int else 'finite'} number, {limits}"
+
+
+def check_choice(field: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name that is not in the table that a recipe's field takes its names from, with the nearest ones."""
+    if name not in known:
+        raise InputError(f"{field} is {reprlib.repr(name)}{nearest(name, known)}")

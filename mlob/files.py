@@ -12,15 +12,18 @@ import re
 import secrets
 import shutil
 import time
-import typing
 import zipfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlob.errors import InputError
 
-Kind = typing.TypeVar("Kind")
+if TYPE_CHECKING:
+    import numpy as np
+
+Kind = TypeVar("Kind")
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet runs, or that was kept from it
 ANEW = "remove it and run the same command again, which makes it anew."
-NUMBER = (int, float)  # in the shape of a product
 PART = re.compile(r"\..*\.[0-9a-f]{16}\.part(\.[^.]*)?")
 STALE_SECONDS = 24 * 3600
 IN_USE, AWAY = "another program has it open: close that one, or wait", "see that the disk is there and sound"
@@ -34,7 +37,7 @@ REFUSALS = {  # how the system says no to reading a file whose bytes may be whol
 
 
 @contextlib.contextmanager
-def atomic(path):
+def atomic(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """Give a part path beside `path`; when the block ends, the part is flushed to disk and renamed to `path`.
 
     A block that fails leaves no part behind and the old file untouched. A name drawn by chance keeps the writers of one
@@ -52,7 +55,7 @@ def atomic(path):
 
 
 @contextlib.contextmanager
-def alone(folder):
+def alone(folder: pathlib.Path) -> Iterator[None]:
     """Keep other processes out of a folder while the block runs; the lock is the folder's own, and leaves no file.
 
     Raises:
@@ -75,7 +78,7 @@ def _lock(handle, folder):
         pass  # a file system that knows no locks
 
 
-def write_once(path, text):
+def write_once(path: pathlib.Path, text: str) -> str:
     """Write `text` as UTF-8 unless the file is there, atomically: of several writers the first is heard.
 
     Returns:
@@ -93,12 +96,12 @@ def write_once(path, text):
     return path.read_text(encoding="utf-8")
 
 
-def part_path(path):
+def part_path(path: pathlib.Path) -> pathlib.Path:
     """Give a path beside `path` to write it under until it is whole; no other writer has it."""
     return path.with_name(f".{path.stem}.{secrets.token_hex(8)}.part{path.suffix}")
 
 
-def make_folder(folder, variables="DATA=, FEATURES= or RUNS="):
+def make_folder(folder: pathlib.Path, variables: str = "DATA=, FEATURES= or RUNS=") -> None:
     """Make a folder with its parents, where it is not there; `variables` name another.
 
     Raises:
@@ -148,18 +151,18 @@ def _link(part, path):
         os.replace(part, path)  # a file system without hard links: of two writers at once the last is heard
 
 
-def write_text(path, text):
+def write_text(path: pathlib.Path, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     with atomic(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def write_json(path, value):
+def write_json(path: pathlib.Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def refusal(path, error):
+def refusal(path: pathlib.Path, error: OSError) -> InputError | None:
     """Give the `InputError` of a file that the system will not have read; None where its bytes are to blame."""
     if error.errno not in REFUSALS:
         return None
@@ -167,7 +170,7 @@ def refusal(path, error):
     return InputError(f"{path} cannot be read ({reason}): {REFUSALS[error.errno]}, and run the same command again.")
 
 
-def read_json(path, mend="copy or download it again."):
+def read_json(path: pathlib.Path, mend: str = "copy or download it again.") -> Any:
     """Read a JSON file, whose path may be one into a bucket.
 
     Raises:
@@ -178,26 +181,9 @@ def read_json(path, mend="copy or download it again."):
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing.") from error
     except OSError as error:
-        raise refusal(path, error) or error from error
+        raise (refusal(path, error) or error) from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not whole JSON ({error}): {mend}") from error
-
-
-def read_product(path, shape):
-    """Read a JSON product of ours that has a shape.
-
-    Args:
-        path: of the file.
-        shape: a type or several (`NUMBER`), None for null; [shape] for a list; {key: shape} for an object of at least
-            these keys, of which one that ends in ? may be missing; {str: shape} for one of any keys; (shape, None).
-
-    Raises:
-        InputError: the file is missing, not to be read, not JSON, or of another shape.
-    """
-    content = read_json(path, ANEW)
-    if wrong := next(_wrong(content, shape), None):
-        raise InputError(f"{path} {wrong}: {ANEW}")
-    return content
 
 
 def read_record(path: pathlib.Path, kind: type[Kind]) -> Kind:
@@ -209,7 +195,7 @@ def read_record(path: pathlib.Path, kind: type[Kind]) -> Kind:
     return record(path, kind, read_json(path, ANEW))
 
 
-def record(path: pathlib.Path, kind: type[Kind], content: object) -> Kind:
+def record(path: pathlib.Path, kind: type[Kind], content: Any) -> Kind:
     """Give the content of a JSON file as a dataclass, or another type that declares its shape; more keys do no harm.
 
     Raises:
@@ -235,45 +221,7 @@ def _adapter(kind):
     return TypeAdapter(kind)
 
 
-def _wrong(value, shape, name=""):
-    """Yield what is wrong with a value; the first is all that can be relied on."""
-    deeper = [kind for kind in shape if isinstance(kind, dict | list)] if isinstance(shape, tuple) else []
-    if deeper and value is not None:
-        yield from _wrong(value, deeper[0], name)
-    elif isinstance(shape, list) and isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from _wrong(one, shape[0], f"{name}[{number}]")
-    elif isinstance(shape, dict) and str in shape and isinstance(value, dict):
-        for key, one in value.items():
-            yield from _wrong(one, shape[str], f"{name}.{key}".lstrip("."))
-    elif isinstance(shape, dict) and str not in shape:
-        yield from _wrong_keys(value, shape, name)
-    elif not _is_of(value, shape):
-        yield f"is of another shape: {name or 'it'} is {repr(value)[:60]}; expected {_expected(shape)}"
-
-
-def _wrong_keys(value, shape, name):
-    for key, inner in shape.items():
-        dotted = f"{name}.{key.removesuffix('?')}".lstrip(".")
-        if isinstance(value, dict) and key.removesuffix("?") in value:
-            yield from _wrong(value[key.removesuffix("?")], inner, dotted)
-        elif not (key.endswith("?") and isinstance(value, dict)):
-            yield f"lacks the key {dotted}"
-
-
-def _is_of(value, shape):
-    kinds = shape if isinstance(shape, tuple) else (shape,)
-    return any(value is None if kind is None else type(value) is kind for kind in kinds)
-
-
-def _expected(shape):
-    names = {int: "a number", float: "a number", str: "a text", bool: "true or false", None: "null", list: "a list"}
-    kinds = shape if isinstance(shape, tuple) else (shape,)
-    kinds = (list if isinstance(kind, list) else dict if isinstance(kind, dict) else kind for kind in kinds)
-    return " or ".join(dict.fromkeys(names.get(kind, "an object") for kind in kinds))
-
-
-def digest(*parts):
+def digest(*parts: "str | bytes | np.ndarray") -> str:
     """SHA-256 (hexadecimal) over byte strings, texts and arrays, each framed by its length, type and shape."""
     state = hashlib.sha256()
     for part in parts:
@@ -291,17 +239,17 @@ def _typed(part):
     return f"{part.dtype.str}{part.shape}".encode(), data
 
 
-def to_cell(text):
+def to_cell(text: str) -> str:
     """Write a text for a table that is opened as a spreadsheet: what would run as a formula gets an apostrophe."""
     return f"'{text}" if FORMULA.match(text) else text
 
 
-def from_cell(cell):
+def from_cell(cell: str) -> str:
     """Read back what `to_cell` wrote."""
     return cell[1:] if cell[:1] == "'" and FORMULA.match(cell) else cell
 
 
-def remove_stale_parts(folder, seconds=STALE_SECONDS):
+def remove_stale_parts(folder: pathlib.Path, seconds: float = STALE_SECONDS) -> None:
     """Remove the part files that killed processes left in `folder`: those that nobody has written to for a day.
 
     Their writers cannot be asked: in another container they have another host's name, or the same name and number.
@@ -326,7 +274,7 @@ def _flush(path):
         os.close(handle)
 
 
-def archive_fault(path):
+def archive_fault(path: pathlib.Path) -> str | None:
     """Say what is wrong with a zip archive of uncompressed files, "is missing" or "is damaged (…)"; None if nothing is.
 
     Every byte is read and compared with the checksums. Compressed files are refused: they may be of any size.
@@ -348,7 +296,7 @@ def archive_fault(path):
     return None if changed is None else f"is damaged ({changed!r:.80} in it is not as it was written)"
 
 
-def write_arrays(path, **arrays):
+def write_arrays(path: pathlib.Path, **arrays: "np.ndarray") -> None:
     """Write named arrays, atomically; none of them may hold Python objects."""
     import numpy as np
 
@@ -356,7 +304,7 @@ def write_arrays(path, **arrays):
         np.savez(file, **arrays)
 
 
-def read_arrays(path, mend="copy or make it again."):
+def read_arrays(path: pathlib.Path, mend: str = "copy or make it again.") -> "dict[str, np.ndarray]":
     """Read what `write_arrays` wrote: {name: array}. Nothing in the file is run, whatever it holds.
 
     Raises:

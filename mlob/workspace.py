@@ -13,8 +13,8 @@ import os
 import pathlib
 import reprlib
 
-from mlob import fields, recipes
-from mlob.errors import InputError
+from mlob import fields, loading, recipes
+from mlob.errors import InputError, nearest
 from mlob.files import remove_stale_parts
 
 EXPERIMENTS, RECIPES = pathlib.Path("experiments"), pathlib.Path("features")
@@ -67,7 +67,7 @@ class Workspace:
     @functools.cached_property
     def overrides(self):
         """SET= by the recipe that each field belongs to."""
-        return recipes.parse(self.settings)
+        return loading.parse(self.settings)
 
     @functools.cached_property
     def suite(self):
@@ -80,9 +80,9 @@ class Workspace:
         path = EXPERIMENTS / self.name / "suite.py"
         if not path.is_file():
             known = [path.parent.name for path in EXPERIMENTS.glob("*/suite.py")]
-            raise InputError(f"There is no suite {self.name!r}{recipes.nearest(self.name, known)}")
-        recipe = checked(recipes.load(path, [], (recipes.Suite,)), path)
-        return checked(recipes.override(recipe, self.overrides[recipes.Suite]), "SET")
+            raise InputError(f"There is no suite {self.name!r}{nearest(self.name, known)}")
+        recipe = checked(loading.load(path, [], (recipes.Suite,)), path)
+        return checked(loading.override(recipe, self.overrides[recipes.Suite]), "SET")
 
     @functools.cached_property
     def dataset(self):
@@ -126,8 +126,8 @@ class Workspace:
         """The recipe of a feature set."""
         known = [path.stem for path in RECIPES.glob("*.py")]
         path = RECIPES / f"{name}.py"
-        recipe = checked(recipes.load(path, known, (recipes.FeatureSet,)), path)
-        return checked(recipes.override(recipe, self.overrides[recipes.FeatureSet]), "SET")
+        recipe = checked(loading.load(path, known, (recipes.FeatureSet,)), path)
+        return checked(loading.override(recipe, self.overrides[recipes.FeatureSet]), "SET")
 
     def feature_sets(self, model):
         """The recipes of what a model reads: {name: feature set}."""
@@ -143,7 +143,7 @@ class Workspace:
             return self._reference()
         recipe = self._loaded(model)
         if not isinstance(recipe, recipes.Sum):
-            return checked(recipes.override(recipe, self.overrides[recipes.Experiment]), "SET")
+            return checked(loading.override(recipe, self.overrides[recipes.Experiment]), "SET")
         for part in recipe.parts:
             if isinstance(self._loaded(part), recipes.Sum):
                 raise InputError(f"{model} has the part {part}, a sum itself: expected models that have a head.")
@@ -182,7 +182,7 @@ class Workspace:
         if model in self._heads:
             return self._heads[model]
         path = EXPERIMENTS / self.name / f"{model}.py"
-        return checked(recipes.load(path, self._known(), (recipes.Experiment, recipes.Sum)), path)
+        return checked(loading.load(path, self._known(), (recipes.Experiment, recipes.Sum)), path)
 
     def _known(self):
         """List the names of the suite's models."""
@@ -193,7 +193,7 @@ class Workspace:
     def _heads(self):
         """The recipes in heads.py: {model: recipe}."""
         path = EXPERIMENTS / self.name / f"{HEADS}.py"
-        found = recipes.load_many(path) if path.is_file() else {}
+        found = loading.load_many(path) if path.is_file() else {}
         if twice := [name for name in found if path.with_name(f"{name}.py").exists()]:
             raise InputError(f"{path} and {twice[0]}.py beside it both define {twice[0]!r}: keep one of them.")
         return {name: checked(recipe, f"{path}: {name}") for name, recipe in found.items()}

@@ -12,7 +12,7 @@ import mlob
 
 PACKAGE = pathlib.Path(mlob.__file__).parent
 ROWS = (
-    {"errors", "labels", "metrics", "fields", "recipes", "files", "hdf5", "machine", "progress", "engine"},
+    {"errors", "labels", "metrics", "fields", "recipes", "loading", "files", "hdf5", "machine", "progress", "engine"},
     {"data"},
     {"features"},
     {"models"},

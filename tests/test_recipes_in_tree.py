@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from mlob import recipes
+from mlob import loading, recipes
 from mlob.features import backbones
 from mlob.machine import load_keras
 from mlob.models import groups, losses
@@ -36,14 +36,14 @@ def test_the_docstring_of_a_recipe_states_its_command(path):
 
 @each(FEATURE_SETS)
 def test_a_feature_set_names_a_backbone_that_takes_its_size(path):
-    recipe = recipes.load(path, [])
+    recipe = loading.load(path, [])
     assert isinstance(recipe, recipes.FeatureSet)
     backbones.check(recipe)
 
 
 @each(SUITES)
 def test_the_members_and_rows_of_a_suite_are_experiments_beside_it(path):
-    recipe = recipes.load(path, [])
+    recipe = loading.load(path, [])
     assert isinstance(recipe, recipes.Suite)
     named = [*recipe.members, *recipe.rows]
     assert recipe.members
@@ -53,7 +53,7 @@ def test_the_members_and_rows_of_a_suite_are_experiments_beside_it(path):
 
 @each(EXPERIMENTS)
 def test_an_experiment_stands_in_a_suite_and_reads_stores_that_have_a_recipe(path):
-    recipe = recipes.load(path, [])
+    recipe = loading.load(path, [])
     assert path.with_name("suite.py") in SUITES
     if isinstance(recipe, recipes.Sum):
         assert {path.with_name(f"{part}.py") for part in recipe.parts} <= set(EXPERIMENTS)
@@ -65,7 +65,7 @@ def test_an_experiment_stands_in_a_suite_and_reads_stores_that_have_a_recipe(pat
 
 @each(EXPERIMENTS)
 def test_the_head_of_an_experiment_builds(path):
-    recipe = recipes.load(path, [])
+    recipe = loading.load(path, [])
     head = getattr(recipe, "head", None)
     if head is None or head.kind != recipes.Head.kind:
         pytest.skip("not a network of its own")
@@ -81,5 +81,5 @@ def test_the_head_of_an_experiment_builds(path):
 
 @pytest.mark.parametrize("name", ["head", "training"])
 def test_recipes_are_loaded_as_they_stand(name):
-    mlp = recipes.load(ROOT / "experiments/fashion_products/mlp.py", [])
+    mlp = loading.load(ROOT / "experiments/fashion_products/mlp.py", [])
     assert getattr(mlp, name) != getattr(recipes.Experiment(()), name)

@@ -18,8 +18,9 @@ from mlob.ensemble.blend import arithmetic, arithmetic_by_label, best_constant, 
 from mlob.ensemble.calibration import logits, sigmoid
 from mlob.ensemble.thresholds import ONE_THRESHOLD, RULES, best_global, decide
 from mlob.errors import InputError
+from mlob.fields import check_choice
 from mlob.metrics import micro_f1
-from mlob.recipes import Ensemble, Swarm, check_choice
+from mlob.recipes import Ensemble, Swarm
 
 CONSTANT, BEST_SINGLE, MEAN, HARMONIC, PSO = "constant", "best single", "mean", "harmonic mean", "PSO"
 GREEDY, CLIMBING = "greedy selection", "hill climbing"

@@ -12,8 +12,9 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlob.errors import InputError
-from mlob.recipes import FeatureSet, check_choice, nearest
+from mlob.errors import InputError, nearest
+from mlob.fields import check_choice
+from mlob.recipes import FeatureSet
 
 if TYPE_CHECKING:
     import keras

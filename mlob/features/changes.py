@@ -16,13 +16,20 @@ from mlob.data import images, places
 from mlob.errors import InputError
 from mlob.features import decoding, store
 from mlob.features.pipeline import Slice
-from mlob.files import read_product, write_json
+from mlob.files import read_record, write_json
 from mlob.machine import cores
 from mlob.progress import bar
 
-NOTE = {"shard": str, "photos": {str: str}}
 # How the reasons begin for which a photo failed although its bytes may be sound.
 UNREAD = ("no file", "not read", "access denied", images.NEEDS_HEIC)
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """The file beside a shard: its checksum, and {photo: size and time of its file}."""
+
+    shard: str
+    photos: dict[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,7 +196,7 @@ def _note(shard_path: pathlib.Path) -> pathlib.Path:
 def _read_note(shard_path: pathlib.Path, checksum: str) -> dict[str, str]:
     """Read a shard's note; empty where there is none, or it belongs to another shard: contents are compared then."""
     try:
-        note = read_product(_note(shard_path), NOTE)
+        note = read_record(_note(shard_path), Note)
     except InputError:
         return {}
-    return note["photos"] if note["shard"] == checksum else {}
+    return note.photos if note.shard == checksum else {}

@@ -4,13 +4,7 @@ import dataclasses
 import json
 import pathlib
 
-from mlob.files import read_product, write_once
-
-SHAPE = {  # in JSON
-    **dict.fromkeys(("backbone", "layer", "pool", "view", "decoder", "weights", "runtime", "precision"), str),
-    **dict.fromkeys(("size", "preprocessing"), int),
-    "calibration": (str, None),
-}
+from mlob.files import read_record, write_once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +49,7 @@ def from_json(text: str) -> Fingerprint:
         ValueError: it is no fingerprint, or one with other fields.
     """
     fields = json.loads(text)
-    if not isinstance(fields, dict) or fields.keys() != SHAPE.keys():
+    if not isinstance(fields, dict) or fields.keys() != {field.name for field in dataclasses.fields(Fingerprint)}:
         raise ValueError(f"its fingerprint is {text:.40}")
     return Fingerprint(**fields)
 
@@ -66,8 +60,7 @@ def read(path: pathlib.Path) -> Fingerprint:
     Raises:
         InputError: the file is missing, or holds no fingerprint.
     """
-    fields = read_product(path, SHAPE)
-    return Fingerprint(**{name: fields[name] for name in SHAPE})
+    return read_record(path, Fingerprint)
 
 
 def declare(path: pathlib.Path, fingerprint: Fingerprint) -> Fingerprint:

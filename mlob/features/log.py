@@ -4,10 +4,29 @@ import dataclasses
 import pathlib
 from collections.abc import Iterable, Mapping
 
-from mlob.files import NUMBER, read_product, write_json
+from mlob.files import read_record, write_json
 
 STAGES = ("read", "forward", "write")
-NOTE = {"photos": int, "seconds": dict.fromkeys(STAGES, NUMBER), "weights": str, "parameters": int, "processor": str}
+
+
+@dataclasses.dataclass(frozen=True)
+class Seconds:
+    """Seconds of each stage."""
+
+    read: float
+    forward: float
+    write: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """The file beside a shard: photos, seconds of each stage, and what it was made with."""
+
+    photos: int
+    seconds: Seconds
+    weights: str
+    parameters: int
+    processor: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,16 +74,16 @@ def read(store_folder: pathlib.Path) -> Log:
     Raises:
         InputError: a note is damaged.
     """
-    notes = [read_product(path, NOTE) for path in sorted(store_folder.glob("*/[0-9]*.json"))]
+    notes = [read_record(path, Note) for path in sorted(store_folder.glob("*/[0-9]*.json"))]
     if not notes:
         return Log("unknown", 0, "unknown", 0, _stages([]))
-    last, photos = notes[-1], sum(note["photos"] for note in notes)
-    return Log(last["weights"], last["parameters"], last["processor"], photos, _stages(notes))
+    last, photos = notes[-1], sum(note.photos for note in notes)
+    return Log(last.weights, last.parameters, last.processor, photos, _stages(notes))
 
 
 def stages(shard_paths: Iterable[pathlib.Path]) -> dict[str, float]:
     """Give the seconds of each stage over some shards: {stage: seconds}."""
-    return _stages([read_product(path.with_suffix(".json"), NOTE) for path in shard_paths])
+    return _stages([read_record(path.with_suffix(".json"), Note) for path in shard_paths])
 
 
 def rate(store_folders: Iterable[pathlib.Path]) -> float | None:
@@ -82,5 +101,5 @@ def summary(seconds: Mapping[str, float]) -> str:
     )
 
 
-def _stages(notes: list[dict]) -> dict[str, float]:
-    return {stage: sum(note["seconds"][stage] for note in notes) for stage in STAGES}
+def _stages(notes: list[Note]) -> dict[str, float]:
+    return {stage: sum(getattr(note.seconds, stage) for note in notes) for stage in STAGES}

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from mlob.errors import InputError
+from mlob.fields import check_choice
 from mlob.models.groups import Exclusive, with_none
-from mlob.recipes import Experiment, Training, check_choice
+from mlob.recipes import Experiment, Training
 
 if TYPE_CHECKING:
     from keras import KerasTensor

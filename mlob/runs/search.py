@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from mlob import machine, recipes, workspace
+from mlob import loading, machine, recipes, workspace
 from mlob.data.dataset import DataSet
 from mlob.evaluation import dev, judge
 from mlob.evaluation.bootstrap import Interval
@@ -165,7 +165,7 @@ def _judged_trial(trial, compared):
 
 def _recipe(suite, name, experiment, found):
     """Write the best trial's recipe as the text of a file for experiments/<suite>."""
-    code = code_of(recipes.override(experiment, recipes.parse(found.best.changes)[recipes.Experiment]))
+    code = code_of(loading.override(experiment, loading.parse(found.best.changes)[recipes.Experiment]))
     return RECIPE.format(
         name=name,
         suite=suite,

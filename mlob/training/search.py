@@ -22,7 +22,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import TrialState
 
-from mlob import recipes
+from mlob import loading, recipes
 from mlob.errors import InputError
 from mlob.files import alone, atomic, make_folder
 from mlob.progress import say
@@ -204,7 +204,7 @@ def _asked(study: optuna.Study, tried: dict[str, BaseDistribution]) -> optuna.Tr
 def _run(study: optuna.Study, trial: optuna.Trial, task: _Task, seconds_left: float) -> np.ndarray | None:
     """Train a trial's head: its probabilities on dev, or None where it is stopped, which the study is told."""
     started = time.monotonic()
-    changed = recipes.override(task.experiment, recipes.parse(trial.user_attrs[CHANGES])[recipes.Experiment])
+    changed = loading.override(task.experiment, loading.parse(trial.user_attrs[CHANGES])[recipes.Experiment])
     epochs = task.epochs(changed)
 
     def watch(history: list[Epoch]) -> None:

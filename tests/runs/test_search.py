@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mlob import recipes
+from mlob import loading
 from mlob.evaluation.bootstrap import Interval
 from mlob.recipes import LINEAR, Experiment, Head, Judging, Training
 from mlob.runs import search as searches
@@ -63,7 +63,7 @@ def test_the_gain_that_luck_has_no_say_in_is_not_above_the_best_ones(look):
 
 def test_the_best_recipe_is_a_file_that_loads(look, tmp_path):
     look([0.3, 0.1])
-    found = recipes.load(tmp_path / "search" / "recipe.py", [])
+    found = loading.load(tmp_path / "search" / "recipe.py", [])
     training = dataclasses.replace(BASE.training, learning_rate=0.1)
     assert found == Experiment(("one",), dataclasses.replace(LINEAR, units=(8, 4), dropout=0.25), training)
     text = (tmp_path / "search" / "recipe.py").read_text()

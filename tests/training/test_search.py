@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlob import files
+from mlob import files, loading
 from mlob.errors import InputError
 from mlob.recipes import LINEAR, MLP, Experiment, Head, Training
 from mlob.training import batches, fit, search
@@ -93,7 +93,7 @@ def test_a_second_call_goes_on_and_one_without_budget_left_trains_nothing(look, 
 
 @pytest.mark.slow
 def test_a_killed_trial_is_run_again_with_the_same_values(look, monkeypatch):
-    tried, override = [], search.recipes.override
+    tried, override = [], loading.override
 
     def killed(experiment, pairs):
         tried.append(pairs)
@@ -101,7 +101,7 @@ def test_a_killed_trial_is_run_again_with_the_same_values(look, monkeypatch):
             raise KeyboardInterrupt
         return override(experiment, pairs)
 
-    monkeypatch.setattr(search.recipes, "override", killed)
+    monkeypatch.setattr(loading, "override", killed)
     with pytest.raises(KeyboardInterrupt):
         look()
     look()
@@ -151,8 +151,8 @@ def test_the_recipes_own_values_are_among_those_tried(experiment):
 @pytest.mark.slow
 def test_changes_are_what_set_takes(searched):
     for trial in searched[1:]:
-        pairs = search.recipes.parse(trial.changes)[Experiment]
-        changed = search.recipes.override(SMALL, pairs)
+        pairs = loading.parse(trial.changes)[Experiment]
+        changed = loading.override(SMALL, pairs)
         assert changed != SMALL and changed == dataclasses.replace(SMALL, head=changed.head, training=changed.training)
         assert changed.training.epochs == SMALL.training.epochs
 
