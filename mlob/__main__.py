@@ -6,6 +6,8 @@ import pathlib
 import re
 import reprlib
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import click
 
@@ -13,6 +15,9 @@ from mlob import loading, machine, steps, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.progress import be_verbose, say
+from mlob.workspace import Workspace
+
+Verb = Callable[..., None]
 
 REFUSED = (errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.EROFS)
 
@@ -22,7 +27,7 @@ class Text(click.ParamType):
 
     name = "text"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Give the text."""
         return value or self.fail("it is empty; leave it out, or name something.", param, ctx)
 
@@ -32,7 +37,7 @@ class Gigabytes(click.ParamType):
 
     name = "GB"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Give bytes."""
         try:
             gigabytes = float(value)
@@ -43,14 +48,14 @@ class Gigabytes(click.ParamType):
         return int(gigabytes * 1e9)
 
 
-def options(verb):
+def options(verb: Verb) -> Verb:
     """Give a verb the options that all share, and hand it a `Workspace`; MLOB_… in the environment set them, too."""
 
     @functools.wraps(verb)
     def run(suite, data, weights, fields, memory, dry_run, verbose, **others):
         be_verbose(verbose)
         loading.parse(fields)  # a mistake in it is told before anything else
-        return verb(workspace.Workspace(suite, data, weights, fields or "", memory, dry_run), **others)
+        return verb(Workspace(suite, data, weights, fields or "", memory, dry_run), **others)
 
     for option in (
         click.option(
@@ -77,7 +82,7 @@ def options(verb):
     return run
 
 
-def model_option(verb):
+def model_option(verb: Verb) -> Verb:
     """Give a verb the option that names one model of the suite."""
     return click.option("--model", envvar="MLOB_MODEL", type=Text(), metavar="NAME", help="One model of the suite.")(
         verb
@@ -95,7 +100,7 @@ def show_version(context: click.Context, _: click.Option, is_asked: bool) -> Non
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version."
 )
-def cli():
+def cli() -> None:
     """Multi-label photos: features once, heads in minutes, an ensemble that holds up.
 
     \b
@@ -107,7 +112,7 @@ def cli():
 
 @cli.command()
 @options
-def facts(work):
+def facts(work: Workspace) -> None:
     """Print what there is (photos, labels, splits, photos twice, labels whose share differs) and what is to be mended.
 
     \b
@@ -122,7 +127,7 @@ def facts(work):
 @click.option("--size", type=click.Choice(("299", "224")), default="299", show_default=True, help="Side, pixels.")
 @click.option("--allow-private", is_flag=True, help="Ask private and loopback addresses, too.")
 @click.option("--contact", envvar="MLOB_CONTACT", default="", metavar="ADDRESS", help="Told to hosts: mail, or a page.")
-def images(work, size, allow_private, contact):
+def images(work: Workspace, size: str, allow_private: bool, contact: str) -> None:
     """Download the photos that the annotations name, letterboxed to one size.
 
     Hosts that opt out of training (X-Robots-Tag, TDM-Reservation) are heeded.
@@ -141,7 +146,7 @@ class Part(click.ParamType):
 
     name = "i/n"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Give (i, n)."""
         found = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,8})", value)
         if not found or int(found[1]) > int(found[2]):
@@ -154,7 +159,7 @@ class Part(click.ParamType):
 @model_option
 @click.option("--shard", "part", type=Part(), default="1/1", help="Only the i-th of n parts; others make the rest.")
 @click.option("--engine", "name", type=click.Choice(ENGINES), default="here", show_default=True, help="Where it runs.")
-def features(work, model, part, name):
+def features(work: Workspace, model: str | None, part: tuple[int, int], name: str) -> None:
     """Extract features: each photo once through a frozen backbone, to HDF5.
 
     Ray runs on the cluster that RAY_ADDRESS names; every machine has to see the same folders.
@@ -175,7 +180,7 @@ def features(work, model, part, name):
 @cli.command()
 @options
 @model_option
-def train(work, model):
+def train(work: Workspace, model: str | None) -> None:
     """Train a model's head on its features, and judge it on validation.
 
     \b
@@ -192,7 +197,7 @@ def train(work, model):
 @options
 @model_option
 @click.option("-n", "count", envvar="MLOB_N", type=click.IntRange(2), default=50, show_default=True, help="Photos.")
-def overfit(work, model, count):
+def overfit(work: Workspace, model: str | None, count: int) -> None:
     """Train on a few photos until the loss is near zero; fail where it does not go there.
 
     \b
@@ -205,7 +210,7 @@ def overfit(work, model, count):
 @cli.command("learning-curve")
 @options
 @model_option
-def learning_curve(work, model):
+def learning_curve(work: Workspace, model: str | None) -> None:
     """Train on growing parts of the photos: would more of them help?
 
     \b
@@ -220,7 +225,7 @@ class Duration(click.ParamType):
 
     name = "duration"
 
-    def convert(self, value, param, ctx):
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Give seconds."""
         found = re.fullmatch(r"(\d{1,9}\.?\d{0,9})([smh])", value)
         if not found or not float(found[1]):
@@ -234,7 +239,7 @@ class Duration(click.ParamType):
 @click.option(
     "--budget", envvar="MLOB_BUDGET", type=Duration(), default="20m", show_default=True, help="Time to train for."
 )
-def search(work, model, budget):
+def search(work: Workspace, model: str | None, budget: float) -> None:
     """Search for better values of a recipe's fields, judged on dev; poor trials are stopped early.
 
     Called again it goes on from what was tried; the budget is for all of it.
@@ -248,7 +253,7 @@ def search(work, model, budget):
 
 @cli.command()
 @options
-def ensemble(work):
+def ensemble(work: Workspace) -> None:
     """Weight the members, choose thresholds, and judge every method cross-fitted.
 
     \b
@@ -260,7 +265,7 @@ def ensemble(work):
 
 @cli.command()
 @options
-def submission(work):
+def submission(work: Workspace) -> None:
     """Write submission.csv for the test photos.
 
     \b
@@ -275,7 +280,7 @@ def submission(work):
 @cli.command()
 @options
 @click.option("--readme", type=Text(), metavar="FILE", help="Put the tables between this file's markers, too.")
-def report(work, readme):
+def report(work: Workspace, readme: str | None) -> None:
     """Print the table of results and write the report page.
 
     \b
@@ -290,7 +295,7 @@ def report(work, readme):
 @options
 @click.option("--photos", envvar="MLOB_PHOTOS", type=Text(), metavar="FOLDER", help="A folder of photos.")
 @click.argument("paths", nargs=-1, type=Text())
-def predict(work, photos, paths):
+def predict(work: Workspace, photos: str | None, paths: tuple[str, ...]) -> None:
     """Predict labels for new photos: files, or folders and archives of them.
 
     Photos that cannot be read are listed with their reasons; where none can, the exit status is 2.
@@ -310,7 +315,7 @@ def predict(work, photos, paths):
 
 @cli.command()
 @click.option("--suite", envvar="MLOB_SUITE", type=Text(), metavar="NAME", help="This suite's alone.")
-def clean(suite):
+def clean(suite: str | None) -> None:
     """Remove the products in runs/ or RUNS: runs, ensembles, reports. Features stay, and whatever mlob did not make.
 
     \b
@@ -322,7 +327,7 @@ def clean(suite):
     say("\n".join(told) or f"{runs / (suite or '')} holds no products of mlob: nothing was removed.")
 
 
-def main():
+def main() -> None:
     """Run a verb: 0, or 2 on bad input with one sentence, or 130 on Ctrl-C."""
     for stream in filter(None, (sys.stdout, sys.stderr)):
         stream.reconfigure(errors="backslashreplace")  # a terminal or a file may lack a name's letters

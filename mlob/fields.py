@@ -37,7 +37,7 @@ BOUNDS = {  # smallest and largest; other numbers start at zero
 class Recipe:
     """What all recipes share: one that exists is valid, whether a file or SET made it."""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse a value that its field does not admit."""
         prefix = PREFIXES.get(type(self).__name__, "")
         for name, kind in get_type_hints(type(self)).items():
@@ -61,7 +61,7 @@ def _refuse_names(field, names):
             )
 
 
-def check_name(name, what, reserved=()):
+def check_name(name: str, what: str, reserved: Iterable[str] = ()) -> None:
     """Refuse what cannot be the name of a file of ours: `what` says whose name it is.
 
     Raises:
@@ -80,7 +80,7 @@ def _wanted(kind, bounds, value):
     if get_origin(kind) is Literal:
         return None if value in get_args(kind) else " or ".join(map(repr, get_args(kind)))
     if kind in (int, float):
-        return _wanted_number(kind, *bounds, value)
+        return _wanted_number(kind, bounds, value)
     return (
         None if isinstance(value, kind) else {bool: "True or False", str: "a text"}.get(kind, f"{kind.__name__}(...)")
     )
@@ -92,7 +92,8 @@ def _wanted_in_each(kind, bounds, values):
     return next((wanted for value in values if (wanted := _wanted(kind, bounds, value))), None)
 
 
-def _wanted_number(kind, low, high, value):
+def _wanted_number(kind, bounds, value):
+    low, high = bounds
     high = LARGEST if kind is int and high == math.inf else high
     if isinstance(value, int | kind) and not isinstance(value, bool) and low <= value <= high and value != math.inf:
         return None

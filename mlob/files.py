@@ -20,6 +20,7 @@ from mlob.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
+    from upath import UPath
 
 Kind = TypeVar("Kind")
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet runs, or that was kept from it
@@ -162,7 +163,7 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def refusal(path: pathlib.Path, error: OSError) -> InputError | None:
+def refusal(path: "pathlib.Path | UPath", error: OSError) -> InputError | None:
     """Give the `InputError` of a file that the system will not have read; None where its bytes are to blame."""
     if error.errno not in REFUSALS:
         return None
@@ -170,7 +171,7 @@ def refusal(path: pathlib.Path, error: OSError) -> InputError | None:
     return InputError(f"{path} cannot be read ({reason}): {REFUSALS[error.errno]}, and run the same command again.")
 
 
-def read_json(path: pathlib.Path, mend: str = "copy or download it again.") -> Any:
+def read_json(path: "pathlib.Path | UPath", mend: str = "copy or download it again.") -> Any:
     """Read a JSON file, whose path may be one into a bucket.
 
     Raises:
@@ -215,7 +216,7 @@ def record(path: pathlib.Path, kind: type[Kind], content: Any) -> Kind:
 
 
 @functools.cache
-def _adapter(kind):
+def _adapter(kind: Any) -> Any:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
@@ -301,7 +302,7 @@ def write_arrays(path: pathlib.Path, **arrays: "np.ndarray") -> None:
     import numpy as np
 
     with atomic(path) as part, part.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # mypy takes an array's name for an option of savez
 
 
 def read_arrays(path: pathlib.Path, mend: str = "copy or make it again.") -> "dict[str, np.ndarray]":

@@ -113,7 +113,7 @@ def override(recipe: Kind, pairs: list[tuple[str, str]]) -> Kind:
         except (OmegaConfBaseException, YAMLError, TypeError, ValueError, RecursionError) as error:
             raise InputError(f"SET: {field}={reprlib.repr(value)}: {str(error).splitlines()[0][:200]}") from error
     try:
-        changed = OmegaConf.to_object(base)
+        changed: Any = OmegaConf.to_object(base)
     except InputError as error:
         raise InputError(f"SET: {error}") from error
     _refuse_empty(changed, "SET: ")

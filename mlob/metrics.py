@@ -5,25 +5,27 @@ zero_division=0): a label that neither occurs nor is predicted has F1 0 and stay
 photo without labels for which none is predicted.
 """
 
+from typing import Any
+
 import numpy as np
 
 
-def micro_f1(targets, predicted):
+def micro_f1(targets: np.ndarray, predicted: np.ndarray) -> float:
     """F1 of all decisions pooled: the measure of iMaterialist Fashion 2018."""
     return float(f1(*counts(targets, predicted)))
 
 
-def macro_f1(targets, predicted):
+def macro_f1(targets: np.ndarray, predicted: np.ndarray) -> float:
     """Mean over all labels of each label's F1."""
     return float(f1(*counts(targets, predicted, axis=0)).mean())
 
 
-def image_f1(targets, predicted):
+def image_f1(targets: np.ndarray, predicted: np.ndarray) -> float:
     """Mean over all photos of each photo's F1."""
     return float(f1(*counts(targets, predicted, axis=1)).mean())
 
 
-def average_precision(targets, probabilities):
+def average_precision(targets: np.ndarray, probabilities: np.ndarray) -> float:
     """Mean over labels of average precision: the precision at each score, weighted by the recall it adds.
 
     Equal scores are one step, as in scikit-learn. A label without positives counts 0.
@@ -32,7 +34,7 @@ def average_precision(targets, probabilities):
     return float(np.mean([_average_precision(column, scores) for column, scores in columns]))
 
 
-def highest_micro_f1(targets, probabilities):
+def highest_micro_f1(targets: np.ndarray, probabilities: np.ndarray) -> float:
     """Micro-F1 at the one threshold that is best for just these photos: to watch training, not to report."""
     scores = np.ravel(probabilities)
     order = np.argsort(-scores, kind="stable")
@@ -42,7 +44,7 @@ def highest_micro_f1(targets, probabilities):
     return float(f1(true_positives, predicted_positives, true_positives[-1])[last].max())
 
 
-def counts(targets, predicted, axis=None):
+def counts(targets: np.ndarray, predicted: np.ndarray, axis: int | None = None) -> tuple[Any, ...]:
     """True positives, predicted positives and positives (labels that are both, predicted, true), integers.
 
     They are totals over the whole array, or with axis=0 one number a label (labels,), with axis=1 one a photo
@@ -52,12 +54,12 @@ def counts(targets, predicted, axis=None):
     return tuple(np.count_nonzero(marks, axis=axis) for marks in (targets & predicted, predicted, targets))
 
 
-def f1(true_positives, predicted_positives, positives):
+def f1(true_positives: Any, predicted_positives: Any, positives: Any) -> np.ndarray:
     """2 true positives / (predicted positives + positives), of numbers or arrays; 0 where all of them are 0."""
     return ratio(2 * np.asarray(true_positives), predicted_positives + np.asarray(positives))
 
 
-def ratio(numerator, denominator):
+def ratio(numerator: Any, denominator: Any) -> np.ndarray:
     """Quotient in float64, and 0 where the denominator is 0."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
@@ -75,7 +77,7 @@ POOLED = {
 }
 
 
-def pooled(targets, predicted):
+def pooled(targets: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """Give the metrics of POOLED: {name: float}."""
     right, predicted_positives, positives = counts(targets, predicted)
     found = (right, predicted_positives, positives, np.size(targets))

@@ -123,7 +123,7 @@ class Training(Recipe):
     limit: int = 0
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse a warm-up that does not end, and rows too few to keep one for `dev`."""
         super().__post_init__()
         if 0 < self.limit < FEWEST_ROWS:
@@ -156,7 +156,7 @@ class Experiment(Recipe):
     least_share: float = 0.0
     most_share: float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Refuse fields that contradict each other."""
         super().__post_init__()
         if self.least_share >= self.most_share:
@@ -241,7 +241,7 @@ class Ensemble(Recipe):
     seed: int = 0
 
     @property
-    def judging(self):
+    def judging(self) -> Judging:
         """How all models of the suite are judged."""
         return Judging(self.folds, self.draws, self.seed)
 

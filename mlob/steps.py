@@ -4,14 +4,22 @@ A step of a workspace that is dry says what it would make, and makes nothing.
 """
 
 import dataclasses
+import pathlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from mlob import fields, machine, recipes
 from mlob import workspace as places
 from mlob.files import make_folder, read_record
 from mlob.progress import detail, is_verbose, say, show
+from mlob.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlob.reports.tables import Row
+    from mlob.runs.dev import Comparison
 
 
-def check(work, models, *splits):
+def check(work: Workspace, models: Iterable[str], *splits: str) -> None:
     """Refuse what recipes, then folders, then the annotations alone can tell to be in vain, before anything long."""
     from mlob.data import preflight
 
@@ -22,7 +30,7 @@ def check(work, models, *splits):
     preflight.check(work.dataset, splits or preflight.JUDGED)
 
 
-def download(work, side, allow_private, contact):
+def download(work: Workspace, side: int, allow_private: bool, contact: str) -> None:
     """Download the photos that are missing, prepared for the networks."""
     from mlob.data import download as downloads
 
@@ -33,7 +41,7 @@ def download(work, side, allow_private, contact):
     show(downloads.summary(outcome))
 
 
-def describe(work):
+def describe(work: Workspace) -> None:
     """Print what there is in the data, and what has to be mended."""
     from mlob.data import duplicates, facts, factsheet, preflight
     from mlob.features import store
@@ -43,7 +51,7 @@ def describe(work):
     show(f"{factsheet.summary(facts.describe(work.dataset, photos))}\n{preflight.summary(work.dataset)}")
 
 
-def extract(work, models, **where):
+def extract(work: Workspace, models: Iterable[str], **where: Any) -> None:
     """Extract what the stores of these models lack."""
     from mlob.data import factsheet
     from mlob.features import extract as extraction
@@ -60,7 +68,7 @@ def extract(work, models, **where):
         say(f"features {name}: {plan.summary(feature_set)}")
 
 
-def train(work, models):
+def train(work: Workspace, models: Iterable[str]) -> None:
     """Train the models whose runs are not there; a sum's specialists before it."""
     from mlob.runs import model as runs
 
@@ -75,12 +83,19 @@ def train(work, models):
         elif work.is_dry:
             say(f"train {model}: {folder} is missing or of another recipe, photos or features")
         else:
-            where = {"stores": stores, "folder": folder, "memory_bytes": work.memory_bytes}
-            result = runs.train(model, experiment, work.dataset, judging=work.suite.ensemble.judging, **where)
+            result = runs.train(
+                model,
+                experiment,
+                work.dataset,
+                stores=stores,
+                folder=folder,
+                judging=work.suite.ensemble.judging,
+                memory_bytes=work.memory_bytes,
+            )
             say(runs.summary(result))
 
 
-def add(work, model, total):
+def add(work: Workspace, model: str, total: recipes.Sum) -> None:
     """Add up a model's specialists where the sum is not there; they are trained first."""
     from mlob.runs import model as runs
     from mlob.runs import sum as sums
@@ -95,7 +110,7 @@ def add(work, model, total):
         judge_again(work, folder)
 
 
-def judge_again(work, folder):
+def judge_again(work: Workspace, folder: pathlib.Path) -> None:
     """Make the figures of a trained model anew where the suite is judged in another way."""
     from mlob.runs import model as runs
 
@@ -103,11 +118,11 @@ def judge_again(work, folder):
         say(f"judged anew, as the suite is: {runs.summary(result)}")
 
 
-def train_reference(work):
+def train_reference(work: Workspace) -> None:
     """Train `logistic` where train is small, and note in the runs on the same rows whether they lose to it."""
     from mlob.runs import model as runs
 
-    reference = work.experiment(fields.LOGISTIC)
+    reference = work.first_experiment(fields.LOGISTIC)
     if not runs.wants_reference(work.dataset, reference):
         return
     train(work, [fields.LOGISTIC])
@@ -122,7 +137,7 @@ def train_reference(work):
             detail(f"{model}: {note}")
 
 
-def overfit(work, model, count):
+def overfit(work: Workspace, model: str, count: int) -> None:
     """Learn a few photos by heart; print how far the loss went."""
     experiment, stores = work.head(model), work.stores(model)
     check(work, [model], "train")
@@ -138,7 +153,7 @@ def overfit(work, model, count):
     show(sanity.summary(model, learned))
 
 
-def measure_curve(work, model):
+def measure_curve(work: Workspace, model: str) -> None:
     """Train on growing parts of the photos; print the points."""
     from mlob.runs import curve
 
@@ -147,12 +162,19 @@ def measure_curve(work, model):
     extract(work, [model])
     if work.is_dry:
         return say(f"learning curve of {model}: {folder}, where photos, features or recipe have changed")
-    where = {"stores": stores, "folder": folder, "memory_bytes": work.memory_bytes}
-    judging = work.suite.ensemble.judging
-    show(curve.summary(curve.measure(model, experiment, work.dataset, judging=judging, **where)))
+    measured = curve.measure(
+        model,
+        experiment,
+        work.dataset,
+        stores=stores,
+        folder=folder,
+        judging=work.suite.ensemble.judging,
+        memory_bytes=work.memory_bytes,
+    )
+    show(curve.summary(measured))
 
 
-def search(work, model, seconds):
+def search(work: Workspace, model: str, seconds: float) -> None:
     """Search for better values of a recipe's fields; print the best trial."""
     from mlob.runs import search as searches
 
@@ -161,16 +183,23 @@ def search(work, model, seconds):
     extract(work, [model])
     if work.is_dry:
         return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds included")
-    where = {"stores": stores, "folder": folder, "memory_bytes": work.memory_bytes}
     found = searches.run(
-        work.name, model, experiment, work.dataset, judging=work.suite.ensemble.judging, budget_seconds=seconds, **where
+        work.name,
+        model,
+        experiment,
+        work.dataset,
+        stores=stores,
+        folder=folder,
+        judging=work.suite.ensemble.judging,
+        budget_seconds=seconds,
+        memory_bytes=work.memory_bytes,
     )
     show(searches.summary(found))
     best = folder / places.BEST_RECIPE
     say(f"search: {best} is the best recipe; in {places.EXPERIMENTS / work.name} it can be trained")
 
 
-def fit_ensemble(work):
+def fit_ensemble(work: Workspace) -> None:
     """Fit and judge the ensemble where its members, photos or recipe have changed."""
     from mlob.runs import ensemble as ensembles
 
@@ -186,7 +215,7 @@ def fit_ensemble(work):
         say(ensembles.summary(content))
 
 
-def submit(work):
+def submit(work: Workspace) -> None:
     """Write the submission of the ensemble's decisions on test."""
     from mlob import predictions
     from mlob.reports import submission
@@ -198,7 +227,7 @@ def submit(work):
     say(f"submission: {folder / places.SUBMISSION}")
 
 
-def report(work, readme):
+def report(work: Workspace, readme: str | None) -> None:
     """Print the table, write the report page where a result has changed, put the table into a README if asked to."""
     from mlob.reports import report as reports
     from mlob.reports import tables
@@ -219,7 +248,7 @@ def report(work, readme):
     say(f"report: {page}")
 
 
-def tell_otherwise_judged(work):
+def tell_otherwise_judged(work: Workspace) -> None:
     """Name the curves and searches that the report shows with figures judged in another way than the rest."""
     judging = dataclasses.asdict(work.suite.ensemble.judging)
     products = {"learning-curve": (places.CURVE_FOLDER, places.CURVE), "search": (places.SEARCH_FOLDER, places.SEARCH)}
@@ -229,7 +258,7 @@ def tell_otherwise_judged(work):
                 say(f"report: {path} is judged in another way than the rest: `mlob {verb}` judges it anew")
 
 
-def put_tables(work, rows, compared, readme):
+def put_tables(work: Workspace, rows: "list[Row]", compared: "Comparison | None", readme: str) -> None:
     """Put the members' results, and all models on dev, between a file's markers."""
     from mlob.reports import tables
     from mlob.runs import results
@@ -237,11 +266,14 @@ def put_tables(work, rows, compared, readme):
     members = (*work.suite.members, fields.LOGISTIC)
     shown = [row for row in rows if row.kind != "model" or row.method in members]
     ensemble = results.read_ensemble(work.run("ensemble"))
-    blocks = {"results": tables.markdown(shown, ensemble and ensemble.chosen), "dev": tables.dev_markdown(compared)}
+    blocks = {
+        "results": tables.markdown(shown, ensemble.chosen if ensemble else None),
+        "dev": tables.dev_markdown(compared),
+    }
     tables.update_blocks(readme, work.name, blocks)
 
 
-def as_ensembled(work):
+def as_ensembled(work: Workspace) -> Workspace:
     """Give the workspace with the SET= that its ensemble was made with, unless another is asked for."""
     from mlob.runs import results
 
@@ -253,7 +285,7 @@ def as_ensembled(work):
     return dataclasses.replace(work, settings=settings)
 
 
-def predict(work, photos):
+def predict(work: Workspace, photos: list[pathlib.Path]) -> None:
     """Label new photos with the suite's ensemble; print the labels and write them as a table."""
     from mlob.runs import predict as labelling
 

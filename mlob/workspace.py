@@ -12,10 +12,15 @@ import functools
 import os
 import pathlib
 import reprlib
+from typing import TYPE_CHECKING
 
 from mlob import fields, loading, recipes
 from mlob.errors import InputError, nearest
 from mlob.files import remove_stale_parts
+from mlob.loading import Kind
+
+if TYPE_CHECKING:
+    from mlob.data.dataset import DataSet
 
 EXPERIMENTS, RECIPES = pathlib.Path("experiments"), pathlib.Path("features")
 HEADS = "heads"  # experiments/<suite>/heads.py: recipes of several models in one file
@@ -65,12 +70,12 @@ class Workspace:
     extracted: set[str] = dataclasses.field(default_factory=set)
 
     @functools.cached_property
-    def overrides(self):
+    def overrides(self) -> loading.Settings:
         """SET= by the recipe that each field belongs to."""
         return loading.parse(self.settings)
 
     @functools.cached_property
-    def suite(self):
+    def suite(self) -> recipes.Suite:
         """The suite's recipe."""
         fields.check_name(self.name, "The suite")
         if not EXPERIMENTS.is_dir():
@@ -85,7 +90,7 @@ class Workspace:
         return checked(loading.override(recipe, self.overrides[recipes.Suite]), "SET")
 
     @functools.cached_property
-    def dataset(self):
+    def dataset(self) -> "DataSet":
         """The annotated photos; the demo set is drawn where it is not there."""
         from mlob.data import places
         from mlob.data.dataset import read_dataset
@@ -99,45 +104,45 @@ class Workspace:
         return read_dataset(folder, digests=store_folders.digests_table(self.features, folder))
 
     @property
-    def features(self):
+    def features(self) -> pathlib.Path:
         """The folder of all feature stores."""
         return folder("MLOB_FEATURES", RECIPES)
 
     @property
-    def runs(self):
+    def runs(self) -> pathlib.Path:
         """The folder of the suite's products."""
         return folder("MLOB_RUNS", "runs") / self.name
 
-    def run(self, model):
+    def run(self, model: str) -> pathlib.Path:
         """The folder of a model's run, or of the ensemble's and the report's products."""
         return self.runs / model
 
-    def store(self, name):
+    def store(self, name: str) -> pathlib.Path:
         """The folder of a feature set's store of this data."""
         from mlob.features import store_folders
 
         return store_folders.find(self.features / name, self.dataset.folder)
 
-    def stores(self, model):
+    def stores(self, model: str) -> dict[str, pathlib.Path]:
         """The stores that a model reads: {name: folder}."""
         return {name: self.store(name) for name in self.first_experiment(model).stores}
 
-    def feature_set(self, name):
+    def feature_set(self, name: str) -> recipes.FeatureSet:
         """The recipe of a feature set."""
         known = [path.stem for path in RECIPES.glob("*.py")]
         path = RECIPES / f"{name}.py"
         recipe = checked(loading.load(path, known, (recipes.FeatureSet,)), path)
         return checked(loading.override(recipe, self.overrides[recipes.FeatureSet]), "SET")
 
-    def feature_sets(self, model):
+    def feature_sets(self, model: str) -> dict[str, recipes.FeatureSet]:
         """The recipes of what a model reads: {name: feature set}."""
         return {name: self.feature_set(name) for name in self.first_experiment(model).stores}
 
-    def models(self, model=None):
+    def models(self, model: str | None = None) -> list[str]:
         """The models asked for: one, or all of the suite's."""
         return [model] if model else [*self.suite.members, *self.suite.rows]
 
-    def experiment(self, model):
+    def experiment(self, model: str) -> recipes.Experiment | recipes.Sum:
         """The recipe of a model, an `Experiment` or a `Sum`; `logistic` is the reference that every suite has."""
         if model == fields.LOGISTIC:
             return self._reference()
@@ -149,12 +154,12 @@ class Workspace:
                 raise InputError(f"{model} has the part {part}, a sum itself: expected models that have a head.")
         return recipe
 
-    def first_experiment(self, model):
+    def first_experiment(self, model: str) -> recipes.Experiment:
         """The recipe of a model, or of the first specialist that it is the sum of."""
         recipe = self.experiment(model)
         return self.first_experiment(recipe.parts[0]) if isinstance(recipe, recipes.Sum) else recipe
 
-    def head(self, model):
+    def head(self, model: str) -> recipes.Experiment:
         """The recipe of a model that has a head of its own, trained in epochs."""
         recipe = self.experiment(model)
         if isinstance(recipe, recipes.Sum):
@@ -163,7 +168,7 @@ class Workspace:
             raise InputError(f"{model} is scikit-learn's logistic regression, which has no epochs: name another model.")
         return recipe
 
-    def parts(self, model):
+    def parts(self, model: str) -> dict[str, pathlib.Path]:
         """The specialists that a model is the sum of: {name: folder of its run}; none where it is trained itself."""
         return {name: self.run(name) for name in getattr(self.experiment(model), "parts", ())}
 
@@ -199,7 +204,7 @@ class Workspace:
         return {name: checked(recipe, f"{path}: {name}") for name, recipe in found.items()}
 
 
-def checked(recipe, where):
+def checked(recipe: Kind, where: pathlib.Path | str) -> Kind:
     """Give a recipe back whose choices are in their tables and fit each other.
 
     Raises:
@@ -221,7 +226,7 @@ def checked(recipe, where):
     return recipe
 
 
-def folder(variable, default):
+def folder(variable: str, default: pathlib.Path | str) -> pathlib.Path:
     """Give the folder of products that a variable of the environment names, or the default.
 
     Raises:
@@ -237,7 +242,7 @@ def folder(variable, default):
     return path
 
 
-def clean(runs, suite=None):
+def clean(runs: pathlib.Path, suite: str | None = None) -> list[str]:
     """Remove the products of one suite, or of all, from a folder of runs; whatever else lies there stays.
 
     Args:

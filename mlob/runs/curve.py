@@ -7,6 +7,8 @@ import math
 import pathlib
 from collections.abc import Sequence
 
+import numpy as np
+
 from mlob import machine, workspace
 from mlob.data import splits
 from mlob.data.dataset import DataSet
@@ -126,7 +128,7 @@ def _point(name, experiment, train, on_dev, groups, count, path):
         trained = fit.fit(experiment, rows, on_dev, name=f"{name} on {count:,} photos", groups=groups)
         some = rows.take(splits.limit_rows(rows.ids, SEEN)).resident()
         seen = highest_micro_f1(some.targets, trained.predict(some.features))
-        write_arrays(path, seen=seen, probabilities=trained.predict(on_dev.features))
+        write_arrays(path, seen=np.array(seen), probabilities=trained.predict(on_dev.features))
     return _kept(path, on_dev.targets.shape)
 
 
