@@ -33,6 +33,10 @@ class Format:
     files: tuple[str, ...]
     read: Callable[[Folder, list[str]], Listing]
 
+    def file_among(self, names: list[str]) -> str:
+        """Give the first of the format's files that is among some names; empty if none is."""
+        return next((file for file in self.files if file in names), "")
+
 
 def _read_one_hot(folder: Folder, names: list[str]) -> Listing:
     """Read labels.csv: a column `image`, a column of 0 and 1 for each label, and optionally a column `split`."""
@@ -43,7 +47,9 @@ def _read_one_hot(folder: Folder, names: list[str]) -> Listing:
     if wrong := [label for label, count in collections.Counter(labels).items() if count > 1 or not label]:
         raise InputError(f"{path}: expected a different name for each label's column, found {wrong[0]!r}: rename it.")
     values = cells.map(str.strip).to_numpy(object)
-    for row, column in np.argwhere((values != "0") & (values != "1")):
+    bad_cells = np.argwhere((values != "0") & (values != "1"))
+    if len(bad_cells):
+        row, column = bad_cells[0]
         raise InputError(
             f"{path}, row {row + 2} (image {rows.image[row]!r}), column {labels[column]!r}: expected 0 or 1, found "
             f"{values[row, column]!r}: correct the cell."
@@ -72,16 +78,16 @@ def read(folder: Folder) -> Listing:
     names = places.names(folder)
     if not names and not folder.is_dir():
         raise InputError(f"The data folder {folder} does not exist: name it with DATA= (--data).")
-    files = {name: file for name, known in FORMATS.items() for file in reversed(known.files) if file in names}
-    if not files:
-        expected = "; or ".join(f"{known.files[0]} ({name})" for name, known in FORMATS.items())
+    formats = [known for known in FORMATS.values() if known.file_among(names)]
+    if not formats:
+        expected = ", ".join(f"{known.files[0]} ({name})" for name, known in FORMATS.items())
         raise InputError(
-            f"{folder} holds no annotations: expected {expected}. The README's section on your own photos shows each "
-            "format."
+            f"{folder} holds no annotations: expected one of {expected}. The README's section on your own photos shows "
+            "each format."
         )
-    if len(files) > 1:
-        raise InputError(f"{folder} holds {' and '.join(files.values())}, two formats: move one of them elsewhere.")
-    (name,) = files
-    annotations = FORMATS[name].read(folder, names)
+    if len(formats) > 1:
+        found = " and ".join(known.file_among(names) for known in formats)
+        raise InputError(f"{folder} holds {found}, two formats: move one of them elsewhere.")
+    annotations = formats[0].read(folder, names)
     listing.check(annotations)
     return annotations

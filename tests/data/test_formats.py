@@ -94,7 +94,9 @@ def test_of_two_label_maps_or_two_formats_none_is_ignored_in_silence(tmp_path):
 
 
 def test_a_folder_without_annotations_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"holds no annotations: expected photos\.csv .* or train\.json .* README"):
+    with pytest.raises(
+        InputError, match=r"holds no annotations: expected one of photos\.csv .*, train\.json .* README"
+    ):
         read_dataset(tmp_path)
 
 
