@@ -105,7 +105,7 @@ def test_a_right_answer_that_is_surer_has_no_higher_loss(name):
 
 @settings(deadline=None, max_examples=20)
 @given(st.floats(0.05, 0.95), st.floats(0.5, 8))
-def test_weighting_borne_labels_moves_the_best_probability_to_where_its_docstring_says(share, weight):
+def test_weighting_positive_labels_moves_the_best_probability_to_where_its_docstring_says(share, weight):
     logits = np.linspace(-8, 8, 3201, dtype=np.float32)[:, None]
     curve = sum(
         chance * found(lambda y, z: losses.weighted(y, z, positive=weight), np.full_like(logits, y), logits)

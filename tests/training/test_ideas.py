@@ -81,11 +81,11 @@ def test_a_head_of_groups_names_one_size_in_all(loss, rows):
 
 
 def test_specialists_that_share_a_cut_predict_each_label_once_and_are_judged_on_their_own(rows):
-    shares = rows[0].targets.mean(axis=0)
-    cut = float(np.sort(shares)[2])
+    prevalence = rows[0].targets.mean(axis=0)
+    cut = float(np.sort(prevalence)[2])
     frequent, rare = fitted(rows, least_share=cut), fitted(rows, most_share=cut)
     own = [fit.predict(one.model, rows[1].features) > 0 for one in (frequent, rare)]
-    assert own[0].all(axis=0).tolist() == (shares >= cut).tolist()
+    assert own[0].all(axis=0).tolist() == (prevalence >= cut).tolist()
     assert np.array_equal(own[1], ~own[0])
     assert rare.history[-1]["dev_loss"] < 0.5 and rare.history[-1]["dev_micro_f1"] > 0.8
 

@@ -11,7 +11,7 @@ TARGETS = arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 6)), ele
 
 @pytest.fixture
 def skewed():
-    """A label on nearly all rows, one on a tenth, one on five, one on none; some rows bear nothing."""
+    """A label on nearly all rows, one on a tenth, one on five, one on none; some rows have none."""
     generator = np.random.default_rng(0)
     targets = (generator.random((1000, 4)) < (0.9, 0.1, 0, 0)).astype(np.uint8)
     targets[[5, 6, 7, 500, 999], 2] = 1
@@ -35,12 +35,12 @@ def test_the_least_share_belongs_to_the_specialist_and_the_most_share_does_not()
 def test_a_balanced_label_is_expected_as_often_as_the_law_says(targets, balance):
     chances = sampling.chances(targets, balance)
     assert chances.sum() == pytest.approx(1) and (chances >= 0).all()
-    shares, occur = targets.mean(axis=0), targets.any(axis=0)
-    least = balance / np.count_nonzero(occur) + (1 - balance) * shares
+    prevalence, occur = targets.mean(axis=0), targets.any(axis=0)
+    least = balance / np.count_nonzero(occur) + (1 - balance) * prevalence
     assert (chances @ targets >= np.where(occur, least, 0) - 1e-9).all()
 
 
-def test_where_each_row_bears_one_label_balance_makes_their_counts_equal():
+def test_where_each_row_has_one_label_balance_makes_their_counts_equal():
     targets = np.eye(3, dtype=np.uint8)[[0] * 90 + [1] * 9 + [2]]
     assert sampling.chances(targets, 1.0) @ targets == pytest.approx([1 / 3] * 3)
     halfway = [(1 / 3 + share) / 2 for share in (0.9, 0.09, 0.01)]
