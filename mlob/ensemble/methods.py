@@ -26,7 +26,7 @@ CONSTANT, BEST_SINGLE, MEAN, HARMONIC, PSO = "constant", "best single", "mean", 
 GREEDY, CLIMBING = "greedy selection", "hill climbing"
 LOG_LOSS, BY_GROUP = "log-loss weights", "log-loss weights per group"
 COMMONEST = "commonest labels"  # the rule of the constant answer, which has no other
-NOT_STORED = ("out_of_fold", "history")  # fields of a blend that no prediction for other photos looks at
+NOT_STORED = ("out_of_fold", "history")  # parts of a blend that are of no use for other photos
 
 
 class Blend(typing.Protocol):
@@ -110,7 +110,7 @@ class MeanOfLogits:
 
 @dataclasses.dataclass(frozen=True)
 class Constant:
-    """The same answer, 0/1 (labels,), for every photo. It asks no member: all weights are 0."""
+    """The same answer, 0/1 (labels,), for every photo. It asks no member, so that their weights (members,) are 0."""
 
     answer: np.ndarray
     weights: np.ndarray
@@ -121,7 +121,7 @@ class Constant:
         return np.tile(np.float32(self.answer), (members.shape[1], 1))
 
 
-BLENDS: dict[str, typing.Any] = {  # each is built from the arrays that `Decision.arrays` gives of it
+BLENDS: dict[str, Callable[..., Blend]] = {  # each is built from the arrays that `Decision.arrays` gives of it
     kind.__name__: kind
     for kind in (
         Mean,
@@ -259,8 +259,8 @@ class Decision:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give all that a decision on other photos goes by, as `rebuilt` takes it back."""
-        names = [field.name for field in dataclasses.fields(BLENDS[self.kind]) if field.name not in NOT_STORED]
-        return {"thresholds": self.thresholds, **{name: np.asarray(getattr(self.blend, name)) for name in names}}
+        stored = {name: np.asarray(part) for name, part in vars(self.blend).items() if name not in NOT_STORED}
+        return {"thresholds": self.thresholds, **stored}
 
 
 def rebuilt(kind: str, arrays: dict[str, np.ndarray], members: int) -> Decision:
@@ -285,7 +285,7 @@ def rebuilt(kind: str, arrays: dict[str, np.ndarray], members: int) -> Decision:
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, InputError) as error:
         raise ValueError(f"its arrays are of no {kind} of {members} members") from error
     if probabilities.shape != (1, *thresholds.shape) or not np.isfinite([*probabilities[0], *thresholds]).all():
-        raise ValueError(f"its arrays are of other labels than its {len(thresholds)} thresholds")
+        raise ValueError(f"its arrays do not fit its {len(thresholds)} thresholds")
     return decision
 
 
@@ -334,7 +334,7 @@ def fit(
 
 
 def constant(members: np.ndarray, targets: np.ndarray) -> Decision:
-    """Fit the answer that looks at no photo: the k commonest labels for every photo, with the best k."""
+    """Fit the constant answer: the k commonest labels for every photo, with the best k (`blend.best_constant`)."""
     answer = best_constant(targets)
     return Decision(Constant(answer, np.zeros(len(members))), np.full(len(answer), 0.5, np.float32))
 

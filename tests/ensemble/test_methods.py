@@ -165,9 +165,9 @@ def test_arrays_of_another_blend_are_refused(method):
     decision = fitted(*made(), names=(method,), groups=GROUPS)[method, thresholds.ONE_THRESHOLD]
     kind, parts = decision.kind, decision.arrays()
     if len(parts) > 1:  # the plain means have no arrays of their own, and take any number of members
-        with pytest.raises(ValueError, match="its arrays are of"):
+        with pytest.raises(ValueError, match=r"its arrays (are|do)"):
             methods.rebuilt(kind, parts, 2)
-        with pytest.raises(ValueError, match="its arrays are of"):
+        with pytest.raises(ValueError, match=r"its arrays (are|do)"):
             methods.rebuilt(kind, {"thresholds": parts["thresholds"]}, 3)
     for spoilt in (
         {**parts, "thresholds": parts["thresholds"][:, np.newaxis]},
@@ -175,7 +175,7 @@ def test_arrays_of_another_blend_are_refused(method):
         {**parts, "other": np.zeros(3)},
         {name: array for name, array in parts.items() if name != "thresholds"},
     ):
-        with pytest.raises(ValueError, match="its arrays are of"):
+        with pytest.raises(ValueError, match=r"its arrays (are|do)"):
             methods.rebuilt(kind, spoilt, 3)
     with pytest.raises(ValueError, match="its arrays are of no Pickle"):
         methods.rebuilt("Pickle", parts, 3)
