@@ -270,7 +270,7 @@ def test_members_over_other_photos_or_with_impossible_probabilities_are_refused(
 def test_a_validation_split_without_labels_is_refused(made, members, tmp_path):
     unlabelled = dataclasses.replace(made["validation"], targets=None)
     dataset = dataclasses.replace(made, splits={**made.splits, "validation": unlabelled})
-    with pytest.raises(InputError, match="has no labels: label its photos; nothing can be judged"):
+    with pytest.raises(InputError, match="has no labels: label its photos, or nothing can be judged"):
         ensembles.fit("made", dataset, members, tmp_path / "ensemble", RECIPE)
 
 
