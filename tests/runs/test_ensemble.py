@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mlob import predictions
 from mlob.ensemble import convolution, methods, stacking, trees
-from mlob.ensemble.thresholds import CALIBRATED, ONE_THRESHOLD, RULES
+from mlob.ensemble.thresholds import CALIBRATED, ONE_THRESHOLD
 from mlob.errors import InputError
 from mlob.evaluation import bootstrap, judge
 from mlob.evaluation.scores import Score
@@ -322,7 +322,7 @@ def test_one_member_alone_is_an_ensemble_in_which_it_stands_once(made, members, 
     assert content.swarm == []
     assert all(row.weights == {"fair": row.method != "constant"} for row in content.methods)
     assert {row.method for row in content.methods} == {"constant", "best single", "stacked linear"}
-    assert len(content.methods) == 1 + 2 * len(RULES)
+    assert len(content.methods) == 1 + 2 * len(recipe.rules)
     assert ensembles.summary(content).startswith("chosen: ")
 
 
