@@ -1,12 +1,21 @@
 """The HDF5 contract of predictions: ids x labels for validation, test and dev."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
+import pathlib
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlob import hdf5
 from mlob.errors import InputError
+
+if TYPE_CHECKING:
+    from mlob.data.dataset import Split
+    from mlob.training.batches import Rows
 
 MADE_ANEW = "remove its folder and run the same command again."
 ABOUT = "about"  # beside the splits: what all predictions of a file have in common
@@ -18,10 +27,10 @@ class Table:
     """Predictions for the photos of one split.
 
     Attributes:
-        ids: texts, in annotation order; a photo that cannot be read is there too, with the labels' shares in train.
+        ids: in annotation order; a photo that cannot be read is there too, with the labels' prevalence in train.
         probabilities: float32 (n, labels) in [0, 1].
         decided: uint8 (n, labels), what an ensemble decides; on validation each photo by a fit that did not see it.
-        digests: uint64 (n,), equal for photos of equal bytes, 0 for one that cannot be read; None: as if all were 0.
+        digests: uint64 (n,), equal for photos of equal bytes, 0 for one that cannot be read; None where none is known.
     """
 
     ids: tuple[str, ...]
@@ -29,37 +38,48 @@ class Table:
     decided: np.ndarray | None = None
     digests: np.ndarray | None = None
 
-    def keys(self, ids):
-        """One key for each of some photos, equal for photos of equal bytes: a list of digests, or ids without them."""
+    @property
+    def decisions(self) -> np.ndarray:
+        """What an ensemble decides, uint8 (n, labels).
+
+        Raises:
+            InputError: a model's predictions decide nothing.
+        """
+        if self.decided is None:
+            raise InputError(f"These predictions hold no decisions, as an ensemble's do: {MADE_ANEW}")
+        return self.decided
+
+    def keys(self, ids: Iterable[str]) -> list[Hashable]:
+        """Give each photo a key, equal for photos of equal bytes: its digest, or its id where none is known."""
         known = {} if self.digests is None else dict(zip(self.ids, self.digests.tolist(), strict=True))
         return [known.get(name) or name for name in ids]
 
 
-def cover(split, rows, probabilities, shares):
+def cover(split: Split, rows: Rows, probabilities: np.ndarray, prevalence: np.ndarray) -> Table:
     """Lay probabilities out over every photo of a split.
 
     Args:
-        split: the `Split`.
-        rows: the `batches.Rows` that have features.
-        probabilities: float32 (len(rows), labels).
-        shares: float (labels,), the labels' shares in train: the best guess for a photo that cannot be read.
+        split: all photos.
+        rows: those that have features.
+        probabilities: float32 (rows, labels).
+        prevalence: float (labels,) in train: the best guess for a photo that cannot be read.
     """
-    full = np.tile(np.asarray(shares, np.float32), (len(split.ids), 1))
+    full = np.tile(np.asarray(prevalence, np.float32), (len(split.ids), 1))
     digests = np.zeros(len(split.ids), np.uint64)
     place = {name: row for row, name in enumerate(split.ids)}
-    there = [place[name] for name in rows.ids]
-    full[there], digests[there] = probabilities, 0 if rows.digests is None else rows.digests
+    read = [place[name] for name in rows.ids]
+    full[read], digests[read] = probabilities, 0 if rows.digests is None else rows.digests
     return Table(split.ids, full, digests=digests)
 
 
-def write(path, tables, **attributes):
+def write(path: pathlib.Path, tables: Mapping[str, Table], **attributes: Any) -> None:
     """Write one `Table` a split, atomically.
 
     Args:
         path: runs/<suite>/<model>/predictions.h5.
         tables: {split: Table}.
-        attributes: labels, seed, and what shaped the run (recipe, data, fingerprint): kept as JSON in `about`, in
-            data sets, for HDF5's own attributes end at 64 KB, which 9,000 labels fill.
+        attributes: labels, seed, and what shaped the run (recipe, data, fingerprint): kept as JSON in data sets of the
+            group `about`, since HDF5's own attributes hold no more than 64 KB, which 9,000 labels fill.
     """
     with hdf5.writing(path, [*tables, ABOUT] if attributes else list(tables)) as file:
         for split, table in tables.items():
@@ -72,7 +92,7 @@ def write(path, tables, **attributes):
             file[f"{ABOUT}/{name}"] = np.bytes_(json.dumps(value))
 
 
-def read(path):
+def read(path: pathlib.Path) -> dict[str, Table]:
     """Read predictions: {split: Table}.
 
     Raises:
@@ -87,24 +107,24 @@ def read(path):
     return tables
 
 
-def read_labels(path):
-    """Read the ids of the labels that predictions are of, a list in column order; None where they do not say."""
+def read_labels(path: pathlib.Path) -> list[int] | None:
+    """Read the ids of the labels, in column order; None where a file of predictions does not say."""
     with hdf5.reading(path, MADE_ANEW, MADE_ANEW) as file:
         return json.loads(file[ABOUT]["labels"][()]) if ABOUT in file and "labels" in file[ABOUT] else None
 
 
-def align(tables, ids=None):
+def align(tables: Mapping[str, Table], ids: Sequence[str] | None = None) -> np.ndarray:
     """Stack several members' tables of one split, joined by id.
 
     Args:
         tables: {member: Table}.
-        ids: the order wanted; the first member's where None.
+        ids: the order of the rows; the first member's where None.
 
     Returns:
         float32 (members, n, labels).
 
     Raises:
-        InputError: members over different images, or with different labels.
+        InputError: members with predictions of different photos, or different labels.
     """
     ids = ids or next(iter(tables.values())).ids
     shapes = {name: table.probabilities.shape[1] for name, table in tables.items()}
@@ -113,24 +133,24 @@ def align(tables, ids=None):
     return np.stack([_rows(name, table, ids) for name, table in tables.items()])
 
 
-def _rows(name, table, ids):
+def _rows(name: str, table: Table, ids: Sequence[str]) -> np.ndarray:
     if table.ids == tuple(ids):
         return table.probabilities
     place = {photo: row for row, photo in enumerate(table.ids)}
     missing = [photo for photo in ids if photo not in place]
     if missing or len(place) != len(ids):
         raise InputError(
-            f"The predictions of {name} are over other images than the rest ({len(missing)} of {len(ids)} "
+            f"The predictions of {name} are of other photos than the rest ({len(missing)} of {len(ids)} "
             f"missing): remove its run folder and run `make train MODEL={name}`."
         )
     return table.probabilities[[place[photo] for photo in ids]]
 
 
-def _table(group):
-    found = {name: hdf5.values(group[name]) for name in KINDS if name == "probabilities" or name in group}
-    table = Table(hdf5.texts(group["ids"]), **found)
+def _table(group: hdf5.Group) -> Table:
+    arrays = {name: hdf5.values(group[name]) for name in KINDS if name == "probabilities" or name in group}
+    table = Table(hdf5.texts(group["ids"]), **arrays)
     expected = {name: table.probabilities.shape for name in ("probabilities", "decided")} | {"digests": ()}
-    for name, array in found.items():
+    for name, array in arrays.items():
         if (array.dtype, array.shape[1:], len(array)) != (KINDS[name], expected[name][1:], len(table.ids)):
             raise ValueError(f"{name} are {array.dtype} {array.shape} of {len(table.ids)} photos")
     if table.probabilities.ndim != 2:

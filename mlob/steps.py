@@ -222,7 +222,7 @@ def submit(work: Workspace) -> None:
 
     folder = work.run("ensemble")
     if not work.is_dry:
-        decided = predictions.read(folder / places.PREDICTIONS)["test"].decided
+        decided = predictions.read(folder / places.PREDICTIONS)["test"].decisions
         submission.write(folder / places.SUBMISSION, work.dataset["test"].ids, decided, work.dataset.labels)
     say(f"submission: {folder / places.SUBMISSION}")
 
@@ -238,8 +238,8 @@ def report(work: Workspace, readme: str | None) -> None:
     if not work.is_dry:
         tell_otherwise_judged(work)
         runs = {model: work.run(model) for model in work.models()}
-        stores = work.stores(work.suite.members[0])
-        compared = reports.make(page, work.name, work.dataset, stores, runs, work.suite.ensemble.judging)
+        store_folder = next(iter(work.stores(work.suite.members[0]).values()))
+        compared = reports.write(page, work.dataset, store_folder, runs, work.suite.ensemble.judging)
         rows = tables.rows(work.runs)
         show(tables.aligned(rows) if is_verbose() else tables.brief(rows))
         show(tables.dev_aligned(compared, None if is_verbose() else tables.FEW))

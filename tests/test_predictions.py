@@ -97,7 +97,7 @@ def test_members_are_joined_by_id_whatever_their_order(order, wanted):
 
 @pytest.mark.parametrize("ids", [("b", "a", "é"), ("b", "a", "é", "z"), (*IDS, "z"), ()])
 def test_a_member_over_other_images_is_named(ids):
-    with pytest.raises(InputError, match="predictions of second are over other images"):
+    with pytest.raises(InputError, match="predictions of second are of other photos"):
         predictions.align({"first": table(), "second": table(ids)})
 
 

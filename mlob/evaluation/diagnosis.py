@@ -1,71 +1,137 @@
 """What is wrong where: calibration, labels taken for one another, worst mistakes, doubtful annotations, alike members.
 
-NumPy only.
-
-Targets and decisions are 0/1 (n, labels), probabilities float (n, labels) in [0, 1]. A cell is a pair (row, column).
+NumPy only. Targets and decisions are 0/1 (n, labels), probabilities float (n, labels) in [0, 1].
 """
+
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 BINS = 10
-TOLERANCE = 0.1  # by which a probability may miss what is true and still be believed
+TOLERANCE = 0.1  # by which a probability may miss the observed frequency and still be believed
 CHANCE = 2  # standard errors by which it may miss besides
-ALONE = 0.9  # share of a group's photos with exactly one of its labels, from which on the labels exclude each other
+ALONE = 0.9  # of a group's photos with exactly one of its labels, from which on the labels exclude each other
 SHOWN = 12  # mistakes of a kind
 
+Cell = tuple[int, int]  # row (a photo), column (a label)
 
-def reliability(targets, probabilities):
-    """Compare what is said with what is true, in ten bins of equal width (Guo et al. 2017).
 
-    Returns:
-        {bins: [{count, said (mean probability), true (share of true labels)}] of the bins that hold a cell, error: the
-        expected calibration error, the mean distance of the two over all cells, off: the bin in which the two are
-        furthest apart, None where no bin has them further apart than a tenth and than chance allows}.
+@dataclasses.dataclass(frozen=True)
+class Bin:
+    """Decisions of about one probability.
+
+    Attributes:
+        count: of decisions.
+        predicted: mean of their probabilities.
+        observed: how often their labels are true.
     """
+
+    count: int
+    predicted: float
+    observed: float
+
+    @property
+    def gap(self) -> float:
+        """The distance between the two."""
+        return abs(self.predicted - self.observed)
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the gap is larger than is tolerable, and than chance allows."""
+        standard_error = (self.predicted * (1 - self.predicted) / self.count) ** 0.5
+        return self.gap > max(TOLERANCE, CHANCE * standard_error)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reliability:
+    """Whether labels are true as often as their probabilities say.
+
+    Attributes:
+        bins: that hold a decision, by rising probability.
+        error: the expected calibration error: the mean gap over all decisions.
+        off: the bin with the largest gap of those that are off; None where none is.
+    """
+
+    bins: list[Bin]
+    error: float
+    off: Bin | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Confusion:
+    """Which label of a group was given for which, over the photos with exactly one of them.
+
+    Attributes:
+        columns: of the group's labels (k,).
+        counts: of photos (k, k + 1): true label by given label; the last column counts those that were given none.
+    """
+
+    columns: list[int]
+    counts: list[list[int]]
+
+    @property
+    def photos(self) -> int:
+        """All that are counted."""
+        return sum(map(sum, self.counts))
+
+    @property
+    def right(self) -> float:
+        """The share of photos that were given their true label."""
+        return sum(row[label] for label, row in enumerate(self.counts)) / max(self.photos, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Confused:
+    """Photos of the label `true` that were given another label of its group; `share` of all of `true`."""
+
+    group: str
+    true: int
+    given: int
+    photos: int
+    share: float
+
+
+def reliability(targets: np.ndarray, probabilities: np.ndarray) -> Reliability:
+    """Compare probabilities with how often the labels are true, in ten bins of equal width (Guo et al. 2017)."""
     bins = np.minimum((probabilities * BINS).astype(np.int64), BINS - 1).ravel()
-    count, said, true = (
+    count, predicted, observed = (
         np.bincount(bins, weights=values, minlength=BINS)
         for values in (None, np.ravel(probabilities).astype(np.float64), np.ravel(targets))
     )
-    held = np.flatnonzero(count)
-    rows = [
-        {"count": int(count[i]), "said": float(said[i] / count[i]), "true": float(true[i] / count[i])} for i in held
+    filled = [
+        Bin(int(count[number]), float(predicted[number] / count[number]), float(observed[number] / count[number]))
+        for number in np.flatnonzero(count)
     ]
-    off = max(filter(_is_off, rows), key=lambda held: abs(held["said"] - held["true"]), default=None)
-    return {"bins": rows, "error": float(np.abs(said - true).sum() / count.sum()), "off": off}
+    off = max((each for each in filled if each.is_off), key=lambda each: each.gap, default=None)
+    return Reliability(filled, float(np.abs(predicted - observed).sum() / count.sum()), off)
 
 
-def _is_off(held):
-    """Whether a bin's probabilities are further from what is true than is tolerable, and than chance allows."""
-    allowed = max(TOLERANCE, CHANCE * (held["said"] * (1 - held["said"]) / held["count"]) ** 0.5)
-    return abs(held["said"] - held["true"]) > allowed
+def exclusive(targets: np.ndarray, groups: Sequence[str]) -> dict[str, np.ndarray]:
+    """Find the groups whose labels exclude each other: {group: columns of the labels that occur}.
 
-
-def exclusive(targets, groups):
-    """Find the groups of which nearly every photo bears no more than one label: {group: columns that occur}.
-
-    Nearly: nine tenths of the photos with any label of the group. A group with a single label has none to confuse.
+    Of the photos with any label of the group, at least nine tenths have exactly one. A group with a single label has
+    none to confuse it with.
     """
-    targets, groups = np.asarray(targets, bool), np.asarray(groups)
-    found = {}
-    for group in dict.fromkeys(groups.tolist()):
-        columns = np.flatnonzero((groups == group) & targets.any(axis=0))
-        borne = targets[:, columns].sum(axis=1)
-        if len(columns) > 1 and np.mean(borne[borne > 0] == 1) >= ALONE:
-            found[group] = columns
-    return found
+    targets, group_of = np.asarray(targets, bool), np.asarray(groups)
+    columns_of = {}
+    for group in dict.fromkeys(groups):
+        columns = np.flatnonzero((group_of == group) & targets.any(axis=0))
+        positives = targets[:, columns].sum(axis=1)
+        if len(columns) > 1 and np.mean(positives[positives > 0] == 1) >= ALONE:
+            columns_of[group] = columns
+    return columns_of
 
 
-def confusion(targets, decided, probabilities, columns):
-    """Count which label of a group was given for which, over the photos that bear exactly one of them.
+def confusion(
+    targets: np.ndarray, decided: np.ndarray, probabilities: np.ndarray, columns: Sequence[int] | np.ndarray
+) -> Confusion:
+    """Count which label of a group was given for which, over the photos with exactly one of them.
 
     Given is the likeliest label among those decided for.
 
     Args:
         columns: of the group's labels (k,).
-
-    Returns:
-        Integers (k, k + 1): true label by given label, the last column for none given.
     """
     true = targets[:, columns]
     scores = np.where(decided[:, columns], probabilities[:, columns], -1)
@@ -73,46 +139,47 @@ def confusion(targets, decided, probabilities, columns):
     given = np.where(scores.max(axis=1) < 0, len(columns), scores.argmax(axis=1))
     counts = np.zeros((len(columns), len(columns) + 1), np.int64)
     np.add.at(counts, (true.argmax(axis=1)[alone], given[alone]), 1)
-    return counts
+    return Confusion(np.asarray(columns).tolist(), counts.tolist())
 
 
-def confused(confusions):
-    """List which label is taken for which, the commonest first: [{group, true, given (columns), photos, share}].
+def confused(confusions: Mapping[str, Confusion]) -> list[Confused]:
+    """List which label is taken for which, the commonest first.
 
     Args:
-        confusions: {group: {columns, counts as `confusion` gives them}}.
+        confusions: {group: its confusion}.
     """
     pairs = [
-        {"group": group, "true": true, "given": given, "photos": photos, "share": photos / sum(row)}
-        for group, found in confusions.items()
-        for true, row in zip(found["columns"], found["counts"], strict=True)
-        for given, photos in zip(found["columns"], row, strict=False)  # without the last: none given
+        Confused(group, true, given, photos, photos / sum(row))
+        for group, counted in confusions.items()
+        for true, row in zip(counted.columns, counted.counts, strict=True)
+        for given, photos in zip(counted.columns, row, strict=False)  # without the last: none given
         if photos and given != true
     ]
-    return sorted(pairs, key=lambda pair: -pair["photos"])
+    return sorted(pairs, key=lambda pair: -pair.photos)
 
 
-def worst(targets, decided, probabilities):
-    """Find the worst false positives (highest probability) and false negatives (lowest), at most one of a label.
+def worst_false_positives(targets: np.ndarray, decided: np.ndarray, probabilities: np.ndarray) -> list[Cell]:
+    """Find the labels that are not true and were given with the highest probability.
 
     Returns:
-        {"false_positives": cells, "false_negatives": cells}, up to 12 of each, the worst first, each of another photo.
+        Up to 12 cells, the worst first, each of another label and another photo.
     """
-    targets, decided = np.asarray(targets, bool), np.asarray(decided, bool)
-    return {
-        "false_positives": _worst_of_labels(decided & ~targets, probabilities),
-        "false_negatives": _worst_of_labels(targets & ~decided, -probabilities),
-    }
+    return _worst(np.asarray(decided, bool) & ~np.asarray(targets, bool), probabilities)
 
 
-def suspects(targets, probabilities):
+def worst_false_negatives(targets: np.ndarray, decided: np.ndarray, probabilities: np.ndarray) -> list[Cell]:
+    """Find the true labels that were missed with the lowest probability; the rest as `worst_false_positives`."""
+    return _worst(np.asarray(targets, bool) & ~np.asarray(decided, bool), -probabilities)
+
+
+def suspects(targets: np.ndarray, probabilities: np.ndarray) -> list[Cell]:
     """Find the annotations that confident learning doubts (Northcutt, Jiang and Chuang 2021), each label by itself.
 
-    A label that is given is doubted where its absence is likelier, and at least as likely as on average over the photos
-    that are annotated without it; a label that is not given, where its presence is likelier, and at least as likely as
-    on average over the photos that are annotated with it. The probabilities must be of models that did not see the
-    annotations. Of errors planted on 300 photos of fashion-products, cleanlab 2.9 finds no more among its first 50,
-    100, 200 or 400 doubts than are found here.
+    A label that a photo is annotated with is doubted where its absence is likelier, and at least as likely as on
+    average over the photos without it. A label that a photo is not annotated with is doubted where its presence is
+    likelier, and at least as likely as on average over the photos with it. The probabilities must come from models
+    that did not see the annotations. Of errors planted on 300 photos of fashion-products, cleanlab 2.9 finds no more
+    among its first 50, 100, 200 or 400 doubts than are found here.
 
     Returns:
         Cells, the annotation with the lowest probability first.
@@ -125,7 +192,7 @@ def suspects(targets, probabilities):
     return list(zip(rows[order].tolist(), columns[order].tolist(), strict=True))
 
 
-def alike(members, targets):
+def alike(members: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """Correlate the members' errors, probability less target, over all cells: float (members, members).
 
     Near 1, a member adds nothing to another; the lower, the more a blend of the two can gain.
@@ -134,19 +201,20 @@ def alike(members, targets):
     return np.atleast_2d(np.corrcoef(errors, dtype=np.float32))
 
 
-def _worst_of_labels(wrong, surprise):
+def _worst(wrong: np.ndarray, surprise: np.ndarray) -> list[Cell]:
+    """Take the most surprising cell of each label, the most surprising first; of a photo only its first."""
     surprise = np.where(wrong, surprise, -np.inf)
     rows = surprise.argmax(axis=0)
     columns = np.flatnonzero(wrong.any(axis=0))
     order = np.argsort(-surprise[rows[columns], columns], kind="stable")
-    first: dict[int, int] = {}
+    column_of_row: dict[int, int] = {}
     for column in columns[order].tolist():
-        first.setdefault(int(rows[column]), column)
-    return list(first.items())[:SHOWN]
+        column_of_row.setdefault(int(rows[column]), column)
+    return list(column_of_row.items())[:SHOWN]
 
 
-def _mean(values, chosen):
-    """The mean of the chosen cells of each column; infinity where none is."""
-    count = chosen.sum(axis=0)
-    total = np.sum(values, axis=0, where=chosen)
+def _mean(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """The mean of each column over the cells that are marked; infinity where none is."""
+    count = where.sum(axis=0)
+    total = np.sum(values, axis=0, where=where)
     return np.divide(total, count, out=np.full(len(count), np.inf), where=count > 0)

@@ -1,10 +1,13 @@
 """What the page opens with, in words that need no statistics: how good it is, at what, and what to do next."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
+from mlob.data.facts import Facts
 from mlob.ensemble.methods import CONSTANT
 from mlob.evaluation.judge import LabelScores
 from mlob.evaluation.scores import Score
+from mlob.reports.mistakes import Diagnosis
 from mlob.runs.results import EnsembleResult
 
 GOOD, POOR = 0.8, 0.5  # F1 from which on a label is found well; below which poorly
@@ -14,77 +17,108 @@ NAMED = 5  # labels that are called by name
 STEPS = 3  # that are advised at once
 
 
-def tell(scores: Mapping[str, Score], labels: Sequence[LabelScores], facts: dict, diagnosis: dict | None) -> dict:
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """Some labels: the names of the first few, how many more there are, and how many in all."""
+
+    names: list[str]
+    more: int
+    labels: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """Something to do, and the section of the page that tells more; None where none does."""
+
+    section: str | None
+    advice: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Opening:
+    """What a layman needs to know.
+
+    Attributes:
+        right: of 100 labels that are given; None where the row does not say.
+        found: of 100 labels that are true; None where the row does not say.
+        good, poor: labels that are found well, and poorly; None where there are none.
+        few: labels that too few photos of train have; None where there are none.
+        steps: what to do next, the most worthwhile first.
+    """
+
+    right: int | None
+    found: int | None
+    good: Named | None
+    poor: Named | None
+    few: Named | None
+    steps: list[Step]
+
+
+def tell(
+    scores: Mapping[str, Score], labels: Sequence[LabelScores], facts: Facts, diagnosis: Diagnosis | None
+) -> Opening:
     """Tell what a layman needs to know.
 
     Args:
         scores: of the chosen method, by metric.
-        labels: the chosen method's `LabelScores`.
-        facts: what `facts.describe` gives.
-        diagnosis: what `report.diagnose` gives, or None.
-
-    Returns:
-        {right, found (of 100 labels; None where the row does not say), good, poor, few ({names, more, labels}, or None
-        without such labels), next: [(section of the page, or None; what to do)]}.
+        labels: its scores, label by label.
+        facts: of the data set.
+        diagnosis: what the ensemble gets wrong; None where there is no ensemble.
     """
     judged = [label for label in labels if label.validation >= JUDGEABLE]
     good = [label for label in _by_f1(judged)[::-1] if label.f1 >= GOOD]
     poor = [label for label in _by_f1(judged) if label.f1 < POOR]
     few = [label for label in labels if label.train < ENOUGH]
-    return {
-        "right": _of_a_hundred(scores.get("precision")),
-        "found": _of_a_hundred(scores.get("recall")),
-        "good": _named(good),
-        "poor": _named(poor),
-        "few": _named(few),
-        "next": _steps(facts, few, diagnosis)[:STEPS],
-    }
-
-
-def why(ensemble: EnsembleResult) -> str:
-    """Say why the chosen method was chosen, and what is left of its figure where luck has no say in the choice."""
-    tried = sum(method.method != CONSTANT for method in ensemble.methods)
-    return (
-        f"it has the highest cross-fitted micro-F1 of {tried} methods on validation; picking the highest flatters the "
-        "figure by a little: where each photo is decided on by the method that is highest on the other folds, it is "
-        f"{ensemble.chosen.elsewhere.value:.3f}"
+    return Opening(
+        _of_a_hundred(scores.get("precision")),
+        _of_a_hundred(scores.get("recall")),
+        _named(good),
+        _named(poor),
+        _named(few),
+        _steps(facts, len(few), diagnosis)[:STEPS],
     )
 
 
-def _by_f1(labels):
+def why(ensemble: EnsembleResult) -> str:
+    """Say why the chosen method was chosen, and what is left of its figure where luck plays no part in the choice."""
+    tried = sum(method.method != CONSTANT for method in ensemble.methods)
+    return (
+        f"It has the highest cross-fitted micro-F1 of {tried} methods on validation. The highest of many figures is "
+        "partly luck. Choosing the method for each photo on the other folds, which takes that luck out, gives "
+        f"{ensemble.chosen.elsewhere.value:.3f}."
+    )
+
+
+def _by_f1(labels: Sequence[LabelScores]) -> list[LabelScores]:
     return sorted(labels, key=lambda label: label.f1)
 
 
-def _of_a_hundred(score):
+def _of_a_hundred(score: Score | None) -> int | None:
     return None if score is None else round(100 * score.value)
 
 
-def _named(labels):
+def _named(labels: Sequence[LabelScores]) -> Named | None:
     if not labels:
         return None
     names = [label.name for label in labels[:NAMED]]
-    return {"names": names, "more": len(labels) - len(names), "labels": len(labels)}
+    return Named(names, len(labels) - len(names), len(labels))
 
 
-def _steps(facts, few, diagnosis):
-    """Advise what pays most first: [(section, sentence)]."""
+def _steps(facts: Facts, few: int, diagnosis: Diagnosis | None) -> list[Step]:
+    """Advise what pays most first."""
     failed = sum(split["failed"]["photos"] for split in facts["splits"].values() if split["failed"])
-    twice = sum(found["photos"] for found in facts["equal_between"])
-    doubts = diagnosis["suspects"]["photos"] if diagnosis else 0
-    found = [
-        (twice, "data", f"take out the {_photos(twice)} that stand in two splits: they flatter the figures"),
-        (failed, "data", f"mend or remove the {_photos(failed)} that are missing or could not be read"),
-        (len(few), "labels", f"add photos of the {_count(len(few), 'label')} with fewer than {ENOUGH} to train on"),
-        (doubts, "doubts", f"look through the {_photos(doubts)} whose annotations are in doubt"),
+    twice = sum(pair["photos"] for pair in facts["equal_between"])
+    doubtful = diagnosis.suspects.photos if diagnosis else 0
+    steps = [
+        (twice, Step("data", f"Take out {_count(twice, 'photo')} found in two splits: they flatter the figures.")),
+        (failed, Step("data", f"Replace or remove {_count(failed, 'photo')} missing or unreadable.")),
+        (few, Step("labels", f"Add photos for {_count(few, 'label')} with fewer than {ENOUGH} photos to train on.")),
+        (doubtful, Step("doubts", f"Check the annotations of {_count(doubtful, 'photo')}: they may be wrong.")),
     ]
-    return [(section, step) for number, section, step in found if number] or [
-        (None, "make learning-curve says whether more photos would help")
+    return [step for number, step in steps if number] or [
+        Step(None, "Run make learning-curve to see whether more photos would help.")
     ]
 
 
-def _photos(number):
-    return _count(number, "photo")
-
-
-def _count(number, kind):
+def _count(number: int, kind: str) -> str:
     return f"{number:,} {kind}{'s' if number != 1 else ''}"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 
 from mlob import predictions, workspace
 from mlob.data.dataset import DataSet
@@ -19,7 +20,7 @@ class Comparison:
     models: list[dev.Compared]
 
 
-def compare(dataset: DataSet, runs: dict[str, pathlib.Path], judging: Judging) -> Comparison | None:
+def compare(dataset: DataSet, runs: Mapping[str, pathlib.Path], judging: Judging) -> Comparison | None:
     """Judge models on the dev rows that all of them have, and each against the first, on the same photos.
 
     Figures are at calibrated thresholds, cross-fitted.

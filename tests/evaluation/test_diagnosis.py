@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from mlob.evaluation import diagnosis
+from mlob.evaluation.diagnosis import Confused, Confusion
 
 SHAPES = st.tuples(st.integers(1, 20), st.integers(2, 6))
 MATRICES = SHAPES.flatmap(
@@ -20,31 +21,35 @@ MATRICES = SHAPES.flatmap(
 @given(MATRICES)
 def test_the_bins_hold_every_decision_once_and_their_means_are_those_of_all(matrices):
     targets, _, probabilities = matrices
-    bins = diagnosis.reliability(targets, probabilities)["bins"]
-    count, said, true = (np.array([held[key] for held in bins]) for key in ("count", "said", "true"))
+    bins = diagnosis.reliability(targets, probabilities).bins
+    count, predicted, observed = (
+        np.array([getattr(each, name) for each in bins]) for name in ("count", "predicted", "observed")
+    )
     assert count.sum() == targets.size and (count > 0).all()
-    assert count @ said == pytest.approx(probabilities.sum(dtype=np.float64))
-    assert count @ true == pytest.approx(targets.sum())
+    assert count @ predicted == pytest.approx(probabilities.sum(dtype=np.float64))
+    assert count @ observed == pytest.approx(targets.sum())
 
 
 def test_probabilities_that_come_true_as_often_as_they_say_have_no_error_and_others_have_their_distance():
     targets = np.repeat([[1, 1, 1, 0], [1, 0, 0, 0]], 5, axis=0)
     calibrated = np.repeat([[0.75] * 4, [0.25] * 4], 5, axis=0)
-    assert diagnosis.reliability(targets, calibrated)["error"] == pytest.approx(0)
-    assert diagnosis.reliability(targets, calibrated + 0.1)["error"] == pytest.approx(0.1)
+    assert diagnosis.reliability(targets, calibrated).error == pytest.approx(0)
+    assert diagnosis.reliability(targets, calibrated + 0.1).error == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(
-    "said, true, photos, is_off",
+    "predicted, observed, photos, is_off",
     [(0.95, 0.9, 1000, False), (0.95, 0.8, 1000, True), (0.55, 0.4, 20, False), (0.55, 0.3, 400, True)],
 )
-def test_probabilities_are_off_where_they_miss_by_more_than_a_tenth_and_than_chance(said, true, photos, is_off):
-    targets = (np.arange(photos) < true * photos).astype(np.uint8)[:, np.newaxis]
-    found = diagnosis.reliability(targets, np.full((photos, 1), said))
-    assert (found["off"] and found["off"]["said"]) == (pytest.approx(said) if is_off else None)
+def test_probabilities_are_off_where_they_miss_by_more_than_a_tenth_and_than_chance(
+    predicted, observed, photos, is_off
+):
+    targets = (np.arange(photos) < observed * photos).astype(np.uint8)[:, np.newaxis]
+    off = diagnosis.reliability(targets, np.full((photos, 1), predicted)).off
+    assert (off and off.predicted) == (pytest.approx(predicted) if is_off else None)
 
 
-def test_a_group_is_exclusive_where_nine_in_ten_photos_that_bear_it_bear_one_of_it():
+def test_a_group_is_exclusive_where_nine_in_ten_photos_with_its_labels_have_just_one():
     targets = np.zeros((20, 7), np.uint8)
     targets[:10, 0] = targets[10:, 1] = 1
     targets[:2, 1] = 1  # two of twenty with both
@@ -62,24 +67,24 @@ def test_a_confusion_is_counted_at_the_true_label_and_the_likeliest_decided_one(
     targets = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 1], [0, 0, 0]])
     decided = np.array([[1, 1, 0], [0, 0, 1], [0, 0, 0], [1, 1, 1], [1, 0, 0]])
     probabilities = np.array([[0.6, 0.7, 0.9], [0.5, 0.2, 0.4], [0.1, 0.2, 0.3], [1, 1, 1], [1, 0, 0]])
-    counts = diagnosis.confusion(targets, decided, probabilities, np.array([0, 1, 2]))
-    assert counts.tolist() == [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
+    confusion = diagnosis.confusion(targets, decided, probabilities, np.array([0, 1, 2]))
+    assert confusion.counts == [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
 
 
 @settings(deadline=None)
 @given(MATRICES)
 def test_a_confusion_holds_every_photo_with_one_label_of_the_group_once(matrices):
     targets, decided, probabilities = matrices
-    counts = diagnosis.confusion(targets, decided, probabilities, np.array([0, 1]))
+    counts = np.array(diagnosis.confusion(targets, decided, probabilities, np.array([0, 1])).counts)
     alone = targets[:, :2].sum(axis=1) == 1
     assert counts.sum(axis=1).tolist() == targets[alone, :2].sum(axis=0).tolist()
 
 
 def test_the_commonest_confusion_comes_first_and_neither_hits_nor_misses_are_among_them():
-    confusions = {"colour": {"columns": [3, 5], "counts": [[6, 2, 4], [3, 0, 9]]}}
+    confusions = {"colour": Confusion(columns=[3, 5], counts=[[6, 2, 4], [3, 0, 9]])}
     assert diagnosis.confused(confusions) == [
-        {"group": "colour", "true": 5, "given": 3, "photos": 3, "share": 0.25},
-        {"group": "colour", "true": 3, "given": 5, "photos": 2, "share": pytest.approx(1 / 6)},
+        Confused("colour", true=5, given=3, photos=3, share=0.25),
+        Confused("colour", true=3, given=5, photos=2, share=pytest.approx(1 / 6)),
     ]
 
 
@@ -87,9 +92,8 @@ def test_the_commonest_confusion_comes_first_and_neither_hits_nor_misses_are_amo
 @given(MATRICES)
 def test_the_worst_mistakes_are_mistakes_worst_first_one_a_label_and_one_a_photo(matrices):
     targets, decided, probabilities = matrices
-    found = diagnosis.worst(targets, decided, probabilities)
-    for kind, true, sign in (("false_positives", 0, -1), ("false_negatives", 1, 1)):
-        cells = found[kind]
+    for worst, true, sign in ((diagnosis.worst_false_positives, 0, -1), (diagnosis.worst_false_negatives, 1, 1)):
+        cells = worst(targets, decided, probabilities)
         assert all(targets[cell] == true and decided[cell] == 1 - true for cell in cells)
         assert len(cells) == len({row for row, _ in cells}) == len({column for _, column in cells})
         assert np.all(np.diff([sign * probabilities[cell] for cell in cells]) >= 0)

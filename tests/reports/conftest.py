@@ -15,7 +15,8 @@ from mlob.files import write_json
 from mlob.labels import Labels
 from mlob.predictions import Table
 from mlob.recipes import Experiment, Judging, Training
-from mlob.reports import figures, page, papers, report
+from mlob.reports import drawn, figures, mistakes, page, papers
+from mlob.reports.photos import Labelled, Photo
 from mlob.runs import curve, search
 from mlob.runs.dev import Comparison
 from mlob.runs.results import Chosen, EnsembleResult, MethodResult, Parameters, Seconds
@@ -58,9 +59,9 @@ def jpeg(colour):
 
 
 GALLERY = (
-    {"id": "v</script>", "image": jpeg("red"), "true": [0, 1], "predicted": [0]},
-    {"id": "v2", "image": None, "true": [], "predicted": [1]},
-    *({"id": f"w{number}", "image": jpeg("blue"), "true": [0], "predicted": [0]} for number in range(14)),
+    Labelled(Photo("v</script>", jpeg("red"), [0, 1]), [0]),
+    Labelled(Photo("v2", None, []), [1]),
+    *(Labelled(Photo(f"w{number}", jpeg("blue"), [0]), [0]) for number in range(14)),
 )
 TARGETS = np.array([[1, 1, 0], [1, 0, 1], [1, 1, 0], [0, 0, 1], [0, 1, 0]], np.uint8)
 PROBABILITIES = np.array(
@@ -192,27 +193,27 @@ def predicted():
 
 @pytest.fixture
 def diagnosis(dataset, predicted):
-    """What `report.diagnose` says of the five photos."""
+    """What `mistakes.diagnose` says of the five photos."""
     members = {name: Table(IDS, PROBABILITIES**power) for name, power in (("xception", 1), ("lite", 2))}
-    show = lambda row: {"id": IDS[row], "image": jpeg("green"), "true": TARGETS[row].nonzero()[0].tolist()}  # noqa: E731
-    return report.diagnose(dataset, predicted, members, show, np.arange(5))
+    take = lambda row: Photo(IDS[row], jpeg("green"), TARGETS[row].nonzero()[0].tolist())  # noqa: E731
+    return mistakes.diagnose(dataset, predicted, members, take, np.arange(5))
 
 
 class DrawnOnce:
     """Stands for `figures`: what was drawn of equal values is not drawn again, which takes most of a page's time."""
 
     def __init__(self):
-        self.kept = {}
+        self.drawn = {}
 
     def __getattr__(self, name):
         draw = getattr(figures, name)
 
-        def drawn(*values):
+        def draw_once(*values):
             key = name, repr(values)
-            self.kept[key] = self.kept.get(key) or draw(*values)
-            return self.kept[key]
+            self.drawn[key] = self.drawn.get(key) or draw(*values)
+            return self.drawn[key]
 
-        return drawn
+        return draw_once
 
 
 @pytest.fixture(scope="session")
@@ -222,13 +223,13 @@ def drawn_once():
 
 @pytest.fixture
 def written(suite, tmp_path, diagnosis, drawn_once, monkeypatch):
-    """Write the page and give its text; arguments of `page.write` may be other ones."""
+    """Write the page and give its text; labels and findings may be other ones."""
     path = tmp_path / "report" / "index.html"
-    monkeypatch.setattr(page, "figures", drawn_once)
+    monkeypatch.setattr(drawn, "figures", drawn_once)
 
-    def write(**changes):
-        arguments = {"facts": FACTS, "gallery": GALLERY, "diagnosis": diagnosis, "compared": COMPARED, "labels": LABELS}
-        page.write(path, suite="demo", folder=suite, **arguments | changes)
+    def write(labels=LABELS, **changes):
+        findings = page.Findings(FACTS, diagnosis, COMPARED, GALLERY)
+        page.write(path, suite, labels, dataclasses.replace(findings, **changes))
         return path.read_text(encoding="utf-8")
 
     write.path = path

@@ -61,8 +61,8 @@ def test_a_click_sorts_numbers_from_the_largest_and_the_next_turns_them_round(op
 
 def test_text_sorts_from_a_and_what_is_missing_comes_last_among_the_largest_first(opened):
     shown = opened()
-    shown.locator("table:has(#by-share) th", has_text="Label").get_by_role("button").click()
-    assert column(shown, "by-share", 1) == ["<b>Tom & Co</b>", "Dress"]
+    shown.locator("table:has(#by-prevalence) th", has_text="Label").get_by_role("button").click()
+    assert column(shown, "by-prevalence", 1) == ["<b>Tom & Co</b>", "Dress"]
     shown.locator("table:has(#methods) th", has_text="Seconds").get_by_role("button").click()
     seconds = first_lines(column(shown, "methods", 6))
     assert seconds[0] and sorted(seconds, key=lambda text: not text) == seconds

@@ -2,22 +2,19 @@ import re
 import warnings
 import xml.etree.ElementTree as tree
 
+import numpy as np
 import pytest
 
 from mlob.evaluation.bootstrap import Interval
+from mlob.evaluation.diagnosis import Bin
 from mlob.evaluation.scores import Score
 from mlob.reports import figures
+from mlob.reports.histories import History
 from mlob.runs.curve import Point
 from mlob.runs.search import JudgedTrial
 
 SCORE = Score(0.6, 0.58, 0.62, 0.61)
-HISTORY = {
-    "epoch": [1, 2],
-    "step": [4, 8],
-    "loss": [0.9, 0.5],
-    "dev_loss": [1.0, 0.7],
-    "dev_micro_f1": [0.3, float("nan")],
-}
+HISTORY = History(step=[4, 8], epoch=[1, 2], loss=[0.9, 0.5], dev_loss=[1.0, 0.7], dev_micro_f1=[0.3, float("nan")])
 GAIN = Interval(0, -0.2, 0.2)
 POINTS = [Point(rows, 0.9, GAIN, GAIN) for rows in (10, 1000)]
 TRIALS = [
@@ -27,14 +24,12 @@ TRIALS = [
     )
 ]
 DRAW = {
-    "label_shares": lambda: figures.label_shares(
-        ["a < b", "$5 to $10"], {"train": [0.5, 0.1], "validation": [0.4, 0.0]}
+    "prevalence": lambda: figures.prevalence(
+        ["a < b", "$5 to $10"], {"train": np.array([0.5, 0.1]), "validation": np.array([0.4, 0.0])}
     ),
     "f1_by_step": lambda: figures.f1_by_step({"xception": HISTORY, "lite": HISTORY}),
     "losses": lambda: figures.losses({"xception": HISTORY, "lite": HISTORY}),
-    "reliability": lambda: figures.reliability(
-        [{"count": 900, "said": 0.02, "true": 0.0}, {"count": 30, "said": 0.95, "true": 1.0}]
-    ),
+    "reliability": lambda: figures.reliability([Bin(900, 0.02, 0.0), Bin(30, 0.95, 1.0)]),
     "f1_by_frequency": lambda: figures.f1_by_frequency([0, 3, 1000], [0.0, 0.5, 0.9]),
     "methods": lambda: figures.methods(["constant", "PSO, per-label thresholds"], [SCORE, SCORE], 1),
     "gains": lambda: figures.gains(["a", "b", "c"], [GAIN, Interval(0.2, 0.1, 0.3), Interval(-0.2, -0.3, -0.1)]),
@@ -76,24 +71,24 @@ def test_no_id_stands_in_two_figures_or_twice_in_one():
 
 
 def test_names_are_shown_as_they_are_written():
-    shown = "".join(tree.fromstring(DRAW["label_shares"]()).itertext())
+    shown = "".join(tree.fromstring(DRAW["prevalence"]()).itertext())
     assert "a < b" in shown and "$5 to $10" in shown
 
 
 @pytest.mark.parametrize("name", ['url(#here) id="x" ="#y', figures.INK])
 def test_a_name_that_looks_like_what_figures_are_made_of_stays_as_it_is(name):
-    assert name in tree.fromstring(figures.label_shares([name], {"train": [0.5]})).itertext()
+    assert name in tree.fromstring(figures.prevalence([name], {"train": np.array([0.5])})).itertext()
 
 
 def test_letters_that_the_measuring_font_lacks_make_no_noise():
     with warnings.catch_warnings(action="error"):
-        assert "連衣裙" in figures.label_shares(["連衣裙"], {"train": [0.5]})
+        assert "連衣裙" in figures.prevalence(["連衣裙"], {"train": np.array([0.5])})
 
 
 def test_the_thirty_commonest_of_the_last_split_are_drawn():
     names = [f"label-{column:02}" for column in range(40)]
-    rising = [column / 40 for column in range(40)]
-    svg = figures.label_shares(names, {"train": rising[::-1], "validation": rising})
+    rising = np.arange(40) / 40
+    svg = figures.prevalence(names, {"train": rising[::-1], "validation": rising})
     assert re.findall(r"label-\d\d", re.sub(r'id="[^"]*"', "", svg))[:30] == names[:9:-1]
 
 

@@ -257,7 +257,7 @@ def test_members_over_other_photos_or_with_impossible_probabilities_are_refused(
     found = predictions.read(target)
     part = predictions.Table(found["test"].ids[1:], found["test"].probabilities[1:])
     predictions.write(target, {**found, "test": part})
-    with pytest.raises(InputError, match=r"predictions of fair are over other images .*make train MODEL=fair"):
+    with pytest.raises(InputError, match=r"predictions of fair are of other photos .*make train MODEL=fair"):
         ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)
     predictions.write(target, found)
     with h5py.File(target, "a") as file:

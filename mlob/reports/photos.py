@@ -1,0 +1,98 @@
+"""Photos of validation for the page: taken small, and chosen so that every label is seen."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from mlob.data import images
+from mlob.data.dataset import DataSet
+from mlob.data.places import Place
+
+PER_LABEL = 12  # photos that each label gets at least, where it has as many
+MOST = 150  # photos in all
+THUMBNAIL = 160  # pixels
+
+
+@dataclasses.dataclass(frozen=True)
+class Photo:
+    """A photo of validation.
+
+    Attributes:
+        id: as in the annotations.
+        image: JPEG bytes; None where it cannot be read.
+        true: columns of the labels that it is annotated with.
+    """
+
+    id: str
+    image: bytes | None
+    true: list[int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelled:
+    """A photo, and the columns of the labels that the ensemble gives it."""
+
+    photo: Photo
+    predicted: list[int]
+
+
+Camera = Callable[[int], Photo]  # of a row of validation
+
+
+def camera(dataset: DataSet) -> Camera:
+    """Give a function that takes one photo of validation by its row; a second time it gives the same one."""
+    split, files = dataset["validation"], dataset.photos("validation")
+
+    @functools.cache
+    def take(row: int) -> Photo:
+        return Photo(split.ids[row], _thumbnail(files[row]), np.flatnonzero(split.known_targets[row]).tolist())
+
+    return take
+
+
+def gallery(targets: np.ndarray, decided: np.ndarray, take: Camera, seen: np.ndarray) -> Iterator[Labelled]:
+    """Choose photos of validation, and yield each with its true and its predicted labels.
+
+    Args:
+        targets, decided: uint8 (n, labels) on validation.
+        take: as `camera` gives it.
+        seen: rows of the photos that have features; the others are not shown.
+    """
+    for row in seen[choose(targets[seen], decided[seen], per_label=PER_LABEL)].tolist():
+        yield Labelled(take(row), np.flatnonzero(decided[row]).tolist())
+
+
+def choose(targets: np.ndarray, decided: np.ndarray, *, per_label: int = 3, most: int = MOST) -> np.ndarray:
+    """Choose photos to show so that every label that occurs is seen, rarest labels first.
+
+    In each turn, every label that is still on no more photos than turns have passed gets one more: in the
+    first, third, … turn one where it was predicted, if there is one, in the others one where it was missed.
+    So any first part of the result covers the labels evenly; with at most `most` labels none goes without.
+
+    Args:
+        targets, decided: 0/1 (n, labels).
+        per_label: turns: photos a label gets at least, where it has as many.
+        most: photos in all.
+
+    Returns:
+        Rows, integers (up to `most`,), in order of choice. Equal inputs give equal rows.
+    """
+    targets, decided = np.asarray(targets, bool), np.asarray(decided, bool)
+    rarest_first = [label for label in np.argsort(targets.sum(axis=0), kind="stable") if targets[:, label].any()]
+    chosen: list[int] = []
+    for turn in range(per_label):
+        for label in rarest_first:
+            if len(chosen) < most and targets[chosen, label].sum() <= turn:
+                left = np.setdiff1d(np.flatnonzero(targets[:, label]), chosen)
+                preferred = left[decided[left, label] == (turn % 2 == 0)]
+                chosen += [int(row) for row in (preferred if len(preferred) else left)[:1]]
+    return np.array(chosen, np.int64)
+
+
+def _thumbnail(place: Place | None) -> bytes | None:
+    try:
+        return images.thumbnail(images.content(place), THUMBNAIL)
+    except images.Unreadable:
+        return None
