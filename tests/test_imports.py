@@ -112,6 +112,18 @@ def test_modules_import_from_rows_above_their_own():
     assert against_the_flow(without_init()) == []
 
 
+def test_evaluation_takes_arrays_and_knows_no_file():
+    allowed = {"ensemble", "evaluation", "data.splits", "errors", "labels", "metrics", "recipes"}
+    foreign = [
+        f"{module} -> {name}"
+        for module, text in without_init().items()
+        if module.startswith("evaluation.")
+        for name in of_ours(imported(module, text))
+        if not any(name == known or name.startswith(f"{known}.") for known in allowed)
+    ]
+    assert foreign == []
+
+
 def test_modules_of_the_first_row_import_each_other_without_a_cycle():
     assert base_order(without_init())[0] in ROWS[0]
 

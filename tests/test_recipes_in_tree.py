@@ -14,7 +14,10 @@ from mlob.models import groups, losses
 ROOT = pathlib.Path(__file__).parents[1]
 FEATURE_SETS = sorted(ROOT.glob("features/*.py"))
 SUITES = sorted(ROOT.glob("experiments/*/suite.py"))
-EXPERIMENTS = sorted(set(ROOT.glob("experiments/*/*.py")) - set(SUITES))
+TOGETHER = sorted(ROOT.glob("experiments/*/heads.py"))
+FILES = sorted(set(ROOT.glob("experiments/*/*.py")) - {*SUITES, *TOGETHER})
+EXPERIMENTS = {path.with_suffix(""): loading.load(path, []) for path in FILES}
+EXPERIMENTS |= {path.with_name(name): model for path in TOGETHER for name, model in loading.load_many(path).items()}
 
 
 def each(paths):
@@ -27,7 +30,7 @@ def test_there_are_recipes_of_each_kind():
     assert EXPERIMENTS
 
 
-@each([*FEATURE_SETS, *SUITES, *EXPERIMENTS])
+@each([*FEATURE_SETS, *SUITES, *TOGETHER, *FILES])
 def test_the_docstring_of_a_recipe_states_its_command(path):
     lines = (ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").splitlines()
     assert lines
@@ -48,15 +51,15 @@ def test_the_members_and_rows_of_a_suite_are_experiments_beside_it(path):
     named = [*recipe.members, *recipe.rows]
     assert recipe.members
     assert len(set(named)) == len(named)
-    assert [name for name in named if path.with_name(f"{name}.py") not in EXPERIMENTS] == []
+    assert [name for name in named if path.with_name(name) not in EXPERIMENTS] == []
 
 
 @each(EXPERIMENTS)
 def test_an_experiment_stands_in_a_suite_and_reads_stores_that_have_a_recipe(path):
-    recipe = loading.load(path, [])
+    recipe = EXPERIMENTS[path]
     assert path.with_name("suite.py") in SUITES
     if isinstance(recipe, recipes.Sum):
-        assert {path.with_name(f"{part}.py") for part in recipe.parts} <= set(EXPERIMENTS)
+        assert {path.with_name(part) for part in recipe.parts} <= set(EXPERIMENTS)
         return
     assert isinstance(recipe, recipes.Experiment)
     assert recipe.stores
@@ -65,7 +68,7 @@ def test_an_experiment_stands_in_a_suite_and_reads_stores_that_have_a_recipe(pat
 
 @each(EXPERIMENTS)
 def test_the_head_of_an_experiment_builds(path):
-    recipe = loading.load(path, [])
+    recipe = EXPERIMENTS[path]
     head = getattr(recipe, "head", None)
     if head is None or head.kind != recipes.Head.kind:
         pytest.skip("not a network of its own")
