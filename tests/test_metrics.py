@@ -38,11 +38,12 @@ def test_f1_is_scikit_learns(name, average, arrays):
 
 @given(decided())
 @settings(deadline=None)
-def test_precision_recall_and_accuracy_are_scikit_learns(arrays):
+def test_pooled_metrics_are_scikit_learns(arrays):
     options, pooled = {"average": "micro", "zero_division": 0}, metrics.pooled(*arrays)
     assert pooled["precision"] == pytest.approx(reference.precision_score(*arrays, **options))
     assert pooled["recall"] == pytest.approx(reference.recall_score(*arrays, **options))
     assert pooled["accuracy"] == pytest.approx(reference.accuracy_score(*map(np.ravel, arrays)))
+    assert pooled["f2"] == pytest.approx(reference.fbeta_score(*arrays, beta=2, **options))
     assert pooled["micro_f1"] == metrics.micro_f1(*arrays)
 
 
