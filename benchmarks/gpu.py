@@ -132,7 +132,7 @@ def head(scale: Scale) -> Iterator[Row]:
 
 def ensemble(scale: Scale) -> Iterator[Row]:
     """Time thresholds and swarm, which run in NumPy on the processor, whatever the device."""
-    members, targets = ensembling.make(scale.judged)
+    members, targets = ensembling.draw(scale.judged)
     for kind in (ensembling.exact_thresholds, ensembling.swarm_fitness, ensembling.pso):
         name = f"{kind.__name__.replace('_', ' ')}, on the processor"
         yield {"name": name, "seconds": round(kind(members, targets), 3)}

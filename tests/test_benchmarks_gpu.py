@@ -116,3 +116,8 @@ def test_made_up_weights_keep_the_variance(network):
     gpu.make_up_weights(network)
     photos = np.random.default_rng(0).normal(size=(50, 8, 8, 3)).astype(np.float32)
     assert 0.3 < np.std(keras.ops.convert_to_numpy(network(photos))) < 10
+
+
+def test_thresholds_and_swarm_are_timed_on_the_processor():
+    names = [row["name"] for row in gpu.ensemble(dataclasses.replace(SCALE, judged=20))]
+    assert names == [f"{kind}, on the processor" for kind in ("exact thresholds", "swarm fitness", "pso")]
