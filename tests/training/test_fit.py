@@ -20,12 +20,8 @@ MLOB = Experiment(("any",), dataclasses.replace(MLP, units=(16,)), dataclasses.r
 
 
 @pytest.fixture(scope="module")
-def rows():
-    generator = np.random.default_rng(0)
-    targets = (generator.random((260, 3)) < (0.6, 0.4, 0.2)).astype(np.uint8)
-    features = targets @ generator.normal(size=(3, 6)) + 0.3 * generator.normal(size=(260, 6))
-    ids = np.array([str(number) for number in range(260)], object)
-    return batches.train_and_dev(batches.Rows(ids, features.astype(np.float16), targets))
+def rows(rows_of):
+    return rows_of(260, (0.6, 0.4, 0.2), 6, noise=0.3)
 
 
 def best_constant_f1(targets):

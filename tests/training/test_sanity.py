@@ -5,19 +5,15 @@ import pytest
 
 from mlob.errors import InputError
 from mlob.recipes import Experiment, Head, Training
-from mlob.training import batches, sanity
+from mlob.training import sanity
 
 SMALL = Experiment(("any",), Head(units=(64,)), Training(epochs=20, batch=32, learning_rate=1e-2))
 
 
 @pytest.fixture(scope="module")
-def rows():
+def rows(rows_of):
     """Features that tell the labels, but not all of them at a glance."""
-    generator = np.random.default_rng(0)
-    targets = (generator.random((900, 4)) < (0.6, 0.4, 0.2, 0.1)).astype(np.uint8)
-    features = targets @ generator.normal(size=(4, 24)) + 1.5 * generator.normal(size=(900, 24))
-    ids = np.array([str(number) for number in range(900)], object)
-    return batches.train_and_dev(batches.Rows(ids, features.astype(np.float16), targets))
+    return rows_of(900, (0.6, 0.4, 0.2, 0.1), 24, noise=1.5)
 
 
 def test_a_few_photos_are_learned_by_heart_whatever_the_recipe_does_against_it(rows):

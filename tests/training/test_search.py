@@ -13,19 +13,15 @@ from hypothesis import strategies as st
 from mlob import files, loading
 from mlob.errors import InputError
 from mlob.recipes import LINEAR, MLP, Experiment, Head, Training
-from mlob.training import batches, fit, search
+from mlob.training import fit, search
 from mlob.training.trained import Trained
 
 SMALL = Experiment(("any",), Head(units=(8,)), Training(epochs=6, batch=32, learning_rate=1e-2))
 
 
 @pytest.fixture(scope="module")
-def rows():
-    generator = np.random.default_rng(0)
-    targets = (generator.random((400, 4)) < (0.6, 0.4, 0.2, 0.1)).astype(np.uint8)
-    features = targets @ generator.normal(size=(4, 12)) + generator.normal(size=(400, 12))
-    ids = np.array([str(number) for number in range(400)], object)
-    return batches.train_and_dev(batches.Rows(ids, features.astype(np.float16), targets))
+def rows(rows_of):
+    return rows_of(400, (0.6, 0.4, 0.2, 0.1), 12)
 
 
 def count_epochs(patch):
