@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mlob.features import extract, forms, pipeline, runtimes, store
 
@@ -34,3 +35,28 @@ def network(monkeypatch):
     monkeypatch.setattr(forms.Forms, "runner", lambda *_: made)
     monkeypatch.setattr(runtimes, "choose", lambda *_: runtimes.Choice("keras", "float32"))
     return made
+
+
+@pytest.fixture(scope="session")
+def shards():
+    """Give the bytes of every HDF5 file of a store: shards(folder) gives {path inside the folder: bytes}."""
+    return lambda folder: {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.h5"))}
+
+
+@pytest.fixture(scope="session")
+def spoil():
+    """Make one photo unreadable in each way: spoil(photos) gives {split: {id: how its reason begins}}."""
+
+    def spoil(photos):
+        folder = photos.folder / "images"
+        (folder / "train/2.png").write_bytes((folder / "train/2.png").read_bytes()[:300])
+        (folder / "train/5.png").unlink()
+        Image.new("RGB", (30, 20), "grey").save(folder / "validation/1.png")
+        (folder / "test/3.png").write_bytes(b"")
+        return {
+            "train": {"2": "not decoded", "5": "no file"},
+            "validation": {"1": "blank"},
+            "test": {"3": "empty file"},
+        }
+
+    return spoil

@@ -18,20 +18,8 @@ def run(photos, folder):
     extract.extract({"set": (RECIPE, folder)}, photos)
 
 
-def shards(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.h5"))}
-
-
 def file_of(photos, split, name):
     return photos.folder / "images" / split / f"{name}.png"
-
-
-def spoil(photos):
-    """One photo of each way to be unreadable."""
-    file_of(photos, "train", "2").write_bytes(file_of(photos, "train", "2").read_bytes()[:300])
-    file_of(photos, "train", "5").unlink()
-    Image.new("RGB", (30, 20), "grey").save(file_of(photos, "validation", "1"))
-    file_of(photos, "test", "3").write_bytes(b"")
 
 
 @pytest.fixture
@@ -56,9 +44,15 @@ def repaint(path, level):
     Image.fromarray(pixels).save(path)
 
 
-def as_if_made_now(photos, folder, tmp_path):
-    run(read_dataset(photos.folder), tmp_path / "fresh")
-    return shards(folder) == shards(tmp_path / "fresh")
+@pytest.fixture
+def as_if_made_now(shards, tmp_path):
+    """Say whether a store has the bytes of one that is made now: as_if_made_now(photos, folder)."""
+
+    def is_equal(photos, folder):
+        run(read_dataset(photos.folder), tmp_path / "fresh")
+        return shards(folder) == shards(tmp_path / "fresh")
+
+    return is_equal
 
 
 def refuse_to_decode(monkeypatch):
@@ -73,11 +67,7 @@ def test_a_rerun_reads_no_photo_and_writes_nothing(photos, extracted, monkeypatc
 
 
 def test_a_photo_that_was_replaced_has_its_own_shard_made_anew_and_no_other(
-    photos,
-    extracted,
-    network,
-    tmp_path,
-    capsys,
+    photos, extracted, network, capsys, as_if_made_now
 ):
     before = {path: path.stat().st_mtime_ns for path in extracted.glob("*/*.h5")}
     for split, name in (("train", "2"), ("train", "3"), ("test", "4")):
@@ -86,11 +76,11 @@ def test_a_photo_that_was_replaced_has_its_own_shard_made_anew_and_no_other(
     assert "set: 3 photos have come or changed since the features were made (2 of train, 1 of test): 2 shards" in told
     changed = {path for path, time in before.items() if path.stat().st_mtime_ns != time}
     assert changed == {extracted / "train" / "00000.h5", extracted / "test" / "00001.h5"}
-    assert network.seen == 3 + 2 and as_if_made_now(photos, extracted, tmp_path)
+    assert network.seen == 3 + 2 and as_if_made_now(photos, extracted)
     assert again(photos, extracted, capsys) == ""
 
 
-def test_photos_of_another_time_and_the_same_content_cost_no_decoding(photos, extracted, monkeypatch, capsys):
+def test_photos_of_another_time_and_the_same_content_cost_no_decoding(photos, extracted, monkeypatch, capsys, shards):
     refuse_to_decode(monkeypatch)
     before = shards(extracted)
     for split in photos.splits:
@@ -106,12 +96,7 @@ REASONS = ("train", "2"), ("train", "5"), ("validation", "1"), ("test", "3")
 
 @pytest.mark.parametrize("split, name", REASONS)
 def test_a_photo_that_failed_for_any_reason_is_tried_again_when_its_file_has_changed(
-    split,
-    name,
-    photos,
-    network,
-    tmp_path,
-    capsys,
+    split, name, photos, network, tmp_path, capsys, spoil, as_if_made_now
 ):
     spoil(photos)
     run(photos, tmp_path / "store")
@@ -120,10 +105,10 @@ def test_a_photo_that_failed_for_any_reason_is_tried_again_when_its_file_has_cha
     assert f"1 photo has come or changed since the features were made (1 of {split}): 1 shard to" in again(
         photos, tmp_path / "store", capsys
     )
-    assert as_if_made_now(photos, tmp_path / "store", tmp_path)
+    assert as_if_made_now(photos, tmp_path / "store")
 
 
-def test_a_photo_that_is_still_broken_is_not_extracted_again(photos, network, tmp_path, capsys):
+def test_a_photo_that_is_still_broken_is_not_extracted_again(photos, network, tmp_path, capsys, spoil):
     spoil(photos)
     run(photos, tmp_path / "store")
     network.seen = 0
@@ -132,7 +117,9 @@ def test_a_photo_that_is_still_broken_is_not_extracted_again(photos, network, tm
     assert network.seen == 0 and "compared by content" not in again(photos, tmp_path / "store", capsys)
 
 
-def test_a_photo_that_could_not_be_read_is_tried_again_each_time(photos, network, tmp_path, monkeypatch, capsys):
+def test_a_photo_that_could_not_be_read_is_tried_again_each_time(
+    photos, network, tmp_path, monkeypatch, capsys, as_if_made_now
+):
     wanted, content = file_of(photos, "train", "4"), images.content
 
     def failing(place):
@@ -148,10 +135,10 @@ def test_a_photo_that_could_not_be_read_is_tried_again_each_time(photos, network
             photos, tmp_path / "store", capsys
         ) == "set: compared by content: 1/1 photos, 1,000.0 photos/s" or (network.seen == 0)
     assert "1 photo has come or changed" in again(photos, tmp_path / "store", capsys)
-    assert as_if_made_now(photos, tmp_path / "store", tmp_path)
+    assert as_if_made_now(photos, tmp_path / "store")
 
 
-def test_photos_that_are_gone_keep_their_features_and_are_told_each_time(photos, extracted, capsys):
+def test_photos_that_are_gone_keep_their_features_and_are_told_each_time(photos, extracted, capsys, shards):
     before = shards(extracted)
     for name in ("1", "2", "3", "7"):
         file_of(photos, "train", name).unlink()
@@ -160,7 +147,7 @@ def test_photos_that_are_gone_keep_their_features_and_are_told_each_time(photos,
     assert shards(extracted) == before
 
 
-def test_a_store_without_notes_is_compared_by_content_once(photos, extracted, monkeypatch, capsys):
+def test_a_store_without_notes_is_compared_by_content_once(photos, extracted, monkeypatch, capsys, shards):
     for path in extracted.glob("*/photos-*.json"):
         path.unlink()
     refuse_to_decode(monkeypatch)
@@ -172,7 +159,9 @@ def test_a_store_without_notes_is_compared_by_content_once(photos, extracted, mo
     assert shards(extracted) == before and again(photos, extracted, capsys) == ""
 
 
-def test_another_folder_with_equal_ids_takes_nothing_of_a_store_without_notes(photos, extracted, tmp_path, capsys):
+def test_another_folder_with_equal_ids_takes_nothing_of_a_store_without_notes(
+    photos, extracted, tmp_path, capsys, as_if_made_now
+):
     for path in (*extracted.glob("*/photos-*.json"), extracted / "folder.txt"):
         path.unlink()
     other = tmp_path / "b" / "photos"
@@ -183,7 +172,7 @@ def test_another_folder_with_equal_ids_takes_nothing_of_a_store_without_notes(ph
         (other / "images" / "train" / f"{name}.png").unlink()
     told = again(read_dataset(other), extracted, capsys)
     assert "24 photos have come or changed since" in told
-    assert as_if_made_now(read_dataset(other), extracted, tmp_path)
+    assert as_if_made_now(read_dataset(other), extracted)
 
 
 @pytest.mark.parametrize("note", ["", "[]", "5", '{"shard": 1}', '{"shard": "x", "photos": 7}', "\udc80"])
@@ -194,14 +183,14 @@ def test_a_note_that_is_damaged_counts_as_none(note, photos, extracted, capsys):
     assert set(json.loads(path.read_text())["photos"]) == {"1", "2", "3"}
 
 
-def test_a_note_is_of_the_shard_that_it_was_written_for(photos, extracted, network, tmp_path, capsys):
+def test_a_note_is_of_the_shard_that_it_was_written_for(photos, extracted, network, capsys, as_if_made_now):
     """Of a shard that was copied in from elsewhere the note says nothing."""
     kept = (extracted / "train" / "00000.h5").read_bytes()
     repaint(file_of(photos, "train", "2"), 90)
     again(photos, extracted, capsys)
     (extracted / "train" / "00000.h5").write_bytes(kept)
     assert "1 photo has come or changed" in again(photos, extracted, capsys)
-    assert as_if_made_now(photos, extracted, tmp_path)
+    assert as_if_made_now(photos, extracted)
 
 
 def test_a_dry_run_tells_what_has_changed_and_writes_nothing(photos, extracted):
@@ -223,7 +212,9 @@ def test_a_store_that_may_only_be_read_is_used_as_it_is(photos, extracted, monke
     assert "compared by content each time" in again(photos, extracted, capsys)
 
 
-def test_a_photo_that_changes_while_it_is_read_is_noticed_next_time(photos, network, tmp_path, monkeypatch, capsys):
+def test_a_photo_that_changes_while_it_is_read_is_noticed_next_time(
+    photos, network, tmp_path, monkeypatch, capsys, as_if_made_now
+):
     wanted, decode = file_of(photos, "train", "4"), decoding.photo
 
     def late(place, size, views):
@@ -237,7 +228,7 @@ def test_a_photo_that_changes_while_it_is_read_is_noticed_next_time(photos, netw
         patched.setattr(decoding, "photo", late)
         run(photos, tmp_path / "store")
     assert "1 photo has come or changed" in again(photos, tmp_path / "store", capsys)
-    assert as_if_made_now(photos, tmp_path / "store", tmp_path)
+    assert as_if_made_now(photos, tmp_path / "store")
 
 
 def test_what_a_store_holds_is_told_by_one_digest(photos, extracted, capsys):

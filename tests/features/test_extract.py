@@ -26,25 +26,11 @@ def run(recipe, photos, folder, **others):
     return extract.extract({"set": (recipe, folder)}, photos, **others)
 
 
-def shards(folder):
-    """The bytes of every HDF5 file of a store."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.h5"))}
-
-
 def file_of(photos, split, name):
     return photos.folder / "images" / split / f"{name}.png"
 
 
-def spoil(photos):
-    """One photo of each way to be unreadable."""
-    file_of(photos, "train", "2").write_bytes(file_of(photos, "train", "2").read_bytes()[:300])
-    file_of(photos, "train", "5").unlink()
-    Image.new("RGB", (30, 20), "grey").save(file_of(photos, "validation", "1"))
-    file_of(photos, "test", "3").write_bytes(b"")
-    return {"train": {"2": "not decoded", "5": "no file"}, "validation": {"1": "blank"}, "test": {"3": "empty file"}}
-
-
-def test_rows_are_the_readable_photos_in_annotation_order_and_the_rest_have_a_reason(photos, network, tmp_path):
+def test_rows_are_the_readable_photos_in_annotation_order_and_the_rest_have_a_reason(photos, network, tmp_path, spoil):
     broken = spoil(photos)
     run(RECIPE, photos, tmp_path / "store")
     assert network.seen == 24 - 4
@@ -56,7 +42,7 @@ def test_rows_are_the_readable_photos_in_annotation_order_and_the_rest_have_a_re
         assert all(found.failures[name].startswith(reason) for name, reason in reasons.items())
 
 
-def test_photos_without_features_are_told_with_count_and_reason_each_time(photos, network, tmp_path, capsys):
+def test_photos_without_features_are_told_with_count_and_reason_each_time(photos, network, tmp_path, capsys, spoil):
     spoil(photos)
     file_of(photos, "train", "7").unlink()
     sets = {name: (RECIPE, tmp_path / name) for name in ("one", "other")}
@@ -82,7 +68,7 @@ def test_features_are_those_of_the_photo_of_that_id(photos, network, tmp_path):
         assert found.features[row, 0] == pytest.approx(expected, abs=0.01)
 
 
-def test_a_rerun_computes_nothing_and_a_second_store_has_the_same_bytes(photos, network, tmp_path):
+def test_a_rerun_computes_nothing_and_a_second_store_has_the_same_bytes(photos, network, tmp_path, spoil, shards):
     spoil(photos)
     run(RECIPE, photos, tmp_path / "one")
     before, seen = shards(tmp_path / "one"), network.seen
@@ -94,7 +80,7 @@ def test_a_rerun_computes_nothing_and_a_second_store_has_the_same_bytes(photos, 
     assert set(before) >= {"train/00003.h5", "validation/00002.h5", "test/00001.h5", "train.h5", "test.h5"}
 
 
-def test_a_photo_that_has_come_since_is_extracted_and_no_other_shard_is_touched(photos, network, tmp_path):
+def test_a_photo_that_has_come_since_is_extracted_and_no_other_shard_is_touched(photos, network, tmp_path, shards):
     missing = file_of(photos, "train", "5")
     kept = missing.read_bytes()
     run(RECIPE, photos, tmp_path / "whole")
@@ -114,7 +100,7 @@ def test_a_split_without_photos_is_refused_before_anything_is_written(photos, ne
     assert network.seen == 0 and not (tmp_path / "store").exists()
 
 
-def test_a_split_of_unreadable_photos_is_refused_and_tried_again_when_mended(photos, network, tmp_path):
+def test_a_split_of_unreadable_photos_is_refused_and_tried_again_when_mended(photos, network, tmp_path, shards):
     kept = {name: file_of(photos, "test", name).read_bytes() for name in photos["test"].ids}
     for name in kept:
         file_of(photos, "test", name).write_bytes(b"GIF89a")
@@ -136,7 +122,7 @@ def test_a_train_split_of_unreadable_photos_is_refused_before_anything_is_writte
 
 
 @pytest.mark.parametrize("broken_at", [1, 5, 13, 23])
-def test_an_interrupted_job_goes_on_where_it_stopped(broken_at, photos, network, tmp_path, monkeypatch):
+def test_an_interrupted_job_goes_on_where_it_stopped(broken_at, photos, network, tmp_path, monkeypatch, spoil, shards):
     spoil(photos)
     run(RECIPE, photos, tmp_path / "whole")
 
@@ -190,7 +176,7 @@ extract.extract({"set": (FeatureSet("mobilenet", weights="random"), pathlib.Path
 
 
 @pytest.mark.slow
-def test_kill_9_at_any_moment_costs_no_finished_shard_and_no_byte(drawn, tmp_path):
+def test_kill_9_at_any_moment_costs_no_finished_shard_and_no_byte(drawn, tmp_path, shards):
     driver = tmp_path / "driver.py"
     driver.write_text(DRIVER)
     generator, printed, killed = random.Random(0), [], 0
@@ -229,7 +215,7 @@ def test_what_killed_jobs_left_half_written_is_removed(photos, network, tmp_path
     assert not [path for path in (tmp_path / "store").rglob(".*")]
 
 
-def test_what_is_there_decides_on_runtime_and_precision(photos, network, tmp_path, monkeypatch):
+def test_what_is_there_decides_on_runtime_and_precision(photos, network, tmp_path, monkeypatch, shards):
     monkeypatch.setattr(runtimes, "choose", lambda *_: runtimes.Choice("openvino", "bfloat16"))
     run(RECIPE, photos, tmp_path / "store")
     whole = shards(tmp_path / "store")
@@ -265,7 +251,9 @@ def test_a_store_of_another_size_or_of_other_weights_is_refused(photos, network,
         run(small, photos, tmp_path / "store")
 
 
-def test_downloaded_weights_other_than_those_of_the_shards_there_are_refused(photos, network, tmp_path, monkeypatch):
+def test_downloaded_weights_other_than_those_of_the_shards_there_are_refused(
+    photos, network, tmp_path, monkeypatch, shards
+):
     """A store begun with WEIGHTS= and gone on with without: the digest is known only after the download."""
     imagenet = FeatureSet("mobilenet")
     monkeypatch.setattr(weights, "at_hand", lambda *_: weights.Source("mine.weights.h5", None, "mine"))
@@ -305,7 +293,7 @@ def test_a_dry_run_tells_photos_weights_and_the_time_at_the_measured_rate(photos
     assert told.startswith("3 photos") and told.endswith("about 1 s at the measured 2.7 photos/s")
 
 
-def test_new_photos_are_extracted_once_under_whatever_name(photos, network, tmp_path, monkeypatch):
+def test_new_photos_are_extracted_once_under_whatever_name(photos, network, tmp_path, monkeypatch, spoil, shards):
     found, mark = tmp_path / "store", extract.fingerprint(RECIPE, weights.random(), runtimes.Choice("keras", "float32"))
     store.declare(found, mark)
     paths = {f"digest {number}": path for number, path in enumerate(photos.photos("test"))}
@@ -325,7 +313,7 @@ def test_new_photos_are_extracted_once_under_whatever_name(photos, network, tmp_
 
 
 @pytest.mark.parametrize("parts", [2, 3, 20])
-def test_parts_made_apart_give_the_store_of_one_process(parts, photos, network, tmp_path, capsys):
+def test_parts_made_apart_give_the_store_of_one_process(parts, photos, network, tmp_path, capsys, spoil, shards):
     spoil(photos)
     run(RECIPE, photos, tmp_path / "whole")
     seen = network.seen
@@ -336,14 +324,14 @@ def test_parts_made_apart_give_the_store_of_one_process(parts, photos, network, 
     assert "the same command makes the rest" in capsys.readouterr().err
 
 
-def test_a_part_takes_the_same_slices_whatever_others_have_made_meanwhile(photos, network, tmp_path):
+def test_a_part_takes_the_same_slices_whatever_others_have_made_meanwhile(photos, network, tmp_path, shards):
     run(RECIPE, photos, tmp_path / "store", part=(1, 2))
     first = set(shards(tmp_path / "store"))
     run(RECIPE, photos, tmp_path / "store", part=(1, 2))
     assert set(shards(tmp_path / "store")) == first
 
 
-def test_two_workers_on_the_same_slices_do_no_harm(photos, network, tmp_path):
+def test_two_workers_on_the_same_slices_do_no_harm(photos, network, tmp_path, shards):
     run(RECIPE, photos, tmp_path / "whole")
 
     def twice(work, slices, advance):
@@ -367,7 +355,7 @@ def test_of_two_processes_that_begin_a_store_the_first_settles_precision(photos,
     assert store.header(tmp_path / "store" / "train" / "00000.h5").fingerprint == first
 
 
-def test_clocks_hours_apart_change_nothing(photos, network, tmp_path):
+def test_clocks_hours_apart_change_nothing(photos, network, tmp_path, shards):
     run(RECIPE, photos, tmp_path / "store")
     before, seen = shards(tmp_path / "store"), network.seen
     for hours, path in enumerate(sorted((tmp_path / "store").rglob("*.*"))):
@@ -376,7 +364,7 @@ def test_clocks_hours_apart_change_nothing(photos, network, tmp_path):
     assert shards(tmp_path / "store") == before and network.seen == seen
 
 
-def test_several_feature_sets_are_made_at_once_and_each_is_as_if_made_alone(photos, network, tmp_path):
+def test_several_feature_sets_are_made_at_once_and_each_is_as_if_made_alone(photos, network, tmp_path, shards):
     recipes = {"plain": RECIPE, "flip": FeatureSet("mobilenet", weights="random", view="flip")}
     for name, recipe in recipes.items():
         run(recipe, photos, tmp_path / "alone" / name)
@@ -407,7 +395,9 @@ def test_the_times_that_are_told_are_of_the_shards_just_made(photos, network, tm
 @pytest.mark.parametrize(
     "content", ["", "5", "[]", "{}", "null", '{"backbone": 5}', '{"photos": 1, "seconds": []}', "{"]
 )
-def test_a_product_of_another_shape_is_named_with_the_mend_which_mends_it(name, content, photos, network, tmp_path):
+def test_a_product_of_another_shape_is_named_with_the_mend_which_mends_it(
+    name, content, photos, network, tmp_path, shards
+):
     run(RECIPE, photos, tmp_path / "store")
     before, path = shards(tmp_path / "store"), tmp_path / "store" / name
     path.write_text(content)
