@@ -59,17 +59,14 @@ def fit(
     learner = _Learner(experiment, train, dev, groups, before)
     if checkpoint and arrays and not learner.takes(arrays):
         raise checkpoint.damaged("its arrays do not fit this head")
-    with bar(name, learner.epochs, unit="epochs") as advance:
-        if learner.history:
-            advance(len(learner.history), "done before")
-        while not learner.is_done():
-            learner.run_epoch()
-            if checkpoint:
-                learner.write(checkpoint, seconds=time.monotonic() - started)
-            last = learner.history[-1]
-            advance(1, f"loss {last['loss']:.4f}, dev micro-F1 {last['dev_micro_f1']:.4f}")
-            if after_epoch:
-                after_epoch(learner.history)
+
+    def epoch_done() -> None:
+        if checkpoint:
+            learner.write(checkpoint, seconds=time.monotonic() - started)
+        if after_epoch:
+            after_epoch(learner.history)
+
+    _run_epochs(learner, name, epoch_done)
     learned = learner.best_model()
     model = learned if len(columns) == labels else heads.spread(learned, columns, labels)
     return Trained(
@@ -282,6 +279,18 @@ class _Learner:
     def _dev_losses(self) -> list[float]:
         """List the dev losses since the recipe's own optimizer took over."""
         return [row["dev_loss"] for row in self.history[self.training.nadam_epochs :]]
+
+
+def _run_epochs(learner: _Learner, name: str, epoch_done: Callable[[], None]) -> None:
+    """Run the epochs that are left, and show how far they are; `epoch_done` is called after each."""
+    with bar(name, learner.epochs, unit="epochs") as advance:
+        if learner.history:
+            advance(len(learner.history), "done before")
+        while not learner.is_done():
+            learner.run_epoch()
+            last = learner.history[-1]
+            advance(1, f"loss {last['loss']:.4f}, dev micro-F1 {last['dev_micro_f1']:.4f}")
+            epoch_done()
 
 
 def _fits(variables: Sequence[keras.Variable], arrays: Sequence[np.ndarray]) -> bool:
