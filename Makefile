@@ -1,16 +1,16 @@
-# The experiments as a graph: each target makes what it needs first and redoes nothing that is there.
+# The experiments as a graph: each target first makes what it needs, and repeats nothing that is done.
 #
 #   make submission SUITE=photos DATA=data/mine
 #
-# Variables, which may stand in the environment too. The command itself takes them as MLOB_SUITE, MLOB_DATA, …:
+# Variables, which may also be set in the environment. The command itself reads them as MLOB_SUITE, MLOB_DATA, …:
 #   SUITE    a folder of experiments/ (default demo)     MODEL    one model of the suite (default its first)
 #   DATA     the data folder, instead of the suite's     WEIGHTS  a weights file, or a folder of them
 #   PHOTOS   photos to predict                           SET      field=value,… for any field of a recipe
 #   FEATURES, RUNS  folders for the products, on another disk for instance
 #   N        photos for overfit (default 50)             BUDGET   of a search (default 20m)
-#   CONTACT  an address of yours, told to the hosts that images are downloaded from
-#   MEMORY   gigabytes that the features of train may take (half of the machine's); more are streamed from disk
-#   VERBOSE  1 tells all rows of the tables and every reason
+#   CONTACT  your address, sent to the hosts that images are downloaded from
+#   MEMORY   gigabytes for the features of train (default half of the machine's); the rest is read from disk
+#   VERBOSE  1 shows all rows of the tables, and every reason
 
 VARIABLES := SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS MEMORY N BUDGET CONTACT VERBOSE
 PYTHON ?= python3
@@ -31,14 +31,14 @@ help: ## Print these targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@sed -n 's/^#\(   [A-Z].*\)/\1/p' Makefile
 
-demo: .venv/installed ## The whole job on a drawn set: features, heads, ensemble, submission, report
+demo: .venv/installed ## The whole job on drawn photos: features, heads, ensemble, submission, report
 	@$(MLOB) submission --suite demo
 	@$(MLOB) report --suite demo
 
 images: .venv/installed ## Download the photos that the annotations name
 	@$(MLOB) images
 
-facts: .venv/installed ## Photos, labels, splits of a data set, and what is odd about them
+facts: .venv/installed ## What is in a data set, and what has to be mended
 	@$(MLOB) facts
 
 features: .venv/installed ## Each photo once through the frozen backbones, to HDF5
@@ -47,7 +47,7 @@ features: .venv/installed ## Each photo once through the frozen backbones, to HD
 overfit: .venv/installed ## MODEL on N photos, which it must learn by heart
 	@$(MLOB) overfit
 
-train: .venv/installed ## A head on the features of MODEL
+train: .venv/installed ## The head of MODEL, on its features
 	@$(MLOB) train
 
 learning-curve: .venv/installed ## MODEL on growing parts of the photos: would more help?
@@ -56,7 +56,7 @@ learning-curve: .venv/installed ## MODEL on growing parts of the photos: would m
 search: .venv/installed ## Better values of MODEL's fields, for BUDGET, judged on dev
 	@$(MLOB) search
 
-ensemble: .venv/installed ## All members, weighted and thresholded, judged on photos that chose nothing
+ensemble: .venv/installed ## All members combined, with thresholds, judged by cross-fitting
 	@$(MLOB) ensemble
 
 submission: .venv/installed ## submission.csv for the test photos
@@ -68,7 +68,7 @@ report: .venv/installed ## The table of results, and the report page
 predict: .venv/installed ## Labels for the photos in PHOTOS
 	@$(MLOB) predict
 
-clean: .venv/installed ## Remove the products in RUNS, of SUITE where it is given; features stay, they are costly
+clean: .venv/installed ## Remove the products in RUNS (with SUITE= only that suite's); features stay
 	@$(MLOB) clean
 
 test: .venv/installed-dev ## All tests, in parallel

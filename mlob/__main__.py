@@ -62,9 +62,14 @@ def options(verb: Verb) -> Verb:
             "--dry-run", "dry_run", is_flag=True, help="Say what would be done, from what, and how long it takes."
         ),
         click.option(
-            "--memory", envvar="MLOB_MEMORY", type=Gigabytes(), help="For the features of train; half of the machine's."
+            "--memory",
+            envvar="MLOB_MEMORY",
+            type=Gigabytes(),
+            help="Memory for the features of train (default: half of the machine's).",
         ),
-        click.option("--verbose", envvar="MLOB_VERBOSE", is_flag=True, help="Tell all rows and every reason."),
+        click.option(
+            "--verbose", envvar="MLOB_VERBOSE", is_flag=True, help="Show all rows of the tables, and every reason."
+        ),
         click.option(
             "--set", "fields", envvar="MLOB_SET", metavar="FIELD=VALUE,…", help="Change fields of the recipes."
         ),
@@ -101,10 +106,10 @@ def show_version(context: click.Context, _: click.Option, is_asked: bool) -> Non
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=show_version, help="Show the version."
 )
 def cli() -> None:
-    """Multi-label photos: features once, heads in minutes, an ensemble that holds up.
+    """Label photos: features once, heads in minutes, an ensemble of them, and honest figures.
 
     \b
-    Example, the whole job on a generated set:
+    Example, the whole job on drawn photos:
       mlob submission
       mlob report
     """
@@ -113,7 +118,7 @@ def cli() -> None:
 @cli.command()
 @options
 def facts(work: Workspace) -> None:
-    """Print what there is (photos, labels, splits, photos twice, labels whose share differs) and what is to be mended.
+    """Print what is in the data (photos, labels, splits, copies, shifts between splits) and what has to be mended.
 
     \b
     Example:
@@ -124,15 +129,23 @@ def facts(work: Workspace) -> None:
 
 @cli.command()
 @options
-@click.option("--size", type=click.Choice(("299", "224")), default="299", show_default=True, help="Side, pixels.")
-@click.option("--allow-private", is_flag=True, help="Ask private and loopback addresses, too.")
-@click.option("--contact", envvar="MLOB_CONTACT", default="", metavar="ADDRESS", help="Told to hosts: mail, or a page.")
+@click.option(
+    "--size", type=click.Choice(("299", "224")), default="299", show_default=True, help="Side of the photos in pixels."
+)
+@click.option("--allow-private", is_flag=True, help="Also download from private and loopback addresses.")
+@click.option(
+    "--contact",
+    envvar="MLOB_CONTACT",
+    default="",
+    metavar="ADDRESS",
+    help="Your mail address or page, sent to the hosts.",
+)
 def images(work: Workspace, size: str, allow_private: bool, contact: str) -> None:
     """Download the photos that the annotations name, letterboxed to one size.
 
-    Hosts that opt out of training (X-Robots-Tag, TDM-Reservation) are heeded.
+    Hosts that opt out of training (X-Robots-Tag, TDM-Reservation) are respected.
 
-    What failed stands in images/<split>.csv with its reason; the same command asks again for what may have passed.
+    Failures and their reasons are listed in images/<split>.csv; the same command tries again those that may pass.
 
     \b
     Example:
@@ -157,7 +170,7 @@ class Part(click.ParamType):
 @cli.command()
 @options
 @model_option
-@click.option("--shard", "part", type=Part(), default="1/1", help="Only the i-th of n parts; others make the rest.")
+@click.option("--shard", "part", type=Part(), default="1/1", help="Make only the i-th of n parts.")
 @click.option("--engine", "name", type=click.Choice(ENGINES), default="here", show_default=True, help="Where it runs.")
 def features(work: Workspace, model: str | None, part: tuple[int, int], name: str) -> None:
     """Extract features: each photo once through a frozen backbone, to HDF5.
@@ -196,9 +209,11 @@ def train(work: Workspace, model: str | None) -> None:
 @cli.command()
 @options
 @model_option
-@click.option("-n", "count", envvar="MLOB_N", type=click.IntRange(2), default=50, show_default=True, help="Photos.")
+@click.option(
+    "-n", "count", envvar="MLOB_N", type=click.IntRange(2), default=50, show_default=True, help="Number of photos."
+)
 def overfit(work: Workspace, model: str | None, count: int) -> None:
-    """Train on a few photos until the loss is near zero; fail where it does not go there.
+    """Train on a few photos until the loss is near zero; fail if it does not get there.
 
     \b
     Example:
@@ -242,7 +257,7 @@ class Duration(click.ParamType):
 def search(work: Workspace, model: str | None, budget: float) -> None:
     """Search for better values of a recipe's fields, judged on dev; poor trials are stopped early.
 
-    Called again it goes on from what was tried; the budget is for all of it.
+    A second call continues the search. The budget covers all calls together.
 
     \b
     Example:
@@ -254,7 +269,7 @@ def search(work: Workspace, model: str | None, budget: float) -> None:
 @cli.command()
 @options
 def ensemble(work: Workspace) -> None:
-    """Weight the members, choose thresholds, and judge every method cross-fitted.
+    """Combine the members, choose thresholds, and judge every method by cross-fitting.
 
     \b
     Example:
@@ -279,7 +294,7 @@ def submission(work: Workspace) -> None:
 
 @cli.command()
 @options
-@click.option("--readme", type=Text(), metavar="FILE", help="Put the tables between this file's markers, too.")
+@click.option("--readme", type=Text(), metavar="FILE", help="Also write the tables between this file's markers.")
 def report(work: Workspace, readme: str | None) -> None:
     """Print the table of results and write the report page.
 
@@ -298,7 +313,7 @@ def report(work: Workspace, readme: str | None) -> None:
 def predict(work: Workspace, photos: str | None, paths: tuple[str, ...]) -> None:
     """Predict labels for new photos: files, or folders and archives of them.
 
-    Photos that cannot be read are listed with their reasons; where none can, the exit status is 2.
+    Photos that cannot be read are listed with their reasons. If none can be read, the exit status is 2.
 
     \b
     Example:
@@ -314,9 +329,9 @@ def predict(work: Workspace, photos: str | None, paths: tuple[str, ...]) -> None
 
 
 @cli.command()
-@click.option("--suite", envvar="MLOB_SUITE", type=Text(), metavar="NAME", help="This suite's alone.")
+@click.option("--suite", envvar="MLOB_SUITE", type=Text(), metavar="NAME", help="Only this suite's products.")
 def clean(suite: str | None) -> None:
-    """Remove the products in runs/ or RUNS: runs, ensembles, reports. Features stay, and whatever mlob did not make.
+    """Remove runs, ensembles and reports from runs/ or RUNS. Features stay, and so does whatever mlob did not make.
 
     \b
     Example:
