@@ -89,6 +89,36 @@ def test_the_import_order_is_quoted_as_the_test_holds_it():
     assert tuple(set(line.split()) for line in quoted) == rows_of_the_import_test()
 
 
+PATH = re.compile(r"`((?:mlob|tests|benchmarks)/[\w/.]+)`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_is_named_is_there(page):
+    assert [path for path in PATH.findall(page.read_text("utf-8")) if not (ROOT / path).exists()] == []
+
+
+def body(name):
+    """Give the source of a function, `module.function` below mlob, without its signature and docstring."""
+    module, _, function = name.rpartition(".")
+    tree = ast.parse((ROOT / "mlob" / f"{module.replace('.', '/')}.py").read_text("utf-8"))
+    (found,) = (each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == function)
+    return "\n".join(map(ast.unparse, found.body[1:]))
+
+
+def chains():
+    table = ARCHITECTURE.partition("| verb | calls |")[2].partition("\n\n")[0]
+    for verb, calls, _ in (line.strip("| ").split(" | ") for line in table.splitlines()[2:]):
+        yield [f"__main__.{verb.strip('`')}", *re.findall(r"`([\w.]+)`", calls)]
+
+
+def test_each_function_on_the_way_to_the_mathematics_calls_the_next():
+    pairs = [pair for chain in chains() for pair in itertools.pairwise(chain)]
+    assert len(pairs) > 15
+    odd = [(name, called) for name, called in pairs if not re.search(rf"\b{called.split('.')[-1]}\b", body(name))]
+    assert odd == []
+    assert all(body(chain[-1]) for chain in chains())
+
+
 def names_of(kind):
     return {field.name for field in dataclasses.fields(kind)}
 
