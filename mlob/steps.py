@@ -5,7 +5,7 @@ A step of a workspace that is dry says what it would make, and makes nothing.
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlob import fields, machine, recipes
@@ -15,6 +15,7 @@ from mlob.progress import detail, is_verbose, say, show
 from mlob.workspace import Workspace
 
 if TYPE_CHECKING:
+    from mlob.data.places import Place
     from mlob.reports.tables import Row
     from mlob.runs.dev import Comparison
 
@@ -156,46 +157,32 @@ def overfit(work: Workspace, model: str, count: int) -> None:
 def measure_curve(work: Workspace, model: str) -> None:
     """Train on growing parts of the photos; print the points."""
     from mlob.runs import curve
+    from mlob.runs.task import Task
 
     experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / places.CURVE_FOLDER
     check(work, [model], "train")
     extract(work, [model])
     if work.is_dry:
         return say(f"learning curve of {model}: {folder}, where photos, features or recipe have changed")
-    measured = curve.measure(
-        model,
-        experiment,
-        work.dataset,
-        stores=stores,
-        folder=folder,
-        judging=work.suite.ensemble.judging,
-        memory_bytes=work.memory_bytes,
-    )
-    show(curve.summary(measured))
+    task = Task(model, experiment, work.dataset, stores, work.memory_bytes)
+    show(curve.summary(curve.measure(task, folder, work.suite.ensemble.judging)))
 
 
 def search(work: Workspace, model: str, seconds: float) -> None:
     """Search for better values of a recipe's fields; print the best trial."""
     from mlob.runs import search as searches
+    from mlob.runs.task import Task
 
     experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / places.SEARCH_FOLDER
     check(work, [model], "train")
     extract(work, [model])
     if work.is_dry:
         return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds included")
-    found = searches.run(
-        work.name,
-        model,
-        experiment,
-        work.dataset,
-        stores=stores,
-        folder=folder,
-        judging=work.suite.ensemble.judging,
-        budget_seconds=seconds,
-        memory_bytes=work.memory_bytes,
-    )
-    show(searches.summary(found))
+    task = Task(model, experiment, work.dataset, stores, work.memory_bytes)
+    made = searches.run(task, folder, work.suite.ensemble.judging, seconds)
+    show(searches.summary(made))
     best = folder / places.BEST_RECIPE
+    searches.write_recipe(best, work.name, task, made)
     say(f"search: {best} is the best recipe; in {places.EXPERIMENTS / work.name} it can be trained")
 
 
@@ -285,15 +272,16 @@ def as_ensembled(work: Workspace) -> Workspace:
     return dataclasses.replace(work, settings=settings)
 
 
-def predict(work: Workspace, photos: list[pathlib.Path]) -> None:
+def predict(work: Workspace, photos: Sequence["Place"]) -> None:
     """Label new photos with the suite's ensemble; print the labels and write them as a table."""
     from mlob.runs import predict as labelling
 
     if work.is_dry:
         return say(f"predict: {len(photos):,} photos")
-    members = {model: (work.run(model), tuple(work.stores(model))) for model in work.suite.members}
-    sets = {name: (work.feature_set(name), work.store(name)) for _, names in members.values() for name in names}
-    labelled = labelling.label(photos, members, sets, work.run("ensemble"), work.dataset.labels, given=work.weights)
+    members = {model: labelling.Member(work.run(model), tuple(work.stores(model))) for model in work.suite.members}
+    names = dict.fromkeys(name for member in members.values() for name in member.stores)
+    stores = {name: labelling.Store(work.feature_set(name), work.store(name), work.weights) for name in names}
+    labelled = labelling.label(photos, members, stores, work.run("ensemble"), work.dataset.labels)
     show(labelling.summary(labelled))
     path = work.run("predict") / places.LABELLED
     labelling.write(path, labelled)

@@ -93,7 +93,7 @@ def diagnose(
         seen: rows of the photos that have features.
     """
     split = dataset["validation"]
-    learned: np.ndarray = dataset["train"].known_targets.any(axis=0)
+    learned = np.any(dataset["train"].known_targets, axis=0)
     targets, decided, probabilities = split.known_targets[seen], ensemble.decisions[seen], ensemble.probabilities[seen]
     confusions = {
         group: diagnosis.confusion(targets, decided, probabilities, columns)

@@ -2,16 +2,14 @@
 
 import contextlib
 import dataclasses
-import functools
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from mlob import machine, workspace
 from mlob.data import splits
-from mlob.data.dataset import DataSet
 from mlob.errors import InputError
 from mlob.evaluation import dev
 from mlob.evaluation.bootstrap import Interval
@@ -19,8 +17,10 @@ from mlob.evaluation.crossfit import folds
 from mlob.files import read_arrays, read_record, write_arrays, write_json
 from mlob.metrics import highest_micro_f1
 from mlob.progress import say
-from mlob.recipes import Experiment, Judging
+from mlob.recipes import Judging
 from mlob.runs import model
+from mlob.runs.task import Task
+from mlob.training.batches import Labelled
 
 # The [Stanford poster] took 20,000, 75,000, 100,000 and all of 1,014,544 photos; 0.3 shows the bend between
 SHARES = (0.02, 0.075, 0.1, 0.3, 1.0)
@@ -52,38 +52,24 @@ class Curve:
     judging: Judging | None = None
 
 
-def measure(
-    name: str,
-    experiment: Experiment,
-    dataset: DataSet,
-    *,
-    stores: model.Stores,
-    folder: pathlib.Path,
-    judging: Judging,
-    memory_bytes: int | None = None,
-    shares: Sequence[float] = SHARES,
-) -> Curve:
+def measure(task: Task, folder: pathlib.Path, judging: Judging, shares: Sequence[float] = SHARES) -> Curve:
     """Train on growing parts, each within the next, and judge all on the same dev rows.
 
     Every point is kept: a killed job goes on with the next one, and a second call trains nothing.
 
     Args:
-        name: of the model.
-        experiment: its recipe.
-        dataset: the `DataSet`.
-        stores: {store name: features/<set>/<data set>}.
+        task: what is trained, on what.
         folder: runs/<suite>/<model>/curve.
-        judging: the suite's `Judging`.
-        memory_bytes: that the features of train may take, as `batches.train_and_dev` has it.
+        judging: the suite's.
         shares: of the rows to train on, rising.
     """
-    train, on_dev = model.train_and_dev(experiment, dataset, stores, memory_bytes)
-    wanted = model.identity(experiment, dataset, stores)
-    point = functools.partial(_point, name, experiment, train, on_dev, dataset.labels.groups)
+    train, on_dev = task.rows()
+    identity = task.identity
+    key = model.key(identity)
     counts = sorted({max(1, round(share * len(train.ids))) for share in shares})
-    trained = {count: point(count, folder / f"{model.key(wanted)}-{count}.npz") for count in counts}
+    trained = {count: _train_on(count, task, train, on_dev, folder / f"{key}-{count}.npz") for count in counts}
     curve = Curve(_points(trained, on_dev, judging), len(on_dev.ids), judging)
-    write_json(folder / workspace.CURVE, {"identity": wanted, **dataclasses.asdict(curve), **machine.facts()})
+    write_json(folder / workspace.CURVE, {"identity": identity, **dataclasses.asdict(curve), **machine.facts()})
     return curve
 
 
@@ -98,7 +84,7 @@ def read(path: pathlib.Path) -> Curve:
 
 def summary(curve: Curve) -> str:
     """Tell the points, and what twice the photos brought at the end."""
-    lines = [f"{'photos':>9}  F1 on them  F1 on dev (95%)"]
+    lines = [f"{'photos':>9}  F1 on them  F1 on dev (95% interval)"]
     for point in curve.points:
         lines.append(f"{point.rows:9,}  {point.seen:10.3f}  {point.micro_f1.value:9.3f} ({point.micro_f1})")
     return "\n".join([*lines, verdict(curve)])
@@ -109,41 +95,47 @@ def verdict(curve: Curve) -> str:
     before, last = curve.points[-2:]
     doublings = math.log2(last.rows / before.rows)
     value, low, high = (each / doublings for each in (last.gain.value, last.gain.low, last.gain.high))
-    says = "more photos help" if low > 0 else "whether more photos help cannot be told from these"
+    verdict = "more photos help" if low > 0 else "these photos do not show whether more would help"
     return (
-        f"From {before.rows:,} to {last.rows:,} photos, each doubling brought {value:+.3f} (95% {low:+.3f} to "
-        f"{high:+.3f}) micro-F1: {says}.\n"
-        f"On photos that it was trained on it is {last.seen - last.micro_f1.value:.3f} better than on dev: "
-        "more photos can close that gap at most, the rest takes a better model."
+        f"From {before.rows:,} to {last.rows:,} photos, each doubling of the photos brought {value:+.3f} micro-F1 (95% "
+        f"{low:+.3f} to {high:+.3f}): {verdict}.\n"
+        f"Micro-F1 on the photos trained on is {last.seen - last.micro_f1.value:.3f} higher than on dev. More photos "
+        "can close that gap at most; the rest takes a better model."
     )
 
 
-def _point(name, experiment, train, on_dev, groups, count, path):
+def _train_on(
+    count: int, task: Task, train: Labelled, on_dev: Labelled, path: pathlib.Path
+) -> tuple[float, np.ndarray]:
     """Train on `count` rows, unless that was done: micro-F1 on rows trained on, and probabilities on dev."""
-    if not _kept(path, on_dev.targets.shape):
-        machine.load_keras()
-        from mlob.training import fit
+    if point := _read_point(path, on_dev.targets.shape):
+        return point
+    machine.load_keras()
+    from mlob.training import fit
 
-        rows = train.take(splits.limit_rows(train.ids, count))
-        trained = fit.fit(experiment, rows, on_dev, name=f"{name} on {count:,} photos", groups=groups)
-        some = rows.take(splits.limit_rows(rows.ids, SEEN)).resident()
-        seen = highest_micro_f1(some.targets, trained.predict(some.features))
-        write_arrays(path, seen=np.array(seen), probabilities=trained.predict(on_dev.features))
-    return _kept(path, on_dev.targets.shape)
+    rows = train.take(splits.limit_rows(train.ids.tolist(), count))
+    name = f"{task.name} on {count:,} photos"
+    trained = fit.fit(task.experiment, rows, on_dev, name=name, groups=task.dataset.labels.groups)
+    some = rows.take(splits.limit_rows(rows.ids.tolist(), SEEN)).resident()
+    seen = highest_micro_f1(some.targets, trained.predict(some.features))
+    probabilities = trained.predict(on_dev.features)
+    write_arrays(path, seen=np.array(seen), probabilities=probabilities)
+    return float(seen), probabilities
 
 
-def _kept(path, shape):
+def _read_point(path: pathlib.Path, shape: tuple[int, ...]) -> tuple[float, np.ndarray] | None:
     """Read a point that was made before; None where it was not, or is damaged, which is told."""
     if not path.is_file():
         return None
     with contextlib.suppress(InputError, KeyError, TypeError, ValueError):
-        found = read_arrays(path)
-        if (found["probabilities"].shape, found["probabilities"].dtype) == (shape, "float32"):
-            return float(found["seen"]), found["probabilities"]
+        arrays = read_arrays(path)
+        if (arrays["probabilities"].shape, arrays["probabilities"].dtype) == (shape, "float32"):
+            return float(arrays["seen"]), arrays["probabilities"]
     say(f"{path} is damaged: this point is made anew.")
+    return None
 
 
-def _points(trained, on_dev, judging):
+def _points(trained: Mapping[int, tuple[float, np.ndarray]], on_dev: Labelled, judging: Judging) -> list[Point]:
     """Lay the points out, each compared with the one before."""
     fold = folds(on_dev.targets, judging.folds, seed=judging.seed, keys=on_dev.keys)
     decided = {count: dev.decide(probabilities, on_dev.targets, fold) for count, (_, probabilities) in trained.items()}

@@ -3,17 +3,33 @@
 import collections
 import dataclasses
 import pathlib
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from mlob import machine, workspace
 from mlob.data import images, locate
+from mlob.data.places import Place
 from mlob.errors import InputError
 from mlob.features import new_photos, store
 from mlob.files import to_cell, write_text
+from mlob.labels import Labels
+from mlob.recipes import FeatureSet
 from mlob.runs import ensemble
 
 EVEN = 0.5  # probability below which a label is given although its absence is likelier
+COLUMNS = ("image", "label_id", "label", "group", "probability", "threshold", "failure")
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """A label that a photo was given, its probability there, and the threshold that this reaches."""
+
+    id: int
+    name: str
+    group: str
+    probability: float
+    threshold: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,17 +37,34 @@ class Photo:
     """One photo and what is on it.
 
     Attributes:
-        path: of the file.
-        labels: (label id, name, group, probability, threshold) of each label that was decided for, the likeliest first.
+        place: of the file.
+        labels: that it was given, the likeliest first.
         failure: why it could not be read; empty where it could.
     """
 
-    path: pathlib.Path
-    labels: tuple[tuple[int, str, str, float, float], ...]
+    place: Place
+    labels: tuple[Given, ...]
     failure: str = ""
 
 
-def find(paths):
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A member of the ensemble: runs/<suite>/<model>, and the names of the stores that its head reads."""
+
+    run: pathlib.Path
+    stores: Sequence[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Store:
+    """A feature set, features/<set>/<data set>, and WEIGHTS= where weights are named."""
+
+    feature_set: FeatureSet
+    folder: pathlib.Path
+    weights: pathlib.Path | str | None = None
+
+
+def find(paths: Sequence[pathlib.Path]) -> list[Place]:
     """List the photos among files, folders and archives; what else lies in these is told.
 
     Raises:
@@ -40,115 +73,85 @@ def find(paths):
     missing = [path for path in paths if not path.exists()]
     if missing:
         raise InputError(f"There is no {missing[0]}.")
-    found = locate.below(paths)
-    if not found:
+    photos = locate.below(paths)
+    if not photos:
         raise InputError("No photo to predict: name files, or a folder of them with PHOTOS= (--photos).")
-    return found
+    return photos
 
 
-def label(paths, models, sets, folder, labels, *, given=None):
+def label(
+    photos: Sequence[Place],
+    members: Mapping[str, Member],
+    stores: Mapping[str, Store],
+    folder: pathlib.Path,
+    labels: Labels,
+) -> list[Photo]:
     """Label photos with a suite's ensemble.
 
     Args:
-        paths: of the photos.
-        models: {member: (its run folder, names of the stores that it reads)}.
-        sets: {store name: (feature set, features/<set>/<data set>)}.
+        photos: where they are.
+        members: of the ensemble, by name.
+        stores: that they read, by name.
         folder: runs/<suite>/ensemble.
-        labels: the `Labels`.
-        given: WEIGHTS=.
+        labels: of the data set.
 
     Returns:
-        A list of `Photo`, in the order of paths.
+        One `Photo` each, in the order given.
     """
-    digests = {path: _digest(path) for path in paths}
-    readable = {number: path for path, number in digests.items() if not number.startswith("!")}
-    rows: dict[str, dict] = {}
-    failures: dict[str, str] = {}
-    for name, (features, made) in sets.items():
-        seen = made.parent / store.PREDICTED
-        rows[name], failed = new_photos.extract(features, made, readable, seen, given, name)
-        failures |= failed
-    kept = [number for number in readable if number not in failures]
-    decided = _decided(kept, models, rows, folder, labels) if kept else {}
+    digests, failures = _digests(photos)
+    features, undecoded = _features({digest: place for place, digest in digests.items()}, stores)
+    failures |= {place: undecoded[digest] for place, digest in digests.items() if digest in undecoded}
+    read = [digest for digest in dict.fromkeys(digests.values()) if digest not in undecoded]
+    stacked = {name: np.stack([rows[digest] for digest in read]) for name, rows in features.items() if read}
+    given = dict(zip(read, _decide(stacked, members, folder, labels), strict=True)) if read else {}
     return [
-        Photo(path, decided.get(number, ()), failures.get(number, number[1:] if number.startswith("!") else ""))
-        for path, number in digests.items()
+        Photo(place, (), failures[place]) if place in failures else Photo(place, given[digests[place]])
+        for place in photos
     ]
 
 
-def summary(photos):
+def summary(photos: Iterable[Photo]) -> str:
     """Give one line a photo: its name, then its labels with their probabilities, or why it could not be read."""
-    return "\n".join(f"{_name(photo)}: {_told(photo)}" for photo in photos)
+    return "\n".join(f"{_name(photo)}: {_outcome(photo)}" for photo in photos)
 
 
-def failures(photos):
+def failures(photos: Sequence[Photo]) -> str:
     """Tell how many photos could not be read, and why; empty where all could.
 
     Raises:
         InputError: none could.
     """
     reasons = collections.Counter(photo.failure.partition(" (")[0] for photo in photos if photo.failure)
-    told = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.most_common())
+    counts = ", ".join(f"{reason}: {count:,}" for reason, count in reasons.most_common())
     if reasons.total() == len(photos):
-        raise InputError(f"None of the {len(photos):,} photos could be read ({told}): see that they are whole images.")
-    return told and f"{reasons.total():,} of {len(photos):,} photos could not be read ({told})"
+        raise InputError(
+            f"None of the {len(photos):,} photos could be read ({counts}): check that they are whole images."
+        )
+    return counts and f"{reasons.total():,} of {len(photos):,} photos could not be read ({counts})"
 
 
-def write(path, photos):
+def write(path: pathlib.Path, photos: Iterable[Photo]) -> None:
     """Write a CSV table, one row for each label of each photo; a photo without any has one row.
 
-    A name that a spreadsheet would run as a formula stands there with an apostrophe before it.
+    A name that a spreadsheet would run as a formula is written with an apostrophe before it.
     """
     import pandas as pd
 
-    columns = ["image", "label_id", "label", "group", "probability", "threshold", "failure"]
     rows = [
-        tuple(to_cell(cell) if isinstance(cell, str) else cell for cell in (_name(photo), *found, photo.failure))
+        [to_cell(cell) if isinstance(cell, str) else cell for cell in (_name(photo), *cells, photo.failure)]
         for photo in photos
-        for found in photo.labels or (("", "", "", "", ""),)
+        for cells in [dataclasses.astuple(given) for given in photo.labels] or [("",) * 5]
     ]
-    write_text(path, pd.DataFrame(rows, columns=columns).to_csv(index=False))
+    write_text(path, pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False))
 
 
-def _name(photo):
-    """The photo's path; bytes in it that are not UTF-8 are spelt out."""
-    return str(photo.path).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _digest(path):
-    try:
-        return f"{images.content_digest(images.content(path)):016x}"
-    except images.Unreadable as reason:
-        return f"!{reason}"
-
-
-def _decided(kept, models, rows, folder, labels):
-    """Give {photo: its labels} by the ensemble's chosen method."""
-    features = {name: np.stack([found[number] for number in kept]) for name, found in rows.items()}
-    probabilities, marks = ensemble.decide(folder, members(models, features))
-    least = ensemble.load_decision(folder).thresholds
-    return {
-        number: tuple(
-            (
-                labels.ids[column],
-                labels.names[column],
-                labels.groups[column],
-                _short(row[column]),
-                _short(least[column]),
-            )
-            for column in np.argsort(-row, kind="stable")
-            if mark[column]
-        )
-        for number, row, mark in zip(kept, probabilities, marks, strict=True)
-    }
-
-
-def members(models, features):
+def predict(members: Mapping[str, Member], features: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Give every member's probabilities for new photos.
 
     Args:
-        models: {member: (runs/<suite>/<member>, names of the stores that it reads)}.
-        features: {store name: float16 (n, d) or (n, h, w, d)}; those of several stand side by side on the last axis.
+        members: of the ensemble, by name.
+        features: {store name: float16 (n, d) or (n, h, w, d)}; those of several stores stand side by side on the last
+            axis.
 
     Returns:
         {member: float32 (n, labels)}.
@@ -157,24 +160,81 @@ def members(models, features):
     from mlob.models import heads
     from mlob.training import fit
 
-    found = {}
-    for member, (folder, stores) in models.items():
-        model = heads.load(folder / workspace.HEAD)
-        found[member] = fit.predict(model, np.concatenate([features[name] for name in stores], axis=-1))
-    return found
+    probabilities = {}
+    for name, member in members.items():
+        head = heads.load(member.run / workspace.HEAD)
+        probabilities[name] = fit.predict(head, np.concatenate([features[store] for store in member.stores], axis=-1))
+    return probabilities
 
 
-def _told(photo):
+def _digests(photos: Iterable[Place]) -> tuple[dict[Place, str], dict[Place, str]]:
+    """Digest the content of each photo: ({place: digest}, {place: why it cannot be read})."""
+    digests: dict[Place, str] = {}
+    failures: dict[Place, str] = {}
+    for place in photos:
+        try:
+            digests[place] = f"{images.content_digest(images.content(place)):016x}"
+        except images.Unreadable as reason:
+            failures[place] = str(reason)
+    return digests, failures
+
+
+def _features(
+    photos: Mapping[str, Place], stores: Mapping[str, Store]
+) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
+    """Give the features of photos, extracted as those of each store: ({store: {digest: features}}, {digest: failure}).
+
+    Args:
+        photos: {digest: place}.
+        stores: by name.
+    """
+    features: dict[str, dict[str, np.ndarray]] = {}
+    failures: dict[str, str] = {}
+    for name, made in stores.items():
+        seen = made.folder.parent / store.PREDICTED
+        features[name], failed = new_photos.extract(made.feature_set, made.folder, photos, seen, made.weights, name)
+        failures |= failed
+    return features, failures
+
+
+def _decide(
+    features: Mapping[str, np.ndarray], members: Mapping[str, Member], folder: pathlib.Path, labels: Labels
+) -> list[tuple[Given, ...]]:
+    """Give each photo its labels by the ensemble's chosen method."""
+    probabilities, decided = ensemble.decide(folder, predict(members, features))
+    thresholds = ensemble.load_decision(folder).thresholds
+    return [
+        tuple(
+            Given(
+                labels.ids[column],
+                labels.names[column],
+                labels.groups[column],
+                _short(row[column]),
+                _short(thresholds[column]),
+            )
+            for column in np.argsort(-row, kind="stable")
+            if is_given[column]
+        )
+        for row, is_given in zip(probabilities, decided, strict=True)
+    ]
+
+
+def _name(photo: Photo) -> str:
+    """The photo's path; bytes in it that are not UTF-8 are spelt out."""
+    return str(photo.place).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _outcome(photo: Photo) -> str:
     if photo.failure:
         return f"not read ({photo.failure})"
-    return ", ".join(_labelled(*label[1:]) for label in photo.labels) or "no label"
+    return ", ".join(map(_labelled, photo.labels)) or "no label"
 
 
-def _labelled(name, group, probability, threshold):
+def _labelled(given: Given) -> str:
     """Name a label with its probability; where that is low, say why it was given all the same."""
-    why = f" ({threshold:.2f} is enough)" if probability < EVEN else ""
-    return f"{name} {probability:.2f}{why}"
+    why = f" ({given.threshold:.2f} is enough)" if given.probability < EVEN else ""
+    return f"{given.name} {given.probability:.2f}{why}"
 
 
-def _short(value):
+def _short(value: float) -> float:
     return round(float(value), 4)

@@ -1,17 +1,24 @@
 """A search over a recipe's fields, judged: what it gained on dev, and how much of it is luck. Product: search.json."""
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from mlob import loading, machine, recipes, workspace
-from mlob.data.dataset import DataSet
 from mlob.evaluation import dev, judge
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.crossfit import folds
 from mlob.files import read_record, write_json, write_text
-from mlob.recipes import Experiment, Judging
+from mlob.recipes import Judging
 from mlob.runs import model
+from mlob.runs.task import Task
+from mlob.training.batches import Labelled
+
+if TYPE_CHECKING:
+    from mlob.training.search import Trial
 
 RECIPE = '''"""{name}, changed by a search of {trials} trials on {photos:,} dev photos.
 
@@ -65,49 +72,50 @@ class Search:
     judging: Judging | None = None
 
 
-def run(
-    suite: str,
-    name: str,
-    experiment: Experiment,
-    dataset: DataSet,
-    *,
-    stores: model.Stores,
-    folder: pathlib.Path,
-    judging: Judging,
-    budget_seconds: float,
-    memory_bytes: int | None = None,
-) -> Search:
-    """Search until the budget is spent, judge the trials, write search.json and the best recipe as a file.
+def run(task: Task, folder: pathlib.Path, judging: Judging, budget_seconds: float) -> Search:
+    """Search until the budget is spent, judge the trials, and write search.json.
 
     Args:
-        suite, name: of the suite, of the model.
-        experiment: its recipe.
-        dataset: the `DataSet`.
-        stores: {store name: features/<set>/<data set>}.
+        task: the recipe to change, and what it is tried on.
         folder: runs/<suite>/<model>/search.
-        judging: the suite's `Judging`.
+        judging: the suite's.
         budget_seconds: of training, that of earlier calls included.
-        memory_bytes: that the features of train may take, as `batches.train_and_dev` has it.
     """
     machine.load_keras()
     from mlob.training import search
 
-    train, on_dev = model.train_and_dev(experiment, dataset, stores, memory_bytes)
-    wanted = model.identity(experiment, dataset, stores)
+    train, on_dev = task.rows()
+    identity = task.identity
     trials = search.search(
-        experiment,
+        task.experiment,
         train,
         on_dev,
-        name=name,
-        groups=dataset.labels.groups,
+        name=task.name,
+        groups=task.dataset.labels.groups,
         budget_seconds=budget_seconds,
         folder=folder,
-        key=model.key(wanted),
+        key=model.key(identity),
     )
-    found = _judged(trials, on_dev, judging)
-    write_text(folder / workspace.BEST_RECIPE, _recipe(suite, name, experiment, found))
-    write_json(folder / workspace.SEARCH, {"identity": wanted, **dataclasses.asdict(found), **machine.facts()})
-    return found
+    judged = _judge(trials, on_dev, judging)
+    write_json(folder / workspace.SEARCH, {"identity": identity, **dataclasses.asdict(judged), **machine.facts()})
+    return judged
+
+
+def write_recipe(path: pathlib.Path, suite: str, task: Task, search: Search) -> None:
+    """Write the best trial's recipe as a file for experiments/<suite>."""
+    code = code_of(loading.override(task.experiment, loading.parse(search.best.changes)[recipes.Experiment]))
+    gain = search.best.gain.value if search.best.gain else 0.0
+    text = RECIPE.format(
+        name=task.name,
+        suite=suite,
+        trials=len(search.trials),
+        photos=search.photos,
+        gain=gain,
+        elsewhere=search.elsewhere.value,
+        used=", ".join(kind for kind in ("Experiment", "Head", "Training") if f"{kind}(" in code),
+        recipe=code,
+    )
+    write_text(path, text)
 
 
 def read(path: pathlib.Path) -> Search:
@@ -119,25 +127,26 @@ def read(path: pathlib.Path) -> Search:
     return read_record(path, Search)
 
 
-def summary(found: Search) -> str:
+def summary(search: Search) -> str:
     """Tell the best trial, and what choosing it is worth."""
-    stopped = sum(trial.micro_f1 is None for trial in found.trials)
-    tried = f"{len(found.trials)} trials, {stopped} stopped early"
-    if not found.best.changes:
+    stopped = sum(trial.micro_f1 is None for trial in search.trials)
+    tried = f"{len(search.trials)} trials, {stopped} stopped early"
+    best = search.best
+    if not (best.changes and best.micro_f1 and best.gain):
         return f"{tried}: none is better than the recipe as it is."
     return (
-        f"{tried}; the best, trial {found.best.number}:\n  SET={found.best.changes}\n"
-        f"micro-F1 on the {found.photos:,} dev photos {_value(found.best.micro_f1):.4f}: {_gained(found.best.gain)} "
-        f"against the recipe as it is; chosen on the other folds each time {_gained(found.elsewhere)}, which the "
-        "choice does not flatter."
+        f"{tried}. The best is trial {best.number}:\n  SET={best.changes}\n"
+        f"Micro-F1 on the {search.photos:,} dev photos: {best.micro_f1.value:.4f}, a gain of {_gain(best.gain)} over "
+        "the recipe as it is.\n"
+        f"Part of that is luck. Choosing the trial for each photo on the other folds gains {_gain(search.elsewhere)}."
     )
 
 
-def _gained(gain):
+def _gain(gain: Interval) -> str:
     return f"{gain.value:+.4f} (95% {gain.low:+.4f} to {gain.high:+.4f})"
 
 
-def _judged(trials, on_dev, judging):
+def _judge(trials: Sequence[Trial], on_dev: Labelled, judging: Judging) -> Search:
     """Judge the trials that ran to their end against the first, and the choice among them."""
     fold = folds(on_dev.targets, judging.folds, seed=judging.seed, keys=on_dev.keys)
     decided = {
@@ -149,36 +158,24 @@ def _judged(trials, on_dev, judging):
     named = {number: own for (number, _), own in decided.items()} | {"elsewhere": elsewhere}
     compared = {each.model: each for each in dev.compare(named, on_dev.targets, judging, on_dev.keys)}
     judged = [_judged_trial(trial, compared.get(str(trial.number))) for trial in trials]
-    best = max(judged, key=lambda trial: _value(trial.micro_f1))
+    best = max(judged, key=lambda trial: trial.micro_f1.value if trial.micro_f1 else -1)
     return Search(judged, best, compared["elsewhere"].gain, len(on_dev.ids), judging)
 
 
-def _value(figure):
-    return figure.value if figure else -1
-
-
-def _judged_trial(trial, compared):
-    figures = {"micro_f1": compared and compared.micro_f1, "gain": compared and compared.gain}
-    names = {field.name for field in dataclasses.fields(JudgedTrial)} - figures.keys()
-    return JudgedTrial(**{name: getattr(trial, name) for name in names}, **figures)
-
-
-def _recipe(suite, name, experiment, found):
-    """Write the best trial's recipe as the text of a file for experiments/<suite>."""
-    code = code_of(loading.override(experiment, loading.parse(found.best.changes)[recipes.Experiment]))
-    return RECIPE.format(
-        name=name,
-        suite=suite,
-        trials=len(found.trials),
-        photos=found.photos,
-        gain=found.best.gain.value,
-        elsewhere=found.elsewhere.value,
-        used=", ".join(kind for kind in ("Experiment", "Head", "Training") if f"{kind}(" in code),
-        recipe=code,
+def _judged_trial(trial: Trial, compared: dev.Compared | None) -> JudgedTrial:
+    return JudgedTrial(
+        trial.number,
+        trial.changes,
+        trial.values,
+        trial.dev_micro_f1,
+        trial.seconds,
+        compared.micro_f1 if compared else None,
+        compared.gain if compared else None,
+        trial.epochs,
     )
 
 
-def code_of(value):
+def code_of(value: Any) -> str:
     """Give Python's text of a recipe, with the fields that differ from the defaults."""
     if not dataclasses.is_dataclass(value):
         return repr(value)

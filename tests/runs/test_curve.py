@@ -4,6 +4,7 @@ import pytest
 from mlob.evaluation.bootstrap import Interval
 from mlob.recipes import LINEAR, Experiment, Judging, Training
 from mlob.runs import curve
+from mlob.runs.task import Task
 from mlob.training import fit
 
 JUDGE = Judging(folds=3, draws=50)
@@ -18,8 +19,8 @@ def stores(made, write_store, tmp_path_factory):
 @pytest.fixture
 def draw(made, stores, tmp_path):
     def draw(experiment=LEARNED, **others):
-        where = {"stores": stores, "folder": tmp_path / "curve", "judging": JUDGE, "shares": (0.05, 0.3, 1.0)}
-        return curve.measure("head", experiment, made, **{**where, **others})
+        where = {"folder": tmp_path / "curve", "judging": JUDGE, "shares": (0.05, 0.3, 1.0)}
+        return curve.measure(Task("head", experiment, made, stores), **{**where, **others})
 
     return draw
 
@@ -108,9 +109,12 @@ def drawn(gain, low, high):
 
 def test_the_verdict_counts_by_doubling_and_says_help_only_where_the_interval_does():
     helps = curve.verdict(drawn(0.02, 0.01, 0.03))
-    assert "each doubling brought +0.010 (95% +0.005 to +0.015)" in helps and "more photos help" in helps
-    assert "0.150 better than on dev" in helps
-    assert "cannot be told" in curve.verdict(drawn(0.02, -0.01, 0.03))
+    assert (
+        "each doubling of the photos brought +0.010 micro-F1 (95% +0.005 to +0.015)" in helps
+        and "more photos help" in helps
+    )
+    assert "0.150 higher than on dev" in helps
+    assert "do not show" in curve.verdict(drawn(0.02, -0.01, 0.03))
 
 
 def test_the_points_are_told_in_columns(draw):

@@ -36,15 +36,15 @@ def test_every_photo_is_there_in_order_and_a_failed_one_has_the_labels_shares(re
 def test_members_read_their_own_stores_side_by_side(tmp_path):
     generator = np.random.default_rng(0)
     features = {name: generator.normal(size=(7, 3)).astype(np.float16) for name in ("one", "two")}
-    models, expected = {}, {}
+    members, expected = {}, {}
     for member, stores in {"both": ("two", "one"), "single": ("one",)}.items():
         joined = np.concatenate([features[name] for name in stores], axis=1)
         head = heads.build(Head(units=(4,)), joined, np.eye(7, 2, dtype=np.uint8))
         (tmp_path / member).mkdir()
         head.save(tmp_path / member / "head.keras")
-        models[member] = tmp_path / member, stores
+        members[member] = predict.Member(tmp_path / member, stores)
         expected[member] = fit.predict(head, joined)
-    found = predict.members(models, features)
+    found = predict.predict(members, features)
     assert list(found) == ["both", "single"]
     for member, probabilities in found.items():
         assert probabilities.shape == (7, 2) and probabilities == pytest.approx(expected[member], abs=1e-6)
@@ -83,5 +83,5 @@ def test_whatever_trains_predicts_new_photos_as_it_did_those_of_test(experiment,
     folder = tmp_path / "run"
     model.train("one", experiment, made, stores=stores, folder=folder, judging=Judging(folds=2, draws=2))
     features = {name: store.read_split(path / "test", made["test"].ids).features for name, path in stores.items()}
-    found = predict.members({"one": (folder, experiment.stores)}, features)["one"]
+    found = predict.predict({"one": predict.Member(folder, experiment.stores)}, features)["one"]
     assert found == pytest.approx(predictions.read(folder / "predictions.h5")["test"].probabilities, abs=1e-5)

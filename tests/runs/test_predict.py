@@ -3,6 +3,7 @@ import os
 import pathlib
 
 from mlob.runs import predict
+from mlob.runs.predict import Given
 
 
 def rows(path):
@@ -13,7 +14,7 @@ def rows(path):
 def test_no_cell_of_the_table_runs_as_a_formula(tmp_path):
     photos = [
         predict.Photo(
-            pathlib.Path("=1+1.jpg"), ((7, "@SUM(A1)", "+group", 0.5, 0.4), (8, "plain-name", "g", 0.25, 0.2))
+            pathlib.Path("=1+1.jpg"), (Given(7, "@SUM(A1)", "+group", 0.5, 0.4), Given(8, "plain-name", "g", 0.25, 0.2))
         ),
         predict.Photo(pathlib.Path("-2.jpg"), (), "=odd reason"),
     ]
@@ -26,12 +27,12 @@ def test_no_cell_of_the_table_runs_as_a_formula(tmp_path):
 
 
 def test_a_name_that_is_not_utf_8_is_written_and_told_with_its_bytes_spelt_out(tmp_path):
-    photo = predict.Photo(pathlib.Path(os.fsdecode(b"caf\xe9.jpg")), ((7, "red", "colour", 0.5, 0.5),))
+    photo = predict.Photo(pathlib.Path(os.fsdecode(b"caf\xe9.jpg")), (Given(7, "red", "colour", 0.5, 0.5),))
     predict.write(tmp_path / "predictions.csv", [photo])
     assert [row["image"] for row in rows(tmp_path / "predictions.csv")] == [r"caf\udce9.jpg"]
     assert predict.summary([photo]) == r"caf\udce9.jpg: red 0.50"
 
 
 def test_a_label_that_is_given_at_a_low_probability_says_why():
-    photo = predict.Photo(pathlib.Path("a.jpg"), ((7, "dress", "g", 0.91, 0.4), (8, "hat", "g", 0.13, 0.11)))
+    photo = predict.Photo(pathlib.Path("a.jpg"), (Given(7, "dress", "g", 0.91, 0.4), Given(8, "hat", "g", 0.13, 0.11)))
     assert predict.summary([photo]) == "a.jpg: dress 0.91, hat 0.13 (0.11 is enough)"

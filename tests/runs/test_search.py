@@ -7,6 +7,7 @@ from mlob import loading
 from mlob.evaluation.bootstrap import Interval
 from mlob.recipes import LINEAR, Experiment, Head, Judging, Training
 from mlob.runs import search as searches
+from mlob.runs.task import Task
 from mlob.training import search
 from mlob.training.search import Trial
 
@@ -29,8 +30,10 @@ def look(made, stores, tmp_path, monkeypatch):
             return [trial(number, share, dev.targets, tmp_path) for number, share in enumerate(wrong)]
 
         monkeypatch.setattr(search, "search", tried)
-        where = {"stores": stores, "folder": tmp_path / "search", "judging": judging, "budget_seconds": 9}
-        return searches.run("tiny", "head", BASE, made, **where)
+        task = Task("head", BASE, made, stores)
+        judged = searches.run(task, tmp_path / "search", judging, budget_seconds=9)
+        searches.write_recipe(tmp_path / "search" / "recipe.py", "tiny", task, judged)
+        return judged
 
     return look
 
@@ -75,7 +78,7 @@ def test_the_best_recipe_is_a_file_that_loads(look, tmp_path):
 
 def test_what_is_told_names_the_changes_or_that_there_are_none(look):
     told = searches.summary(look([0.3, 0.1, None]))
-    assert told.startswith("3 trials, 1 stopped early; the best, trial 1:\n") and f"SET={CHANGES}" in told
+    assert told.startswith("3 trials, 1 stopped early. The best is trial 1:\n") and f"SET={CHANGES}" in told
     assert searches.summary(look([0.1, 0.3])) == "2 trials, 0 stopped early: none is better than the recipe as it is."
 
 
