@@ -10,6 +10,7 @@ import tokenize
 import pytest
 
 from mlob import predictions
+from mlob.__main__ import cli
 from mlob.features import store
 from mlob.features.fingerprint import Fingerprint
 from mlob.runs.curve import Curve
@@ -75,6 +76,16 @@ def test_every_paper_that_the_code_cites_is_among_the_sources():
     assert len(cited) > 20
     papers = [set(re.findall(r"\w+", entry)) for entry in re.split(r";\s|\n- ", SOURCES)]
     assert sorted(each for each in cited if not any({*each[1:]} <= paper for paper in papers)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_is_there(page):
+    blocks = "\n".join(re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    assert set(re.findall(r"^make ([a-z-]+)", blocks, re.MULTILINE)) <= targets
+    for verb, rest in re.findall(r"^(?:\.venv/bin/)?mlob ([a-z-]+)(.*)", blocks, re.MULTILINE):
+        options = {option for parameter in cli.commands[verb].params for option in parameter.opts}
+        assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= options
 
 
 def rows_of_the_import_test():
