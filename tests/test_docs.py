@@ -109,11 +109,11 @@ def test_every_file_that_is_named_is_there(page):
 
 
 def body(name):
-    """Give the source of a function, `module.function` below mlob, without its signature and docstring."""
+    """Give the source of a function, `module.function` below mlob, without its docstring; "" where there is none."""
     module, _, function = name.rpartition(".")
     tree = ast.parse((ROOT / "mlob" / f"{module.replace('.', '/')}.py").read_text("utf-8"))
-    (found,) = (each for each in tree.body if isinstance(each, ast.FunctionDef) and each.name == function)
-    return "\n".join(map(ast.unparse, found.body[1:]))
+    functions = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef)}
+    return "\n".join(map(ast.unparse, functions[function].body[1:])) if function in functions else ""
 
 
 def chains():
@@ -127,7 +127,7 @@ def test_each_function_on_the_way_to_the_mathematics_calls_the_next():
     assert len(pairs) > 15
     odd = [(name, called) for name, called in pairs if not re.search(rf"\b{called.split('.')[-1]}\b", body(name))]
     assert odd == []
-    assert all(body(chain[-1]) for chain in chains())
+    assert [name for chain in chains() for name in chain if not body(name)] == []
 
 
 def names_of(kind):
