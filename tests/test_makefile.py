@@ -70,5 +70,31 @@ def test_a_python_with_a_blank_in_its_path_makes_the_environment(folder):
     assert (folder / "made").read_text().split() == ["-m", "venv", "--clear", ".venv"]
 
 
+@pytest.fixture
+def installations(folder):
+    """A file that lists what is installed in `folder`, by a pip that installs nothing."""
+    for name, script in {"pip": 'echo "$@" >> installations', "ruff": "true", "python": "true"}.items():
+        (folder / ".venv/bin" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / ".venv/bin" / name).chmod(0o755)
+    (folder / "installations").touch()
+    return folder / "installations"
+
+
+def test_what_develops_mlob_is_installed_once_and_for_tests_and_lint_alone(folder, installations):
+    make(folder, "facts")
+    assert installations.read_text() == ""
+    for target in ("lint", "test", "test-quick", "facts"):
+        make(folder, target)
+    (line,) = installations.read_text().splitlines()
+    assert line.startswith("install ") and line.endswith("--editable .[dev]")
+
+
+def test_the_demo_is_installed_without_what_develops_mlob(folder, installations):
+    (folder / ".venv/installed").unlink()
+    make(folder, "facts", "PYTHON=true")
+    (line,) = installations.read_text().splitlines()
+    assert line.endswith("--editable .")
+
+
 def test_no_recipe_removes_a_folder():
     assert "rm " not in MAKEFILE.read_text()
