@@ -103,6 +103,18 @@ def write_store():
 
 
 @pytest.fixture
+def small_stackers(monkeypatch):
+    """Let stackers learn in two folds, of few trees and units."""
+    from mlob.ensemble import convolution, stacking, trees
+
+    monkeypatch.setattr(stacking, "FOLDS", 2)
+    monkeypatch.setattr(convolution, "EPOCHS", 1)
+    monkeypatch.setattr(convolution, "UNITS", 4)
+    monkeypatch.setattr(trees, "COUNTS", (0, 2))
+    monkeypatch.setattr(trees, "RARE", 5)
+
+
+@pytest.fixture
 def command(monkeypatch, capfd):
     """Run a command in this process, with TensorFlow loaded once for all: command(folder, *words, SETTING=…).
 

@@ -160,7 +160,7 @@ def test_a_decision_rebuilt_from_its_arrays_decides_alike_and_its_thresholds_sur
 
 
 @pytest.mark.parametrize("method", [*methods.WEIGHTINGS, *STACKERS])
-@pytest.mark.usefixtures("_small")
+@pytest.mark.usefixtures("small_stackers")
 def test_arrays_of_another_blend_are_refused(method):
     decision = fitted(*made(), names=(method,), groups=GROUPS)[method, thresholds.ONE_THRESHOLD]
     kind, parts = decision.kind, decision.arrays()
@@ -195,17 +195,8 @@ def test_without_several_groups_nothing_is_weighted_by_group(groups):
     assert not any(method == methods.BY_GROUP for method, _ in fitted(*made(), groups=groups))
 
 
-@pytest.fixture
-def _small(monkeypatch):
-    monkeypatch.setattr(stacking, "FOLDS", 2)
-    monkeypatch.setattr(convolution, "EPOCHS", 1)
-    monkeypatch.setattr(convolution, "UNITS", 4)
-    monkeypatch.setattr(trees, "COUNTS", (0, 2))
-    monkeypatch.setattr(trees, "RARE", 5)
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("_small")
+@pytest.mark.usefixtures("small_stackers")
 def test_stackers_decide_by_thresholds_of_their_inner_folds():
     members, targets = made()
     decisions = fitted(members, targets, names=STACKERS, groups=GROUPS)
@@ -217,7 +208,7 @@ def test_stackers_decide_by_thresholds_of_their_inner_folds():
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_small")
+@pytest.mark.usefixtures("small_stackers")
 def test_stackers_know_which_photos_are_equal(monkeypatch):
     members, targets = made()
     seen, plain = [], stacking.inner_folds

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlob import predictions
-from mlob.ensemble import convolution, methods, stacking, trees
+from mlob.ensemble import methods
 from mlob.ensemble.thresholds import CALIBRATED, ONE_THRESHOLD
 from mlob.errors import InputError
 from mlob.evaluation import bootstrap, judge
@@ -107,13 +107,9 @@ STACKERS = ("stacked linear", "stacked convolution", "stacked trees")
 
 
 @pytest.mark.parametrize("method", [methods.HARMONIC, methods.PSO, methods.BY_GROUP, *STACKERS])
+@pytest.mark.usefixtures("small_stackers")
 def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, monkeypatch):
     monkeypatch.setattr(judge, "choose", lambda targets, decided: (method, CALIBRATED))
-    monkeypatch.setattr(stacking, "FOLDS", 2)
-    monkeypatch.setattr(convolution, "EPOCHS", 1)
-    monkeypatch.setattr(convolution, "UNITS", 4)
-    monkeypatch.setattr(trees, "COUNTS", (0, 2))
-    monkeypatch.setattr(trees, "RARE", 5)
     folder = tmp_path / "ensemble"
     ensembles.fit("made", made, members, folder, dataclasses.replace(RECIPE, folds=2, methods=(method,)))
     decision, written = ensembles.load_decision(folder), predictions.read(folder / "predictions.h5")["test"]
