@@ -350,6 +350,7 @@ VALUES = st.recursive(
 KINDS = [Experiment, FeatureSet, Suite, recipes.Sum, recipes.Head, recipes.Training, recipes.Ensemble]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200, derandomize=True)
 @given(st.sampled_from(KINDS), st.data())
 def test_whatever_stands_in_a_field_is_taken_or_refused(kind, data):

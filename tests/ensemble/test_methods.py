@@ -159,6 +159,7 @@ def test_a_decision_rebuilt_from_its_arrays_decides_alike_and_its_thresholds_sur
         assert np.array_equal(thresholds.decide(decision.probabilities(members), stored), decision(members))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [*methods.WEIGHTINGS, *STACKERS])
 @pytest.mark.usefixtures("small_stackers")
 def test_arrays_of_another_blend_are_refused(method):

@@ -31,6 +31,7 @@ def widths(network, name):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", backbones.BACKBONES)
 def test_each_network_has_the_length_the_stages_and_the_cuts_of_its_table(name, network):
     backbone, built = backbones.BACKBONES[name], network(name)

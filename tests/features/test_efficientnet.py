@@ -81,6 +81,7 @@ def test_plain_photos_are_named_with_confidence(probabilities):
     assert probabilities["skimage/data/camera.png"][TRIPOD] > 0.9
 
 
+@pytest.mark.slow
 def test_the_cut_network_is_the_classifier_without_its_top(classifier, arrays):
     model = efficientnet.build()
     efficientnet.assign(model, arrays)

@@ -43,7 +43,7 @@ def test_a_whole_store_lacks_nothing_and_a_plan_loads_no_network(photos, network
     assert lacking.fingerprint == store.fingerprint(extracted) and lacking.source == weights.random()
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_what_is_removed_is_what_is_lacking_and_extraction_makes_the_same_bytes(photos, network, extracted, data):
     before = {path: path.read_bytes() for path in sorted(extracted.glob("*/*.h5"))}

@@ -58,6 +58,7 @@ def same(network, other):
     return all(np.array_equal(one, another) for one, another in pairs)
 
 
+@pytest.mark.slow
 def test_a_file_and_a_folder_give_their_weights(network, folder):
     for given in (folder, folder / "mobilenet.weights.h5"):
         source = weights.at_hand(WHOLE, given)
@@ -98,6 +99,7 @@ def refused(features, path, match):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_weights_of_another_architecture_are_refused(network, folder, tmp_path):
     whole, cut = (folder / name for name in ("mobilenet.weights.h5", f"mobilenet-{LAYER}.weights.h5"))
     for name, target in {whole.name: cut, cut.name: whole}.items():

@@ -38,6 +38,7 @@ def fits(monkeypatch):
     return given
 
 
+@pytest.mark.slow
 def test_the_parts_lie_within_each_other_and_dev_stays_the_same(draw, fits):
     found = draw()
     parts, devs = zip(*fits, strict=True)
@@ -46,6 +47,7 @@ def test_the_parts_lie_within_each_other_and_dev_stays_the_same(draw, fits):
     assert not parts[2] & set(devs[0]) and found.photos == len(devs[0])
 
 
+@pytest.mark.slow
 def test_the_curve_rises_where_photos_help_and_each_gain_is_on_the_point_before(draw, tmp_path):
     found = draw()
     first, middle, last = found.points
@@ -71,6 +73,7 @@ def test_a_damaged_point_is_trained_again_and_that_is_said(content, draw, fits, 
     assert f"{path} is damaged" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_second_call_trains_nothing_and_a_killed_one_goes_on(draw, fits, monkeypatch):
     def killed(*arguments, **others):
         if len(fits) == 2:
@@ -96,6 +99,7 @@ def test_another_judging_makes_the_figures_anew_and_trains_nothing(draw, fits, t
     assert len(fits) == 3 and fresh.points == other.points
 
 
+@pytest.mark.slow
 def test_points_of_another_recipe_are_not_taken(draw, fits):
     draw()
     draw(Experiment(("one",), LINEAR, Training(epochs=2)))
@@ -117,6 +121,7 @@ def test_the_verdict_counts_by_doubling_and_says_help_only_where_the_interval_do
     assert "do not show" in curve.verdict(drawn(0.02, -0.01, 0.03))
 
 
+@pytest.mark.slow
 def test_the_points_are_told_in_columns(draw):
     lines = curve.summary(draw()).splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["10", "58", "192"]

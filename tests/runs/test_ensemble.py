@@ -106,6 +106,7 @@ def test_test_is_decided_by_the_fit_on_all_and_validation_by_fits_that_did_not_s
 STACKERS = ("stacked linear", "stacked convolution", "stacked trees")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [methods.HARMONIC, methods.PSO, methods.BY_GROUP, *STACKERS])
 @pytest.mark.usefixtures("small_stackers")
 def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, monkeypatch):

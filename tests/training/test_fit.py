@@ -34,6 +34,7 @@ def fitted(experiment, rows, **changes):
     return fit.fit(dataclasses.replace(experiment, training=training), *rows, name="head")
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(rows):
     found = [
         fit.predict(fitted(dataclasses.replace(SMALL, seed=seed), rows, epochs=2).model, rows[1].features)
@@ -298,6 +299,7 @@ def test_a_loss_that_spoils_leaves_the_last_good_checkpoint(rows, tmp_path, monk
 # Speed that changes nothing, or what the recipe allows
 
 
+@pytest.mark.slow
 def test_xla_trains_the_same(rows, monkeypatch):
     found, plain = [], dataclasses.replace(SMALL, head=Head(units=(16,), dropout=0))  # XLA draws other dropouts
     for jit in (False, True):
