@@ -54,11 +54,11 @@ class Head(Recipe):
         standardise: features to zero mean and unit variance, by the training rows.
         feature_dropout, dropout: share of the features, and of each hidden layer, dropped while training.
         prior_bias: start the output's bias at the labels' log-odds in the training rows.
-        groups: one softmax for each group of labels of which no training row bears two ("none" is a class where some
-            bear none), one sigmoid for each other label.
+        groups: one softmax for each group of labels of which no training row has two ("none" is a class where some
+            rows have none), one sigmoid for each other label.
         queries: of the attention that pools features of the pool "grid".
         branches: stacks of hidden layers and outputs beside each other, each trained on its own loss; probabilities are
-            their mean (TreeNets, Lee et al. 2015): what an ensemble of as many heads gives, in one.
+            their mean (TreeNets, Lee et al. 2015), as if an ensemble of that many heads were one head.
     """
 
     kind: Literal["dense", "logistic"] = "dense"

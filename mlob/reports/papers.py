@@ -1,7 +1,8 @@
-"""Micro-F1 that others report on iMaterialist Fashion 2018, to stand beside our own.
+"""Micro-F1 that others report on iMaterialist Fashion 2018, to compare our own with.
 
 Kaggle's test holds 39,706 photos, the first 9,897 of which are the official validation photos. Team MLoB tuned on
-those; the Stanford poster was judged on a part of train, whose photos bear fewer labels.
+those [MLoB]. The poster was judged on a part of train, whose photos have fewer labels [Stanford poster]. The others are
+in docs/sources.md, too: [Xiong and Wang], and the 1st and the 2nd place.
 """
 
 from typing import NamedTuple
@@ -46,6 +47,6 @@ REPORTED = (
     Reported("Xiong and Wang", "frozen Xception, linear head", KAGGLE, 0.512),
     Reported("Xiong and Wang", "Xception, fine-tuned", KAGGLE, 0.609),
     Reported("Xiong and Wang", "mean of 5 networks, a threshold a label", KAGGLE, 0.656),
-    Reported("2nd place", "9 networks and a second level", KAGGLE, 0.719),
+    Reported("2nd place", "9 networks and a stacker", KAGGLE, 0.719),
     Reported("1st place", "networks and boosted trees", KAGGLE, 0.72),
 )
