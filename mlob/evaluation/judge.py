@@ -135,8 +135,9 @@ def judge(
         keys: one a photo, equal for photos of equal content, which are drawn together.
     """
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
-    judged = judge_each(fit, members, targets, fold, judging, keys)
-    decided = {name: found.out_of_fold for name, found in judged.items()}
+    fitted = fit(members, targets, *([] if keys is None else [keys]))
+    decided = crossfit(fit, members, targets, fold, keys)
+    judged = judge_each(fitted, decided, members, targets, judging, keys)
     chosen = choose(targets, decided)
     return Verdict(
         judged,
@@ -151,24 +152,23 @@ def judge(
 
 
 def judge_each(
-    fit: Fit, members: np.ndarray, targets: np.ndarray, fold: np.ndarray, judging: Judging, keys: Keys = None
+    fitted: Mapping[Name, methods.Decision],
+    decided: Mapping[Name, np.ndarray],
+    members: np.ndarray,
+    targets: np.ndarray,
+    judging: Judging,
+    keys: Keys = None,
 ) -> dict[Name, Judged]:
-    """Fit methods on all photos, and judge each by fits that did not see the photo decided on: {name: Judged}.
+    """Score each method by its decisions that are out of fold, and beside them by those of the fit on all photos.
 
     Args:
-        fold: of each photo (n,), as `crossfit.folds` gives it; the others as of `judge`.
+        fitted: {name: the fit on all photos}.
+        decided: {name: uint8 (n, labels), each photo by a fit that did not see it}, as `crossfit` gives them.
     """
-    fitted = fit(members, targets, *([] if keys is None else [keys]))
-    decided = crossfit(fit, members, targets, fold, keys)
     return {
         name: Judged(decision, decided[name], scores.scores(targets, decided[name], decision(members), judging, keys))
         for name, decision in fitted.items()
     }
-
-
-def fit_alone(members: np.ndarray, targets: np.ndarray, keys: Keys = None) -> dict[Name, methods.Decision]:
-    """Fit what one model is decided by, one threshold, as `judge` and `crossfit` take it."""
-    return {ALONE: methods.mean_at(ONE_THRESHOLD, members, targets)}
 
 
 def decide_alone(
@@ -188,8 +188,10 @@ def decide_alone(
 
 def judge_model(member: np.ndarray, targets: np.ndarray, judging: Judging, keys: Keys = None) -> Judged:
     """Judge one model, float32 (n, labels), at one threshold; equal photos share fold and draw."""
-    fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
-    return judge_each(fit_alone, member[np.newaxis], targets, fold, judging, keys)[ALONE]
+    members, fold = member[np.newaxis], folds(targets, judging.folds, seed=judging.seed, keys=keys)
+    fitted = {ALONE: methods.mean_at(ONE_THRESHOLD, members, targets)}
+    decided = {ALONE: decide_alone(member, targets, fold)}
+    return judge_each(fitted, decided, members, targets, judging, keys)[ALONE]
 
 
 def choose(targets: np.ndarray, decided: Mapping[Name, np.ndarray]) -> Name:

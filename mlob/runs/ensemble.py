@@ -75,29 +75,41 @@ def fit(
         suite=suite,
         members=list(runs),
         settings=settings,
-        chosen=Chosen(*verdict.chosen, verdict.elsewhere),
-        optimism=verdict.optimism,
-        pairs=verdict.pairs,
-        groups=verdict.groups,
-        labels=verdict.labels,
+        **_known_of(verdict),
         methods=_method_results(verdict.judged, runs),
         test=_on_test(dataset, decided, recipe.judging, keys),
         judging=recipe.judging,
-        folds=verdict.folds,
-        swarm=_swarm_history(verdict.judged),
         shift=shift.describe(dataset, decided, store_folder, seed=recipe.seed),
         identity=identity(dataset, runs, recipe),
-        decision=verdict.decision.kind,
         processor=machine.processor(),
     )
-    (folder / workspace.ENSEMBLE).unlink(missing_ok=True)  # it says that all else in the folder is its own
-    blended = {split: verdict.decision.probabilities(stack) for split, stack in stacks.items()}
-    blended["validation"] = methods.of_the_fit(verdict.decision.blend, stacks["validation"])
-    tables = {split: predictions.Table(dataset[split].ids, blended[split], decided[split]) for split in stacks}
-    predictions.write(folder / workspace.PREDICTIONS, tables)
-    write_arrays(folder / workspace.DECISION, **verdict.decision.arrays())
-    write_json(folder / workspace.ENSEMBLE, dataclasses.asdict(result))
+    _write(folder, result, verdict.decision, stacks, {split: (dataset[split].ids, decided[split]) for split in stacks})
     return result
+
+
+def _known_of(verdict):
+    """Give the fields of an `EnsembleResult` that are the verdict's."""
+    return {
+        "chosen": Chosen(*verdict.chosen, verdict.elsewhere),
+        "optimism": verdict.optimism,
+        "pairs": verdict.pairs,
+        "groups": verdict.groups,
+        "labels": verdict.labels,
+        "folds": verdict.folds,
+        "swarm": _swarm_history(verdict.judged),
+        "decision": verdict.decision.kind,
+    }
+
+
+def _write(folder, result, decision, stacks, decided):
+    """Write an ensemble's folder; ensemble.json comes last, since it says that all else in the folder is its own."""
+    (folder / workspace.ENSEMBLE).unlink(missing_ok=True)
+    blended = {split: decision.probabilities(stack) for split, stack in stacks.items()}
+    blended["validation"] = methods.of_the_fit(decision.blend, stacks["validation"])
+    tables = {split: predictions.Table(ids, blended[split], own) for split, (ids, own) in decided.items()}
+    predictions.write(folder / workspace.PREDICTIONS, tables)
+    write_arrays(folder / workspace.DECISION, **decision.arrays())
+    write_json(folder / workspace.ENSEMBLE, dataclasses.asdict(result))
 
 
 def summary(result: EnsembleResult) -> str:

@@ -5,7 +5,6 @@ import dataclasses
 import io
 import json
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from mlob.runs.results import Result
 from mlob.training import batches, sampling
 from mlob.training.batches import Labelled
 from mlob.training.checkpoint import Checkpoint
-from mlob.training.trained import COLUMNS, Epoch, Trained
+from mlob.training.trained import COLUMNS, Epoch
 
 JUDGED = ("validation", "test")
 LOGISTIC = "logistic"
@@ -103,16 +102,17 @@ def train(
     train, dev = batches.train_and_dev(rows["train"], experiment.training.limit, memory_bytes)
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     wanted = identity(experiment, dataset, stores)
+    machine.load_keras()
+    from mlob.training import fit, logistic
+
     kept = Checkpoint(folder / workspace.CHECKPOINT, wanted)
-    head = _trained(experiment, train, dev, dataset.labels.groups, name, kept)
+    if experiment.head.kind == LOGISTIC:
+        head = logistic.fit(train.resident(), dev)
+    else:
+        head = fit.fit(experiment, train, dev, name=name, groups=dataset.labels.groups, checkpoint=kept)
     with atomic(folder / workspace.HEAD) as part:
         head.model.save(part)
-    prevalence = _own_prevalence(experiment, train.targets)
-    tables = {
-        split: predictions.cover(dataset[split], rows[split], head.predict(rows[split].features), prevalence)
-        for split in judged
-    }
-    tables["dev"] = predictions.Table(tuple(dev.ids), head.predict(dev.features), digests=dev.digests)
+    tables = _predicted(head, dataset, rows, dev, _own_prevalence(experiment, train.targets))
     failed = sum(len(dataset[split].ids) - len(rows[split].ids) for split in rows)
     counts = {"train": len(train.ids), "dev": len(dev.ids), "validation": len(validation.ids), "failed": failed}
     result = results.Result(
@@ -217,16 +217,14 @@ def compare(folder: pathlib.Path, reference: pathlib.Path, dataset: DataSet, jud
     return note
 
 
-def _trained(
-    experiment: Experiment, train: Labelled, dev: Labelled, groups: Sequence[str], name: str, kept: Checkpoint
-) -> Trained:
-    """Train a head of the recipe's kind."""
-    machine.load_keras()
-    from mlob.training import fit, logistic
-
-    if experiment.head.kind == LOGISTIC:
-        return logistic.fit(train.resident(), dev)
-    return fit.fit(experiment, train, dev, name=name, groups=groups, checkpoint=kept)
+def _predicted(head, dataset, rows, dev, prevalence):
+    """Predict every photo of the judged splits, and the rows of dev: {split: `predictions.Table`}."""
+    judged = {split: own for split, own in rows.items() if split in JUDGED}
+    tables = {
+        split: predictions.cover(dataset[split], own, head.predict(own.features), prevalence)
+        for split, own in judged.items()
+    }
+    return {**tables, "dev": predictions.Table(tuple(dev.ids), head.predict(dev.features), digests=dev.digests)}
 
 
 def _own_prevalence(experiment, targets):

@@ -7,7 +7,7 @@ from mlob.ensemble import methods
 from mlob.ensemble.thresholds import CALIBRATED, ONE_THRESHOLD, PER_LABEL
 from mlob.errors import InputError
 from mlob.evaluation import judge
-from mlob.evaluation.crossfit import folds
+from mlob.evaluation.crossfit import crossfit, folds
 from mlob.labels import Labels
 from mlob.metrics import image_f1, macro_f1, micro_f1, pooled
 from mlob.recipes import Ensemble
@@ -18,7 +18,8 @@ LABELS = Labels((3, 7), ("red", "long"), ("colour", "length"))
 
 
 def judged(fit, members, targets):
-    return judge.judge_each(fit, members, targets, folds(targets, RECIPE.folds, seed=0), RECIPE.judging)
+    decided = crossfit(fit, members, targets, folds(targets, RECIPE.folds, seed=0))
+    return judge.judge_each(fit(members, targets), decided, members, targets, RECIPE.judging)
 
 
 @pytest.fixture(scope="module")
