@@ -216,7 +216,7 @@ def record(path: pathlib.Path, kind: type[Kind], content: Any) -> Kind:
 
 
 @functools.cache
-def _adapter(kind: Any) -> Any:
+def _adapter(kind):
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)

@@ -89,7 +89,10 @@ def extract(
         if slices:
             load_keras()
             work = {name: _settle(name, *sets[name], lacking[name], dataset, random_fallback) for name in names}
-            _run(work, slices, dataset.is_remote, run)
+            with bar(" + ".join(work), sum(len(photos.ids) for photos in slices)) as advance:
+                run(functools.partial(make_slices, work, dataset.is_remote), slices, advance)
+            forms.of.cache_clear()  # the memory is for training now
+            _tell_seconds(work, slices)
     for name, (_, folder) in sets.items():
         _finish(name, folder, dataset, anew=name in lacking)
     for line in dict.fromkeys(line for _, folder in sets.values() for line in _losses(folder, dataset)):
@@ -191,11 +194,8 @@ def _downloaded(feature_set: FeatureSet, random_fallback: bool) -> weights.Sourc
 # The work
 
 
-def _run(work: Mapping[str, Extraction], slices: list[Slice], is_remote: bool, run: Callable[..., None]) -> None:
-    """Run the work on an engine; tell the three times at the end."""
-    with bar(" + ".join(work), sum(len(photos.ids) for photos in slices)) as advance:
-        run(functools.partial(make_slices, work, is_remote), slices, advance)
-    forms.of.cache_clear()  # the memory is for training now
+def _tell_seconds(work: Mapping[str, Extraction], slices: list[Slice]) -> None:
+    """Tell of each store how long its photos waited, went through the network and were written."""
     for name, extraction in work.items():
         folder = extraction.store_folder
         mine = [photos for photos in slices if name in photos.feature_sets]

@@ -117,11 +117,12 @@ def _chunks(decoded: Iterator[decoding.Photo], count: int, chunk: int) -> Iterat
 
 
 def _forward(extractors: Mapping[str, Extractor], photos: list[decoding.Photo]) -> _Chunk:
-    """Run photos through the networks."""
-    rows, seconds = {}, {}
+    """Run the photos that could be read through the networks, to float16."""
+    rows, seconds, limit = {}, {}, np.finfo(np.float16).max
     for name, extractor in extractors.items():
         started = time.monotonic()
-        rows[name] = _features(extractor, photos)
+        features = extractor.run([photo.views[extractor.view] for photo in photos if not photo.reason])
+        rows[name] = features.clip(-limit, limit).astype(np.float16)
         seconds[name] = time.monotonic() - started
     return _Chunk(photos, rows, seconds)
 
@@ -141,13 +142,6 @@ def _made(photos: Slice, chunks: Iterable[_Chunk], advance: Callable[[int], obje
         spent["read"] = max(0, waited) / len(seconds)
     shards = {name: _shard(photos.ids, outcomes, np.concatenate(rows[name])) for name in rows}
     return Made(photos, shards, seconds)
-
-
-def _features(extractor: Extractor, photos: list[decoding.Photo]) -> np.ndarray:
-    """Give the features float16 of those photos that could be read."""
-    rows = extractor.run([photo.views[extractor.view] for photo in photos if not photo.reason])
-    limit = np.finfo(np.float16).max
-    return rows.clip(-limit, limit).astype(np.float16)
 
 
 def _shard(ids: tuple[str, ...], outcomes: list[tuple[int, str]], features: np.ndarray) -> store.Shard:

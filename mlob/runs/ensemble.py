@@ -90,7 +90,7 @@ def fit(
 def _known_of(verdict):
     """Give the fields of an `EnsembleResult` that are the verdict's."""
     return {
-        "chosen": Chosen(*verdict.chosen, verdict.elsewhere),
+        "chosen": Chosen(verdict.chosen[0], verdict.chosen[1], verdict.elsewhere),
         "optimism": verdict.optimism,
         "pairs": verdict.pairs,
         "groups": verdict.groups,

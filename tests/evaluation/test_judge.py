@@ -18,8 +18,9 @@ LABELS = Labels((3, 7), ("red", "long"), ("colour", "length"))
 
 
 def judged(fit, members, targets):
+    fitted = fit(members, targets)
     decided = crossfit(fit, members, targets, folds(targets, RECIPE.folds, seed=0))
-    return judge.judge_each(fit(members, targets), decided, members, targets, RECIPE.judging)
+    return judge.judge_each(fitted, decided, members, targets, RECIPE.judging)
 
 
 @pytest.fixture(scope="module")
