@@ -205,7 +205,8 @@ def record(path: pathlib.Path, kind: type[Kind], content: Any) -> Kind:
     from pydantic import ValidationError
 
     try:
-        return _adapter(kind).validate_json(json.dumps(content), strict=True)
+        adapter = _adapter(kind)  # type: ignore[arg-type]  # mypy does not take a type for hashable
+        return adapter.validate_json(json.dumps(content), strict=True)
     except ValidationError as error:
         wrong = error.errors(include_url=False)[0]
         name = ".".join(map(str, wrong["loc"]))

@@ -145,7 +145,7 @@ def test_a_run_that_is_broken_off_is_not_done_whatever_was_there(run, made, stor
 def test_another_judging_makes_the_figures_anew_from_the_predictions_alone(run, made, stores, tmp_path, monkeypatch):
     folder, one = tmp_path / "run", {"one": stores["one"]}
     shutil.copytree(run[0], folder)
-    monkeypatch.setattr(model, "_trained", None)
+    monkeypatch.setattr(model.batches, "train_and_dev", None)
     assert model.judge_again(folder, made, JUDGE) is None
     other = Judging(folds=5, draws=60, seed=3)
     found = model.judge_again(folder, made, other)
