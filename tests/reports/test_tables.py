@@ -1,15 +1,18 @@
 import functools
 import json
+import pathlib
 
 import pytest
 from hypothesis import given, settings
 
+from mlob import steps
 from mlob.errors import InputError
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.dev import Compared
 from mlob.reports import tables
 from mlob.runs.dev import Comparison
 from mlob.runs.results import Chosen
+from mlob.workspace import Workspace
 
 
 def test_constant_comes_first_then_models_then_ensembles_each_by_cross_fitted_f1(suite):
@@ -156,6 +159,17 @@ def test_the_readme_says_how_the_ensemble_decides_and_how_good_that_is(suite):
     assert "decides by PSO with per-label thresholds: micro-F1 0.640 (0.620 to 0.660)," in tables.markdown(
         tables.rows(suite), chosen
     )
+
+
+def test_a_suites_members_and_what_its_ensemble_chose_are_put_between_a_files_markers(suite, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLOB_RUNS", str(tmp_path))
+    monkeypatch.chdir(pathlib.Path(__file__).parents[2])  # where experiments/demo/suite.py is
+    path = tmp_path / "README.md"
+    path.write_text("<!-- results:demo -->\n<!-- /results -->\n")
+    steps.put_tables(Workspace("demo"), tables.rows(suite), None, str(path))
+    text = path.read_text()
+    assert "| xception | 0.610 |" in text and "| lite |" not in text  # which is no member of the suite
+    assert "decides by PSO with per-label thresholds: micro-F1 0.640 (0.620 to 0.660)" in text
 
 
 def test_a_bar_in_a_name_does_not_break_the_readme_table(tmp_path, write_result):
