@@ -5,7 +5,7 @@ import concurrent.futures
 import dataclasses
 import itertools
 from collections.abc import Collection, Iterator, Mapping
-from typing import Protocol, TypedDict
+from typing import Protocol
 
 import numpy as np
 
@@ -43,7 +43,8 @@ class Seen:
     failures: dict[str, str]
 
 
-class Between(TypedDict):
+@dataclasses.dataclass(frozen=True)
+class Between:
     """Photos of a split that are also in another one, equal by "content" or by "address", with some of their ids."""
 
     split: str
@@ -53,7 +54,8 @@ class Between(TypedDict):
     ids: list[str]
 
 
-class Within(TypedDict):
+@dataclasses.dataclass(frozen=True)
+class Within:
     """Photos of a split that repeat an earlier one of it, with some of the pairs of ids, [earlier, repeated]."""
 
     split: str
@@ -91,7 +93,7 @@ def between(dataset: DataSet, known: Mapping[str, Known]) -> list[Between]:
     address = {name: _addresses(split) for name, split in dataset.splits.items()}
     names = list(dataset.splits)[::-1]
     return [
-        {"split": split, "other": other, "by": by, "photos": len(ids), "ids": ids[:EXAMPLES]}
+        Between(split, other, by, len(ids), ids[:EXAMPLES])
         for split, other in itertools.combinations(names, 2)
         for by, keys in (("content", content), ("address", address))
         if (ids := _shared(keys.get(split, {}), keys.get(other, {})))
@@ -101,7 +103,7 @@ def between(dataset: DataSet, known: Mapping[str, Known]) -> list[Between]:
 def within(known: Mapping[str, Known]) -> list[Within]:
     """List the splits in which photos repeat earlier ones, by their bytes."""
     repeats = {name: _repeats(split) for name, split in known.items()}
-    return [{"split": name, "photos": len(pairs), "ids": pairs[:EXAMPLES]} for name, pairs in repeats.items() if pairs]
+    return [Within(name, len(pairs), pairs[:EXAMPLES]) for name, pairs in repeats.items() if pairs]
 
 
 def is_compared(dataset: DataSet, name: str, known: Known) -> bool:

@@ -1,8 +1,8 @@
 """Facts about a data set, to be read before any figure is believed: sizes, failures, equal photos, shifts."""
 
 import collections
+import dataclasses
 from collections.abc import Mapping
-from typing import TypedDict
 
 import numpy as np
 
@@ -14,7 +14,8 @@ from mlob.data.prevalence import LabelFacts, label_facts
 ENDS = 10  # rarest labels, and commonest
 
 
-class Reason(TypedDict):
+@dataclasses.dataclass(frozen=True)
+class Reason:
     """A reason why photos could not be read, their number, and some of their ids."""
 
     reason: str
@@ -22,14 +23,16 @@ class Reason(TypedDict):
     ids: list[str]
 
 
-class Failures(TypedDict):
+@dataclasses.dataclass(frozen=True)
+class Failures:
     """The number of photos that could not be read, and why, the commonest reason first."""
 
     photos: int
     reasons: list[Reason]
 
 
-class Spread(TypedDict):
+@dataclasses.dataclass(frozen=True)
+class Spread:
     """The number of labels of a photo."""
 
     mean: float
@@ -37,7 +40,8 @@ class Spread(TypedDict):
     max: int
 
 
-class SplitFacts(TypedDict):
+@dataclasses.dataclass(frozen=True)
+class SplitFacts:
     """Numbers of a split. `labels_a_photo` is None without labels, `failed` if nothing is known of the photos."""
 
     photos: int
@@ -48,7 +52,8 @@ class SplitFacts(TypedDict):
     failed: Failures | None
 
 
-class Facts(TypedDict):
+@dataclasses.dataclass(frozen=True)
+class Facts:
     """Facts about a data set, ready for JSON.
 
     Attributes:
@@ -90,20 +95,20 @@ def describe(dataset: DataSet, known: Mapping[str, Known]) -> Facts:
     listed = [label_facts(dataset.labels, column, counts) for column in used]
     unseen = np.flatnonzero(counts["train"] == 0) if "train" in counts else ()
     photos = {name: len(split.ids) for name, split in dataset.splits.items()}
-    return {
-        "photos": sum(photos.values()),
-        "labels": len(dataset.labels),
-        "labels_used": len(used),
-        "splits": {name: _split_facts(split, known.get(name)) for name, split in dataset.splits.items()},
-        "counts": {name: of_split.tolist() for name, of_split in counts.items()},
-        "commonest": listed[:ENDS],
-        "rarest": listed[::-1][:ENDS],
-        "unseen": [label_facts(dataset.labels, int(column), counts) for column in unseen],
-        "compared": any(duplicates.is_compared(dataset, name, of_split) for name, of_split in known.items()),
-        "equal_between": duplicates.between(dataset, known),
-        "equal_within": duplicates.within(known),
-        "shifted": prevalence.shifted(dataset.labels, photos, counts),
-    }
+    return Facts(
+        photos=sum(photos.values()),
+        labels=len(dataset.labels),
+        labels_used=len(used),
+        splits={name: _split_facts(split, known.get(name)) for name, split in dataset.splits.items()},
+        counts={name: of_split.tolist() for name, of_split in counts.items()},
+        commonest=listed[:ENDS],
+        rarest=listed[::-1][:ENDS],
+        unseen=[label_facts(dataset.labels, int(column), counts) for column in unseen],
+        compared=any(duplicates.is_compared(dataset, name, of_split) for name, of_split in known.items()),
+        equal_between=duplicates.between(dataset, known),
+        equal_within=duplicates.within(known),
+        shifted=prevalence.shifted(dataset.labels, photos, counts),
+    )
 
 
 def failures(reasons: Mapping[str, str]) -> Failures:
@@ -113,25 +118,23 @@ def failures(reasons: Mapping[str, str]) -> Failures:
         kind, _, _ = reason.partition(" (")  # brackets hold details of one photo: "(7 bytes left)"
         ids[kind].append(name)
     commonest = sorted(ids.items(), key=lambda item: (-len(item[1]), item[0]))
-    listed: list[Reason] = [
-        {"reason": kind, "photos": len(names), "ids": names[:EXAMPLES]} for kind, names in commonest
-    ]
-    return {"photos": len(reasons), "reasons": listed}
+    listed = [Reason(kind, len(names), names[:EXAMPLES]) for kind, names in commonest]
+    return Failures(len(reasons), listed)
 
 
 def _split_facts(split: Split, known: Known | None) -> SplitFacts:
     targets = np.zeros((len(split.ids), 0), np.uint8) if split.targets is None else split.targets
     a_photo = targets.sum(axis=1, dtype=np.int64)
     labelled = int(np.count_nonzero(a_photo))
-    return {
-        "photos": len(split.ids),
-        "labelled": labelled,
-        "unlabelled": len(split.ids) - labelled,
-        "labels_used": int(np.count_nonzero(targets.any(axis=0))),
-        "labels_a_photo": _spread(a_photo) if labelled else None,
-        "failed": failures(known.failures) if known else None,
-    }
+    return SplitFacts(
+        photos=len(split.ids),
+        labelled=labelled,
+        unlabelled=len(split.ids) - labelled,
+        labels_used=int(np.count_nonzero(targets.any(axis=0))),
+        labels_a_photo=_spread(a_photo) if labelled else None,
+        failed=failures(known.failures) if known else None,
+    )
 
 
 def _spread(values: np.ndarray) -> Spread:
-    return {"mean": round(float(values.mean()), 4), "min": int(values.min()), "max": int(values.max())}
+    return Spread(round(float(values.mean()), 4), int(values.min()), int(values.max()))

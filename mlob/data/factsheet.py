@@ -10,9 +10,9 @@ from mlob.data.prevalence import FEW, LabelFacts, Shifted
 
 def summary(facts: Facts) -> str:
     """Write facts as lines."""
-    splits = facts["splits"]
+    splits = facts.splits
     lines = [
-        f"{facts['photos']:,} photos, {facts['labels']:,} labels, {facts['labels_used']:,} of them used",
+        f"{facts.photos:,} photos, {facts.labels:,} labels, {facts.labels_used:,} of them used",
         "",
         *_split_lines(splits),
         *_unlabelled_lines(splits),
@@ -20,7 +20,7 @@ def summary(facts: Facts) -> str:
         *_label_lines(facts),
         "",
         *_equal_lines(facts),
-        *_shift_lines(facts["shifted"]),
+        *_shift_lines(facts.shifted),
     ]
     return "\n".join(lines) + "\n"
 
@@ -45,62 +45,59 @@ def missing(dataset: DataSet) -> list[str]:
 
 
 def _loss_lines(split: str, photos: int, failed: Failures, examples: Callable[[Reason], str]) -> list[str]:
-    if not failed["photos"]:
+    if not failed.photos:
         return []
-    reasons = [f"{reason['reason']} {reason['photos']:,}{examples(reason)}" for reason in failed["reasons"]]
-    return [f"{failed['photos']:,} of {photos:,} {split} photos have no features: {', '.join(reasons)}"]
+    reasons = [f"{reason.reason} {reason.photos:,}{examples(reason)}" for reason in failed.reasons]
+    return [f"{failed.photos:,} of {photos:,} {split} photos have no features: {', '.join(reasons)}"]
 
 
 def _split_lines(splits: Mapping[str, SplitFacts]) -> Iterator[str]:
     yield f"{'split':<12}{'photos':>10}{'labelled':>10}{'labels':>8}   labels a photo"
     for name, split in splits.items():
-        spread = split["labels_a_photo"]
-        a_photo = f"{spread['mean']:.2f} ({spread['min']} to {spread['max']})" if spread else "not annotated"
-        counts = f"{split['photos']:>10,}{split['labelled']:>10,}{split['labels_used']:>8,}"
+        spread = split.labels_a_photo
+        a_photo = f"{spread.mean:.2f} ({spread.min} to {spread.max})" if spread else "not annotated"
+        counts = f"{split.photos:>10,}{split.labelled:>10,}{split.labels_used:>8,}"
         yield f"{name:<12}{counts}   {a_photo}"
 
 
 def _unlabelled_lines(splits: Mapping[str, SplitFacts]) -> Iterator[str]:
     for name, split in splits.items():
-        without = split["unlabelled"]
-        if not split["labelled"]:
-            yield f"{name}: none of the {_photos(split['photos'])} has labels: they are predicted, not judged"
+        without = split.unlabelled
+        if not split.labelled:
+            yield f"{name}: none of the {_photos(split.photos)} has labels: they are predicted, not judged"
         elif without:
             told = "has no labels: it counts" if without == 1 else "have no labels: they count"
-            yield f"{name}: {without:,} of {_photos(split['photos'])} {told} as negative for every label"
+            yield f"{name}: {without:,} of {_photos(split.photos)} {told} as negative for every label"
 
 
 def _failure_lines(splits: Mapping[str, SplitFacts]) -> Iterator[str]:
     for name, split in splits.items():
-        if split["failed"]:
-            yield from _loss_lines(name, split["photos"], split["failed"], lambda reason: f" ({_listed(reason)})")
+        if split.failed:
+            yield from _loss_lines(name, split.photos, split.failed, lambda reason: f" ({_listed(reason)})")
 
 
 def _label_lines(facts: Facts) -> Iterator[str]:
     listed = {
-        "Commonest labels": facts["commonest"],
-        "Rarest labels": facts["rarest"],
-        "Never in train": facts["unseen"],
+        "Commonest labels": facts.commonest,
+        "Rarest labels": facts.rarest,
+        "Never in train": facts.unseen,
     }
-    counted = f"(group, photos in {'/'.join(facts['counts'])})"
+    counted = f"(group, photos in {'/'.join(facts.counts)})"
     for title, labels in listed.items():
         if labels:
             yield f"\n{title} {counted}: {', '.join(map(_named, labels))}"
 
 
 def _equal_lines(facts: Facts) -> Iterator[str]:
-    if not facts["compared"]:
+    if not facts.compared:
         yield "Photos that are there twice are found once the photos are there (in a bucket: their features)."
-    elif not facts["equal_between"] and not facts["equal_within"]:
+    elif not facts.equal_between and not facts.equal_within:
         yield "No photo was found twice."
-    for pair in facts["equal_between"]:
-        yield (
-            f"{_photos(pair['photos'])} of {pair['split']} also found in {pair['other']}, by {pair['by']} "
-            f"({_listed(pair)})"
-        )
-    for split in facts["equal_within"]:
-        pairs = ", ".join(" = ".join(ids) for ids in split["ids"])
-        yield f"{_photos(split['photos'])} of {split['split']} found earlier in the split ({pairs})"
+    for pair in facts.equal_between:
+        yield (f"{_photos(pair.photos)} of {pair.split} also found in {pair.other}, by {pair.by} ({_listed(pair)})")
+    for split in facts.equal_within:
+        pairs = ", ".join(" = ".join(ids) for ids in split.ids)
+        yield f"{_photos(split.photos)} of {split.split} found earlier in the split ({pairs})"
 
 
 def _shift_lines(shifted: Shifted | None) -> Iterator[str]:
@@ -108,20 +105,20 @@ def _shift_lines(shifted: Shifted | None) -> Iterator[str]:
         return
     yield ""
     yield (
-        f"{shifted['labels']:,} of {shifted['tested']:,} labels have a different prevalence in validation than "
+        f"{shifted.labels:,} of {shifted.tested:,} labels have a different prevalence in validation than "
         f"in train (two-proportion z-test, below {FEW} expected photos Fisher's exact test too, "
-        f"{shifted['significance']:.0%} over all labels)"
+        f"{shifted.significance:.0%} over all labels)"
     )
-    if shifted["strongest"]:
+    if shifted.strongest:
         yield f"  {'label':<28}{'train':>9}{'valid.':>9}{'ratio':>9}{'z':>8}"
-    for label in shifted["strongest"]:
-        times = f"x {label['ratio']:.2f}" if label["ratio"] is not None else "new"
-        prevalences = f"{label['train']:>9.2%}{label['validation']:>9.2%}"
-        yield f"  {label['name']:<28}{prevalences}{times:>9}{label['z']:>8.1f}"
+    for label in shifted.strongest:
+        times = f"x {label.ratio:.2f}" if label.ratio is not None else "new"
+        prevalences = f"{label.train:>9.2%}{label.validation:>9.2%}"
+        yield f"  {label.name:<28}{prevalences}{times:>9}{label.z:>8.1f}"
 
 
 def _listed(photos: Reason | Between) -> str:
-    return ", ".join(photos["ids"]) + (", …" if photos["photos"] > len(photos["ids"]) else "")
+    return ", ".join(photos.ids) + (", …" if photos.photos > len(photos.ids) else "")
 
 
 def _photos(count: int) -> str:
@@ -129,5 +126,5 @@ def _photos(count: int) -> str:
 
 
 def _named(label: LabelFacts) -> str:
-    counts = "/".join(f"{count:,}" for count in label["counts"].values())
-    return f"{label['name']} ({label['group']}, {counts})"
+    counts = "/".join(f"{count:,}" for count in label.counts.values())
+    return f"{label.name} ({label.group}, {counts})"

@@ -1,8 +1,8 @@
 """How many photos have each label, and which labels are commoner or rarer in validation than in train."""
 
+import dataclasses
 import statistics
 from collections.abc import Mapping
-from typing import TypedDict
 
 import numpy as np
 
@@ -13,7 +13,8 @@ STRONGEST = 20  # labels whose prevalence differs most
 FEW = 5  # photos; a z-test of a smaller number does not hold
 
 
-class LabelFacts(TypedDict):
+@dataclasses.dataclass(frozen=True)
+class LabelFacts:
     """A label, with the number of photos that have it in each split."""
 
     id: int
@@ -22,6 +23,7 @@ class LabelFacts(TypedDict):
     counts: dict[str, int]
 
 
+@dataclasses.dataclass(frozen=True)
 class ShiftedLabel(LabelFacts):
     """A label whose prevalence differs between train and validation; the ratio is None where train has none."""
 
@@ -31,7 +33,8 @@ class ShiftedLabel(LabelFacts):
     z: float
 
 
-class Shifted(TypedDict):
+@dataclasses.dataclass(frozen=True)
+class Shifted:
     """How many labels were tested, how many differ, and those that differ most, by falling |z|."""
 
     significance: float
@@ -42,12 +45,8 @@ class Shifted(TypedDict):
 
 def label_facts(labels: Labels, column: int, counts: Mapping[str, np.ndarray]) -> LabelFacts:
     """Describe one label; counts are {split: int (labels,)}."""
-    return {
-        "id": labels.ids[column],
-        "name": labels.names[column],
-        "group": labels.groups[column],
-        "counts": {split: int(of_split[column]) for split, of_split in counts.items()},
-    }
+    of_splits = {split: int(of_split[column]) for split, of_split in counts.items()}
+    return LabelFacts(labels.ids[column], labels.names[column], labels.groups[column], of_splits)
 
 
 def shifted(labels: Labels, photos: Mapping[str, int], counts: Mapping[str, np.ndarray]) -> Shifted | None:
@@ -76,7 +75,7 @@ def shifted(labels: Labels, photos: Mapping[str, int], counts: Mapping[str, np.n
         )
         for column in differ[:STRONGEST]
     ]
-    return {"significance": SIGNIFICANCE, "tested": tested, "labels": len(differ), "strongest": strongest}
+    return Shifted(SIGNIFICANCE, tested, len(differ), strongest)
 
 
 def z_scores(train: np.ndarray, train_photos: int, validation: np.ndarray, validation_photos: int) -> np.ndarray:
@@ -101,10 +100,10 @@ def _fisher_agrees(train: int, validation: int, sizes: tuple[int, int], level: f
 
 
 def _shifted_label(label: LabelFacts, train: float, validation: float, z: float) -> ShiftedLabel:
-    return {
-        **label,
-        "train": round(float(train), 5),
-        "validation": round(float(validation), 5),
-        "ratio": round(float(validation / train), 2) if train else None,
-        "z": round(float(z), 2),
-    }
+    return ShiftedLabel(
+        **vars(label),
+        train=round(float(train), 5),
+        validation=round(float(validation), 5),
+        ratio=round(float(validation / train), 2) if train else None,
+        z=round(float(z), 2),
+    )

@@ -58,7 +58,7 @@ def macro_f1_draws(
     return np.clip(drawn + own.mean() - drawn.mean(), 0, 1)
 
 
-def _macro(times, both, sums, own):
+def _macro(times: np.ndarray, both: np.ndarray, sums: np.ndarray, own: np.ndarray) -> np.ndarray:
     """Macro-F1 of draws; a label of which a draw has no photo counts as `own` says."""
     drawn = times @ sums
     return np.where(drawn > 0, ratio(2 * (times @ both), drawn), own).mean(axis=1)

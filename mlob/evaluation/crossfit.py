@@ -1,15 +1,19 @@
 """Judge what is fitted on photos with the same photos: each decided on by a fit that did not see it."""
 
 import itertools
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
 from mlob.data.splits import places
 from mlob.errors import InputError
+from mlob.evaluation.bootstrap import Keys
+
+Method = TypeVar("Method")  # whatever names a method: a text, or a method and its rule
 
 
-def folds(targets, count, *, seed, keys=None):
+def folds(targets: np.ndarray, count: int, *, seed: int, keys: Keys = None) -> np.ndarray:
     """Fold of each photo, integers (n,) from 0 to count - 1, every label spread evenly over the folds.
 
     Fewer different photos than folds make a fold each.
@@ -29,7 +33,13 @@ def folds(targets, count, *, seed, keys=None):
     return _folds(different, count, seed)[place]
 
 
-def crossfit(fit, members, targets, fold, keys=None):
+def crossfit(
+    fit: Callable[..., Mapping[Method, Callable[[np.ndarray], np.ndarray]]],
+    members: np.ndarray,
+    targets: np.ndarray,
+    fold: np.ndarray,
+    keys: Keys = None,
+) -> dict[Method, np.ndarray]:
     """Decide on each photo by a fit that did not see it.
 
     Args:
@@ -43,16 +53,16 @@ def crossfit(fit, members, targets, fold, keys=None):
     Returns:
         {method: uint8 (n, labels)}.
     """
-    predicted: dict[Any, np.ndarray] = {}
+    decided: dict[Method, np.ndarray] = {}
     for number in np.unique(fold):
-        held = fold == number
-        known = [] if keys is None else [list(itertools.compress(keys, ~held))]
-        for method, decide in fit(members[:, ~held], targets[~held], *known).items():
-            predicted.setdefault(method, np.zeros(targets.shape, np.uint8))[held] = decide(members[:, held])
-    return predicted
+        inside = fold == number
+        keys_outside = [] if keys is None else [list(itertools.compress(keys, ~inside))]
+        for method, decide in fit(members[:, ~inside], targets[~inside], *keys_outside).items():
+            decided.setdefault(method, np.zeros(targets.shape, np.uint8))[inside] = decide(members[:, inside])
+    return decided
 
 
-def _folds(targets, count, seed):
+def _folds(targets: np.ndarray, count: int, seed: int) -> np.ndarray:
     from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 
     if min(count, len(targets)) < 2:
@@ -64,6 +74,6 @@ def _folds(targets, count, seed):
     padded = np.pad(targets, ((0, 0), (0, 1)))  # a single column is refused; one of zeros changes nothing
     fold = np.empty(len(targets), np.int64)
     splits = MultilabelStratifiedKFold(count, shuffle=True, random_state=seed).split(padded, padded)
-    for number, (_, held) in enumerate(splits):
-        fold[held] = number
+    for number, (_, inside) in enumerate(splits):
+        fold[inside] = number
     return fold

@@ -1,7 +1,7 @@
 """Judge decisions on validation: cross-fitted figures with intervals, the in-sample ones beside them."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
@@ -287,11 +287,11 @@ def by_group(
     return found
 
 
-def _optimism(score):
+def _optimism(score: Score) -> float:
     return score.in_sample - score.value
 
 
-def _pairs(decided, chosen):
+def _pairs(decided: Mapping[Name, np.ndarray], chosen: Name) -> Iterable[tuple[Name, Name]]:
     """Pairs of different methods, each once."""
     references = [(name, (other, name[1])) for name in decided for other in (methods.BEST_SINGLE, methods.MEAN)]
     pairs = [*references, *((chosen, other) for other in decided)]

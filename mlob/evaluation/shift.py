@@ -1,4 +1,4 @@
-"""Whether the splits are alike: label shares, features that a classifier can tell apart, photos that are equal.
+"""Whether the splits are alike: prevalence of labels, features that a classifier can tell apart, photos that are equal.
 
 Where they are not, figures on validation say less about test, and thresholds fitted on one split fit the other badly.
 """
@@ -59,7 +59,7 @@ def tell_apart(sample: np.ndarray, other: np.ndarray, *, seed: int = 0) -> Inter
     return Interval(area, max(0.0, area - 1.96 * error), min(1.0, area + 1.96 * error))
 
 
-def _hanley_mcneil(area, photos, others):
+def _hanley_mcneil(area: float, photos: int, others: int) -> float:
     """Standard error of an area under the ROC curve."""
     first, second = area / (2 - area), 2 * area**2 / (1 + area)
     variance = area * (1 - area) + (others - 1) * (first - area**2) + (photos - 1) * (second - area**2)

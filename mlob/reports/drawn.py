@@ -67,9 +67,9 @@ def gains(comparison: Comparison) -> Figure:
 def prevalence(labels: Labels, facts: Facts) -> Figure | None:
     """Draw how common the labels are in train and in validation; None where neither has labels."""
     of_split: dict[str, np.ndarray] = {
-        split: np.divide(facts["counts"][split], facts["splits"][split]["photos"])
+        split: np.divide(facts.counts[split], facts.splits[split].photos)
         for split in ("train", "validation")
-        if split in facts["counts"]
+        if split in facts.counts
     }
     if not of_split:
         return None

@@ -106,8 +106,8 @@ def _named(labels: Sequence[LabelScores]) -> Named | None:
 
 def _steps(facts: Facts, few: int, diagnosis: Diagnosis | None) -> list[Step]:
     """Advise what pays most first."""
-    failed = sum(split["failed"]["photos"] for split in facts["splits"].values() if split["failed"])
-    twice = sum(pair["photos"] for pair in facts["equal_between"])
+    failed = sum(split.failed.photos for split in facts.splits.values() if split.failed)
+    twice = sum(pair.photos for pair in facts.equal_between)
     doubtful = diagnosis.suspects.photos if diagnosis else 0
     steps = [
         (twice, Step("data", f"Take out {_count(twice, 'photo')} found in two splits: they flatter the figures.")),

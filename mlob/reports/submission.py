@@ -1,26 +1,29 @@
 """The submission: `image_id,label_id`, label ids separated by spaces, one row for each photo of test."""
 
 import csv
+import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
 from mlob.errors import InputError
 from mlob.files import atomic
+from mlob.labels import Labels
 
 HEADER = ["image_id", "label_id"]
 
 
-def write(path, ids, decided, labels):
+def write(path: pathlib.Path, ids: Sequence[str], decided: np.ndarray, labels: Labels) -> None:
     """Write a submission, atomically, and read it back before it gets its name.
 
     Args:
         path: of the CSV.
-        ids: texts, in the order of the test file.
+        ids: in the order of the test file.
         decided: 0/1 (n, labels).
-        labels: a `Labels`, whose ids (iMaterialist counts from 1) are written, in column order.
+        labels: their ids (iMaterialist counts from 1) are written, in column order.
 
     Raises:
-        RuntimeError: what was read back is not what was decided, or an id stands there twice; no file stays.
+        RuntimeError: what was read back is not what was decided, or an id is there twice; no file stays.
     """
     names = [[str(labels.ids[column]) for column in np.flatnonzero(row)] for row in np.asarray(decided)]
     with atomic(path) as part:
@@ -31,8 +34,8 @@ def write(path, ids, decided, labels):
         _check(part, ids, decided, labels)
 
 
-def read(path):
-    """Read a submission: ids, a tuple of texts, and one set of label ids each, a list.
+def read(path: pathlib.Path) -> tuple[tuple[str, ...], list[set[int]]]:
+    """Read a submission: the photos' ids, and a set of label ids for each.
 
     Raises:
         InputError: missing, or of another layout.
@@ -47,13 +50,13 @@ def read(path):
         raise InputError(f"{path} is missing: run `make submission`.") from error
     except (ValueError, csv.Error) as error:
         raise InputError(
-            f"{path} is no submission; expected image_id,label_id and whole label ids: {error}."
+            f"{path} is no submission: expected the columns image_id,label_id with whole label ids ({error})."
         ) from error
 
 
-def _check(path, ids, decided, labels):
-    found, label_sets = read(path)
-    if found != tuple(ids) or len(set(found)) < len(found):
+def _check(path: pathlib.Path, ids: Sequence[str], decided: np.ndarray, labels: Labels) -> None:
+    written, label_sets = read(path)
+    if written != tuple(ids) or len(set(written)) < len(written):
         raise RuntimeError(f"{path} does not hold every image id exactly once, in order.")
     if not np.array_equal(labels.targets(label_sets), np.asarray(decided)):
         raise RuntimeError(f"{path} holds other labels than were decided.")

@@ -3,7 +3,7 @@
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from mlob import workspace
 from mlob.ensemble.methods import CONSTANT
@@ -198,19 +198,19 @@ def _headline(chosen):
     )
 
 
-def _aligned(headers, cells):
+def _aligned(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     lines = [headers, *cells]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "".join(f"{'  '.join(map(_padded, line, widths, headers)).rstrip()}\n" for line in lines)
 
 
-def _piped(headers, cells):
+def _piped(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     dashes = ["---" if header in WORDS else "---:" for header in headers]
     escaped = [[cell.replace("|", r"\|") for cell in line] for line in cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in (headers, dashes, *escaped))
 
 
-def _dev_cells(compared):
+def _dev_cells(compared: Comparison) -> list[list[str]]:
     return [
         [
             model.model,
@@ -223,7 +223,7 @@ def _dev_cells(compared):
     ]
 
 
-def _dev_note(compared):
+def _dev_note(compared: Comparison) -> str:
     return (
         f"On the {compared.photos:,} dev photos, on which no weights were fitted: thresholds calibrated for each "
         f"label, cross-fitted; the gain is against {compared.against}, on the same photos. Choose a recipe "
@@ -234,10 +234,10 @@ def _dev_note(compared):
 def best_rules(rows: Sequence[Row]) -> list[Row]:
     """Take every model, and of each ensemble method the rule with the highest cross-fitted F1."""
     best = {number if row.kind == "model" else row.method: row for number, row in enumerate(rows)}  # the last is best
-    return [row for row in rows if any(row is kept for kept in best.values())]
+    return [row for row in rows if any(row is each for each in best.values())]
 
 
-def _cells(row):
+def _cells(row: Row) -> list[str]:
     return [
         row.method,
         f"{row.micro_f1.value:.3f}",
@@ -264,11 +264,11 @@ def weights(row: Row) -> str:
     return _mixture({name: row.weights[name] for name in row.members}) + flag
 
 
-def _mixture(weights):
+def _mixture(weights: Mapping[str, float]) -> str:
     if len(weights) > 1 and max(weights.values()) - min(weights.values()) < 1e-9:
         return "equal weights"
     return ", ".join(f"{name} {weight:.2f}" if len(weights) > 1 else name for name, weight in weights.items())
 
 
-def _padded(cell, width, header):
+def _padded(cell: str, width: int, header: str) -> str:
     return cell.ljust(width) if header in WORDS else cell.rjust(width)

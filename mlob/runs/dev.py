@@ -2,12 +2,15 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from mlob import predictions, workspace
 from mlob.data.dataset import DataSet
 from mlob.evaluation import dev
 from mlob.evaluation.crossfit import folds
+from mlob.predictions import Table
 from mlob.recipes import Judging
 
 
@@ -46,6 +49,6 @@ def compare(dataset: DataSet, runs: Mapping[str, pathlib.Path], judging: Judging
     return Comparison(len(ids), next(iter(runs)), sorted(models, key=lambda model: -model.micro_f1.value))
 
 
-def _at(table, ids):
+def _at(table: Table, ids: Sequence[str]) -> np.ndarray:
     place = {name: row for row, name in enumerate(table.ids)}
     return table.probabilities[[place[name] for name in ids]]

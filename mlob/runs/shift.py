@@ -2,12 +2,15 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from mlob.data import facts, splits
-from mlob.data.dataset import DataSet
+from mlob.data.dataset import DataSet, Split
+from mlob.data.duplicates import Between
+from mlob.data.prevalence import Shifted
 from mlob.evaluation import shift
 from mlob.features import store
 from mlob.training import batches
@@ -20,59 +23,56 @@ class Shift:
     """How alike the splits are.
 
     Attributes:
-        shares: {id, name, group, and for each split the share of its photos with the label} of each label.
-        decided: the splits whose shares are of decisions, not of labels.
-        labels: those whose share differs between train and validation, as `facts.describe` has `shifted`.
+        shares: {id, name, group, and for each split the prevalence there} of each label.
+        decided: the splits without labels, where the decisions are counted instead.
+        labels: those whose prevalence differs between train and validation; None without both.
         features: how well a classifier tells pairs of splits apart.
-        equal: photos that are in two splits, as `facts.describe` has `equal_between`.
+        equal: photos that are in two splits.
     """
 
     shares: list[dict[str, Any]]
     decided: list[str]
-    labels: dict[str, Any] | None
+    labels: Shifted | None
     features: list[shift.Apart]
-    equal: list[dict[str, Any]]
+    equal: list[Between]
 
 
 def describe(
-    dataset: DataSet, decided: dict[str, np.ndarray], store_folder: pathlib.Path | None = None, *, seed: int = 0
+    dataset: DataSet, decided: Mapping[str, np.ndarray], store_folder: pathlib.Path | None = None, *, seed: int = 0
 ) -> Shift:
     """Compare the splits of a data set.
 
     Args:
-        dataset: the `DataSet`.
         decided: {split: decisions uint8 (n, labels)}, which stand in for the labels of a split that has none.
         store_folder: features/<set>/<data set>; without one, features and contents are not compared.
     """
     folders = {name: store_folder / name for name in dataset.splits} if store_folder else {}
     photos = {name: store.read_photos(folder, dataset[name].ids) for name, folder in folders.items()}
-    samples = {name: _sample(folder, dataset[name]) for name, folder in folders.items()}
+    samples = {name: sample(folder, dataset[name]) for name, folder in folders.items()}
     described = facts.describe(dataset, photos)
-    shares, stand_ins = label_shares(dataset, decided)
+    shares, stand_ins = label_prevalence(dataset, decided)
     apart = shift.tell_pairs_apart(samples, seed)
-    return Shift(shares, stand_ins, described["shifted"], apart, described["equal_between"])
+    return Shift(shares, stand_ins, described.shifted, apart, described.equal_between)
 
 
-def label_shares(dataset: DataSet, decided: dict[str, np.ndarray]) -> tuple[list[dict[str, Any]], list[str]]:
-    """Give each label's share in every split, and the splits where it is that of decisions.
-
-    A split without labels has its decisions counted.
-    """
+def label_prevalence(dataset: DataSet, decided: Mapping[str, np.ndarray]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Give each label's prevalence in every split, and the splits without labels, where decisions are counted."""
     known = {name: split.targets for name, split in dataset.splits.items() if split.targets is not None}
-    stand_ins = {name: marks for name, marks in decided.items() if name not in known}
+    stand_ins = {name: of_split for name, of_split in decided.items() if name not in known}
     columns = {"id": dataset.labels.ids, "name": dataset.labels.names, "group": dataset.labels.groups}
-    columns |= {name: marks.mean(axis=0).round(5).tolist() for name, marks in (known | stand_ins).items()}
+    columns |= {name: of_split.mean(axis=0).round(5).tolist() for name, of_split in (known | stand_ins).items()}
     shares = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return shares, list(stand_ins)
 
 
-def _sample(folder, split):
-    """Features float32 (n, d) of at most MOST different photos of a split, chosen by a hash of the id.
+def sample(folder: pathlib.Path, split: Split) -> np.ndarray:
+    """Read features float32 (n, d) of at most MOST different photos of a split, chosen by a hash of the id.
 
-    A photo that stands twice would be known again where its other copy was fitted on.
+    A photo that is there twice would be recognised where its copy was fitted on.
     """
     rows = batches.read([folder], split)
-    rows = rows.take(splits.limit_rows(rows.ids, MOST))
+    rows = rows.take(splits.limit_rows(rows.ids.tolist(), MOST))
+    assert rows.digests is not None  # a store has them
     _, first = np.unique(rows.digests, return_index=True)
     features = rows.features[np.sort(first)].astype(np.float32)
     return features.mean(axis=tuple(range(1, features.ndim - 1)))  # over the places of a picture, where there are some

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from mlob import machine, predictions, workspace
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError
 from mlob.files import atomic, digest
+from mlob.predictions import Table
 from mlob.recipes import Judging, Sum
 from mlob.runs import model, results
 from mlob.runs.results import Result
@@ -23,8 +25,8 @@ def identity(total: Sum, dataset: DataSet, parts: dict[str, pathlib.Path]) -> di
         dataset: the `DataSet`.
         parts: {model: runs/<suite>/<model>}.
     """
-    found = {name: digest((folder / workspace.PREDICTIONS).read_bytes()) for name, folder in parts.items()}
-    return model.plain({"recipe": dataclasses.asdict(total), "data": dataset.digest, "predictions": found})
+    digests = {name: digest((folder / workspace.PREDICTIONS).read_bytes()) for name, folder in parts.items()}
+    return model.plain({"recipe": dataclasses.asdict(total), "data": dataset.digest, "predictions": digests})
 
 
 def add(
@@ -52,7 +54,7 @@ def add(
         InputError: two parts predict the same label, or read other features.
     """
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
-    wanted = identity(total, dataset, parts)
+    shaped_by = identity(total, dataset, parts)
     part_results = {part: results.read(path) for part, path in parts.items()}
     if len({str(result.fingerprint) for result in part_results.values()}) > 1:
         raise InputError(f"{' and '.join(parts)} read different stores: give them the same `stores`.")
@@ -61,23 +63,23 @@ def add(
     tables = {split: _added({part: own[split] for part, own in part_tables.items()}) for split in splits}
     result = _result(name, list(part_results.values()), tables["validation"], dataset, judging)
     _write_head(folder / workspace.HEAD, parts)
-    model.write(folder, result, tables, [], wanted, dataset.labels)
+    model.write(folder, result, tables, [], shaped_by, dataset.labels)
     return result
 
 
-def _added(parts):
+def _added(parts: Mapping[str, Table]) -> Table:
     """Add the parts' tables of one split up."""
     first = next(iter(parts.values()))
     stack = predictions.align(parts, first.ids)
     if ((stack > 0).any(axis=1).sum(axis=0) > 1).any():
         raise InputError(
-            f"{' and '.join(parts)} predict some label twice: the least_share of one has to be the most_share of "
+            f"{' and '.join(parts)} predict the same labels: the least_share of one has to be the most_share of "
             "another."
         )
-    return predictions.Table(first.ids, np.minimum(stack.sum(axis=0), 1), digests=first.digests)
+    return Table(first.ids, np.minimum(stack.sum(axis=0), 1), digests=first.digests)
 
 
-def _result(name, parts, table, dataset, judging):
+def _result(name: str, parts: Sequence[Result], table: Table, dataset: DataSet, judging: Judging) -> Result:
     """Judge the sum; what it cost is what the parts cost together, and the rest they have in common."""
     together = results.cost_together(parts)
     seconds, epochs = sum(part.seconds.training for part in parts), sum(part.epochs for part in parts)
@@ -93,7 +95,7 @@ def _result(name, parts, table, dataset, judging):
     )
 
 
-def _write_head(path, parts):
+def _write_head(path: pathlib.Path, parts: Mapping[str, pathlib.Path]) -> None:
     """Write the sum as one Keras model, so that new photos are predicted as by any other."""
     machine.load_keras()
     from mlob.models import heads

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from mlob.data import duplicates, facts, factsheet, prevalence
 from mlob.data.dataset import DataSet, Split
+from mlob.data.duplicates import Between, Within
+from mlob.data.facts import SplitFacts, Spread
+from mlob.data.prevalence import LabelFacts
 from mlob.features.store import Shard
 from mlob.labels import Labels
 
@@ -38,18 +41,13 @@ def test_labels_and_photos_are_counted_in_all_and_by_split():
     found = facts.describe(
         data_set(split("train", [[1, 1, 0], [1, 0, 0], [0, 0, 0]]), split("test", None, [()] * 4)), {}
     )
-    assert (found["photos"], found["labels"], found["labels_used"]) == (7, 3, 2)
-    assert found["splits"]["train"] == {
-        "photos": 3,
-        "labelled": 2,
-        "unlabelled": 1,
-        "labels_used": 2,
-        "labels_a_photo": {"mean": 1.0, "min": 0, "max": 2},
-        "failed": None,
-    }
-    assert found["splits"]["test"]["labels_a_photo"] is None
-    assert found["splits"]["test"]["unlabelled"] == 4
-    assert found["counts"] == {"train": [2, 1, 0]}
+    assert (found.photos, found.labels, found.labels_used) == (7, 3, 2)
+    assert found.splits["train"] == SplitFacts(
+        photos=3, labelled=2, unlabelled=1, labels_used=2, labels_a_photo=Spread(1.0, 0, 2), failed=None
+    )
+    assert found.splits["test"].labels_a_photo is None
+    assert found.splits["test"].unlabelled == 4
+    assert found.counts == {"train": [2, 1, 0]}
 
 
 def test_the_text_says_what_photos_without_labels_mean_in_each_split():
@@ -70,20 +68,15 @@ def test_the_text_says_what_photos_without_labels_mean_in_each_split():
 
 def test_the_commonest_come_first_the_rarest_are_their_reverse_and_what_never_occurs_is_in_neither():
     found = facts.describe(two_splits([[1, 1, 0], [1, 0, 0]], [[1, 0, 0]]), {})
-    assert [label["name"] for label in found["commonest"]] == ["Dress", "Red"]
-    assert [label["name"] for label in found["rarest"]] == ["Red", "Dress"]
-    assert found["commonest"][0] == {
-        "id": 2,
-        "name": "Dress",
-        "group": "category",
-        "counts": {"train": 2, "validation": 1},
-    }
-    assert [label["name"] for label in found["unseen"]] == ["Hat"]
+    assert [label.name for label in found.commonest] == ["Dress", "Red"]
+    assert [label.name for label in found.rarest] == ["Red", "Dress"]
+    assert found.commonest[0] == LabelFacts(2, "Dress", "category", {"train": 2, "validation": 1})
+    assert [label.name for label in found.unseen] == ["Hat"]
 
 
 def test_without_an_annotated_train_no_label_is_called_unseen():
     found = facts.describe(data_set(split("validation", [[1, 0, 0]])), {})
-    assert found["unseen"] == [] and found["shifted"] is None
+    assert found.unseen == [] and found.shifted is None
 
 
 def test_equal_photos_are_found_by_content_between_splits_and_within_one():
@@ -94,13 +87,13 @@ def test_equal_photos_are_found_by_content_between_splits_and_within_one():
         "test": shard(("x0", "x1", "x2"), (3, 2, 9)),
     }
     found = facts.describe(dataset, shards)
-    assert [(pair["split"], pair["other"], pair["ids"]) for pair in found["equal_between"]] == [
+    assert [(pair.split, pair.other, pair.ids) for pair in found.equal_between] == [
         ("test", "validation", ["x0", "x1"]),
         ("test", "train", ["x1"]),
         ("validation", "train", ["v0"]),
     ]
-    assert {pair["by"] for pair in found["equal_between"]} == {"content"}
-    assert found["equal_within"] == [{"split": "train", "photos": 1, "ids": [["t1", "t2"]]}]
+    assert {pair.by for pair in found.equal_between} == {"content"}
+    assert found.equal_within == [Within("train", 1, [["t1", "t2"]])]
 
 
 @settings(deadline=None)
@@ -110,26 +103,26 @@ def test_equal_photos_agree_with_comparing_every_two(first, second):
     shards = {"train": shard(dataset["train"].ids, first), "test": shard(dataset["test"].ids, second)}
     found = facts.describe(dataset, shards)
     repeats = {"train": len(first) - len(set(first)), "test": len(second) - len(set(second))}
-    assert sum(pair["photos"] for pair in found["equal_between"]) == sum(key in first for key in second)
-    assert {each["split"]: each["photos"] for each in found["equal_within"]} == {k: n for k, n in repeats.items() if n}
+    assert sum(pair.photos for pair in found.equal_between) == sum(key in first for key in second)
+    assert {each.split: each.photos for each in found.equal_within} == {k: n for k, n in repeats.items() if n}
 
 
 def test_photos_that_are_not_at_hand_are_compared_by_web_address_but_never_by_a_path_in_the_folder():
     web, local = ("https://a.example/1.jpg",), ("images/1.jpg",)
     found = facts.describe(data_set(split("train", None, [web, local]), split("test", None, [local, web])), {})
-    assert found["equal_between"] == [{"split": "test", "other": "train", "by": "address", "photos": 1, "ids": ["t1"]}]
+    assert found.equal_between == [Between("test", "train", "address", 1, ["t1"])]
 
 
 def test_failures_are_grouped_by_reason_and_show_ten_ids():
     failures = {f"f{row}": f"not decoded: truncated ({row} bytes left)" for row in range(12)} | {"b": "blank"}
     found = facts.describe(data_set(split("train", [[1, 0, 0]])), {"train": shard(["t0"], [1], failures)})
-    failed = found["splits"]["train"]["failed"]
-    assert failed["photos"] == 13
-    assert [(reason["reason"], reason["photos"]) for reason in failed["reasons"]] == [
+    failed = found.splits["train"].failed
+    assert failed.photos == 13
+    assert [(reason.reason, reason.photos) for reason in failed.reasons] == [
         ("not decoded: truncated", 12),
         ("blank", 1),
     ]
-    assert failed["reasons"][0]["ids"] == [f"f{row}" for row in range(10)]
+    assert failed.reasons[0].ids == [f"f{row}" for row in range(10)]
 
 
 def test_a_shifted_label_is_found_with_its_shares_ratio_and_z():
@@ -139,12 +132,12 @@ def test_a_shifted_label_is_found_with_its_shares_ratio_and_z():
     validation = np.zeros((400, 3))
     validation[:120, 0] = 1
     validation[:204, 1] = 1
-    shifted = facts.describe(two_splits(train, validation), {})["shifted"]
-    (label,) = shifted["strongest"]
+    shifted = facts.describe(two_splits(train, validation), {}).shifted
+    (label,) = shifted.strongest
     pooled = 220 / 1400
-    assert (shifted["labels"], shifted["tested"], label["name"]) == (1, 2, "Dress")
-    assert (label["train"], label["validation"], label["ratio"]) == (0.1, 0.3, 3.0)
-    assert label["z"] == pytest.approx(0.2 / np.sqrt(pooled * (1 - pooled) * (1 / 1000 + 1 / 400)), abs=0.005)
+    assert (shifted.labels, shifted.tested, label.name) == (1, 2, "Dress")
+    assert (label.train, label.validation, label.ratio) == (0.1, 0.3, 3.0)
+    assert label.z == pytest.approx(0.2 / np.sqrt(pooled * (1 - pooled) * (1 / 1000 + 1 / 400)), abs=0.005)
 
 
 def test_counts_of_one_are_no_shift():
@@ -152,13 +145,13 @@ def test_counts_of_one_are_no_shift():
     validation[0, 0] = 1  # by chance, as one in 91 such labels
     assert prevalence.z_scores(np.zeros(1), 9000, np.ones(1), 100) > 9
     train[:10, 1], validation[:30, 1] = 1, 1
-    shifted = facts.describe(two_splits(train, validation), {})["shifted"]
-    assert [label["name"] for label in shifted["strongest"]] == [two_splits(train, validation).labels.names[1]]
+    shifted = facts.describe(two_splits(train, validation), {}).shifted
+    assert [label.name for label in shifted.strongest] == [two_splits(train, validation).labels.names[1]]
 
 
 def test_equal_shares_are_no_shift_and_labels_on_all_photos_do_not_divide_by_zero():
     everywhere = np.tile([1, 0, 0], (50, 1))
-    assert facts.describe(two_splits(everywhere, everywhere), {})["shifted"]["labels"] == 0
+    assert facts.describe(two_splits(everywhere, everywhere), {}).shifted.labels == 0
 
 
 def test_chance_alone_shifts_no_label_in_99_of_100_sets():
@@ -170,7 +163,7 @@ def test_chance_alone_shifts_no_label_in_99_of_100_sets():
             Split(name, tuple(map(str, range(len(part)))), ((),) * len(part), part)
             for name, part in (("train", drawn[:1000]), ("validation", drawn[1000:]))
         ]
-        alarms += facts.describe(data_set(*parts, labels=labels), {})["shifted"]["labels"] > 0
+        alarms += facts.describe(data_set(*parts, labels=labels), {}).shifted.labels > 0
     assert alarms <= 4
 
 
@@ -179,9 +172,9 @@ def test_a_new_label_has_no_ratio_and_the_strongest_twenty_are_shown_of_all():
     train = Split("train", tuple(map(str, range(300))), ((),) * 300, np.zeros((300, 25), np.uint8))
     targets = (np.arange(300)[:, None] < 100 + np.arange(25)).astype(np.uint8)
     validation = dataclasses.replace(train, name="validation", targets=targets)
-    shifted = facts.describe(data_set(train, validation, labels=labels), {})["shifted"]
-    assert (shifted["labels"], len(shifted["strongest"])) == (25, 20)
-    assert shifted["strongest"][0]["name"] == "label 24" and shifted["strongest"][0]["ratio"] is None
+    shifted = facts.describe(data_set(train, validation, labels=labels), {}).shifted
+    assert (shifted.labels, len(shifted.strongest)) == (25, 20)
+    assert shifted.strongest[0].name == "label 24" and shifted.strongest[0].ratio is None
 
 
 def test_facts_are_json_and_their_text_holds_what_matters():
@@ -192,7 +185,7 @@ def test_facts_are_json_and_their_text_holds_what_matters():
     }
     found = facts.describe(dataset, shards)
     shown = factsheet.summary(found)
-    assert json.loads(json.dumps(found)) == found
+    assert json.loads(json.dumps(dataclasses.asdict(found))) == dataclasses.asdict(found)
     for part in (
         "300 photos",
         "1 of 200 train photos have no features: blank: one uniform colour 1 (bad)",
@@ -219,7 +212,7 @@ def test_files_alone_tell_what_is_missing_empty_or_there_twice(tmp_path):
     contents = {"a": b"one", "b": b"longer", "c": b"one", "d": None, "e": b"two", "f": b"", "g": None}
     dataset = photos(tmp_path, contents)
     found = facts.describe(dataset, duplicates.look(dataset))
-    assert found["equal_within"] == [{"split": "train", "photos": 1, "ids": [["a", "c"]]}]
+    assert found.equal_within == [Within("train", 1, [["a", "c"]])]
     assert "3 of 7 train photos have no features: no file 2 (d, g), empty file 1 (f)" in factsheet.summary(found)
 
 

@@ -6,6 +6,9 @@ import pytest
 from PIL import Image
 
 from mlob.data.dataset import DataSet, Split
+from mlob.data.duplicates import Between, Within
+from mlob.data.facts import Facts, Failures, Reason, SplitFacts, Spread
+from mlob.data.prevalence import LabelFacts, Shifted, ShiftedLabel
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.dev import Compared
 from mlob.evaluation.judge import GroupScores, LabelScores, Pair
@@ -23,33 +26,22 @@ from mlob.runs.results import Chosen, EnsembleResult, MethodResult, Parameters, 
 from mlob.runs.shift import Shift
 
 LABELS = Labels((1, 2, 3), ("Dress", "<b>Tom & Co</b>", "Unseen"), ("category", "brand", "brand"))
-SPLIT = {
-    "photos": 4,
-    "labelled": 4,
-    "unlabelled": 0,
-    "labels_used": 2,
-    "labels_a_photo": {"mean": 1.5, "min": 1, "max": 2},
-    "failed": {"photos": 1, "reasons": [{"reason": "blank", "photos": 1, "ids": ["f1"]}]},
-}
-TOM = {"id": 2, "name": "<b>Tom & Co</b>", "group": "brand", "counts": {"train": 0, "validation": 2}}
-FACTS = {
-    "photos": 8,
-    "labels": 3,
-    "labels_used": 2,
-    "splits": {"train": SPLIT, "validation": SPLIT | {"failed": None}},
-    "counts": {"train": [4, 0, 0], "validation": [3, 2, 0]},
-    "commonest": [TOM],
-    "rarest": [TOM],
-    "unseen": [TOM],
-    "equal_between": [{"split": "validation", "other": "train", "by": "content", "photos": 12, "ids": ["v1"]}],
-    "equal_within": [{"split": "train", "photos": 1, "ids": [["t1", "t2"]]}],
-    "shifted": {
-        "significance": 0.01,
-        "tested": 3,
-        "labels": 1,
-        "strongest": [TOM | {"train": 0.0, "validation": 0.5, "ratio": None, "z": 4.0}],
-    },
-}
+SPLIT = SplitFacts(4, 4, 0, 2, Spread(1.5, 1, 2), Failures(1, [Reason("blank", 1, ["f1"])]))
+TOM = LabelFacts(2, "<b>Tom & Co</b>", "brand", {"train": 0, "validation": 2})
+FACTS = Facts(
+    photos=8,
+    labels=3,
+    labels_used=2,
+    splits={"train": SPLIT, "validation": dataclasses.replace(SPLIT, failed=None)},
+    counts={"train": [4, 0, 0], "validation": [3, 2, 0]},
+    commonest=[TOM],
+    rarest=[TOM],
+    unseen=[TOM],
+    compared=True,
+    equal_between=[Between("validation", "train", "content", 12, ["v1"])],
+    equal_within=[Within("train", 1, [["t1", "t2"]])],
+    shifted=Shifted(0.01, 3, 1, [ShiftedLabel(**vars(TOM), train=0.0, validation=0.5, ratio=None, z=4.0)]),
+)
 
 
 def jpeg(colour):

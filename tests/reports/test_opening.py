@@ -2,12 +2,15 @@ import dataclasses
 
 import pytest
 
+from mlob.data.duplicates import Between
+from mlob.data.facts import Facts, Failures, SplitFacts
 from mlob.evaluation.judge import LabelScores
 from mlob.evaluation.scores import Score
 from mlob.reports import opening
 from mlob.reports.opening import Named
 
-CLEAN = {"splits": {"train": {"failed": {"photos": 0}}, "test": {"failed": None}}, "equal_between": []}
+SPLIT = SplitFacts(9, 9, 0, 1, None, None)
+CLEAN = Facts(18, 0, 0, {"train": SPLIT, "test": SPLIT}, {}, [], [], [], True, [], [], None)
 
 
 def label(name, train, validation, f1):
@@ -46,13 +49,23 @@ def test_five_labels_are_named_and_the_others_counted():
 @pytest.mark.parametrize(
     "facts, labels, doubted, steps",
     [
-        ({"equal_between": [{"photos": 1}]}, [], 0, ["Take out 1 photo found in two splits"]),
-        ({"splits": {"train": {"failed": {"photos": 2000}}}}, [], 0, ["Replace or remove 2,000 photos"]),
+        (
+            {"equal_between": [Between("test", "train", "content", 1, ["a"])]},
+            [],
+            0,
+            ["Take out 1 photo found in two splits"],
+        ),
+        (
+            {"splits": {"train": dataclasses.replace(SPLIT, failed=Failures(2000, []))}},
+            [],
+            0,
+            ["Replace or remove 2,000 photos"],
+        ),
         ({}, [label("rare", 3, 0, 0.0)], 4, ["Add photos for 1 label with", "Check the annotations of 4 photos"]),
         ({}, [], 0, ["Run make learning-curve"]),
     ],
 )
 def test_the_next_step_is_what_the_figures_call_for(facts, labels, doubted, steps, diagnosis):
     doubtful = dataclasses.replace(diagnosis, suspects=dataclasses.replace(diagnosis.suspects, photos=doubted))
-    told = opening.tell({}, labels, CLEAN | facts, doubtful)
+    told = opening.tell({}, labels, dataclasses.replace(CLEAN, **facts), doubtful)
     assert all(step.advice.startswith(start) for step, start in zip(told.steps, steps, strict=True))

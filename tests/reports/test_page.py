@@ -286,10 +286,9 @@ def test_models_alone_make_a_page_and_the_best_is_its_headline(tmp_path, write_r
 
 
 def test_a_set_without_train_has_a_page(written, facts):
-    split = facts["splits"]["validation"]
-    alone = {"splits": {"validation": split}, "counts": {"validation": [3, 2, 0]}, "shifted": None}
-    alone |= {key: [] for key in ("unseen", "equal_between", "equal_within")}
-    assert "None found" in written(facts=facts | alone)
+    of_validation = {"splits": {"validation": facts.splits["validation"]}, "counts": {"validation": [3, 2, 0]}}
+    nothing = {"shifted": None, "unseen": [], "equal_between": [], "equal_within": []}
+    assert "None found" in written(facts=dataclasses.replace(facts, **of_validation, **nothing))
 
 
 @pytest.mark.parametrize("history", ["epoch,loss\n1,0.5\n", "epoch,loss,dev_loss,dev_micro_f1\n1,0.5,high,0.3\n"])

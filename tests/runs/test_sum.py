@@ -94,7 +94,7 @@ def test_the_order_of_the_parts_changes_no_prediction(total, parts, made, tmp_pa
 
 def test_parts_that_overlap_are_refused_and_nothing_is_left_that_looks_done(parts, made, stores, tmp_path):
     overlap = {**parts, "rare": train(tmp_path / "rare", made, stores, most_share=0.5)}
-    with pytest.raises(InputError, match="frequent and rare predict some label twice"):
+    with pytest.raises(InputError, match="frequent and rare predict the same labels"):
         sums.add("specialists", TOTAL, made, overlap, tmp_path / "sum", JUDGE)
     assert not (tmp_path / "sum" / "result.json").exists()
 
