@@ -9,6 +9,8 @@ from mlob.errors import InputError
 from mlob.features import backbones
 from mlob.recipes import FeatureSet
 
+pytestmark = pytest.mark.slow  # networks are built
+
 
 @pytest.fixture(scope="module")
 def network():
@@ -31,7 +33,6 @@ def widths(network, name):
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", backbones.BACKBONES)
 def test_each_network_has_the_length_the_stages_and_the_cuts_of_its_table(name, network):
     backbone, built = backbones.BACKBONES[name], network(name)

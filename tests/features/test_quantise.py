@@ -11,6 +11,8 @@ pytest.importorskip("openvino")
 quantise = pytest.importorskip("mlob.features.quantise")
 nncf = pytest.importorskip("nncf")
 
+pytestmark = pytest.mark.slow  # networks are compiled
+
 
 def drawn(count, seed):
     return np.random.default_rng(seed).integers(0, 256, (count, 24, 24, 3), np.uint8)
@@ -52,7 +54,6 @@ def with_uneven_channels(converted):
     return model
 
 
-@pytest.mark.slow
 def test_evening_out_the_ranges_changes_no_feature(converted):
     model, photos = with_uneven_channels(converted), drawn(8, 1)
     expected, before = quantise.features_of(model, photos), weights(model, "GroupConvolution")

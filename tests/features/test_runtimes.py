@@ -14,6 +14,8 @@ from mlob.errors import InputError
 from mlob.features import runtimes
 from mlob.recipes import FeatureSet
 
+pytestmark = pytest.mark.slow  # networks are compiled
+
 openvino = pytest.mark.skipif(not runtimes.importlib.util.find_spec("openvino"), reason="OpenVINO is for x86 Linux")
 RUNTIMES = [pytest.param("openvino", marks=openvino), "keras"]
 
@@ -222,7 +224,6 @@ for precision in ("float32", "float16"):
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_give_features_too(backend):
     if not runtimes.importlib.util.find_spec(backend):

@@ -18,6 +18,8 @@ from mlob.features import backbones, weights
 from mlob.files import digest
 from mlob.recipes import FeatureSet
 
+pytestmark = pytest.mark.slow  # networks are built
+
 WHOLE = FeatureSet("mobilenet")
 LAYER = "conv_pw_5_relu"
 CUT = FeatureSet("mobilenet", layer=LAYER)
@@ -58,7 +60,6 @@ def same(network, other):
     return all(np.array_equal(one, another) for one, another in pairs)
 
 
-@pytest.mark.slow
 def test_a_file_and_a_folder_give_their_weights(network, folder):
     for given in (folder, folder / "mobilenet.weights.h5"):
         source = weights.at_hand(WHOLE, given)
@@ -99,7 +100,6 @@ def refused(features, path, match):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
-@pytest.mark.slow
 def test_weights_of_another_architecture_are_refused(network, folder, tmp_path):
     whole, cut = (folder / name for name in ("mobilenet.weights.h5", f"mobilenet-{LAYER}.weights.h5"))
     for name, target in {whole.name: cut, cut.name: whole}.items():
@@ -148,7 +148,6 @@ def python(code, **environment):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
 
 
-@pytest.mark.slow
 def test_random_weights_are_the_same_in_every_process_and_after_other_networks(network):
     here = [digest(*weights.network(WHOLE, weights.random()).get_weights()) for _ in range(2)]
     assert here == [python(RANDOM).stdout.strip()] * 2

@@ -15,6 +15,8 @@ from mlob.metrics import highest_micro_f1
 from mlob.recipes import LINEAR, MLP, MLP_TRAINING, Experiment, Head, Training
 from mlob.training import batches, checkpoint, fit, speed, steps
 
+pytestmark = pytest.mark.slow  # networks are compiled
+
 SMALL = Experiment(("any",), Head(units=(16,)), Training(epochs=4, batch=64))
 MLOB = Experiment(("any",), dataclasses.replace(MLP, units=(16,)), dataclasses.replace(MLP_TRAINING, epochs=3))
 
@@ -34,7 +36,6 @@ def fitted(experiment, rows, **changes):
     return fit.fit(dataclasses.replace(experiment, training=training), *rows, name="head")
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(rows):
     found = [
         fit.predict(fitted(dataclasses.replace(SMALL, seed=seed), rows, epochs=2).model, rows[1].features)
@@ -205,7 +206,6 @@ def killed_after(count, monkeypatch):
 EARLY = dataclasses.replace(MLOB, training=dataclasses.replace(MLOB.training, epochs=6, patience=2))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("experiment", [SMALL, MLOB, EARLY], ids=["adamw, dropout", "nadam, sgd", "early"])
 @pytest.mark.parametrize("chunks", [1, 2, 5])
 def test_a_training_that_was_killed_ends_with_the_bytes_of_one_that_was_not(
@@ -299,7 +299,6 @@ def test_a_loss_that_spoils_leaves_the_last_good_checkpoint(rows, tmp_path, monk
 # Speed that changes nothing, or what the recipe allows
 
 
-@pytest.mark.slow
 def test_xla_trains_the_same(rows, monkeypatch):
     found, plain = [], dataclasses.replace(SMALL, head=Head(units=(16,), dropout=0))  # XLA draws other dropouts
     for jit in (False, True):
@@ -357,7 +356,6 @@ print(losses[-1] / losses[0])
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_train_as_well(backend):
     pytest.importorskip(backend)

@@ -10,6 +10,8 @@ from mlob.models.losses import LOSSES
 from mlob.recipes import Experiment, Head, Training
 from mlob.training import batches, fit
 
+pytestmark = pytest.mark.slow  # networks are compiled
+
 SMALL = Experiment(("any",), Head(units=(16,), dropout=0.2), Training(epochs=8, batch=32, learning_rate=2e-2))
 GROUPS = ("size", "size", "colour", "colour", "extra")
 
@@ -90,7 +92,6 @@ def test_specialists_that_share_a_cut_predict_each_label_once_and_are_judged_on_
     assert rare.history[-1]["dev_loss"] < 0.5 and rare.history[-1]["dev_micro_f1"] > 0.8
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_is_of_each_branch(loss, rows):
     head = Head(units=(16,), dropout=0.0, groups=LOSSES[loss].of_softmaxes, branches=3)

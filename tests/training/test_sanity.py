@@ -7,6 +7,8 @@ from mlob.errors import InputError
 from mlob.recipes import Experiment, Head, Training
 from mlob.training import sanity
 
+pytestmark = pytest.mark.slow  # networks are compiled
+
 SMALL = Experiment(("any",), Head(units=(64,)), Training(epochs=20, batch=32, learning_rate=1e-2))
 
 
@@ -16,7 +18,6 @@ def rows(rows_of):
     return rows_of(900, (0.6, 0.4, 0.2, 0.1), 24, noise=1.5)
 
 
-@pytest.mark.slow
 def test_a_few_photos_are_learned_by_heart_whatever_the_recipe_does_against_it(rows):
     against = dataclasses.replace(SMALL.training, label_smoothing=0.3, mixup=1.0, patience=1)
     found = sanity.overfit(dataclasses.replace(SMALL, training=against), rows[0], name="head", count=30)
@@ -25,7 +26,6 @@ def test_a_few_photos_are_learned_by_heart_whatever_the_recipe_does_against_it(r
     assert sanity.summary("head", found).startswith("head learned 30 photos by heart: loss 0.")
 
 
-@pytest.mark.slow
 def test_photos_that_are_alike_but_for_their_labels_cannot_be(rows):
     alike = dataclasses.replace(rows[0], features=np.ones_like(rows[0].features))
     with pytest.raises(
@@ -34,7 +34,6 @@ def test_photos_that_are_alike_but_for_their_labels_cannot_be(rows):
         sanity.overfit(SMALL, alike, name="head", count=30)
 
 
-@pytest.mark.slow
 def test_no_more_photos_are_taken_than_there_are(rows):
     few = rows[0].take(np.arange(len(rows[0].ids)) < 12)
     found = sanity.overfit(SMALL, few, name="head", count=50)
