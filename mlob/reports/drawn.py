@@ -49,7 +49,7 @@ def methods(rows: Sequence[Row], best: Row) -> Figure:
         "Methods compared",
         "Micro-F1 on validation, each method with its best thresholds. A filled mark is the cross-fitted figure, with "
         "its 95% interval. A hollow mark is the figure on the photos that the method was fitted on, which flatters it.",
-        figures.methods([row.name for row in shown], [row.micro_f1 for row in shown], shown.index(best)),
+        figures.methods([row.method for row in shown], [row.micro_f1 for row in shown], shown.index(best)),
     )
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import (
+    FixedLocator,
     LogLocator,
     MaxNLocator,
     NullFormatter,
@@ -39,6 +40,7 @@ WIDTH = 4.4  # inches, so that letters are readable where a phone's 350 pixels s
 COMMONEST = 30
 ABREAST = 2  # panels in a row
 LOGARITHMIC = ("training.learning_rate", "training.weight_decay")
+TICKS = [digit * 10.0**power for power in range(-8, 3) for digit in (1, 3)]  # few enough for half a page's width
 STYLE: Any = {  # matplotlib lists the names of its settings as literals, which a dict of texts is not
     "axes.edgecolor": INK,
     "axes.grid": True,
@@ -156,6 +158,7 @@ def _by_trial(axes: Axes, score: np.ndarray, complete: np.ndarray) -> None:
     best = np.maximum.accumulate(np.where(complete, score, 0))
     axes.step(np.arange(len(score)), best, where="post", color=PURPLE)
     _dots(axes, np.arange(len(score)), score, complete)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set(xlabel="trial", ylabel="micro-F1 on dev", ylim=(low - room, low + 1.2 * room))
 
 
@@ -163,8 +166,10 @@ def _by_field(axes: Axes, field: str, values: list[Any], score: np.ndarray, comp
     _dots(axes, values, score, complete)
     if field in LOGARITHMIC:
         _log_x(axes, "{x:g}")
+        axes.xaxis.set_major_locator(FixedLocator(TICKS))
+        axes.set_xlim(min(values) / 2, max(values) * 2)
     axes.set_xlabel(field)
-    axes.tick_params(axis="x", labelrotation=30 if isinstance(values[0], str) else 0)
+    axes.tick_params(axis="x", labelrotation=30 if isinstance(values[0], str) or field in LOGARITHMIC else 0)
 
 
 def f1_by_frequency(counts: Sequence[int], f1: Sequence[float]) -> str:

@@ -83,9 +83,9 @@ def why(ensemble: EnsembleResult) -> str:
     """Say why the chosen method was chosen, and what is left of its figure where luck plays no part in the choice."""
     tried = sum(method.method != CONSTANT for method in ensemble.methods)
     return (
-        f"It has the highest cross-fitted micro-F1 of {tried} methods on validation. The highest of many figures is "
-        "partly luck. Choosing the method for each photo on the other folds, which takes that luck out, gives "
-        f"{ensemble.chosen.elsewhere.value:.3f}."
+        f"It has the highest cross-fitted micro-F1 of {tried} combinations of a method and its thresholds. "
+        "The highest of many figures is partly luck. Choosing the combination for each photo on the other folds, which "
+        f"takes that luck out, gives {ensemble.chosen.elsewhere.value:.3f}."
     )
 
 
@@ -111,7 +111,7 @@ def _steps(facts: Facts, few: int, diagnosis: Diagnosis | None) -> list[Step]:
     doubtful = diagnosis.suspects.photos if diagnosis else 0
     steps = [
         (twice, Step("data", f"Take out {_count(twice, 'photo')} found in two splits: they flatter the figures.")),
-        (failed, Step("data", f"Replace or remove {_count(failed, 'photo')} missing or unreadable.")),
+        (failed, Step("data", f"Replace or remove {_count(failed, 'missing or unreadable photo')}.")),
         (few, Step("labels", f"Add photos for {_count(few, 'label')} with fewer than {ENOUGH} photos to train on.")),
         (doubtful, Step("doubts", f"Check the annotations of {_count(doubtful, 'photo')}: they may be wrong.")),
     ]

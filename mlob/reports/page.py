@@ -60,7 +60,6 @@ def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Fi
     rows, ensemble = tables.rows(folder), results.read_ensemble(folder / "ensemble")
     best, photos = _chosen(rows, ensemble), _fitting(findings.gallery)
     scored = ensemble.labels if ensemble else []
-    models = [row for row in rows if row.kind == "model"]
     html = _template().render(
         suite=folder.name,
         rows=rows[::-1],
@@ -71,8 +70,9 @@ def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Fi
         metrics=_metrics(rows),
         above=_above(rows, best, ensemble),
         constant=next((row for row in rows[::-1] if row.kind == "constant"), None),
-        random=sorted({name for row in models for name in row.random}),
-        alone={row.method: row.micro_f1.value for row in models},
+        random=sorted({name for row in rows if row.kind == "model" for name in row.random}),
+        stacked=tables.STACKED,
+        alone={row.method: row.micro_f1.value for row in rows if row.kind == "model"},
         processors=tables.processors(rows),
         ensemble=ensemble,
         labels=scored,

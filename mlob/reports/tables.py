@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlob import workspace
-from mlob.ensemble.methods import CONSTANT
+from mlob.ensemble.methods import BEST_SINGLE, CONSTANT, METHODS, WEIGHTINGS
 from mlob.errors import InputError
 from mlob.evaluation.scores import Score
 from mlob.files import write_text
@@ -14,6 +14,7 @@ from mlob.runs import results
 from mlob.runs.dev import Comparison
 from mlob.runs.results import Chosen, MethodResult, Parameters, Result, Seconds
 
+STACKED = METHODS.keys() - {BEST_SINGLE, *WEIGHTINGS}  # they take in all members, without weights
 KINDS = ("constant", "model", "ensemble")
 HEADERS = (
     *("method", "micro-F1", "95% interval", "in-sample", "macro-F1", "thresholds"),
@@ -22,7 +23,7 @@ HEADERS = (
 NOT_COMPARED = "Recipes are not compared on dev: fewer than two of its photos are common to all models.\n"
 BRIEF = ("method", "micro-F1", "95% interval", "macro-F1", "thresholds", "weights")
 FEW = 5  # rows that are shown on a terminal unless all are asked for
-DEV_HEADERS = ("model", "micro-F1 on dev", "95% interval", "gain", "its 95% interval")
+DEV_HEADERS = ("model", "micro-F1 on dev", "95% interval", "gain", "95% interval of the gain")
 WORDS = ("method", "model", "thresholds", "weights", "note")  # columns of text; the others are numbers, to the right
 
 
@@ -132,7 +133,7 @@ def brief(rows: Sequence[Row]) -> str:
     if not any(row.kind == "ensemble" for row in shown):
         shown[:1] = [row for row in by_f1 if row.kind == "ensemble"][-1:] or shown[:1]
     cells = [[cell for header, cell in zip(HEADERS, _cells(row), strict=True) if header in BRIEF] for row in shown]
-    return f"{_aligned(BRIEF, cells)}The best {len(shown)} of {len(rows)}; the page has all, and so has --verbose.\n"
+    return f"{_aligned(BRIEF, cells)}The best {len(shown)} of {len(rows)}. The page shows all, and so does --verbose.\n"
 
 
 def dev_aligned(compared: Comparison | None, most: int | None = None) -> str:
@@ -225,9 +226,9 @@ def _dev_cells(compared: Comparison) -> list[list[str]]:
 
 def _dev_note(compared: Comparison) -> str:
     return (
-        f"On the {compared.photos:,} dev photos, on which no weights were fitted: thresholds calibrated for each "
-        f"label, cross-fitted; the gain is against {compared.against}, on the same photos. Choose a recipe "
-        "here, then look at validation."
+        f"Measured on the {compared.photos:,} dev photos, on which no weights were fitted, at calibrated thresholds, "
+        f"cross-fitted. The gain is over {compared.against}, on the same photos. Choose a recipe here, then look at "
+        "validation."
     )
 
 
@@ -261,6 +262,8 @@ def weights(row: Row) -> str:
     if isinstance(row.weights, str):
         return "RANDOM" if row.random else row.weights
     flag = f" ({len(row.random)} RANDOM)" if row.random else ""
+    if row.method in STACKED:
+        return f"stacked{flag}"
     return _mixture({name: row.weights[name] for name in row.members}) + flag
 
 

@@ -59,7 +59,7 @@ def test_five_labels_are_named_and_the_others_counted():
             {"splits": {"train": dataclasses.replace(SPLIT, failed=Failures(2000, []))}},
             [],
             0,
-            ["Replace or remove 2,000 photos"],
+            ["Replace or remove 2,000 missing or unreadable photos"],
         ),
         ({}, [label("rare", 3, 0, 0.0)], 4, ["Add photos for 1 label with", "Check the annotations of 4 photos"]),
         ({}, [], 0, ["Run make learning-curve"]),

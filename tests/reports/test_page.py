@@ -107,7 +107,7 @@ def test_the_headline_gives_the_choice_its_figure_its_interval_and_how_it_was_ju
     assert "Micro-F1 0.650 on validation (95% interval 0.630 to 0.670), by PSO, per-label thresholds." in words
     assert (
         "cross-fitted in 5 folds" in words
-        and "highest cross-fitted micro-F1 of 4 methods" in words
+        and "highest cross-fitted micro-F1 of 4 combinations" in words
         and "on the other folds, which takes that luck out, gives 0.640" in words
     )
 

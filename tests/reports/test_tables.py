@@ -121,7 +121,7 @@ def test_on_a_terminal_the_five_best_stand_each_method_once_and_the_others_are_c
     names = [line.split("  ")[0] for line in lines]
     assert names == ["lite", "xception", "best single", "mean", "PSO"]
     assert "per-label thresholds" in lines[-1] and "RANDOM" in lines[-1] and "note" not in header
-    assert told == "The best 5 of 7; the page has all, and so has --verbose."
+    assert told == "The best 5 of 7. The page shows all, and so does --verbose."
 
 
 def test_the_best_ensemble_is_shown_even_where_models_alone_are_better(suite, write_result):
@@ -213,7 +213,7 @@ def test_what_dev_says_is_aligned_with_signs_and_intervals_and_names_what_it_is_
     lines = tables.dev_aligned(compared).splitlines()
     assert lines[0].split()[:4] == ["model", "micro-F1", "on", "dev"]
     assert lines[1].split() == ["a|b", "0.900", "0.890", "to", "0.910", "-0.012", "-0.020", "to", "+0.001"]
-    assert "1,340 dev photos" in lines[2] and "against base" in lines[2]
+    assert "1,340 dev photos" in lines[2] and "over base" in lines[2]
     assert r"| a\|b | 0.900 | 0.890 to 0.910 | -0.012 | -0.020 to +0.001 |" in tables.dev_markdown(compared)
 
 
