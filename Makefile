@@ -77,9 +77,10 @@ test: .venv/installed-dev ## All tests, in parallel
 test-quick: .venv/installed-dev ## The tests that take no more than a few seconds each
 	@$(PYTEST) -m "not slow"
 
-lint: .venv/installed-dev ## Lint and formatting
+lint: .venv/installed-dev ## Lint, formatting and types
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
+	@.venv/bin/mypy
 
 .venv/installed: setup.cfg pyproject.toml
 	@echo "Installing mlob and its packages into .venv (once, about two minutes)"

@@ -73,7 +73,7 @@ def test_a_python_with_a_blank_in_its_path_makes_the_environment(folder):
 @pytest.fixture
 def installations(folder):
     """A file that lists what is installed in `folder`, by a pip that installs nothing."""
-    for name, script in {"pip": 'echo "$@" >> installations', "ruff": "true", "python": "true"}.items():
+    for name, script in {"pip": 'echo "$@" >> installations', "ruff": "true", "mypy": "true", "python": "true"}.items():
         (folder / ".venv/bin" / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / ".venv/bin" / name).chmod(0o755)
     (folder / "installations").touch()
