@@ -1,7 +1,7 @@
 """Intervals over photos: the percentile bootstrap (Efron and Tibshirani 1993, chapter 13).
 
 A draw takes n of the n different photos with replacement: equal photos, whose keys are equal, come together, since a
-photo that stands twice tells no more than once. It is held as how often each photo comes, so that the counts
+photo that stands twice tells no more than once. It is kept as how often each photo comes, so that the counts
 behind a figure are a product of matrices; float32 holds them exactly up to 16.7 million. Targets and
 decisions are 0/1 (n, labels). The draws follow from the keys (None takes all photos as different) and the seed alone:
 two methods judged on the same photos share them.

@@ -143,7 +143,7 @@ def judge(
         judged,
         chosen,
         scores.micro_f1s(targets, chosen_elsewhere(targets, decided, fold), judging=judging, keys=keys)[0][0],
-        {full_name(name): _optimism(found.scores["micro_f1"]) for name, found in judged.items()},
+        {full_name(name): _optimism(each.scores["micro_f1"]) for name, each in judged.items()},
         paired(targets, decided, chosen, judging, keys),
         by_group(labels, targets, decided[chosen], decided[methods.BEST_SINGLE, chosen[1]], judging, keys),
         by_label(labels, train_positives, targets, decided[chosen], judged[chosen].decision.thresholds),
@@ -195,26 +195,26 @@ def judge_model(member: np.ndarray, targets: np.ndarray, judging: Judging, keys:
 
 
 def choose(targets: np.ndarray, decided: Mapping[Name, np.ndarray]) -> Name:
-    """Name the method whose decisions have the highest micro-F1; the constant answer does not stand for election.
+    """Name the method whose decisions have the highest micro-F1; the constant answer is not a candidate.
 
     Args:
         decided: {(method, rule): decisions (n, labels)}; of equals the first is taken.
     """
-    found = {name: micro_f1(targets, own) for name, own in decided.items() if name[0] != methods.CONSTANT}
-    return max(found, key=lambda name: found[name])
+    figures = {name: micro_f1(targets, own) for name, own in decided.items() if name[0] != methods.CONSTANT}
+    return max(figures, key=lambda name: figures[name])
 
 
 def chosen_elsewhere(targets: np.ndarray, decided: Mapping[Name, np.ndarray], fold: np.ndarray) -> np.ndarray:
     """Decide on each photo by the method that `choose` takes on the other folds: uint8 (n, labels).
 
-    The highest of many figures is high by luck too; here the luck of a fold's photos has no say in the choice.
+    The highest of many figures is partly luck; here a fold's own photos, and their luck, play no part in the choice.
     """
-    found = np.zeros(targets.shape, np.uint8)
+    elsewhere = np.zeros(targets.shape, np.uint8)
     for number in np.unique(fold):
         inside = fold == number
         name = choose(targets[~inside], {name: own[~inside] for name, own in decided.items()})
-        found[inside] = decided[name][inside]
-    return found
+        elsewhere[inside] = decided[name][inside]
+    return elsewhere
 
 
 def paired(
@@ -228,8 +228,8 @@ def paired(
     """
     draws = bootstrap.micro_f1_draws(targets, *decided.values(), keys=keys, draws=judging.draws, seed=judging.seed)
     drawn = dict(zip(decided, draws, strict=True))
-    found = {name: micro_f1(targets, own) for name, own in decided.items()}
-    gain = lambda name, other: bootstrap.interval(found[name] - found[other], drawn[name] - drawn[other])  # noqa: E731
+    figures = {name: micro_f1(targets, own) for name, own in decided.items()}
+    gain = lambda name, other: bootstrap.interval(figures[name] - figures[other], drawn[name] - drawn[other])  # noqa: E731
     return [Pair(full_name(name), full_name(other), gain(name, other)) for name, other in _pairs(decided, chosen)]
 
 
@@ -271,11 +271,11 @@ def by_group(
     keys: Keys = None,
 ) -> list[GroupScores]:
     """Score decisions 0/1 (n, labels) on each group of labels, and their gain on the decisions `other` there."""
-    found = []
+    of_groups = []
     for group in dict.fromkeys(labels.groups):
         inside = np.equal(labels.groups, group)
         pair = targets[:, inside], decided[:, inside]
-        found.append(
+        of_groups.append(
             GroupScores(
                 group,
                 int(inside.sum()),
@@ -284,7 +284,7 @@ def by_group(
                 scores.micro_f1s(pair[0], other[:, inside], pair[1], judging=judging, keys=keys)[1][1],
             )
         )
-    return found
+    return of_groups
 
 
 def _optimism(score: Score) -> float:

@@ -27,8 +27,8 @@ class Score(Interval):
 def values(targets: np.ndarray, decided: np.ndarray) -> dict[str, float]:
     """Give every metric of decisions: {name: figure}, micro-F1 first."""
     others = {name: metric(targets, decided) for name, (metric, _) in NOT_POOLED.items()}
-    found = pooled(targets, decided)
-    return {"micro_f1": found["micro_f1"], **others, **found}
+    of_pooled = pooled(targets, decided)
+    return {"micro_f1": of_pooled["micro_f1"], **others, **of_pooled}
 
 
 def intervals(targets: np.ndarray, decided: np.ndarray, judging: Judging, keys: Keys = None) -> dict[str, Interval]:
@@ -52,8 +52,8 @@ def scores(
 ) -> dict[str, Score]:
     """Give every metric of the decisions of fits that did not see the photo, and of the fit on all photos beside it."""
     fitted = values(targets, in_sample)
-    found = intervals(targets, out_of_fold, judging, keys)
-    return {name: Score(each.value, each.low, each.high, fitted[name]) for name, each in found.items()}
+    cross_fitted = intervals(targets, out_of_fold, judging, keys)
+    return {name: Score(each.value, each.low, each.high, fitted[name]) for name, each in cross_fitted.items()}
 
 
 def micro_f1s(
@@ -61,8 +61,8 @@ def micro_f1s(
 ) -> list[tuple[Interval, Interval]]:
     """Give micro-F1 of each of several decisions, and its gain on that of the first, all on the same draws."""
     drawn = bootstrap.micro_f1_draws(targets, *decided, keys=keys, draws=judging.draws, seed=judging.seed)
-    found = [micro_f1(targets, each) for each in decided]
+    figures = [micro_f1(targets, each) for each in decided]
     return [
-        (bootstrap.interval(value, draws), bootstrap.interval(value - found[0], draws - drawn[0]))
-        for value, draws in zip(found, drawn, strict=True)
+        (bootstrap.interval(value, draws), bootstrap.interval(value - figures[0], draws - drawn[0]))
+        for value, draws in zip(figures, drawn, strict=True)
     ]

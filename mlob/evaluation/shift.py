@@ -28,7 +28,8 @@ class Apart:
 def tell_apart(sample: np.ndarray, other: np.ndarray, *, seed: int = 0) -> Interval:
     """Tell two sets of features apart with a classifier, and say how well: 0.5 is not at all, 1 is always.
 
-    A figure below 0.5 is chance, or near doubles across the two sets, whose one the classifier learned as the other's.
+    A figure below 0.5 is chance, or comes from near duplicates across the two sets: the classifier learned one of them
+    with its own set, and takes the other for the same.
 
     Ridge logistic regression on standardised features, each photo judged by a fit that did not see it. The area
     under the ROC curve is the chance that of two photos, one of each set, the right one looks more like the second set

@@ -128,14 +128,14 @@ def search(folder: pathlib.Path) -> list[DrawnSearch]:
     return [_search(number, path.parts[-3], searches.read(path)) for number, path in enumerate(paths, start=1)]
 
 
-def reliability(found: Reliability) -> Figure:
+def reliability(measured: Reliability) -> Figure:
     """Draw whether labels are true as often as their probabilities say."""
     return _figure(
         "Reliability",
         "All decisions on validation in ten bins by probability: how often their labels are true. Below the dashed "
         "line the ensemble is too sure, above it not sure enough. To the right, how many decisions are in each bin "
         "(on a logarithmic axis).",
-        figures.reliability(found.bins),
+        figures.reliability(measured.bins),
     )
 
 
@@ -145,7 +145,7 @@ def convergence(fitness: Sequence[float]) -> Figure | None:
         return None
     return _figure(
         "The swarm's search for member weights",
-        "The best micro-F1 that any particle had found so far, on the photos that the weights are fitted on.",
+        "The best micro-F1 that any particle had reached so far, on the photos that the weights are fitted on.",
         figures.convergence(fitness),
     )
 

@@ -175,16 +175,16 @@ def update_blocks(path: pathlib.Path | str, name: str, blocks: dict[str, str]) -
         InputError: the file or the markers are missing.
     """
     path, markers = pathlib.Path(path), {kind: (f"<!-- {kind}:{name} -->", f"<!-- /{kind} -->") for kind in blocks}
-    wanted = " or ".join(" and ".join(pair) for pair in markers.values())
+    lines = " or ".join(" and ".join(pair) for pair in markers.values())
     if not path.is_file():
-        raise InputError(f"{path} is missing: expected a file with the lines {wanted}.")
+        raise InputError(f"{path} is missing: expected a file with the lines {lines}.")
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 ({error}): save it as such.") from error
     present = [kind for kind, (opening, closing) in markers.items() if closing in text.partition(opening)[2]]
     if not present:
-        raise InputError(f"{path} lacks the lines {wanted}: add them where the table is to stand.")
+        raise InputError(f"{path} lacks the lines {lines}: add them where the table belongs.")
     for kind in present:
         opening, closing = markers[kind]
         head, _, rest = text.partition(opening)

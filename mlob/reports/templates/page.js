@@ -23,10 +23,10 @@ function sortBy(header) {
 
 function narrow(input) {
   const items = [...document.getElementById(input.dataset.narrows).children];
-  const wanted = input.value.trim().toLowerCase();
-  for (const item of items) item.hidden = !item.textContent.toLowerCase().includes(wanted);
+  const text = input.value.trim().toLowerCase();
+  for (const item of items) item.hidden = !item.textContent.toLowerCase().includes(text);
   const left = items.filter((item) => !item.hidden).length;
-  input.parentNode.querySelector("output").textContent = wanted ? `${left} of ${items.length}` : "";
+  input.parentNode.querySelector("output").textContent = text ? `${left} of ${items.length}` : "";
 }
 
 for (const button of document.querySelectorAll(".sortable thead button")) {
