@@ -329,3 +329,13 @@ def test_of_many_models_the_best_are_drawn(written, write_result, suite, monkeyp
     monkeypatch.setattr(drawn.figures, "losses", lambda learned: models.append(list(learned)) or "")
     written()
     assert models == [[f"m{number:02}" for number in range(8, 20)]]
+
+
+def test_a_stacked_method_shows_no_weights_and_the_others_do(written, suite):
+    path = suite / "ensemble" / "ensemble.json"
+    content = json.loads(path.read_text())
+    content["methods"].append(content["methods"][1] | {"method": "stacked linear"})
+    path.write_text(json.dumps(content))
+    table = re.search(r'<h3 id="weights">.*?</table>', written(), re.S).group()
+    words = " ".join(re.sub(r"<[^>]*>", " ", table).split())
+    assert "PSO 0.75 0.25" in words and "stacked linear \N{EN DASH} \N{EN DASH}" in words

@@ -2,6 +2,7 @@ import csv
 import os
 import pathlib
 
+from mlob.labels import Labels
 from mlob.runs import predict
 from mlob.runs.predict import Given
 
@@ -36,3 +37,10 @@ def test_a_name_that_is_not_utf_8_is_written_and_told_with_its_bytes_spelt_out(t
 def test_a_label_that_is_given_at_a_low_probability_says_why():
     photo = predict.Photo(pathlib.Path("a.jpg"), (Given(7, "dress", "g", 0.91, 0.4), Given(8, "hat", "g", 0.13, 0.11)))
     assert predict.summary([photo]) == "a.jpg: dress 0.91, hat 0.13 (0.11 is enough)"
+
+
+def test_photos_that_cannot_be_read_have_their_reasons_and_no_labels_and_need_no_model(tmp_path):
+    empty, missing = tmp_path / "empty.jpg", tmp_path / "missing.jpg"
+    empty.write_bytes(b"")
+    photos = predict.label([missing, empty], {}, {}, tmp_path / "no ensemble", Labels((7,), ("red",), ("colour",)))
+    assert photos == [predict.Photo(missing, (), "no file"), predict.Photo(empty, (), "empty file")]
