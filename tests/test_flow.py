@@ -3,6 +3,7 @@
 import csv
 import functools
 import http.server
+import inspect
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import h5py
 import pytest
 
 from mlob.data import demo
+from mlob.ensemble.methods import METHODS
 
 SUITE = """
 from mlob.recipes import Ensemble, Suite
@@ -382,3 +384,36 @@ def test_every_verb_has_an_example(workplace, mlob):
     verbs = "images facts features overfit train learning-curve search ensemble submission report predict clean"
     for verb in verbs.split():
         assert f"mlob {verb}" in mlob(workplace, verb, "--help")
+
+
+class Reached(Exception):
+    """The mathematics is reached."""
+
+
+MATHEMATICS = {  # functions of arrays alone: the loop of gradient steps, an ensemble's method, photos to features, …
+    "train": ("mlob.training.fit", "_Learner._run_steps", ["train", "--model", "wide"]),
+    "features": ("mlob.features.pipeline", "make_shards", ["features", "--model", "wide"]),
+    "ensemble": (METHODS, "PSO", ["ensemble", "--set", "ensemble.iterations=9"]),
+    "submission": ("mlob.reports.submission", "write", ["submission"]),
+    "predict": ("mlob.training.fit", "predict", ["predict", "photos/images/test"]),
+}
+
+
+@pytest.mark.parametrize("verb", MATHEMATICS)
+def test_from_a_verb_to_the_mathematics_are_at_most_five_calls(verb, workplace, mlob, monkeypatch, tmp_path):
+    owner, name, words = MATHEMATICS[verb]
+    calls = []
+
+    def reach(*arguments, **options):
+        stack = [frame.function for frame in inspect.stack() if "/mlob/" in frame.filename]
+        calls.extend(call for call in stack[: stack.index(words[0])] if not call.startswith("<"))
+        raise Reached
+
+    if isinstance(owner, dict):
+        monkeypatch.setitem(owner, name, reach)
+    else:
+        monkeypatch.setattr(f"{owner}.{name}", reach)
+    fresh = {"RUNS": tmp_path} if verb == "train" else {"FEATURES": tmp_path} if verb == "features" else {}
+    with pytest.raises(Reached):
+        mlob(workplace, *words, **fresh)
+    assert len(calls) + 1 <= 5, calls
