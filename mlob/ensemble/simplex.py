@@ -8,6 +8,7 @@ from mlob.ensemble import fitness
 from mlob.ensemble.blend import SMALLEST
 
 BLOCK = 65_536  # cells in hand at once: 512 KiB of float64 a member
+ROUNDING = 1e-14  # nats a cell, of a mean of many
 TOLERANCE = 1e-8  # nats a cell; a member's log-loss has about 6 digits
 Moments = tuple[float, np.ndarray, np.ndarray]  # log-loss, and means of the ratios and of their products
 
@@ -89,11 +90,15 @@ def _line_search(
     cells: np.ndarray,
     positive: np.ndarray,
 ) -> tuple[np.ndarray, Moments] | None:
-    """Halve the step until the loss falls by a part of what its slope predicts: weights and moments, or None."""
+    """Halve the step until the loss falls by a part of what its slope predicts: weights and moments, or None.
+
+    Near the optimum that is less than the loss is rounded by: a step is taken there, too, if it narrows the gap.
+    """
     slope = -ratios @ step
     for length in 0.5 ** np.arange(30):
         moved = weights + length * step
         moments = _moments(moved, cells, positive)
-        if moments[0] < loss + 1e-4 * length * slope:
+        is_nearer = moments[0] <= loss + ROUNDING and moments[1].max() < ratios.max()
+        if moments[0] < loss + 1e-4 * length * slope or is_nearer:
             return moved, moments
     return None
