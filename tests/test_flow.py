@@ -260,7 +260,7 @@ def test_a_curve_and_a_search_are_made_once_and_stand_in_the_report(workplace, m
     mlob(workplace, "train", "--model", "wide_searched", "--dry-run")
     shown = mlob(workplace, "report")
     page = (workplace / "runs/tiny/report/index.html").read_text()
-    assert "micro-F1 on dev" in shown and "gain is against wide" in shown
+    assert "micro-F1 on dev" in shown and "The gain is over wide" in shown
     for title in ("Recipes compared on dev", "Gains on dev", "Learning curves", "Search: wide"):
         assert title in page
 
