@@ -1,97 +1,20 @@
 """The command line: `mlob <verb>`, the same as `python -m mlob <verb>`. Verbs, options and exit statuses, no more."""
 
 import errno
-import functools
 import pathlib
-import re
 import reprlib
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import click
 
-from mlob import loading, machine, steps, workspace
+from mlob import machine, steps, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
-from mlob.progress import be_verbose, say
+from mlob.options import Duration, Part, Text, for_model, for_suite
+from mlob.progress import say
 from mlob.workspace import Workspace
 
-Verb = Callable[..., None]
-
 REFUSED = (errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.EROFS)
-
-
-class Text(click.ParamType):
-    """A name or a path: an empty one, which a shell makes of a variable that is not set, would mean something else."""
-
-    name = "text"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Give the text."""
-        return value or self.fail("it is empty; leave it out, or name something.", param, ctx)
-
-
-class Gigabytes(click.ParamType):
-    """Gigabytes, a number above 0."""
-
-    name = "GB"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Give bytes."""
-        try:
-            gigabytes = float(value)
-        except ValueError:
-            gigabytes = 0
-        if not 0 < gigabytes < float("inf"):
-            self.fail(f"{reprlib.repr(value)}: expected gigabytes for the features, for example 2.", param, ctx)
-        return int(gigabytes * 1e9)
-
-
-def options(verb: Verb) -> Verb:
-    """Give a verb the options that all share, and hand it a `Workspace`; MLOB_… in the environment set them, too."""
-
-    @functools.wraps(verb)
-    def run(suite, data, weights, fields, memory, dry_run, verbose, **others):
-        be_verbose(verbose)
-        loading.parse(fields)  # a mistake in it is told before anything else
-        return verb(Workspace(suite, data, weights, fields or "", memory, dry_run), **others)
-
-    for option in (
-        click.option(
-            "--dry-run", "dry_run", is_flag=True, help="Say what would be done, from what, and how long it takes."
-        ),
-        click.option(
-            "--memory",
-            envvar="MLOB_MEMORY",
-            type=Gigabytes(),
-            help="Memory for the features of train (default: half of the machine's).",
-        ),
-        click.option(
-            "--verbose", envvar="MLOB_VERBOSE", is_flag=True, help="Show all rows of the tables, and every reason."
-        ),
-        click.option(
-            "--set", "fields", envvar="MLOB_SET", metavar="FIELD=VALUE,…", help="Change fields of the recipes."
-        ),
-        click.option(
-            "--weights", envvar="MLOB_WEIGHTS", type=Text(), metavar="PATH", help="Weights file, or a folder of them."
-        ),
-        click.option(
-            "--data", envvar="MLOB_DATA", type=Text(), metavar="FOLDER", help="Data folder, instead of the suite's own."
-        ),
-        click.option(
-            "--suite", envvar="MLOB_SUITE", default="demo", show_default=True, help="A folder of experiments/."
-        ),
-    ):
-        run = option(run)
-    return run
-
-
-def model_option(verb: Verb) -> Verb:
-    """Give a verb the option that names one model of the suite."""
-    return click.option("--model", envvar="MLOB_MODEL", type=Text(), metavar="NAME", help="One model of the suite.")(
-        verb
-    )
 
 
 def show_version(context: click.Context, _: click.Option, is_asked: bool) -> None:
@@ -116,7 +39,7 @@ def cli() -> None:
 
 
 @cli.command()
-@options
+@for_suite
 def facts(work: Workspace) -> None:
     """Print what is in the data (photos, labels, splits, copies, shifts between splits) and what has to be mended.
 
@@ -128,7 +51,7 @@ def facts(work: Workspace) -> None:
 
 
 @cli.command()
-@options
+@for_suite
 @click.option(
     "--size", type=click.Choice(("299", "224")), default="299", show_default=True, help="Side of the photos in pixels."
 )
@@ -154,22 +77,9 @@ def images(work: Workspace, size: str, allow_private: bool, contact: str) -> Non
     steps.download(work, int(size), allow_private, contact)
 
 
-class Part(click.ParamType):
-    """i/n: the i-th of n parts."""
-
-    name = "i/n"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Give (i, n)."""
-        found = re.fullmatch(r"([1-9]\d{0,8})/([1-9]\d{0,8})", value)
-        if not found or int(found[1]) > int(found[2]):
-            self.fail(f"{reprlib.repr(value)}: expected i/n with i from 1 to n, for example 2/3.")
-        return int(found[1]), int(found[2])
-
-
 @cli.command()
-@options
-@model_option
+@for_suite
+@for_model
 @click.option("--shard", "part", type=Part(), default="1/1", help="Make only the i-th of n parts.")
 @click.option("--engine", "name", type=click.Choice(ENGINES), default="here", show_default=True, help="Where it runs.")
 def features(work: Workspace, model: str | None, part: tuple[int, int], name: str) -> None:
@@ -191,8 +101,8 @@ def features(work: Workspace, model: str | None, part: tuple[int, int], name: st
 
 
 @cli.command()
-@options
-@model_option
+@for_suite
+@for_model
 def train(work: Workspace, model: str | None) -> None:
     """Train a model's head on its features, and judge it on validation.
 
@@ -207,8 +117,8 @@ def train(work: Workspace, model: str | None) -> None:
 
 
 @cli.command()
-@options
-@model_option
+@for_suite
+@for_model
 @click.option(
     "-n", "count", envvar="MLOB_N", type=click.IntRange(2), default=50, show_default=True, help="Number of photos."
 )
@@ -223,8 +133,8 @@ def overfit(work: Workspace, model: str | None, count: int) -> None:
 
 
 @cli.command("learning-curve")
-@options
-@model_option
+@for_suite
+@for_model
 def learning_curve(work: Workspace, model: str | None) -> None:
     """Train on growing parts of the photos: would more of them help?
 
@@ -235,22 +145,9 @@ def learning_curve(work: Workspace, model: str | None) -> None:
     steps.measure_curve(work, model or work.suite.members[0])
 
 
-class Duration(click.ParamType):
-    """Seconds, minutes or hours: 90s, 20m, 1.5h."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Give seconds."""
-        found = re.fullmatch(r"(\d{1,9}\.?\d{0,9})([smh])", value)
-        if not found or not float(found[1]):
-            self.fail(f"{reprlib.repr(value)}: expected a duration, for example 90s, 20m or 1.5h.")
-        return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
-
-
 @cli.command()
-@options
-@model_option
+@for_suite
+@for_model
 @click.option(
     "--budget", envvar="MLOB_BUDGET", type=Duration(), default="20m", show_default=True, help="Time to train for."
 )
@@ -267,7 +164,7 @@ def search(work: Workspace, model: str | None, budget: float) -> None:
 
 
 @cli.command()
-@options
+@for_suite
 def ensemble(work: Workspace) -> None:
     """Combine the members, choose thresholds, and judge every method by cross-fitting.
 
@@ -279,7 +176,7 @@ def ensemble(work: Workspace) -> None:
 
 
 @cli.command()
-@options
+@for_suite
 def submission(work: Workspace) -> None:
     """Write submission.csv for the test photos.
 
@@ -293,7 +190,7 @@ def submission(work: Workspace) -> None:
 
 
 @cli.command()
-@options
+@for_suite
 @click.option("--readme", type=Text(), metavar="FILE", help="Also write the tables between this file's markers.")
 def report(work: Workspace, readme: str | None) -> None:
     """Print the table of results and write the report page.
@@ -307,7 +204,7 @@ def report(work: Workspace, readme: str | None) -> None:
 
 
 @cli.command()
-@options
+@for_suite
 @click.option("--photos", envvar="MLOB_PHOTOS", type=Text(), metavar="FOLDER", help="A folder of photos.")
 @click.argument("paths", nargs=-1, type=Text())
 def predict(work: Workspace, photos: str | None, paths: tuple[str, ...]) -> None:

@@ -24,6 +24,7 @@ ROWS = (
     {"runs"},
     {"reports"},
     {"steps"},
+    {"options"},
     {"__main__"},
 )
 DOORS = {
