@@ -7,7 +7,7 @@ import re
 import reprlib
 import runpy
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from mlob import recipes
 from mlob.errors import InputError, nearest
@@ -15,6 +15,7 @@ from mlob.fields import RESERVED, Recipe, check_name
 from mlob.recipes import Experiment, FeatureSet, Suite, Sum
 
 Kind = TypeVar("Kind", bound=Recipe)
+PREFIXES: dict[type[Recipe], str] = {FeatureSet: "features.", Experiment: "", Suite: ""}  # of fields, in SET
 Settings = dict[type[Recipe], list[tuple[str, str]]]  # {class of the recipe: (field, text) pairs}
 
 
@@ -74,7 +75,7 @@ def parse(text: str) -> Settings:
         InputError: not field=value, or an unknown field (with the nearest ones).
     """
     known = owners()
-    pairs: Settings = {kind: [] for kind in (FeatureSet, Experiment, Suite)}
+    pairs: Settings = {kind: [] for kind in PREFIXES}
     for pair in re.split(r",(?=\s*[A-Za-z_][\w.]*\s*=)", text or ""):
         field, equals, value = (part.strip() for part in pair.partition("="))
         if not pair.strip():
@@ -120,14 +121,18 @@ def override(recipe: Kind, pairs: list[tuple[str, str]]) -> Kind:
     return changed
 
 
-def fields(recipe: Any, prefix: str = "") -> Iterator[str]:
-    """List the dotted names of all fields of a recipe that hold a value."""
-    for field in dataclasses.fields(recipe):
-        value = getattr(recipe, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from fields(value, f"{prefix}{field.name}.")
+def fields(kind: Any, prefix: str = "") -> Iterator[str]:
+    """List the dotted names of the fields of a kind of recipe, those of the recipes inside of it included."""
+    for name, inner in get_type_hints(kind).items():
+        if dataclasses.is_dataclass(inner):
+            yield from fields(inner, f"{prefix}{name}.")
         else:
-            yield prefix + field.name
+            yield prefix + name
+
+
+def owners() -> dict[str, type[Recipe]]:
+    """Give every field as SET names it, with the kind of recipe that it belongs to."""
+    return {field: kind for kind, prefix in PREFIXES.items() for field in fields(kind, prefix)}
 
 
 def _run(path):
@@ -163,12 +168,6 @@ def _reason(error):
         close = difflib.get_close_matches(found[1], [name for name in vars(recipes) if name[0].isupper()])
         told += f". Did you mean {' or '.join(close)}?" if close else ""
     return f"{type(error).__name__}: {told}"
-
-
-def owners() -> dict[str, type[Recipe]]:
-    """Give every field as SET names it, with the class of the recipe that it belongs to."""
-    examples = {FeatureSet("any"): "features.", Experiment(()): "", Suite("", ()): ""}
-    return {field: type(recipe) for recipe, prefix in examples.items() for field in fields(recipe, prefix)}
 
 
 def _refuse_empty(recipe, where):

@@ -190,7 +190,7 @@ def test_whatever_set_says_is_taken_or_refused(text):
 
 
 def test_the_fields_of_a_recipe_are_named_with_their_dots():
-    assert list(loading.fields(BASES[Suite]))[:5] == ["data", "members", "rows", "generated", "ensemble.methods"]
+    assert list(loading.fields(Suite))[:5] == ["data", "members", "rows", "generated", "ensemble.methods"]
 
 
 def test_fewer_epochs_the_more_rows_there_are():
