@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlob.data.places import Place
     from mlob.reports.tables import Row
     from mlob.runs.dev import Comparison
+    from mlob.runs.task import Task
 
 
 def check(work: Workspace, models: Iterable[str], *splits: str) -> None:
@@ -76,24 +77,22 @@ def train(work: Workspace, models: Iterable[str]) -> None:
     check(work, models)
     extract(work, models)
     for model in models:
-        experiment, stores, folder = work.experiment(model), work.stores(model), work.run(model)
+        experiment, folder = work.experiment(model), work.run(model)
         if isinstance(experiment, recipes.Sum):
             add(work, model, experiment)
-        elif runs.is_done(folder, runs.identity(experiment, work.dataset, stores)):
+        elif runs.is_done(folder, (task := task_of(work, model)).identity):
             judge_again(work, folder)
         elif work.is_dry:
             say(f"train {model}: {folder} is missing or of another recipe, photos or features")
         else:
-            result = runs.train(
-                model,
-                experiment,
-                work.dataset,
-                stores=stores,
-                folder=folder,
-                judging=work.suite.ensemble.judging,
-                memory_bytes=work.memory_bytes,
-            )
-            say(runs.summary(result))
+            say(runs.summary(runs.train(task, folder, work.suite.ensemble.judging)))
+
+
+def task_of(work: Workspace, model: str) -> "Task":
+    """Give a model's recipe with what it is trained on."""
+    from mlob.runs.task import Task
+
+    return Task(model, work.first_experiment(model), work.dataset, work.stores(model), work.memory_bytes)
 
 
 def add(work: Workspace, model: str, total: recipes.Sum) -> None:
@@ -132,7 +131,7 @@ def train_reference(work: Workspace) -> None:
         if isinstance(experiment, recipes.Sum) or experiment.head.kind == fields.LOGISTIC:
             continue
         alike = (experiment.stores, experiment.training.limit) == (reference.stores, reference.training.limit)
-        if not (alike and runs.is_done(folder, runs.identity(experiment, work.dataset, work.stores(model)))):
+        if not (alike and runs.is_done(folder, task_of(work, model).identity)):
             continue
         if note := runs.compare(folder, work.run(fields.LOGISTIC), work.dataset, work.suite.ensemble.judging):
             detail(f"{model}: {note}")
@@ -140,16 +139,15 @@ def train_reference(work: Workspace) -> None:
 
 def overfit(work: Workspace, model: str, count: int) -> None:
     """Learn a few photos by heart; print how far the loss went."""
-    experiment, stores = work.head(model), work.stores(model)
+    experiment = work.head(model)
     check(work, [model], "train")
     extract(work, [model])
     if work.is_dry:
         return say(f"overfit {model}: {count} photos")
     machine.load_keras()
-    from mlob.runs import model as runs
     from mlob.training import sanity
 
-    rows, _ = runs.train_and_dev(experiment, work.dataset, stores, work.memory_bytes)
+    rows, _ = task_of(work, model).train_and_dev()
     learned = sanity.overfit(experiment, rows, name=model, count=count, groups=work.dataset.labels.groups)
     show(sanity.summary(model, learned))
 
@@ -157,28 +155,27 @@ def overfit(work: Workspace, model: str, count: int) -> None:
 def measure_curve(work: Workspace, model: str) -> None:
     """Train on growing parts of the photos; print the points."""
     from mlob.runs import curve
-    from mlob.runs.task import Task
 
-    experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / places.CURVE_FOLDER
+    work.head(model)  # a model without one is refused
+    folder = work.run(model) / places.CURVE_FOLDER
     check(work, [model], "train")
     extract(work, [model])
     if work.is_dry:
         return say(f"learning curve of {model}: {folder}, where photos, features or recipe have changed")
-    task = Task(model, experiment, work.dataset, stores, work.memory_bytes)
-    show(curve.summary(curve.measure(task, folder, work.suite.ensemble.judging)))
+    show(curve.summary(curve.measure(task_of(work, model), folder, work.suite.ensemble.judging)))
 
 
 def search(work: Workspace, model: str, seconds: float) -> None:
     """Search for better values of a recipe's fields; print the best trial."""
     from mlob.runs import search as searches
-    from mlob.runs.task import Task
 
-    experiment, stores, folder = work.head(model), work.stores(model), work.run(model) / places.SEARCH_FOLDER
+    work.head(model)  # a model without one is refused
+    folder = work.run(model) / places.SEARCH_FOLDER
     check(work, [model], "train")
     extract(work, [model])
     if work.is_dry:
         return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds included")
-    task = Task(model, experiment, work.dataset, stores, work.memory_bytes)
+    task = task_of(work, model)
     made = searches.run(task, folder, work.suite.ensemble.judging, seconds)
     show(searches.summary(made))
     best = folder / places.BEST_RECIPE

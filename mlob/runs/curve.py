@@ -18,7 +18,6 @@ from mlob.files import read_arrays, read_record, write_arrays, write_json
 from mlob.metrics import highest_micro_f1
 from mlob.progress import say
 from mlob.recipes import Judging
-from mlob.runs import model
 from mlob.runs.task import Task
 from mlob.training.batches import Labelled
 
@@ -63,11 +62,10 @@ def measure(task: Task, folder: pathlib.Path, judging: Judging, shares: Sequence
         judging: the suite's.
         shares: of the rows to train on, rising.
     """
-    train, on_dev = task.rows()
+    train, on_dev = task.train_and_dev()
     identity = task.identity
-    key = model.key(identity)
     counts = sorted({max(1, round(share * len(train.ids))) for share in shares})
-    trained = {count: _train_on(count, task, train, on_dev, folder / f"{key}-{count}.npz") for count in counts}
+    trained = {count: _train_on(count, task, train, on_dev, folder / f"{task.key}-{count}.npz") for count in counts}
     curve = Curve(_points(trained, on_dev, judging), len(on_dev.ids), judging)
     write_json(folder / workspace.CURVE, {"identity": identity, **dataclasses.asdict(curve), **machine.facts()})
     return curve

@@ -16,8 +16,9 @@ from mlob.evaluation import judge, scores
 from mlob.files import digest, read_arrays, write_arrays, write_json
 from mlob.recipes import Ensemble
 from mlob.runs import results, shift
-from mlob.runs.model import JUDGED, labelled_validation, plain
+from mlob.runs.model import JUDGED, labelled_validation
 from mlob.runs.results import Chosen, EnsembleResult, MethodResult, Tested
+from mlob.runs.task import plain
 
 
 def identity(dataset: DataSet, runs: dict[str, pathlib.Path], recipe: Ensemble) -> dict[str, Any]:

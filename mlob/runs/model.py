@@ -3,9 +3,7 @@
 import csv
 import dataclasses
 import io
-import json
 import pathlib
-from typing import Any
 
 import numpy as np
 
@@ -15,40 +13,21 @@ from mlob.data.dataset import DataSet, Split
 from mlob.ensemble.thresholds import ONE_THRESHOLD
 from mlob.evaluation import judge, scores
 from mlob.evaluation.crossfit import folds
-from mlob.features import log, store
-from mlob.files import archive_fault, atomic, digest, read_record, write_json, write_text
+from mlob.features import log
+from mlob.files import archive_fault, atomic, read_record, write_json, write_text
 from mlob.labels import Labels
 from mlob.progress import say
 from mlob.recipes import Experiment, Judging
 from mlob.runs import results
 from mlob.runs.results import Result
-from mlob.training import batches, sampling
-from mlob.training.batches import Labelled
+from mlob.runs.task import Task
+from mlob.training import sampling
 from mlob.training.checkpoint import Checkpoint
 from mlob.training.trained import COLUMNS, Epoch
 
 JUDGED = ("validation", "test")
 LOGISTIC = "logistic"
 FEWEST_ROWS = 20_000  # from here on a head has rows enough, and one regression a label takes hours
-Stores = dict[str, pathlib.Path]  # {name: features/<set>/<data set>}
-
-
-def identity(experiment: Experiment, dataset: DataSet, stores: Stores) -> dict[str, Any]:
-    """Give all that shapes a run, as it stands in recipe.json: recipe, labelled photos, stores and what they hold.
-
-    The labels' groups shape a head that has a softmax for each.
-    """
-    fingerprints = {name: store.fingerprint(folder) for name, folder in stores.items()}
-    found = {name: fingerprint and fingerprint.fields() for name, fingerprint in fingerprints.items()}
-    features = {name: store.content_digest(folder) for name, folder in stores.items()}
-    groups = {"groups": digest(json.dumps(dataset.labels.groups))} if experiment.head.groups else {}
-    shaped = {"recipe": dataclasses.asdict(experiment), "data": dataset.digest, **groups}
-    return plain({**shaped, "fingerprint": found, "features": features})
-
-
-def key(identity: dict) -> str:
-    """Name an identity in twelve letters."""
-    return digest(json.dumps(identity, sort_keys=True))[:12]
 
 
 def is_done(folder: pathlib.Path, wanted: dict) -> bool:
@@ -72,62 +51,55 @@ def labelled_validation(dataset: DataSet) -> Split:
     return dataset["validation"]
 
 
-def train(
-    name: str,
-    experiment: Experiment,
-    dataset: DataSet,
-    *,
-    stores: Stores,
-    folder: pathlib.Path,
-    judging: Judging,
-    memory_bytes: int | None = None,
-) -> Result:
+def train(task: Task, folder: pathlib.Path, judging: Judging) -> Result:
     """Train one model, predict validation and test, judge it, write its folder; result.json comes last.
 
     Args:
-        name: of the model.
-        experiment: its recipe.
-        dataset: the `DataSet`.
-        stores: {store name: features/<set>/<data set>}.
+        task: the recipe, and what it is trained on.
         folder: runs/<suite>/<model>.
         judging: the suite's `Judging`.
-        memory_bytes: that the features of train may take, as `batches.train_and_dev` has it.
-
-    Returns:
-        The result, as result.json holds it.
     """
-    validation = labelled_validation(dataset)
-    judged = [split for split in JUDGED if split in dataset.splits]
-    rows = {split: _rows(dataset[split], stores) for split in ("train", *judged)}
-    train, dev = batches.train_and_dev(rows["train"], experiment.training.limit, memory_bytes)
+    labelled_validation(task.dataset)
+    judged = [split for split in JUDGED if split in task.dataset.splits]
+    rows = {split: task.rows_of(split) for split in ("train", *judged)}
+    train, dev = task.train_and_dev(rows["train"])
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
-    wanted = identity(experiment, dataset, stores)
     machine.load_keras()
     from mlob.training import fit, logistic
 
-    kept = Checkpoint(folder / workspace.CHECKPOINT, wanted)
-    if experiment.head.kind == LOGISTIC:
+    kept = Checkpoint(folder / workspace.CHECKPOINT, task.identity)
+    if task.experiment.head.kind == LOGISTIC:
         head = logistic.fit(train.resident(), dev)
     else:
-        head = fit.fit(experiment, train, dev, name=name, groups=dataset.labels.groups, checkpoint=kept)
+        groups = task.dataset.labels.groups
+        head = fit.fit(task.experiment, train, dev, name=task.name, groups=groups, checkpoint=kept)
     with atomic(folder / workspace.HEAD) as part:
         head.model.save(part)
-    tables = _predicted(head, dataset, rows, dev, _own_prevalence(experiment, train.targets))
-    failed = sum(len(dataset[split].ids) - len(rows[split].ids) for split in rows)
-    counts = {"train": len(train.ids), "dev": len(dev.ids), "validation": len(validation.ids), "failed": failed}
-    result = results.Result(
-        method=name,
-        **judged_on_validation(tables["validation"], dataset, judging),
-        **_costs(head, stores, len(train.ids)),
-        seed=experiment.seed,
-        rows=counts,
-        note=head.note,
-        fingerprint=wanted["fingerprint"],
-        **machine.facts(),
-    )
-    write(folder, result, tables, head.history, wanted, dataset.labels)
+    tables = _predicted(head, task.dataset, rows, dev, _own_prevalence(task.experiment, train.targets))
+    result = _result(task, head, tables["validation"], judging, _counts(task.dataset, rows, train, dev))
+    write(folder, result, tables, head.history, task.identity, task.dataset.labels)
     kept.remove()
     return result
+
+
+def _counts(dataset, rows, train, dev):
+    """Count the photos used of each split, and those without features."""
+    failed = sum(len(dataset[split].ids) - len(own.ids) for split, own in rows.items())
+    validation = len(dataset["validation"].ids)
+    return {"train": len(train.ids), "dev": len(dev.ids), "validation": validation, "failed": failed}
+
+
+def _result(task, head, table, judging, counts):
+    return Result(
+        method=task.name,
+        **judged_on_validation(table, task.dataset, judging),
+        **_costs(head, task.stores, counts["train"]),
+        seed=task.experiment.seed,
+        rows=counts,
+        note=head.note,
+        fingerprint=task.identity["fingerprint"],
+        **machine.facts(),
+    )
 
 
 def write(
@@ -173,13 +145,6 @@ def judged_on_validation(table: predictions.Table, dataset: DataSet, judging: Ju
     targets, keys = labelled_validation(dataset).known_targets, table.keys(table.ids)
     judged = judge.judge_model(table.probabilities, targets, judging, keys)
     return {"scores": judged.scores, "judging": judging, "thresholds": ONE_THRESHOLD}
-
-
-def train_and_dev(
-    experiment: Experiment, dataset: DataSet, stores: Stores, memory_bytes: int | None = None
-) -> tuple[Labelled, Labelled]:
-    """Read the rows that an experiment is trained on, and those of dev."""
-    return batches.train_and_dev(_rows(dataset["train"], stores), experiment.training.limit, memory_bytes)
 
 
 def wants_reference(dataset: DataSet, reference: Experiment) -> bool:
@@ -235,10 +200,6 @@ def _own_prevalence(experiment, targets):
     return prevalence
 
 
-def _rows(split, stores):
-    return batches.read([folder / split.name for folder in stores.values()], split)
-
-
 def _costs(head, stores, rows):
     """Fields of a `Result`: what the head and the features of its stores cost."""
     logs = {name: log.read(folder) for name, folder in stores.items()}
@@ -261,8 +222,3 @@ def _write_history(path, rows):
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, text.getvalue())
-
-
-def plain(value: dict) -> dict:
-    """Give a dict as JSON gives it back: tuples become lists, so that it compares with what a file holds."""
-    return json.loads(json.dumps(value))

@@ -13,7 +13,6 @@ from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.crossfit import folds
 from mlob.files import read_record, write_json, write_text
 from mlob.recipes import Judging
-from mlob.runs import model
 from mlob.runs.task import Task
 from mlob.training.batches import Labelled
 
@@ -84,7 +83,7 @@ def run(task: Task, folder: pathlib.Path, judging: Judging, budget_seconds: floa
     machine.load_keras()
     from mlob.training import search
 
-    train, on_dev = task.rows()
+    train, on_dev = task.train_and_dev()
     identity = task.identity
     trials = search.search(
         task.experiment,
@@ -94,7 +93,7 @@ def run(task: Task, folder: pathlib.Path, judging: Judging, budget_seconds: floa
         groups=task.dataset.labels.groups,
         budget_seconds=budget_seconds,
         folder=folder,
-        key=model.key(identity),
+        key=task.key,
     )
     judged = _judge(trials, on_dev, judging)
     write_json(folder / workspace.SEARCH, {"identity": identity, **dataclasses.asdict(judged), **machine.facts()})

@@ -15,6 +15,7 @@ from mlob.predictions import Table
 from mlob.recipes import Judging, Sum
 from mlob.runs import model, results
 from mlob.runs.results import Result
+from mlob.runs.task import plain
 
 
 def identity(total: Sum, dataset: DataSet, parts: dict[str, pathlib.Path]) -> dict[str, Any]:
@@ -26,7 +27,7 @@ def identity(total: Sum, dataset: DataSet, parts: dict[str, pathlib.Path]) -> di
         parts: {model: runs/<suite>/<model>}.
     """
     digests = {name: digest((folder / workspace.PREDICTIONS).read_bytes()) for name, folder in parts.items()}
-    return model.plain({"recipe": dataclasses.asdict(total), "data": dataset.digest, "predictions": digests})
+    return plain({"recipe": dataclasses.asdict(total), "data": dataset.digest, "predictions": digests})
 
 
 def add(

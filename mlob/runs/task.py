@@ -1,17 +1,22 @@
-"""A recipe to be tried, and what it is tried on: where a learning curve and a search start."""
+"""A recipe and what it is trained on: where a run, a learning curve and a search start."""
 
 import dataclasses
+import functools
+import json
+import pathlib
 from typing import Any
 
 from mlob.data.dataset import DataSet
+from mlob.features import store
+from mlob.files import digest
 from mlob.recipes import Experiment
-from mlob.runs import model
-from mlob.training.batches import Labelled
+from mlob.training import batches
+from mlob.training.batches import Labelled, Rows
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A recipe and what it is tried on.
+    """A recipe and what it is trained on.
 
     Attributes:
         name: of the model.
@@ -23,14 +28,42 @@ class Task:
     name: str
     experiment: Experiment
     dataset: DataSet
-    stores: model.Stores
+    stores: dict[str, pathlib.Path]
     memory_bytes: int | None = None
 
-    @property
+    @functools.cached_property
     def identity(self) -> dict[str, Any]:
-        """All that shapes what comes of it, as `model.identity` gives it."""
-        return model.identity(self.experiment, self.dataset, self.stores)
+        """All that shapes what comes of it, as recipe.json has it: recipe, labelled photos, stores and what they hold.
 
-    def rows(self) -> tuple[Labelled, Labelled]:
-        """Read the rows to train on, and those of dev."""
-        return model.train_and_dev(self.experiment, self.dataset, self.stores, self.memory_bytes)
+        The labels' groups shape a head that has a softmax for each.
+        """
+        fingerprints = {name: store.fingerprint(folder) for name, folder in self.stores.items()}
+        groups = {"groups": digest(json.dumps(self.dataset.labels.groups))} if self.experiment.head.groups else {}
+        return plain(
+            {
+                "recipe": dataclasses.asdict(self.experiment),
+                "data": self.dataset.digest,
+                **groups,
+                "fingerprint": {name: own and own.fields() for name, own in fingerprints.items()},
+                "features": {name: store.content_digest(folder) for name, folder in self.stores.items()},
+            }
+        )
+
+    @property
+    def key(self) -> str:
+        """The identity in twelve letters."""
+        return digest(json.dumps(self.identity, sort_keys=True))[:12]
+
+    def rows_of(self, split: str) -> Rows:
+        """Find the rows of a split in the stores."""
+        return batches.read([folder / split for folder in self.stores.values()], self.dataset[split])
+
+    def train_and_dev(self, rows: Rows | None = None) -> tuple[Labelled, Labelled]:
+        """Give the rows to train on, and those of dev; `rows` are those of train, where they are read already."""
+        rows = self.rows_of("train") if rows is None else rows
+        return batches.train_and_dev(rows, self.experiment.training.limit, self.memory_bytes)
+
+
+def plain(value: dict) -> dict:
+    """Give a dict as JSON gives it back: tuples become lists, so that it compares with what a file holds."""
+    return json.loads(json.dumps(value))

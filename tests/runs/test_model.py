@@ -13,6 +13,7 @@ from mlob.errors import InputError
 from mlob.evaluation.scores import Score
 from mlob.recipes import LINEAR, LOGISTIC, Experiment, Judging, Training
 from mlob.runs import model, results
+from mlob.runs.task import Task
 
 JUDGE = Judging(folds=3, draws=100)
 LEARNED = Experiment(("one",), LINEAR, Training(epochs=3, learning_rate=0.03))
@@ -22,6 +23,10 @@ KEYS = {
     "epochs", "seed", "versions", "fingerprint", "processor", "commit", "weights",
 }  # fmt: skip
 FAILED = ("train 3", "validation 5", "validation 6", "test 1")
+
+
+def identity(experiment, dataset, stores):
+    return Task("any", experiment, dataset, stores).identity
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +43,7 @@ def run(made, stores, tmp_path_factory):
     """A trained run's folder and result."""
     folder = tmp_path_factory.mktemp("runs") / "linear"
     one = {"one": stores["one"]}
-    return folder, model.train("linear", LEARNED, made, stores=one, folder=folder, judging=JUDGE)
+    return folder, model.train(Task("linear", LEARNED, made, one), folder, JUDGE)
 
 
 def test_the_result_is_on_disk_with_the_keys_that_scripts_read(run):
@@ -57,21 +62,21 @@ def test_the_result_is_on_disk_with_the_keys_that_scripts_read(run):
 def test_a_run_is_done_only_with_just_its_recipe_its_photos_and_its_features(run, made, stores):
     folder, _ = run
     one = {"one": stores["one"]}
-    assert model.is_done(folder, model.identity(LEARNED, made, one))
+    assert model.is_done(folder, identity(LEARNED, made, one))
     changed = dataclasses.replace(LEARNED, seed=1)
-    assert not model.is_done(folder, model.identity(changed, made, one))
-    assert not model.is_done(folder, model.identity(LEARNED, made, {"other": stores["other"]}))
-    assert not model.is_done(folder, model.identity(LEARNED, made, {"one": stores["other"]})), "made anew since"
+    assert not model.is_done(folder, identity(changed, made, one))
+    assert not model.is_done(folder, identity(LEARNED, made, {"other": stores["other"]}))
+    assert not model.is_done(folder, identity(LEARNED, made, {"one": stores["other"]})), "made anew since"
     relabelled = {**made.splits, "test": dataclasses.replace(made["test"], targets=1 - made["test"].targets)}
-    assert not model.is_done(folder, model.identity(LEARNED, dataclasses.replace(made, splits=relabelled), one))
-    assert not model.is_done(folder.with_name("nothing"), model.identity(LEARNED, made, one))
+    assert not model.is_done(folder, identity(LEARNED, dataclasses.replace(made, splits=relabelled), one))
+    assert not model.is_done(folder.with_name("nothing"), identity(LEARNED, made, one))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK", 0.5])
 def test_a_run_whose_head_is_missing_or_damaged_is_not_done_and_that_is_said(
     content, run, made, stores, tmp_path, capfd
 ):
-    folder, wanted = tmp_path / "linear", model.identity(LEARNED, made, {"one": stores["one"]})
+    folder, wanted = tmp_path / "linear", identity(LEARNED, made, {"one": stores["one"]})
     shutil.copytree(run[0], folder)
     head = folder / "head.keras"
     assert model.is_done(folder, wanted) and "head.keras" not in capfd.readouterr().err
@@ -121,7 +126,7 @@ def test_the_model_on_disk_predicts_what_was_written(run, made, stores):
 def test_a_rerun_writes_the_same_predictions(run, made, stores, tmp_path):
     folder, result = run
     one = {"one": stores["one"]}
-    again = model.train("linear", LEARNED, made, stores=one, folder=tmp_path / "again", judging=JUDGE)
+    again = model.train(Task("linear", LEARNED, made, one), tmp_path / "again", JUDGE)
     for name in ("predictions.h5", "history.csv", "recipe.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
     assert again.scores == result.scores
@@ -129,7 +134,7 @@ def test_a_rerun_writes_the_same_predictions(run, made, stores, tmp_path):
 
 def test_a_run_that_is_broken_off_is_not_done_whatever_was_there(run, made, stores, tmp_path, monkeypatch):
     folder, one = tmp_path / "run", {"one": stores["one"]}
-    model.train("logistic", REFERENCE, made, stores=one, folder=folder, judging=JUDGE)
+    model.train(Task("logistic", REFERENCE, made, one), folder, JUDGE)
     changed = dataclasses.replace(REFERENCE, training=Training(limit=100))
 
     def killed(folder, result):
@@ -137,19 +142,19 @@ def test_a_run_that_is_broken_off_is_not_done_whatever_was_there(run, made, stor
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(results, "write", killed)
-        model.train("logistic", changed, made, stores=one, folder=folder, judging=JUDGE)
-    assert not model.is_done(folder, model.identity(changed, made, one))
-    assert not model.is_done(folder, model.identity(REFERENCE, made, one))
+        model.train(Task("logistic", changed, made, one), folder, JUDGE)
+    assert not model.is_done(folder, identity(changed, made, one))
+    assert not model.is_done(folder, identity(REFERENCE, made, one))
 
 
 def test_another_judging_makes_the_figures_anew_from_the_predictions_alone(run, made, stores, tmp_path, monkeypatch):
     folder, one = tmp_path / "run", {"one": stores["one"]}
     shutil.copytree(run[0], folder)
-    monkeypatch.setattr(model.batches, "train_and_dev", None)
+    monkeypatch.setattr(Task, "train_and_dev", None)
     assert model.judge_again(folder, made, JUDGE) is None
     other = Judging(folds=5, draws=60, seed=3)
     found = model.judge_again(folder, made, other)
-    assert results.read(folder) == found and model.is_done(folder, model.identity(LEARNED, made, one))
+    assert results.read(folder) == found and model.is_done(folder, identity(LEARNED, made, one))
     assert found.judging == other and run[1].judging.folds == 3
     assert found.scores != run[1].scores
     assert dataclasses.replace(found, scores=run[1].scores, judging=JUDGE) == run[1]
@@ -161,14 +166,14 @@ def test_another_judging_makes_the_figures_anew_from_the_predictions_alone(run, 
 def test_label_ids_shape_every_run_groups_those_with_a_softmax_for_each_and_names_none(made, stores):
     renumbered = dataclasses.replace(made.labels, ids=(*made.labels.ids[:-1], 9))
     other = dataclasses.replace(made, labels=renumbered)
-    assert model.identity(LEARNED, other, stores) != model.identity(LEARNED, made, stores)
+    assert identity(LEARNED, other, stores) != identity(LEARNED, made, stores)
     renamed = dataclasses.replace(made.labels, names=("crimson", *made.labels.names[1:]))
     merged = dataclasses.replace(made.labels, groups=("all",) * 4)
     grouped = dataclasses.replace(LEARNED, head=dataclasses.replace(LINEAR, groups=True))
     for experiment, shapes in ((LEARNED, False), (grouped, True)):
-        own = model.identity(experiment, made, stores)
-        assert model.identity(experiment, dataclasses.replace(made, labels=renamed), stores) == own
-        assert (model.identity(experiment, dataclasses.replace(made, labels=merged), stores) != own) == shapes
+        own = identity(experiment, made, stores)
+        assert identity(experiment, dataclasses.replace(made, labels=renamed), stores) == own
+        assert (identity(experiment, dataclasses.replace(made, labels=merged), stores) != own) == shapes
 
 
 def test_two_stores_side_by_side_tell_more_than_either(made, write_store, tmp_path):
@@ -177,7 +182,7 @@ def test_two_stores_side_by_side_tell_more_than_either(made, write_store, tmp_pa
     for names in ("a", "b", "ab"):
         experiment = dataclasses.replace(REFERENCE, stores=tuple(names))
         chosen = {name: stores[name] for name in names}
-        result = model.train(names, experiment, made, stores=chosen, folder=tmp_path / f"run {names}", judging=JUDGE)
+        result = model.train(Task(names, experiment, made, chosen), tmp_path / f"run {names}", JUDGE)
         scores[names] = result.scores["micro_f1"].value
         assert result.parameters.total == result.parameters.own + 1000 * len(names)
     assert scores["ab"] > max(scores["a"], scores["b"])
@@ -199,14 +204,14 @@ def test_nothing_to_judge_or_to_train_on_is_told_before_any_work(made, stores, t
         "nowhere has no train split": left_out("train"),
     }.items():
         with pytest.raises(InputError, match=message):
-            model.train("linear", LEARNED, dataset, stores=stores, folder=tmp_path / "run", judging=JUDGE)
+            model.train(Task("linear", LEARNED, dataset, stores), tmp_path / "run", JUDGE)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_set_without_test_photos_is_judged_all_the_same(made, stores, tmp_path):
     rest = {name: split for name, split in made.splits.items() if name != "test"}
     dataset = dataclasses.replace(made, splits=rest)
-    model.train("logistic", REFERENCE, dataset, stores={"one": stores["one"]}, folder=tmp_path / "run", judging=JUDGE)
+    model.train(Task("logistic", REFERENCE, dataset, {"one": stores["one"]}), tmp_path / "run", JUDGE)
     assert set(predictions.read(tmp_path / "run" / "predictions.h5")) == {"dev", "validation"}
 
 
@@ -267,7 +272,7 @@ def test_a_result_is_told_in_one_line(run):
 def test_a_run_without_its_recipe_is_not_done_and_a_damaged_one_is_named(run, made, stores, tmp_path):
     folder = tmp_path / "linear"
     shutil.copytree(run[0], folder)
-    wanted = model.identity(LEARNED, made, {"one": stores["one"]})
+    wanted = identity(LEARNED, made, {"one": stores["one"]})
     (folder / "recipe.json").write_text("[")
     with pytest.raises(InputError, match=r"recipe.json .*: remove it and run the same command again"):
         model.is_done(folder, wanted)

@@ -10,6 +10,7 @@ from mlob.features import store
 from mlob.recipes import Experiment, Head, Judging, Sum, Training
 from mlob.runs import model, results
 from mlob.runs import sum as sums
+from mlob.runs.task import Task
 
 JUDGE = Judging(folds=3, draws=50)
 CUT = 0.3
@@ -20,7 +21,7 @@ FAILED = ("train 3", "validation 5", "test 1")
 
 
 def train(folder, dataset, stores, **cuts):
-    model.train(folder.name, dataclasses.replace(BASE, **cuts), dataset, stores=stores, folder=folder, judging=JUDGE)
+    model.train(Task(folder.name, dataclasses.replace(BASE, **cuts), dataset, stores), folder, JUDGE)
     return folder
 
 
