@@ -67,6 +67,30 @@ class Duration(click.ParamType):
         return float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]
 
 
+SHARED = (
+    click.option(
+        "--dry-run", "dry_run", is_flag=True, help="Say what would be done, from what, and how long it takes."
+    ),
+    click.option(
+        "--memory",
+        envvar="MLOB_MEMORY",
+        type=Gigabytes(),
+        help="Memory for the features of train (default: half of the machine's).",
+    ),
+    click.option(
+        "--verbose", envvar="MLOB_VERBOSE", is_flag=True, help="Show all rows of the tables, and every reason."
+    ),
+    click.option("--set", "fields", envvar="MLOB_SET", metavar="FIELD=VALUE,…", help="Change fields of the recipes."),
+    click.option(
+        "--weights", envvar="MLOB_WEIGHTS", type=Text(), metavar="PATH", help="Weights file, or a folder of them."
+    ),
+    click.option(
+        "--data", envvar="MLOB_DATA", type=Text(), metavar="FOLDER", help="Data folder, instead of the suite's own."
+    ),
+    click.option("--suite", envvar="MLOB_SUITE", default="demo", show_default=True, help="A folder of experiments/."),
+)
+
+
 def for_suite(verb: Verb) -> Verb:
     """Give a verb the options that all share, and hand it a `Workspace`; MLOB_… in the environment set them, too."""
 
@@ -76,34 +100,7 @@ def for_suite(verb: Verb) -> Verb:
         loading.parse(fields)  # a mistake in it is told before anything else
         return verb(Workspace(suite, data, weights, fields or "", memory, dry_run), **others)
 
-    for option in (
-        click.option(
-            "--dry-run", "dry_run", is_flag=True, help="Say what would be done, from what, and how long it takes."
-        ),
-        click.option(
-            "--memory",
-            envvar="MLOB_MEMORY",
-            type=Gigabytes(),
-            help="Memory for the features of train (default: half of the machine's).",
-        ),
-        click.option(
-            "--verbose", envvar="MLOB_VERBOSE", is_flag=True, help="Show all rows of the tables, and every reason."
-        ),
-        click.option(
-            "--set", "fields", envvar="MLOB_SET", metavar="FIELD=VALUE,…", help="Change fields of the recipes."
-        ),
-        click.option(
-            "--weights", envvar="MLOB_WEIGHTS", type=Text(), metavar="PATH", help="Weights file, or a folder of them."
-        ),
-        click.option(
-            "--data", envvar="MLOB_DATA", type=Text(), metavar="FOLDER", help="Data folder, instead of the suite's own."
-        ),
-        click.option(
-            "--suite", envvar="MLOB_SUITE", default="demo", show_default=True, help="A folder of experiments/."
-        ),
-    ):
-        run = option(run)
-    return run
+    return functools.reduce(lambda command, option: option(command), SHARED, run)
 
 
 def for_model(verb: Verb) -> Verb:
