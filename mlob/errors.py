@@ -11,6 +11,10 @@ class InputError(Exception):
     """
 
 
+class Unreadable(Exception):
+    """A photo cannot be read or decoded. The message is the reason, which is kept with the photo's id."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """End a sentence about an unknown name with the nearest known names, or with all of them."""
     known = list(known)

@@ -11,9 +11,8 @@ import zlib
 from collections.abc import Iterator
 from typing import IO
 
-from mlob.data import images
-from mlob.data.places import Inside
-from mlob.errors import InputError
+from mlob.data.places import MOST_BYTES, Inside
+from mlob.errors import InputError, Unreadable
 from mlob.progress import say
 
 SUFFIXES = (".zip", ".tar")
@@ -53,17 +52,17 @@ class InZip(Inside):
 
     def _read(self) -> bytes:
         if self.method not in PACKED:
-            raise images.Unreadable("encrypted, or compressed in an unusual way")
-        if self.packed_size > images.MOST_BYTES:
-            raise images.Unreadable("too many bytes")
+            raise Unreadable("encrypted, or compressed in an unusual way")
+        if self.packed_size > MOST_BYTES:
+            raise Unreadable("too many bytes")
         data = self._packed()
         try:
             if self.method == zipfile.ZIP_DEFLATED:
                 data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
         except zlib.error as error:
-            raise images.Unreadable("damaged in the archive") from error
+            raise Unreadable("damaged in the archive") from error
         if zlib.crc32(data) != self.tag:
-            raise images.Unreadable("damaged in the archive")
+            raise Unreadable("damaged in the archive")
         return data
 
     def _packed(self) -> bytes:
@@ -143,6 +142,6 @@ def _tar_entries(archive: pathlib.Path) -> Iterator[tuple[str, InTar | None]]:
 
 def _exactly(archive: IO[bytes], start: int, size: int) -> bytes:
     if start + size > os.fstat(archive.fileno()).st_size:
-        raise images.Unreadable("cut short in the archive")
+        raise Unreadable("cut short in the archive")
     archive.seek(start)
     return archive.read(size)

@@ -22,7 +22,7 @@ from mlob.data.downloaded import Row
 from mlob.data.fetch import GIVEN_UP, LIMITS, PRIVATE, Asking, Client, Failure, Limits, fetch, may_pass, open_client
 from mlob.data.hosts import AGENT
 from mlob.data.places import Place
-from mlob.errors import InputError
+from mlob.errors import InputError, Unreadable
 from mlob.files import part_path, remove_stale_parts
 from mlob.machine import cores
 
@@ -250,7 +250,7 @@ async def _photo(client: Client, prepare: Callable[[str, bytes], Awaitable[int]]
             try:
                 data = await fetch(client, url)
                 size = await prepare(name, data)
-            except (Failure, images.Unreadable) as error:
+            except (Failure, Unreadable) as error:
                 reasons[url] = str(error)
             else:
                 return Row(name, "done", "", url, str(size), f"{images.content_digest(data):016x}")

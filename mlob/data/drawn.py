@@ -8,7 +8,7 @@ from mlob.data.listing import Listed
 from mlob.data.places import Place
 from mlob.data.splits import draw
 from mlob.data.tree import Tree
-from mlob.errors import InputError
+from mlob.errors import InputError, Unreadable
 from mlob.files import write_text
 from mlob.machine import cores
 from mlob.progress import say
@@ -69,5 +69,5 @@ def _digested(photos: Iterable[tuple[str, Place | None]], is_remote: bool) -> It
 def _digest(name: str, place: Place | None) -> str:
     try:
         return str(images.content_digest(images.content(place)))
-    except images.Unreadable:
+    except Unreadable:
         return f"{UNREADABLE}{name}"

@@ -12,6 +12,7 @@ import numpy as np
 from mlob.data import images, places
 from mlob.data.dataset import DataSet, Split
 from mlob.data.places import Place
+from mlob.errors import Unreadable
 from mlob.machine import cores
 from mlob.progress import bar
 
@@ -128,7 +129,7 @@ def _digests(photos: Collection[Place | None]) -> Iterator[int | str]:
 def _digest(place: Place | None) -> int | str:
     try:
         return images.content_digest(images.content(place))
-    except images.Unreadable as reason:
+    except Unreadable as reason:
         return str(reason)
 
 

@@ -20,7 +20,7 @@ HEADERS = {"Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
 REDIRECTS = (301, 302, 303, 307, 308)
 IDLE_SECONDS = 1  # a connection is kept for the next photo of its host; longer, many hosts would hold many sockets
 
-# Reasons. So are the status of an answer other than 200, and the messages of `images.Unreadable`.
+# Reasons. So are the status of an answer other than 200, and the messages of `Unreadable`.
 TIMED_OUT, TOO_SLOW, CUT_SHORT, BROKEN = "timed out", "too slow", "cut short", "broken answer"
 NO_HOST, NO_TRUST, NO_CONNECTION = "host not found", "bad certificate", "connection failed"
 GIVEN_UP = "host keeps failing"

@@ -10,13 +10,13 @@ import pathlib
 import stat
 import struct
 import warnings
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
-if TYPE_CHECKING:
-    from mlob.data.places import Place
+from mlob.data.places import MOST_BYTES, Place
+from mlob.errors import Unreadable
 
 DECODER = "pillow draft, srgb"  # in fingerprints: changes with whatever changes pixels, even by half a grey level
 BLANK_RANGE = 3  # grey levels; JPEG leaves about this much noise on one uniform colour
@@ -47,7 +47,6 @@ with contextlib.suppress(ImportError):
     pillow_heif.register_heif_opener()
     FORMATS += ("HEIF",)
 
-MOST_BYTES = 256 * 2**20  # of one photo's file; a few kilobytes in a zip can unpack to gigabytes
 MOST_PIXELS = 32_000_000  # in memory at once: converting them to RGB takes half a gigabyte or more in each thread
 MOST_NARROW = 1000  # times as long as wide; a longer photo would be less than one pixel wide in a square
 
@@ -75,10 +74,6 @@ KEYS = {  # PNG's transparent colour, converted from the depth of the file to th
 # Where Pillow warns (odd EXIF, many pixels), decoding fails for that reason or does no harm. Set once and not for each
 # photo, since photos are decoded in threads, which share the filters.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-class Unreadable(Exception):
-    """The photo cannot be decoded. The message is the reason, which is kept with the photo's id."""
 
 
 def content(place: Place | None, *, count: int | None = None) -> bytes:

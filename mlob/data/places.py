@@ -14,14 +14,14 @@ import posixpath
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mlob.data import images
-from mlob.errors import InputError
+from mlob.errors import InputError, Unreadable
 
 if TYPE_CHECKING:
     from upath import UPath
 
     Folder = pathlib.Path | UPath  # a data folder: on a disk, or in a bucket
 
+MOST_BYTES = 256 * 2**20  # of one photo's file; a few kilobytes in a zip can unpack to gigabytes
 NOWHERE = "none"  # the version of a photo without a file
 READS = 64  # at the same time from a bucket, where each one waits tens of milliseconds for its first byte
 OPTIONS: dict[str, dict] = {  # by the scheme of an address
@@ -68,10 +68,10 @@ class Inside:
         """Read the file.
 
         Raises:
-            images.Unreadable: the file is gone, damaged, cut short or too large.
+            Unreadable: the file is gone, damaged, cut short or too large.
         """
-        if not 0 <= self.size <= images.MOST_BYTES:
-            raise images.Unreadable("too many bytes")
+        if not 0 <= self.size <= MOST_BYTES:
+            raise Unreadable("too many bytes")
         return self._read()
 
     def _read(self) -> bytes:
@@ -95,11 +95,11 @@ class InBucket(Inside):
                 path = posixpath.join(self.home.path, self.inside)
                 return self.home.fs.cat_file(path, start=0, end=self.size)  # a range saves the request for the size
             except FileNotFoundError as error:
-                raise images.Unreadable("no file") from error
+                raise Unreadable("no file") from error
             except PermissionError as error:
                 if "expired" in str(error):  # no fault of the photo
                     raise
-                raise images.Unreadable("access denied") from error
+                raise Unreadable("access denied") from error
 
 
 def version(place: Place | None) -> str:
@@ -183,7 +183,7 @@ def reached(place: Folder | Place) -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, images.Unreadable, AttributeError, TypeError):  # the last two are our own mistakes
+    except (InputError, Unreadable, AttributeError, TypeError):  # the last two are our own mistakes
         raise
     except Exception as error:  # each store, and each library that it uses, has its own errors
         if not is_remote(place):

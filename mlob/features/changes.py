@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from mlob.data import images, places
-from mlob.errors import InputError
+from mlob.errors import InputError, Unreadable
 from mlob.features import decoding, store
 from mlob.features.pipeline import Slice
 from mlob.files import read_record, write_json
@@ -185,7 +185,7 @@ def _is_changed(photo: _Expected, size: int) -> bool:
         return decoding.photo(photo.place, size, frozenset()).reason != photo.failure
     try:
         return images.content_digest(images.content(photo.place)) != photo.digest
-    except images.Unreadable:
+    except Unreadable:
         return True
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from mlob.data import images
 from mlob.data.places import Place
-from mlob.errors import InputError
+from mlob.errors import InputError, Unreadable
 
 GROUP = 16  # photos that a process decodes before it reports
 WHOLE = frozenset({"whole"})
@@ -50,7 +50,7 @@ def photo(place: Place | None, size: int, views: Collection[str] = WHOLE) -> Pho
     try:
         data = images.content(place)
         pixels = images.decode(data, size)
-    except images.Unreadable as reason:
+    except Unreadable as reason:
         return Photo(reason=str(reason))
     return Photo(images.content_digest(data), {name: images.view(pixels, name) for name in views})
 

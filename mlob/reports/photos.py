@@ -9,6 +9,7 @@ import numpy as np
 from mlob.data import images
 from mlob.data.dataset import DataSet
 from mlob.data.places import Place
+from mlob.errors import Unreadable
 
 PER_LABEL = 12  # photos that each label gets at least, where it has as many
 MOST = 150  # photos in all
@@ -94,5 +95,5 @@ def choose(targets: np.ndarray, decided: np.ndarray, *, per_label: int = 3, most
 def _thumbnail(place: Place | None) -> bytes | None:
     try:
         return images.thumbnail(images.content(place), THUMBNAIL)
-    except images.Unreadable:
+    except Unreadable:
         return None

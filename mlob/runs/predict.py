@@ -10,7 +10,7 @@ import numpy as np
 from mlob import machine, workspace
 from mlob.data import images, locate
 from mlob.data.places import Place
-from mlob.errors import InputError
+from mlob.errors import InputError, Unreadable
 from mlob.features import new_photos, store
 from mlob.files import to_cell, write_text
 from mlob.labels import Labels
@@ -174,7 +174,7 @@ def _digests(photos: Iterable[Place]) -> tuple[dict[Place, str], dict[Place, str
     for place in photos:
         try:
             digests[place] = f"{images.content_digest(images.content(place)):016x}"
-        except images.Unreadable as reason:
+        except Unreadable as reason:
             failures[place] = str(reason)
     return digests, failures
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlob.data import archives, images, locate
+from mlob.data import archives, images, locate, places
 from mlob.data.tree import Tree
-from mlob.errors import InputError
+from mlob.errors import InputError, Unreadable
 
 
 def located(folder, name, url="", split="train"):
@@ -208,7 +208,7 @@ def test_many_threads_at_once_read_the_right_bytes(tmp_path, way, suffix):
 
 
 def reason(place):
-    with pytest.raises(images.Unreadable) as caught:
+    with pytest.raises(Unreadable) as caught:
         images.content(place)
     return str(caught.value)
 
@@ -225,7 +225,8 @@ def test_a_member_cut_short_since_is_unreadable_and_so_is_one_whose_archive_has_
 
 def test_a_member_of_too_many_bytes_is_unreadable(tmp_path, monkeypatch):
     files = {"1.jpg": bytes(1001), "2.jpg": bytes(1000)}
-    monkeypatch.setattr(images, "MOST_BYTES", 1000)
+    for module in (archives, places):
+        monkeypatch.setattr(module, "MOST_BYTES", 1000)
     for path in (zipped(tmp_path / "a.zip", files), tarred(tmp_path / "b.tar", files)):
         bomb, good = archives.contents(path).values()
         assert reason(bomb) == "too many bytes"
@@ -242,7 +243,8 @@ def test_a_member_that_holds_more_than_it_says_is_unreadable(tmp_path):
 def test_a_member_that_takes_more_bytes_than_it_says_is_not_read(tmp_path, monkeypatch):
     data = zipped(tmp_path / "a.zip", {"1.jpg": os.urandom(2000)}).read_bytes()
     (tmp_path / "a.zip").write_bytes(data.replace((2000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
-    monkeypatch.setattr(images, "MOST_BYTES", 1000)
+    for module in (archives, places):
+        monkeypatch.setattr(module, "MOST_BYTES", 1000)
     (place,) = archives.contents(tmp_path / "a.zip").values()
     assert place.size == 10 and reason(place) == "too many bytes"
 
@@ -291,7 +293,7 @@ def test_any_header_of_a_tar_gives_files_or_a_refusal(tmp_path_factory, head, da
     path.write_bytes(changed)
     with contextlib.suppress(InputError):
         for place in archives.contents(path).values():
-            with contextlib.suppress(images.Unreadable):
+            with contextlib.suppress(Unreadable):
                 images.content(place)
 
 
@@ -312,7 +314,7 @@ def test_a_damaged_archive_gives_the_photo_a_reason_or_a_refusal(tmp_path_factor
     path.write_bytes(data[: None if left is None else int(left * len(data))])
     try:
         found = [images.content(place) for place in archives.contents(path).values()]
-    except (images.Unreadable, InputError):
+    except (Unreadable, InputError):
         return
     assert way is tarred or found in ([], [b"photo" * 20])  # a tar has no checksums of contents
 

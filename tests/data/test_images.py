@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mlob.data import images
+from mlob.errors import Unreadable
 
 SIZE = 32
 GREYS = np.linspace(40, 200, 24 * 16).reshape(16, 24)
@@ -38,7 +39,7 @@ def corners():
 
 
 def reason(data, size=SIZE):
-    with pytest.raises(images.Unreadable) as caught:
+    with pytest.raises(Unreadable) as caught:
         images.decode(data, size)
     return str(caught.value)
 
@@ -362,11 +363,11 @@ def test_a_jpeg_that_lacks_its_end_marker_alone_is_whole_and_one_that_lacks_more
     for end in (*range(3, 40), *range(len(data) // 2, len(data) // 2 + 20)):
         try:
             found = images.decode(data[:-end], size)
-        except images.Unreadable as error:
+        except Unreadable as error:
             assert str(error).startswith("not decoded: ")
         else:  # a scan or bits that nothing at this size shows
             assert np.abs(found.astype(int) - wanted).max() <= 3 * options.get("progressive", 0)
-    with pytest.raises(images.Unreadable):
+    with pytest.raises(Unreadable):
         images.decode(data[: len(data) // 4], size)
 
 
@@ -434,7 +435,7 @@ def header_of(width, height):
 @pytest.mark.parametrize("shown", [lambda data: images.decode(data, SIZE), lambda data: images.thumbnail(data, SIZE),
                                    lambda data: images.prepared(data, SIZE, 10**12)])  # fmt: skip
 def test_a_photo_too_large_or_too_narrow_for_memory_is_refused_by_its_header(width, height, wanted, shown):
-    with pytest.raises(images.Unreadable, match=f"^{wanted}$"):
+    with pytest.raises(Unreadable, match=f"^{wanted}$"):
         shown(header_of(width, height))
 
 
@@ -454,7 +455,7 @@ def test_too_many_pixels_are_refused(monkeypatch):
 
 
 @pytest.mark.parametrize(("raised", "wanted"), [
-    (struct.error("short"), images.Unreadable), (zlib.error("short"), images.Unreadable), (MemoryError(), MemoryError),
+    (struct.error("short"), Unreadable), (zlib.error("short"), Unreadable), (MemoryError(), MemoryError),
 ])  # fmt: skip
 def test_whatever_a_reader_raises_is_a_reason_but_a_full_memory_is_no_fault_of_the_photo(monkeypatch, raised, wanted):
     def broken(image):
@@ -468,7 +469,7 @@ def test_whatever_a_reader_raises_is_a_reason_but_a_full_memory_is_no_fault_of_t
 def pixels_or_reason(data):
     try:
         pixels = images.decode(data, SIZE)
-    except images.Unreadable as error:
+    except Unreadable as error:
         assert str(error)
         assert " at 0x" not in str(error)
     else:
@@ -519,7 +520,7 @@ def test_a_photo_with_flipped_bytes_gives_pixels_or_a_reason(seed, data):
 def test_a_photo_that_is_not_there_or_holds_nothing_is_unreadable(tmp_path, name, wanted):
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "folder.jpg").mkdir()
-    with pytest.raises(images.Unreadable, match=f"^{wanted}$"):
+    with pytest.raises(Unreadable, match=f"^{wanted}$"):
         images.content(name and tmp_path / name)
 
 
@@ -527,14 +528,14 @@ def test_a_file_without_an_end_is_no_photo(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "device.jpg").symlink_to("/dev/zero")
     for path in tmp_path.iterdir():
-        with pytest.raises(images.Unreadable, match=r"^no plain file$"):
+        with pytest.raises(Unreadable, match=r"^no plain file$"):
             images.content(path)
 
 
 def test_a_file_of_too_many_bytes_is_not_read(tmp_path):
     with open(tmp_path / "sparse.jpg", "wb") as file:
         file.truncate(30 * 2**30)
-    with pytest.raises(images.Unreadable, match=r"^too many bytes$"):
+    with pytest.raises(Unreadable, match=r"^too many bytes$"):
         images.content(tmp_path / "sparse.jpg")
 
 
@@ -555,7 +556,7 @@ def test_a_thumbnail_is_a_small_jpeg_of_equal_shape():
 
 
 def test_a_thumbnail_of_what_is_no_image_is_unreadable():
-    with pytest.raises(images.Unreadable):
+    with pytest.raises(Unreadable):
         images.thumbnail(b"text", 60)
 
 

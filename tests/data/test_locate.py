@@ -10,7 +10,7 @@ import pytest
 from mlob.data import images, locate
 from mlob.data.dataset import read_dataset
 from mlob.data.tree import Tree
-from mlob.errors import InputError
+from mlob.errors import InputError, Unreadable
 
 
 def located(folder, name, url="", split="train"):
@@ -90,7 +90,7 @@ def test_a_file_whose_suffix_tells_of_a_photo_comes_before_others_of_its_stem(tm
     assert located(tmp_path, "1") == "images/train/1.heic"
     for formats, told in ((("JPEG", "PNG"), r'HEIC.* pip install "mlob\[heic\]"'), (("HEIF", "JPEG"), "^not ")):
         monkeypatch.setattr(images, "FORMATS", formats)
-        with pytest.raises(images.Unreadable, match=told):
+        with pytest.raises(Unreadable, match=told):
             images.decode(HEIC, 32)
 
 

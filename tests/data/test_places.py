@@ -13,7 +13,7 @@ import pytest
 
 from mlob.data import images, places
 from mlob.data.dataset import read_dataset
-from mlob.errors import InputError
+from mlob.errors import InputError, Unreadable
 
 PHOTOS = {f"images/{split}/{number}.jpg": f"{split} {number}".encode() * 50 for split in ("train", "test") for number in
           (1, 2, 3)}  # fmt: skip
@@ -154,7 +154,7 @@ def test_splits_drawn_by_the_bytes_of_photos_in_a_bucket_are_those_on_disk(tmp_p
 
 
 def reason(place):
-    with pytest.raises(images.Unreadable) as caught:
+    with pytest.raises(Unreadable) as caught:
         images.content(place)
     return str(caught.value)
 

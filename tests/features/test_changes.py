@@ -8,6 +8,7 @@ from PIL import Image
 
 from mlob.data import images
 from mlob.data.dataset import read_dataset
+from mlob.errors import Unreadable
 from mlob.features import changes, decoding, extract, store
 from mlob.recipes import FeatureSet
 
@@ -124,7 +125,7 @@ def test_a_photo_that_could_not_be_read_is_tried_again_each_time(
 
     def failing(place):
         if place == wanted:
-            raise images.Unreadable("not read: Input/output error")
+            raise Unreadable("not read: Input/output error")
         return content(place)
 
     with monkeypatch.context() as patched:
