@@ -129,6 +129,30 @@ def test_modules_of_the_first_row_import_each_other_without_a_cycle():
     assert base_order(without_init())[0] in ROWS[0]
 
 
+def order(modules):
+    """Order all modules so that each imports only earlier ones; graphlib.CycleError if none does."""
+
+    def owner(name):
+        parts = name.split(".")
+        prefixes = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+        return next((prefix for prefix in prefixes if prefix in modules), None)
+
+    graph = {
+        module: {owner(name) for name in of_ours(imported(module, text))} - {module, None}
+        for module, text in modules.items()
+    }
+    return list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert set(order(without_init())) == set(without_init())
+
+
+def test_the_check_sees_a_circle_within_a_folder():
+    with pytest.raises(graphlib.CycleError):
+        order({"data.one": "from mlob.data import other", "data.other": "from mlob.data.one import THING"})
+
+
 def test_each_heavy_package_has_one_door():
     assert around_the_door(without_init()) == []
 
