@@ -151,6 +151,8 @@ from mlob.data.dataset import read_dataset
 from mlob.features import extract, forms, log, pipeline, runtimes, store, weights
 from mlob.recipes import FeatureSet
 
+pytestmark = pytest.mark.slow
+
 class Network:
     batch, is_on_gpu = 1, False
     count_params = lambda self: 7

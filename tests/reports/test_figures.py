@@ -13,6 +13,8 @@ from mlob.reports.histories import History
 from mlob.runs.curve import Point
 from mlob.runs.search import JudgedTrial
 
+pytestmark = pytest.mark.slow
+
 SCORE = Score(0.6, 0.58, 0.62, 0.61)
 HISTORY = History(step=[4, 8], epoch=[1, 2], loss=[0.9, 0.5], dev_loss=[1.0, 0.7], dev_micro_f1=[0.3, float("nan")])
 GAIN = Interval(0, -0.2, 0.2)

@@ -21,6 +21,8 @@ from mlob.runs import ensemble as ensembles
 from mlob.runs import results
 from mlob.runs.results import Parameters, Seconds, StoreCost
 
+pytestmark = pytest.mark.slow
+
 RECIPE = Ensemble(folds=3, draws=50, particles=6, iterations=4, methods=tuple(methods.WEIGHTINGS))
 
 
