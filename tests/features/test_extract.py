@@ -18,6 +18,8 @@ from mlob.errors import InputError
 from mlob.features import decoding, extract, log, new_photos, runtimes, store, weights
 from mlob.recipes import FeatureSet
 
+pytestmark = pytest.mark.slow
+
 RECIPE = FeatureSet("mobilenet", weights="random")
 
 
@@ -151,7 +153,6 @@ from mlob.data.dataset import read_dataset
 from mlob.features import extract, forms, log, pipeline, runtimes, store, weights
 from mlob.recipes import FeatureSet
 
-pytestmark = pytest.mark.slow
 
 class Network:
     batch, is_on_gpu = 1, False
