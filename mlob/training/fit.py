@@ -197,13 +197,15 @@ class _Learner:
         stands_still = bool(losses and patience) and len(losses) - 1 - int(np.argmin(losses)) >= patience
         return stands_still or len(self.history) >= self.epochs
 
-    def run_epoch(self) -> None:
-        """Train on each row once, and judge dev."""
+    def set_rate(self) -> None:
+        """Set the learning rate of the next epoch, where the dev losses so far decide on it."""
         if self.training.schedule == "plateau" and len(self.history) >= self.training.nadam_epochs:
             share = min(1, (len(self._dev_losses()) + 1) / (self.training.warmup_epochs + 1))
             rate = schedule.plateau_rate(self.training.learning_rate, self._dev_losses())
             self.optimizer.learning_rate = share * rate
-        loss = self._run_steps()
+
+    def end_epoch(self, loss: float) -> None:
+        """Judge dev after an epoch of this loss, note both, and keep the weights where they are the best so far."""
         dev_loss, dev_micro_f1 = judge(self.model, self.dev)
         self.history.append(
             {
@@ -246,7 +248,7 @@ class _Learner:
         learned = heads.with_outputs(self.model) if of_softmaxes else heads.with_logits(self.model)
         self.run = steps.compiled(learned, self.optimizer, self.loss, jit=self.jit)
 
-    def _run_steps(self) -> float:
+    def run_steps(self) -> float:
         """Run an epoch's steps, and give the mean loss of its rows."""
         epoch, total, step, started = len(self.history), 0.0, 0, time.monotonic()
         for features, targets in self._batches(np.random.default_rng((self.seed, epoch))):
@@ -287,7 +289,8 @@ def _run_epochs(learner: _Learner, name: str, epoch_done: Callable[[], None]) ->
         if learner.history:
             advance(len(learner.history), "done before")
         while not learner.is_done():
-            learner.run_epoch()
+            learner.set_rate()
+            learner.end_epoch(learner.run_steps())
             last = learner.history[-1]
             advance(1, f"loss {last['loss']:.4f}, dev micro-F1 {last['dev_micro_f1']:.4f}")
             epoch_done()
