@@ -82,7 +82,7 @@ def fit(
         judging=recipe.judging,
         shift=shift.describe(dataset, decided, store_folder, seed=recipe.seed),
         identity=identity(dataset, runs, recipe),
-        processor=machine.processor(),
+        **machine.facts(),
     )
     _write(folder, result, verdict.decision, stacks, {split: (dataset[split].ids, decided[split]) for split in stacks})
     return result

@@ -95,7 +95,7 @@ class MethodResult(Cost):
 
     Attributes:
         method, thresholds: names of the method and the rule.
-        weights: {member: its weight; the mean over labels, where they differ}; none where it looks at no member.
+        weights: {member: its weight; the mean over labels, where they differ}; all 0 where it looks at no member.
     """
 
     method: str
@@ -134,6 +134,7 @@ class EnsembleResult:
         swarm: the best fitness after each iteration; empty where no swarm searched.
         decision: the kind of the chosen blend, whose arrays lie in decision.npz.
         identity: all that shaped it, as `ensemble.identity` gives it.
+        versions, processor, commit: of what it was made with.
     """
 
     suite: str
@@ -153,6 +154,8 @@ class EnsembleResult:
     identity: dict[str, Any]
     decision: str
     processor: str
+    versions: dict[str, str | None] = dataclasses.field(default_factory=dict)
+    commit: str | None = None
     version: int = VERSION
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlob import predictions
+from mlob import machine, predictions
 from mlob.ensemble import methods
 from mlob.ensemble.thresholds import CALIBRATED, ONE_THRESHOLD
 from mlob.errors import InputError
@@ -65,6 +65,7 @@ def test_the_content_is_on_disk_with_all_methods_groups_and_labels(ensemble):
     folder, content = ensemble
     assert results.read_ensemble(folder) == content
     assert content.members == ["good", "fair", "poor"] and content.judging == RECIPE.judging
+    assert machine.facts().items() <= json.loads((folder / "ensemble.json").read_text()).items()
     assert {row.method for row in content.methods} == {"constant", "best single", *RECIPE.methods}
     assert [group.group for group in content.groups] == ["colour", "length"]
     assert [label.id for label in content.labels] == [1, 2, 5, 8]
