@@ -142,7 +142,7 @@ def judge(
     return Verdict(
         judged,
         chosen,
-        scores.micro_f1s(targets, chosen_elsewhere(targets, decided, fold), judging=judging, keys=keys)[0][0],
+        scores.micro_f1_of(targets, chosen_elsewhere(targets, decided, fold), judging, keys),
         {full_name(name): _optimism(each.scores["micro_f1"]) for name, each in judged.items()},
         paired(targets, decided, chosen, judging, keys),
         by_group(labels, targets, decided[chosen], decided[methods.BEST_SINGLE, chosen[1]], judging, keys),
@@ -274,16 +274,10 @@ def by_group(
     of_groups = []
     for group in dict.fromkeys(labels.groups):
         inside = np.equal(labels.groups, group)
-        pair = targets[:, inside], decided[:, inside]
-        of_groups.append(
-            GroupScores(
-                group,
-                int(inside.sum()),
-                int(pair[0].sum()),
-                scores.intervals(*pair, judging, keys),
-                scores.micro_f1s(pair[0], other[:, inside], pair[1], judging=judging, keys=keys)[1][1],
-            )
-        )
+        truth, own = targets[:, inside], decided[:, inside]
+        _, (_, gain) = scores.micro_f1s(truth, other[:, inside], own, judging=judging, keys=keys)
+        of_group = scores.intervals(truth, own, judging, keys)
+        of_groups.append(GroupScores(group, int(inside.sum()), int(truth.sum()), of_group, gain))
     return of_groups
 
 

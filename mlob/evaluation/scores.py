@@ -56,6 +56,11 @@ def scores(
     return {name: Score(each.value, each.low, each.high, fitted[name]) for name, each in cross_fitted.items()}
 
 
+def micro_f1_of(targets: np.ndarray, decided: np.ndarray, judging: Judging, keys: Keys = None) -> Interval:
+    """Give micro-F1 of decisions."""
+    return micro_f1s(targets, decided, judging=judging, keys=keys)[0][0]
+
+
 def micro_f1s(
     targets: np.ndarray, *decided: np.ndarray, judging: Judging, keys: Keys = None
 ) -> list[tuple[Interval, Interval]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlob import machine, predictions, workspace
 from mlob.data.dataset import DataSet
-from mlob.ensemble import methods
+from mlob.ensemble import methods, thresholds
 from mlob.ensemble.thresholds import ONE_THRESHOLD
 from mlob.errors import InputError
 from mlob.evaluation import judge, scores
@@ -71,7 +71,8 @@ def fit(
         train_positives=dataset["train"].known_targets.sum(axis=0),
         keys=keys["validation"],
     )
-    decided = {split: verdict.decision(stack) for split, stack in stacks.items()} | {"validation": verdict.out_of_fold}
+    tables = _tables(dataset, verdict, stacks)
+    decided = {split: table.decisions for split, table in tables.items()}
     result = EnsembleResult(
         suite=suite,
         members=list(runs),
@@ -84,8 +85,24 @@ def fit(
         identity=identity(dataset, runs, recipe),
         **machine.facts(),
     )
-    _write(folder, result, verdict.decision, stacks, {split: (dataset[split].ids, decided[split]) for split in stacks})
+    (folder / workspace.ENSEMBLE).unlink(missing_ok=True)  # it says that all else in the folder is its own
+    predictions.write(folder / workspace.PREDICTIONS, tables)
+    write_arrays(folder / workspace.DECISION, **verdict.decision.arrays())
+    write_json(folder / workspace.ENSEMBLE, dataclasses.asdict(result))
     return result
+
+
+def _tables(dataset, verdict, stacks):
+    """Predict and decide on the photos of each split; on those of validation by fits that did not see them."""
+    decision, tables = verdict.decision, {}
+    for split, stack in stacks.items():
+        if split == "validation":
+            probabilities, decided = methods.of_the_fit(decision.blend, stack), verdict.out_of_fold
+        else:
+            probabilities = decision.probabilities(stack)
+            decided = thresholds.decide(probabilities, decision.thresholds)
+        tables[split] = predictions.Table(dataset[split].ids, probabilities, decided)
+    return tables
 
 
 def _known_of(verdict):
@@ -100,17 +117,6 @@ def _known_of(verdict):
         "swarm": _swarm_history(verdict.judged),
         "decision": verdict.decision.kind,
     }
-
-
-def _write(folder, result, decision, stacks, decided):
-    """Write an ensemble's folder; ensemble.json comes last, since it says that all else in the folder is its own."""
-    (folder / workspace.ENSEMBLE).unlink(missing_ok=True)
-    blended = {split: decision.probabilities(stack) for split, stack in stacks.items()}
-    blended["validation"] = methods.of_the_fit(decision.blend, stacks["validation"])
-    tables = {split: predictions.Table(ids, blended[split], own) for split, (ids, own) in decided.items()}
-    predictions.write(folder / workspace.PREDICTIONS, tables)
-    write_arrays(folder / workspace.DECISION, **decision.arrays())
-    write_json(folder / workspace.ENSEMBLE, dataclasses.asdict(result))
 
 
 def summary(result: EnsembleResult) -> str:
@@ -136,22 +142,24 @@ def summary(result: EnsembleResult) -> str:
     return "\n".join(lines)
 
 
-def load_decision(folder: pathlib.Path) -> methods.Decision:
-    """Rebuild the chosen method's `Decision` from runs/<suite>/ensemble.
+def load_decision(folder: pathlib.Path) -> tuple[list[str], methods.Decision]:
+    """Rebuild the chosen method's `Decision` from runs/<suite>/ensemble, with the members in the order it takes them.
 
     Raises:
-        InputError: a file is missing or damaged.
+        InputError: a file is missing, damaged or of another version.
     """
-    result, path = _read(folder), folder / workspace.DECISION
+    result, path = results.read_ensemble(folder), folder / workspace.DECISION
+    if result is None:
+        raise InputError(f"{folder / workspace.ENSEMBLE} is missing or of another version: run `make ensemble`.")
     try:
-        return methods.rebuilt(result.decision, read_arrays(path), len(result.members))
+        return result.members, methods.rebuilt(result.decision, read_arrays(path), len(result.members))
     except (InputError, ValueError) as error:
         raise InputError(
             f"{path} is missing or damaged ({error}): remove {folder} and run `make ensemble` again."
         ) from error
 
 
-def decide(folder: pathlib.Path, probabilities: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def decide(folder: pathlib.Path, probabilities: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Decide by the chosen method of runs/<suite>/ensemble, each member's weight applied by its name.
 
     Args:
@@ -159,19 +167,19 @@ def decide(folder: pathlib.Path, probabilities: dict[str, np.ndarray]) -> tuple[
         probabilities: {member: float32 (n, labels)}, in any order.
 
     Returns:
-        Probabilities float32 (n, labels), and decisions uint8 (n, labels).
+        Probabilities float32 (n, labels), decisions uint8 (n, labels), thresholds float32 (labels,).
 
     Raises:
         InputError: other members than the ensemble was made of; as `load_decision`.
     """
-    members, decision = _read(folder).members, load_decision(folder)
+    members, decision = load_decision(folder)
     if set(members) != set(probabilities):
         raise InputError(
             f"{folder} was made of {', '.join(members)}; found predictions of {', '.join(probabilities)}: run "
             "`make ensemble` with the members that are wanted."
         )
-    stack = np.stack([probabilities[name] for name in members])
-    return decision.probabilities(stack), decision(stack)
+    blended = decision.probabilities(np.stack([probabilities[name] for name in members]))
+    return blended, thresholds.decide(blended, decision.thresholds), decision.thresholds
 
 
 def _constant_lines(micro_f1, chosen):
@@ -221,8 +229,7 @@ def _on_test(dataset, decided, judging, keys):
     targets = dataset["test"].targets if "test" in decided else None
     if targets is None:
         return None
-    (figure, _), *_ = scores.micro_f1s(targets, decided["test"], judging=judging, keys=keys["test"])
-    return Tested(len(targets), figure)
+    return Tested(len(targets), scores.micro_f1_of(targets, decided["test"], judging, keys["test"]))
 
 
 def _swarm_history(judged):
@@ -247,15 +254,3 @@ def _shares(blend, members):
     """How much each member counts, (members,): the mean over labels, where they differ; all alike without weights."""
     weights = np.full(members, 1 / members) if blend.weights is None else blend.weights
     return weights.reshape(members, -1).mean(axis=1)
-
-
-def _read(folder):
-    """Read ensemble.json where it has to be there.
-
-    Raises:
-        InputError: it is missing, or of another version.
-    """
-    result = results.read_ensemble(folder)
-    if result is None:
-        raise InputError(f"{folder / workspace.ENSEMBLE} is missing or of another version: run `make ensemble`.")
-    return result

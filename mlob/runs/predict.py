@@ -201,8 +201,7 @@ def _decide(
     features: Mapping[str, np.ndarray], members: Mapping[str, Member], folder: pathlib.Path, labels: Labels
 ) -> list[tuple[Given, ...]]:
     """Give each photo its labels by the ensemble's chosen method."""
-    probabilities, decided = ensemble.decide(folder, predict(members, features))
-    thresholds = ensemble.load_decision(folder).thresholds
+    probabilities, decided, thresholds = ensemble.decide(folder, predict(members, features))
     return [
         tuple(
             Given(

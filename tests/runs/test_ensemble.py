@@ -97,7 +97,7 @@ def test_optimism_is_what_in_sample_figures_gain(ensemble):
 def test_test_is_decided_by_the_fit_on_all_and_validation_by_fits_that_did_not_see_it(ensemble, made, members):
     folder, content = ensemble
     found = predictions.read(folder / "predictions.h5")
-    decision = ensembles.load_decision(folder)
+    _, decision = ensembles.load_decision(folder)
     test, validation = (stack(made, members, split) for split in ("test", "validation"))
     assert np.array_equal(found["test"].decided, decision(test))
     assert np.array_equal(found["test"].probabilities, decision.probabilities(test))
@@ -116,7 +116,7 @@ def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, mon
     monkeypatch.setattr(judge, "choose", lambda targets, decided: (method, CALIBRATED))
     folder = tmp_path / "ensemble"
     ensembles.fit("made", made, members, folder, dataclasses.replace(RECIPE, folds=2, methods=(method,)))
-    decision, written = ensembles.load_decision(folder), predictions.read(folder / "predictions.h5")["test"]
+    (_, decision), written = ensembles.load_decision(folder), predictions.read(folder / "predictions.h5")["test"]
     probabilities = stack(made, members, "test")
     assert np.array_equal(decision.probabilities(probabilities), written.probabilities)
     assert np.array_equal(decision(probabilities), written.decided)
@@ -131,7 +131,8 @@ def test_what_is_stored_by_a_members_name_is_applied_by_it(method, made, members
     turned = dict(reversed(members.items()))
     assert ensembles.is_done(folder, ensembles.identity(made, turned, recipe))
     found = {name: predictions.read(path / "predictions.h5")["test"].probabilities for name, path in turned.items()}
-    probabilities, decided = ensembles.decide(folder, found)
+    probabilities, decided, thresholds = ensembles.decide(folder, found)
+    assert np.array_equal(thresholds, ensembles.load_decision(folder)[1].thresholds)
     assert np.array_equal(probabilities, written.probabilities) and np.array_equal(decided, written.decided)
 
 
