@@ -5,12 +5,12 @@ A step of a workspace that is dry says what it would make, and makes nothing.
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlob import fields, machine, recipes
 from mlob import workspace as places
-from mlob.files import make_folder, read_record
+from mlob.files import make_folder
 from mlob.progress import detail, is_verbose, say, show
 from mlob.workspace import Workspace
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlob.runs.task import Task
 
 
-def check(work: Workspace, models: Iterable[str], *splits: str) -> None:
+def check(work: Workspace, models: Collection[str], *splits: str) -> None:
     """Refuse what recipes, then folders, then the annotations alone can tell to be in vain, before anything long."""
     from mlob.data import preflight
 
@@ -53,7 +53,7 @@ def describe(work: Workspace) -> None:
     show(f"{factsheet.summary(facts.describe(work.dataset, photos))}\n{preflight.summary(work.dataset)}")
 
 
-def extract(work: Workspace, models: Iterable[str], **where: Any) -> None:
+def extract(work: Workspace, models: Collection[str], **where: Any) -> None:
     """Extract what the stores of these models lack."""
     from mlob.data import factsheet
     from mlob.features import extract as extraction
@@ -70,7 +70,7 @@ def extract(work: Workspace, models: Iterable[str], **where: Any) -> None:
         say(f"features {name}: {plan.summary(feature_set)}")
 
 
-def train(work: Workspace, models: Iterable[str]) -> None:
+def train(work: Workspace, models: Collection[str]) -> None:
     """Train the models whose runs are not there; a sum's specialists before it."""
     from mlob.runs import model as runs
 
@@ -80,7 +80,9 @@ def train(work: Workspace, models: Iterable[str]) -> None:
         experiment, folder = work.experiment(model), work.run(model)
         if isinstance(experiment, recipes.Sum):
             add(work, model, experiment)
-        elif runs.is_done(folder, (task := task_of(work, model)).identity):
+            continue
+        task = task_of(work, model)
+        if runs.is_done(folder, task.identity):
             judge_again(work, folder)
         elif work.is_dry:
             say(f"train {model}: {folder} is missing or of another recipe, photos or features")
@@ -194,9 +196,9 @@ def fit_ensemble(work: Workspace) -> None:
     if work.is_dry:
         say(f"ensemble: of {', '.join(members)}, where one of them is made anew")
     elif not ensembles.is_done(folder, ensembles.identity(work.dataset, members, recipe)):
-        features = next(iter(work.stores(work.suite.members[0]).values()))
-        content = ensembles.fit(work.name, work.dataset, members, folder, recipe, features, work.settings)
-        say(ensembles.summary(content))
+        store_folder = next(iter(work.stores(work.suite.members[0]).values()))
+        result = ensembles.fit(work.name, work.dataset, members, folder, recipe, store_folder, work.settings)
+        say(ensembles.summary(result))
 
 
 def submit(work: Workspace) -> None:
@@ -234,11 +236,15 @@ def report(work: Workspace, readme: str | None) -> None:
 
 def tell_otherwise_judged(work: Workspace) -> None:
     """Name the curves and searches that the report shows with figures judged in another way than the rest."""
-    judging = dataclasses.asdict(work.suite.ensemble.judging)
-    products = {"learning-curve": (places.CURVE_FOLDER, places.CURVE), "search": (places.SEARCH_FOLDER, places.SEARCH)}
-    for verb, names in products.items():
-        for path in (work.run(model).joinpath(*names) for model in work.models()):
-            if path.is_file() and read_record(path, dict).get("judging") != judging:
+    from mlob.runs import curve
+    from mlob.runs import search as searches
+
+    for model in work.models():
+        for verb, read, path in (
+            ("learning-curve", curve.read, work.run(model) / places.CURVE_FOLDER / places.CURVE),
+            ("search", searches.read, work.run(model) / places.SEARCH_FOLDER / places.SEARCH),
+        ):
+            if path.is_file() and read(path).judging != work.suite.ensemble.judging:
                 say(f"report: {path} is judged in another way than the rest: `mlob {verb}` judges it anew")
 
 

@@ -16,7 +16,7 @@ from mlob.evaluation import judge, scores
 from mlob.files import digest, read_arrays, write_arrays, write_json
 from mlob.recipes import Ensemble
 from mlob.runs import results, shift
-from mlob.runs.model import JUDGED, labelled_validation
+from mlob.runs.model import PREDICTED, labelled_validation
 from mlob.runs.results import Chosen, EnsembleResult, MethodResult, Tested
 from mlob.runs.task import plain
 
@@ -208,7 +208,7 @@ def _stacks(dataset, runs):
     predicted = {
         name: _predictions(name, folder / workspace.PREDICTIONS, dataset.labels) for name, folder in runs.items()
     }
-    ids = {split: dataset[split].ids for split in JUDGED if split in dataset.splits}
+    ids = {split: dataset[split].ids for split in PREDICTED if split in dataset.splits}
     found = {split: {name: own[split] for name, own in predicted.items()} for split in ids}
     stacks = {split: predictions.align(members, ids[split]) for split, members in found.items()}
     return stacks, {split: next(iter(members.values())).keys(ids[split]) for split, members in found.items()}

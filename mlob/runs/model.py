@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 
-from mlob import machine, predictions, workspace
+from mlob import fields, machine, predictions, workspace
 from mlob.data import preflight
 from mlob.data.dataset import DataSet, Split
 from mlob.ensemble.thresholds import ONE_THRESHOLD
@@ -25,8 +25,7 @@ from mlob.training import sampling
 from mlob.training.checkpoint import Checkpoint
 from mlob.training.trained import COLUMNS, Epoch
 
-JUDGED = ("validation", "test")
-LOGISTIC = "logistic"
+PREDICTED = ("validation", "test")  # splits, of which the second may be missing
 FEWEST_ROWS = 20_000  # from here on a head has rows enough, and one regression a label takes hours
 
 
@@ -37,7 +36,7 @@ def is_done(folder: pathlib.Path, wanted: dict) -> bool:
     if read_record(folder / workspace.RECIPE, dict) != wanted:
         return False
     if fault := archive_fault(folder / workspace.HEAD):
-        say(f"{folder / 'head.keras'} {fault}: {folder.name} is made anew.")
+        say(f"{folder / workspace.HEAD} {fault}: {folder.name} is made anew.")
     return not fault
 
 
@@ -59,16 +58,16 @@ def train(task: Task, folder: pathlib.Path, judging: Judging) -> Result:
         folder: runs/<suite>/<model>.
         judging: the suite's `Judging`.
     """
-    labelled_validation(task.dataset)
-    judged = [split for split in JUDGED if split in task.dataset.splits]
-    rows = {split: task.rows_of(split) for split in ("train", *judged)}
+    preflight.check(task.dataset, ["validation"])
+    predicted = [split for split in PREDICTED if split in task.dataset.splits]
+    rows = {split: task.rows_of(split) for split in ("train", *predicted)}
     train, dev = task.train_and_dev(rows["train"])
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     machine.load_keras()
     from mlob.training import fit, logistic
 
     kept = Checkpoint(folder / workspace.CHECKPOINT, task.identity)
-    if task.experiment.head.kind == LOGISTIC:
+    if task.experiment.head.kind == fields.LOGISTIC:
         head = logistic.fit(train.resident(), dev)
     else:
         groups = task.dataset.labels.groups
@@ -183,11 +182,11 @@ def compare(folder: pathlib.Path, reference: pathlib.Path, dataset: DataSet, jud
 
 
 def _predicted(head, dataset, rows, dev, prevalence):
-    """Predict every photo of the judged splits, and the rows of dev: {split: `predictions.Table`}."""
-    judged = {split: own for split, own in rows.items() if split in JUDGED}
+    """Predict every photo of validation and test, and the rows of dev: {split: `predictions.Table`}."""
     tables = {
         split: predictions.cover(dataset[split], own, head.predict(own.features), prevalence)
-        for split, own in judged.items()
+        for split, own in rows.items()
+        if split in PREDICTED
     }
     return {**tables, "dev": predictions.Table(tuple(dev.ids), head.predict(dev.features), digests=dev.digests)}
 
