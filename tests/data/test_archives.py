@@ -11,21 +11,11 @@ import zipfile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import located, touch
 
 from mlob.data import archives, images, locate, places
 from mlob.data.tree import Tree
 from mlob.errors import InputError, Unreadable
-
-
-def located(folder, name, url="", split="train"):
-    (path,) = locate.photos(Tree(folder), split, [name], [url])
-    return path and path.relative_to(folder).as_posix()
-
-
-def touch(folder, *names):
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
 
 
 def zipped(path, files, method=zipfile.ZIP_DEFLATED):

@@ -3,26 +3,13 @@
 import os
 
 import pytest
+from layouts import split_of_each, write, write_photos
 
 from mlob.data import images, preflight
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 
 SPLITS = ("train", "validation", "test")
-
-
-def write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content, encoding="utf-8")
-
-
-def write_photos(folder, contents):
-    for name, content in contents.items():
-        write(folder / name, content)
-
-
-def split_of_each(data):
-    return {name: split.name for split in data.splits.values() for name in split.ids}
 
 
 def drawn(folder, contents, *, labels="x", digests=None):

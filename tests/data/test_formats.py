@@ -8,34 +8,13 @@ import unicodedata
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from layouts import targets, write, write_photos, write_split
 
 from mlob.data import duplicates, facts, factsheet, preflight
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 
 EXAMPLES = int(os.environ.get("FUZZ", "25"))  # of spoilt files
-
-
-def write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content, encoding="utf-8")
-
-
-def write_split(folder, split, labels, **more):
-    """Write `{imageId: labelId}` in the layout of iMaterialist; no annotations where `labels` is a list of ids."""
-    content = {"images": [{"imageId": name, "url": f"http://host/{name}"} for name in labels]}
-    if isinstance(labels, dict):
-        content["annotations"] = [{"imageId": name, "labelId": found} for name, found in labels.items()]
-    write(folder / f"{split}.json", json.dumps(content | more))
-
-
-def write_photos(folder, contents):
-    for name, content in contents.items():
-        write(folder / name, content)
-
-
-def targets(split):
-    return split.targets.tolist()
 
 
 def test_in_a_split_with_labels_a_photo_without_any_has_none(tmp_path):

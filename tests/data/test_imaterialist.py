@@ -5,33 +5,12 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import targets, write, write_photos, write_split
 
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 
 SPLITS = ("train", "validation", "test")
-
-
-def write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content, encoding="utf-8")
-
-
-def write_split(folder, split, labels, **more):
-    """Write `{imageId: labelId}` in the layout of iMaterialist; no annotations where `labels` is a list of ids."""
-    content = {"images": [{"imageId": name, "url": f"http://host/{name}"} for name in labels]}
-    if isinstance(labels, dict):
-        content["annotations"] = [{"imageId": name, "labelId": found} for name, found in labels.items()]
-    write(folder / f"{split}.json", json.dumps(content | more))
-
-
-def write_photos(folder, contents):
-    for name, content in contents.items():
-        write(folder / name, content)
-
-
-def targets(split):
-    return split.targets.tolist()
 
 
 def test_ids_become_text_and_labels_columns_in_the_order_of_their_numbers(tmp_path):

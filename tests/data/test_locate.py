@@ -6,29 +6,12 @@ import posixpath
 import zipfile
 
 import pytest
+from layouts import located, on_disk, touch
 
 from mlob.data import images, locate
 from mlob.data.dataset import read_dataset
 from mlob.data.tree import Tree
 from mlob.errors import InputError, Unreadable
-
-
-def located(folder, name, url="", split="train"):
-    (path,) = locate.photos(Tree(folder), split, [name], [url])
-    return path and path.relative_to(folder).as_posix()
-
-
-def touch(folder, *names):
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).touch()
-
-
-def on_disk(folder, files):
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
 
 
 def zipped(path, files):

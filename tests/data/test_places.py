@@ -10,6 +10,7 @@ import sys
 import threading
 
 import pytest
+from layouts import on_disk
 
 from mlob.data import images, places
 from mlob.data.dataset import read_dataset
@@ -48,13 +49,6 @@ def annotated(contents):
             split_of["annotations"] = [{"imageId": name, "labelId": [int(name)]} for name in ids]
         files[f"{split}.json"] = json.dumps(split_of).encode()
     return files | {"label_map.csv": "labelId,labelName\n1,Å\n2,b\n3,c\n".encode()}
-
-
-def on_disk(folder, files):
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
 
 
 def in_bucket(bucket, prefix, files):

@@ -5,29 +5,12 @@ import csv
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import split_of_each, targets, write, write_photos
 
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 
 SPLITS = ("train", "validation", "test")
-
-
-def write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content, encoding="utf-8")
-
-
-def write_photos(folder, contents):
-    for name, content in contents.items():
-        write(folder / name, content)
-
-
-def targets(split):
-    return split.targets.tolist()
-
-
-def split_of_each(data):
-    return {name: split.name for split in data.splits.values() for name in split.ids}
 
 
 def test_the_split_column_places_photos_in_the_order_of_the_table(tmp_path):
