@@ -10,7 +10,12 @@ from mlob.errors import InputError, nearest
 
 NAMES = tuple[str, ...]
 LOGISTIC = "logistic"  # the reference, a model of every suite
-PREFIXES = {"Head": "head.", "Training": "training.", "Ensemble": "ensemble."}  # as SET names their fields
+PREFIXES = {  # as SET names their fields
+    "Head": "head.",
+    "Training": "training.",
+    "Ensemble": "ensemble.",
+    "Annotations": "annotations.",
+}
 RESERVED = ("suite", "heads", "ensemble", "report", "predict")  # files beside the recipes, folders beside the runs
 LARGEST = 10**15  # of whole numbers, so that a float can hold what is computed from them
 BOUNDS = {  # smallest and largest; other numbers start at zero
@@ -45,7 +50,7 @@ class Recipe:
             wanted = _wanted(kind, BOUNDS.get(prefix + name, (0, math.inf)), value)
             if wanted:
                 raise InputError(f"{prefix}{name} is {reprlib.repr(value)}; expected {wanted}.")
-            if kind == NAMES:
+            if kind == NAMES and prefix != PREFIXES["Annotations"]:  # columns may have any name
                 _refuse_names(name, value)
 
 

@@ -1,9 +1,59 @@
-"""Labels: the columns of every target and probability matrix, their names and their groups."""
+"""Labels: the columns of every target and probability matrix, their names and their groups.
+
+Targets are uint8 (n, labels): 0 where a photo lacks the label, 1 where it has it, `UNKNOWN` where nobody looked. The
+one array holds both what is true and what is known, so that rows and columns of it never come apart.
+"""
 
 import dataclasses
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
+
+UNKNOWN = 255  # readers write this one; whatever is above 1 counts as unknown
+
+
+def is_known(targets: np.ndarray) -> np.ndarray | None:
+    """Say which targets are known, bool (n, labels); None where all are, so that nothing need be masked."""
+    return targets <= 1 if targets.size and targets.max() > 1 else None
+
+
+def positives(targets: np.ndarray) -> np.ndarray:
+    """Say which labels are known to be there, bool (n, labels)."""
+    return targets == 1
+
+
+class Exclusive(NamedTuple):
+    """Labels of which a photo has exactly one, or at most one.
+
+    Attributes:
+        columns: of its labels.
+        has_none: whether "none of them" is a class too.
+    """
+
+    columns: tuple[int, ...]
+    has_none: bool
+
+
+def exclusive_groups(groups: Sequence[str], targets: np.ndarray) -> list[Exclusive]:
+    """Find the groups of labels of which no row has two.
+
+    Where every row has one, the group's probabilities sum to 1; where some have none, "none" is one class more. Rows
+    that know nothing of a group say nothing. Groups of a single label are left out: a softmax over a label and "none"
+    is a sigmoid.
+
+    Args:
+        groups: the group of each label (labels,).
+        targets: uint8 (n, labels) of the training rows.
+    """
+    of_label, exclusive = np.asarray(groups), []
+    for group in dict.fromkeys(of_label.tolist()):
+        columns = np.flatnonzero(of_label == group)
+        rows = targets[:, columns]
+        counts = positives(rows)[(rows <= 1).all(axis=1) | positives(rows).any(axis=1)].sum(axis=1)
+        if len(columns) > 1 and counts.max(initial=0) <= 1 and len(counts):
+            exclusive.append(Exclusive(tuple(columns.tolist()), bool(counts.min() == 0)))
+    return exclusive
 
 
 @dataclasses.dataclass(frozen=True)

@@ -69,7 +69,7 @@ def cover(split: Split, rows: Rows, probabilities: np.ndarray, prevalence: np.nd
     place = {name: row for row, name in enumerate(split.ids)}
     read = [place[name] for name in rows.ids]
     full[read], digests[read] = probabilities, 0 if rows.digests is None else rows.digests
-    return Table(split.ids, full, digests=digests)
+    return Table(tuple(split.ids), full, digests=digests)
 
 
 def write(path: pathlib.Path, tables: Mapping[str, Table], **attributes: Any) -> None:

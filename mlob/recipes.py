@@ -252,6 +252,29 @@ class Ensemble(Recipe):
 
 
 @dataclasses.dataclass(frozen=True)
+class Annotations(Recipe):
+    """How a table of photos is read, where its names and its cells do not tell.
+
+    Attributes:
+        image: the column of the photos' paths.
+        labels: the columns of labels; all others that are none of the named ones where it is empty.
+        separator: of the labels in a cell.
+        unknown: what a cell holds whose labels nobody looked for.
+        split: the column of the splits.
+        together: the column of what photos belong to: photos of one product are never in two splits.
+        encoding: of the table's text.
+    """
+
+    image: str = ""
+    labels: tuple[str, ...] = ()
+    separator: str = ""
+    unknown: str = "?"
+    split: str = ""
+    together: str = ""
+    encoding: str = "utf-8"
+
+
+@dataclasses.dataclass(frozen=True)
 class Suite(Recipe):
     """A data set and the models tried on it.
 
@@ -261,6 +284,7 @@ class Suite(Recipe):
         rows: further experiments that have a row in the table, but no part in the ensemble.
         generated: the photos are drawn where they are missing, and ImageNet weights that cannot be had are random
             ones, which every product says (the demo alone).
+        annotations: how the data folder's table is read.
     """
 
     data: str
@@ -268,6 +292,7 @@ class Suite(Recipe):
     rows: tuple[str, ...] = ()
     generated: bool = False
     ensemble: Ensemble = Ensemble()
+    annotations: Annotations = Annotations()
 
 
 # Team MLoB's head and its training [MLoB]: Nadam for an epoch, then SGD until the dev loss stands still.

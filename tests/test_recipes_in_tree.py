@@ -8,8 +8,9 @@ import pytest
 
 from mlob import loading, recipes
 from mlob.features import backbones
+from mlob.labels import Exclusive
 from mlob.machine import load_keras
-from mlob.models import groups, losses
+from mlob.models import losses
 
 ROOT = pathlib.Path(__file__).parents[1]
 FEATURE_SETS = sorted(ROOT.glob("features/*.py"))
@@ -78,7 +79,7 @@ def test_the_head_of_an_experiment_builds(path):
 
     rng = np.random.default_rng(0)
     features, targets = rng.random((20, 8)).astype(np.float16), rng.integers(0, 2, (20, 3)).astype(np.uint8)
-    model = heads.build(head, features, targets, exclusive=[groups.Exclusive((0, 1), True)])
+    model = heads.build(head, features, targets, exclusive=[Exclusive((0, 1), True)])
     assert model.output_shape == (None, 3)
 
 

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,8 @@ from mlob.files import digest
 from mlob.labels import Labels
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
     from mlob.data.places import Folder
 
 
@@ -34,13 +36,24 @@ class Split:
     Attributes:
         ids: unique in the split.
         urls: for each photo, web addresses (mirrors) or paths inside the data folder.
-        targets: uint8 (n, labels), not all 0; None if the split has no labels and is to be predicted.
+        annotations: uint8 (n, labels), sparse or not, not all 0 (see `labels`); None if the split has no labels and is
+            to be predicted.
+        together: for each photo the name of what it belongs to (a product), empty for a photo by itself; None where
+            all are.
     """
 
     name: str
-    ids: tuple[str, ...]
-    urls: tuple[tuple[str, ...], ...]
-    targets: np.ndarray | None
+    ids: Sequence[str]
+    urls: Sequence[tuple[str, ...]]
+    annotations: np.ndarray | csr_array | None
+    together: Sequence[str] | None = None
+
+    @property
+    def targets(self) -> np.ndarray | None:
+        """Targets uint8 (n, labels) of 0, 1 and `labels.UNKNOWN`; None where the split has no labels."""
+        if self.annotations is None or isinstance(self.annotations, np.ndarray):
+            return self.annotations
+        return self.annotations.toarray()
 
     @property
     def known_targets(self) -> np.ndarray:
@@ -49,9 +62,10 @@ class Split:
         Raises:
             InputError: it has none.
         """
-        if self.targets is None:
+        targets = self.targets
+        if targets is None:
             raise InputError(f"The {self.name} split has no labels: expected some in the annotations.")
-        return self.targets
+        return targets
 
 
 @dataclasses.dataclass(frozen=True)

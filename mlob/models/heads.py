@@ -9,7 +9,8 @@ import numpy as np
 
 from mlob.errors import InputError
 from mlob.files import archive_fault
-from mlob.models.groups import Exclusive, with_none
+from mlob.labels import Exclusive
+from mlob.models.losses import with_none
 from mlob.recipes import Head
 
 SMALLEST_PREVALENCE = 1e-4  # a label that no training row has starts at these odds, not at minus infinity

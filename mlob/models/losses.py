@@ -23,7 +23,7 @@ import numpy as np
 
 from mlob.errors import InputError
 from mlob.fields import check_choice
-from mlob.models.groups import Exclusive, with_none
+from mlob.labels import Exclusive
 from mlob.recipes import Experiment, Training
 
 if TYPE_CHECKING:
@@ -147,6 +147,13 @@ def categorical(targets: KerasTensor, outputs: KerasTensor, exclusive: Sequence[
         positives = 1 if has_none else ops.sum(y, axis=-1)
         parts.append((positives * total - ops.sum(y * z, axis=-1))[..., None])
     return ops.sum(ops.concatenate(parts, axis=-1), axis=-1) / outputs.shape[-1]
+
+
+def with_none(outputs: KerasTensor) -> KerasTensor:
+    """Append the output of the class "none", which is 0, to a group's outputs (..., labels)."""
+    from keras import ops
+
+    return ops.pad(outputs, [*[(0, 0)] * (len(outputs.shape) - 1), (0, 1)])
 
 
 def _at(values: KerasTensor, columns: Sequence[int]) -> KerasTensor:

@@ -11,9 +11,9 @@ import numpy as np
 
 from mlob import machine
 from mlob.errors import InputError
+from mlob.labels import exclusive_groups
 from mlob.metrics import highest_micro_f1
 from mlob.models import heads, losses
-from mlob.models.groups import exclusive_groups
 from mlob.progress import bar
 from mlob.recipes import Experiment
 from mlob.training import batches, sampling, schedule, speed, steps

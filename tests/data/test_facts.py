@@ -171,7 +171,7 @@ def test_a_new_label_has_no_ratio_and_the_strongest_twenty_are_shown_of_all():
     labels = Labels(tuple(range(25)), tuple(f"label {j}" for j in range(25)), ("g",) * 25)
     train = Split("train", tuple(map(str, range(300))), ((),) * 300, np.zeros((300, 25), np.uint8))
     targets = (np.arange(300)[:, None] < 100 + np.arange(25)).astype(np.uint8)
-    validation = dataclasses.replace(train, name="validation", targets=targets)
+    validation = dataclasses.replace(train, name="validation", annotations=targets)
     shifted = facts.describe(data_set(train, validation, labels=labels), {}).shifted
     assert (shifted.labels, len(shifted.strongest)) == (25, 20)
     assert shifted.strongest[0].name == "label 24" and shifted.strongest[0].ratio is None

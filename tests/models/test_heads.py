@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
 from mlob.errors import InputError
+from mlob.labels import Exclusive, exclusive_groups
 from mlob.models import heads
-from mlob.models.groups import Exclusive, exclusive_groups
 from mlob.recipes import LINEAR, MLP, Head
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlob.errors import InputError
+from mlob.labels import Exclusive
 from mlob.models import losses
-from mlob.models.groups import Exclusive
 from mlob.recipes import Experiment, Head, Training
 
 COUNTS = np.array([4000, 100, 7, 0])

@@ -269,7 +269,7 @@ def test_members_over_other_photos_or_with_impossible_probabilities_are_refused(
 
 
 def test_a_validation_split_without_labels_is_refused(made, members, tmp_path):
-    unlabelled = dataclasses.replace(made["validation"], targets=None)
+    unlabelled = dataclasses.replace(made["validation"], annotations=None)
     dataset = dataclasses.replace(made, splits={**made.splits, "validation": unlabelled})
     with pytest.raises(InputError, match="has no labels: label its photos, or nothing can be judged"):
         ensembles.fit("made", dataset, members, tmp_path / "ensemble", RECIPE)
@@ -286,7 +286,7 @@ def test_the_outcome_is_told_beside_the_best_single_member(ensemble):
 
 
 def with_test_targets(dataset, targets):
-    test = dataclasses.replace(dataset["test"], targets=targets)
+    test = dataclasses.replace(dataset["test"], annotations=targets)
     return dataclasses.replace(dataset, splits={**dataset.splits, "test": test})
 
 
@@ -343,7 +343,7 @@ def test_few_photos_are_judged_in_as_many_folds_which_is_what_is_told(made, memb
         made["validation"],
         ids=made["validation"].ids[:3],
         urls=made["validation"].urls[:3],
-        targets=made["validation"].targets[:3],
+        annotations=made["validation"].targets[:3],
     )
     dataset = dataclasses.replace(made, splits={**made.splits, "validation": part})
     for folder in members.values():

@@ -67,7 +67,7 @@ def test_a_run_is_done_only_with_just_its_recipe_its_photos_and_its_features(run
     assert not model.is_done(folder, identity(changed, made, one))
     assert not model.is_done(folder, identity(LEARNED, made, {"other": stores["other"]}))
     assert not model.is_done(folder, identity(LEARNED, made, {"one": stores["other"]})), "made anew since"
-    relabelled = {**made.splits, "test": dataclasses.replace(made["test"], targets=1 - made["test"].targets)}
+    relabelled = {**made.splits, "test": dataclasses.replace(made["test"], annotations=1 - made["test"].targets)}
     assert not model.is_done(folder, identity(LEARNED, dataclasses.replace(made, splits=relabelled), one))
     assert not model.is_done(folder.with_name("nothing"), identity(LEARNED, made, one))
 
@@ -190,7 +190,7 @@ def test_two_stores_side_by_side_tell_more_than_either(made, write_store, tmp_pa
 
 def test_nothing_to_judge_or_to_train_on_is_told_before_any_work(made, stores, tmp_path):
     def without(split):
-        unlabelled = dataclasses.replace(made[split], targets=None)
+        unlabelled = dataclasses.replace(made[split], annotations=None)
         return dataclasses.replace(made, splits={**made.splits, split: unlabelled})
 
     def left_out(split):

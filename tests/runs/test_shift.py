@@ -10,7 +10,7 @@ from mlob.runs import shift
 
 def test_shares_are_those_of_the_labels_and_of_decisions_where_there_are_none(made):
     decided = {split: np.ones_like(made[split].targets) for split in ("validation", "test")}
-    unlabelled = dataclasses.replace(made["test"], targets=None)
+    unlabelled = dataclasses.replace(made["test"], annotations=None)
     dataset = dataclasses.replace(made, splits={**made.splits, "test": unlabelled})
     shares, stand_ins = shift.label_prevalence(dataset, decided)
     assert stand_ins == ["test"] and [row["test"] for row in shares] == [1, 1, 1, 1]
