@@ -28,8 +28,10 @@ def check(work: Workspace, models: Collection[str], *splits: str) -> None:
     for model in models:
         work.feature_sets(model)
     if not work.is_dry:
-        make_folder(work.runs)
+        make_folder(work.first_runs)
     preflight.check(work.dataset, splits or preflight.JUDGED)
+    if not work.is_dry:
+        work.claim_runs()
 
 
 def download(work: Workspace, side: int, allow_private: bool, contact: str) -> None:

@@ -3,12 +3,14 @@
 experiments/<suite>/suite.py, <model>.py, heads.py      recipes of a suite and its models
 features/<set>.py                                        recipes of feature sets
 features/<set>/<data>/                                   a feature set's store of a data folder (MLOB_FEATURES)
-runs/<suite>/<model>/, ensemble/, report/, predict/      products (MLOB_RUNS)
+runs/<suite>/<model>/, ensemble/, report/, predict/      products (MLOB_RUNS), those of the suite's first data folder;
+runs/<suite>.<data>/                                     those of another one
 """
 
 import contextlib
 import dataclasses
 import functools
+import itertools
 import os
 import pathlib
 import reprlib
@@ -18,9 +20,11 @@ from mlob import fields, loading, recipes
 from mlob.errors import InputError, nearest
 from mlob.files import remove_stale_parts
 from mlob.loading import Kind
+from mlob.progress import say
 
 if TYPE_CHECKING:
     from mlob.data.dataset import DataSet
+    from mlob.data.places import Folder
 
 EXPERIMENTS, RECIPES = pathlib.Path("experiments"), pathlib.Path("features")
 HEADS = "heads"  # experiments/<suite>/heads.py: recipes of several models in one file
@@ -92,26 +96,54 @@ class Workspace:
     @functools.cached_property
     def dataset(self) -> "DataSet":
         """The annotated photos; the demo set is drawn where it is not there."""
-        from mlob.data import places
         from mlob.data.dataset import read_dataset
         from mlob.features import store_folders
 
-        folder = places.data_folder(self.data or self.suite.data)
+        folder = self.data_folder
         if self.suite.generated and not self.data:
             from mlob.data import demo
 
             demo.draw(folder)
         return read_dataset(folder, digests=store_folders.digests_table(self.features, folder))
 
+    @functools.cached_property
+    def data_folder(self) -> "Folder":
+        """Where the annotated photos are."""
+        from mlob.data import places
+
+        return places.data_folder(self.data or self.suite.data)
+
     @property
     def features(self) -> pathlib.Path:
         """The folder of all feature stores."""
         return folder("MLOB_FEATURES", RECIPES)
 
-    @property
+    @functools.cached_property
     def runs(self) -> pathlib.Path:
-        """The folder of the suite's products."""
+        """The folder of the suite's products of this data: runs/<suite>, or runs/<suite>.<data> where another has that.
+
+        A folder that has the name of a suite is left to that suite.
+        """
+        from mlob.data import owners, places
+
+        others = self.first_runs.with_name(f"{self.name}.{places.data_name(self.data_folder)}")
+        candidates = (path for path in owners.numbered(others) if not _is_suite(path.name))
+        return owners.find(itertools.chain([self.first_runs], candidates), self.data_folder)
+
+    @property
+    def first_runs(self) -> pathlib.Path:
+        """The folder of the products of the suite's first data folder."""
         return folder("MLOB_RUNS", "runs") / self.name
+
+    def claim_runs(self) -> None:
+        """Note in the folder of products whose photos they are made of; where they are apart from others is told."""
+        from mlob.data import owners
+
+        is_new = not owners.owner(self.runs)
+        owners.claim(self.runs, self.data_folder)
+        if is_new and self.runs != self.first_runs:
+            told = f"{self.first_runs} belongs to {owners.owner(self.first_runs)}"
+            say(f"{told}: what is made of {self.data_folder} goes to {self.runs}.")
 
     def run(self, model: str) -> pathlib.Path:
         """The folder of a model's run, or of the ensemble's and the report's products."""
@@ -247,23 +279,38 @@ def clean(runs: pathlib.Path, suite: str | None = None) -> list[str]:
 
     Args:
         runs: the folder; it may be missing.
-        suite: name of a folder in it (None: each of them).
+        suite: its name (None: all of them).
 
     Returns:
-        A line for each suite of which something was removed.
+        A line for each folder of a suite and its data from which something was removed.
     """
-    folders = sorted(folder for folder in pathlib.Path(runs).glob("*/") if suite in (None, folder.name))
+    folders = sorted(folder for folder in pathlib.Path(runs).glob("*/") if suite is None or _is_of(folder, suite))
     told = [line for folder in folders if (line := _clean(folder))]
     if told:
         _remove_empty([pathlib.Path(runs)])
     return told
 
 
+def _is_suite(name: str) -> bool:
+    return (EXPERIMENTS / name / "suite.py").is_file()
+
+
+def _is_of(folder: pathlib.Path, suite: str) -> bool:
+    """Whether a folder of runs is that of a suite, or of the suite with another data folder."""
+    from mlob.data import owners
+
+    is_other = folder.name.startswith(f"{suite}.") and owners.owner(folder) and not _is_suite(folder.name)
+    return folder.name == suite or bool(is_other)
+
+
 def _clean(folder):
     """Remove a suite's products and the folders that they leave empty; tell how many, and what stays."""
+    from mlob.data import owners
+
     found = [path for made in sorted(folder.glob("*/")) for path in _products(made)]
     if not found:
         return None
+    (folder / owners.NOTE).unlink(missing_ok=True)
     parents = {parent for path in found for parent in path.parents if parent.is_relative_to(folder)}
     for path in found:
         path.unlink()

@@ -216,7 +216,7 @@ def test_a_dry_run_does_nothing_and_says_what_is_missing(workplace, tmp_path, ml
 def test_another_data_folder_of_the_same_name_has_features_and_runs_of_its_own(workplace, tmp_path, mlob):
     shutil.copytree(workplace / "photos", tmp_path / "photos")
     told = mlob(workplace, "train", "--model", "wide", "--dry-run", "--data", tmp_path / "photos")
-    assert "90 photos through efficientnet_lite0" in told and "train wide" in told
+    assert "90 photos through efficientnet_lite0" in told and "runs/tiny.photos/wide" in told
 
 
 def test_set_changes_a_recipe_and_the_run_is_made_anew(workplace, tmp_path, mlob):

@@ -123,3 +123,48 @@ def test_a_method_or_rule_that_there_is_not_is_refused_where_it_was_named(suite)
     (suite / "suite.py").write_text(f"{HEADER}{text}\n")
     with pytest.raises(InputError, match=r"suite\.py: ensemble\.rules is 'thresholds'. Did you mean .*thresholds"):
         _ = workspace.Workspace("tiny").suite
+
+
+def work_of(folder, data):
+    """Give the workspace of a data folder, which is made, whose runs are claimed and hold a product."""
+    (folder / data).mkdir(parents=True, exist_ok=True)
+    work = workspace.Workspace("tiny", data=str(folder / data))
+    work.claim_runs()
+    fill(work.runs, ["wide/recipe.json"])
+    return work
+
+
+def test_each_data_folder_of_a_suite_has_runs_of_its_own(suite, tmp_path, capfd):
+    names = {data: work_of(tmp_path, data).runs.name for data in ("a/mine", "b/mine", "b/other", "c/mine")}
+    assert names == {"a/mine": "tiny", "b/mine": "tiny.mine", "b/other": "tiny.other", "c/mine": "tiny.mine.2"}
+    told = capfd.readouterr().err.splitlines()
+    assert (
+        told[0] == f"runs/tiny belongs to {tmp_path}/a/mine: what is made of {tmp_path}/b/mine goes to runs/tiny.mine."
+    )
+    assert len(told) == 3
+    (tmp_path / "b/mine").rename(tmp_path / "mine")
+    assert work_of(tmp_path, "mine").runs.name == "tiny.mine" and not capfd.readouterr().err
+    assert work_of(tmp_path, "a/mine").run("wide") == workspace.pathlib.Path("runs/tiny/wide")
+
+
+def test_runs_without_a_note_go_to_the_first_that_asks(suite, tmp_path):
+    fill(tmp_path / "runs/tiny", OURS)
+    assert [work_of(tmp_path, data).runs.name for data in ("b", "a", "b")] == ["tiny", "tiny.a", "tiny"]
+
+
+def test_the_folder_of_another_suite_is_nobody_elses(suite, tmp_path):
+    fill(tmp_path / "experiments/tiny.b", ["suite.py"])
+    assert [work_of(tmp_path, data).runs.name for data in ("a", "b")] == ["tiny", "tiny.b.2"]
+    fill(tmp_path / "runs/tiny.b", OURS)
+    assert [line.split(":")[0] for line in workspace.clean(tmp_path / "runs", "tiny")] == [
+        f"{tmp_path}/runs/{name}" for name in ("tiny", "tiny.b.2")
+    ]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["tiny.b"]
+
+
+def test_a_suite_is_cleaned_with_all_its_data_and_only_what_is_its_own(suite, tmp_path):
+    for data in ("a", "b"):
+        work_of(tmp_path, data)
+    fill(tmp_path / "runs/tiny.old", OURS)
+    assert len(workspace.clean(tmp_path / "runs", "tiny")) == 2
+    assert files(tmp_path / "runs") == sorted(f"tiny.old/{name}" for name in OURS)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from mlob import engine
-from mlob.data import factsheet, splits
+from mlob.data import factsheet, owners, splits
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError
-from mlob.features import backbones, changes, decoding, forms, log, pipeline, runtimes, store, store_folders, weights
+from mlob.features import backbones, changes, decoding, forms, log, pipeline, runtimes, store, weights
 from mlob.features.fingerprint import Fingerprint
 from mlob.features.pipeline import Slice
 from mlob.features.plan import Plan, asked_for, fingerprint, plan
@@ -112,7 +112,7 @@ def _note_changes(
     if not news:
         return
     try:
-        store_folders.claim(store_folder, dataset.folder)
+        owners.claim(store_folder, dataset.folder)
         for path, note in news.items():
             changes.write_note(path, note)
     except InputError as error:  # a store that one may only read
@@ -144,7 +144,7 @@ def _settle(
     if lacking.fingerprint:
         store.check_fingerprint(store_folder, {"weights": source.digest}, lacking.fingerprint)
     settled = lacking.fingerprint or _chosen(feature_set, source, store_folder, dataset)
-    store_folders.claim(store_folder, dataset.folder)
+    owners.claim(store_folder, dataset.folder)
     settled = lacking.fingerprint or store.declare(store_folder, settled)
     store.check_fingerprint(store_folder, asked_for(feature_set, source), settled)
     parameters = forms.of(feature_set, source, store_folder).model("float32").count_params()

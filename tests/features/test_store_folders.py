@@ -1,95 +1,33 @@
 import os
-import shutil
 
 import pytest
 
-from mlob.data import places
-from mlob.errors import InputError
+from mlob.data import owners
 from mlob.features import store, store_folders
 
 
 @pytest.fixture
 def folders(tmp_path):
-    """Three data folders of one last name."""
-    made = [tmp_path / place / "photos" for place in "abc"]
+    """Two data folders of one last name."""
+    made = [tmp_path / place / "photos" for place in "ab"]
     for folder in made:
         folder.mkdir(parents=True)
     return made
 
 
-def settled(stores, folder):
-    """Find a data folder's store and begin it."""
-    found = store_folders.find(stores, folder)
-    store_folders.claim(found, folder)
-    return found.name
-
-
 def test_two_data_folders_of_one_name_never_share_a_store(folders, tmp_path):
-    names = [settled(tmp_path / "set", folder) for folder in folders]
-    assert names == ["photos", "photos.2", "photos.3"]
-    assert [settled(tmp_path / "set", folder) for folder in folders[::-1]] == names[::-1]
-    assert settled(tmp_path / "another set", folders[2]) == "photos"
-
-
-def test_one_data_folder_is_the_same_by_whatever_path(folders, tmp_path, monkeypatch):
-    settled(tmp_path / "set", folders[0])
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "photos").symlink_to(folders[0])
-    monkeypatch.chdir(tmp_path / "a")
-    for path in ("photos", "../a/photos/", tmp_path / "elsewhere" / "photos"):
-        assert settled(tmp_path / "set", places.data_folder(path)) == "photos"
-
-
-def test_a_data_folder_that_is_moved_keeps_its_store(folders, tmp_path):
-    for folder in folders[:2]:
-        settled(tmp_path / "set", folder)
-    shutil.move(folders[1], tmp_path / "moved" / "photos")
-    assert settled(tmp_path / "set", tmp_path / "moved" / "photos") == "photos.2"
-    assert settled(tmp_path / "set", folders[0]) == "photos"
-
-
-def test_a_store_that_names_no_data_folder_goes_to_the_first_that_asks(folders, tmp_path):
-    (tmp_path / "set" / "photos" / "train").mkdir(parents=True)
-    assert [settled(tmp_path / "set", folder) for folder in folders[:2]] == ["photos", "photos.2"]
-
-
-def test_looking_for_a_store_writes_nothing(folders, tmp_path):
-    store_folders.find(tmp_path / "set", folders[0])
-    assert not (tmp_path / "set").exists()
+    for folder, name in zip(folders, ["photos", "photos.2"], strict=True):
+        found = store_folders.find(tmp_path / "set", folder)
+        owners.claim(found, folder)
+        assert found == tmp_path / "set" / name
+    assert store_folders.find(tmp_path / "another set", folders[1]).name == "photos"
 
 
 def test_a_data_folder_named_as_the_photos_to_predict_has_a_store_of_its_own(tmp_path):
     assert store_folders.find(tmp_path, tmp_path / "data" / store.PREDICTED).name == f"{store.PREDICTED}.2"
 
 
-def test_a_store_that_another_job_begins_meanwhile_is_refused(folders, tmp_path):
-    found = store_folders.find(tmp_path / "set", folders[0])
-    store_folders.claim(found, folders[1])
-    with pytest.raises(InputError, match=rf"begun for {folders[1]}: run the same command again"):
-        store_folders.claim(found, folders[0])
-
-
-def test_buckets_of_one_last_name_have_a_store_each(tmp_path):
-    found = [settled(tmp_path, Bucket(address)) for address in ("s3://one/photos", "s3://two/photos")]
-    assert found == ["photos", "photos.2"]
-
-
-class Bucket(str):
-    """Stands for the address of a bucket's folder."""
-
-    drive = property(lambda self: self.split("/")[2])
-
-    def resolve(self):
-        return places.pathlib.PurePosixPath(self.partition("://")[2])
-
-
 def test_digests_of_photos_are_kept_by_folder(folders, tmp_path):
-    assert len({store_folders.digests_table(tmp_path, folder) for folder in folders}) == 3
-
-
-def test_a_data_folder_whose_name_is_not_utf_8_has_its_store_and_its_digests(tmp_path):
-    folder = tmp_path / os.fsdecode(b"caf\xe9")
-    folder.mkdir()
-    found = settled(tmp_path / "set", folder)
-    assert settled(tmp_path / "set", folder) == found
-    assert store_folders.digests_table(tmp_path, folder).name.endswith("-digests.csv")
+    assert store_folders.digests_table(tmp_path, folders[0]) != store_folders.digests_table(tmp_path, folders[1])
+    not_utf_8 = tmp_path / os.fsdecode(b"caf\xe9")
+    assert store_folders.digests_table(tmp_path, not_utf_8).name.endswith("-digests.csv")
