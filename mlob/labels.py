@@ -56,6 +56,20 @@ def exclusive_groups(groups: Sequence[str], targets: np.ndarray) -> list[Exclusi
     return exclusive
 
 
+def one_each(groups: Sequence[str], targets: np.ndarray) -> np.ndarray | None:
+    """Number the groups of which every row has exactly one label, int64 (labels,), with -1 for labels of other groups.
+
+    None where no group is such.
+
+    Args: as of `exclusive_groups`.
+    """
+    numbers = np.full(len(groups), -1)
+    found = [group.columns for group in exclusive_groups(groups, targets) if not group.has_none]
+    for number, columns in enumerate(found):
+        numbers[list(columns)] = number
+    return numbers if found else None
+
+
 @dataclasses.dataclass(frozen=True)
 class Labels:
     """The labels of a data set, in column order: column j is label `ids[j]`, columns are sorted by label id.

@@ -182,11 +182,13 @@ class Judging:
         folds: of the cross-fitted figures.
         draws: bootstrap draws behind an interval.
         seed: of both.
+        one_each: of a group of which every photo of train has exactly one label, a photo gets the likeliest one.
     """
 
     folds: int = 5
     draws: int = 1000
     seed: int = 0
+    one_each: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,6 +218,8 @@ class Ensemble(Recipe):
         inertia, cognitive, social: share of its velocity that a particle keeps, and its pull towards its own best
             position and the swarm's; Clerc and Kennedy's (2002).
         draws: bootstrap draws behind an interval.
+        allow_none: thresholds alone decide. Else a photo always gets the likeliest label of a group of which every
+            photo of train has exactly one.
     """
 
     methods: tuple[str, ...] = (
@@ -239,11 +243,12 @@ class Ensemble(Recipe):
     social: float = 1.49618
     draws: int = 1000
     seed: int = 0
+    allow_none: bool = False
 
     @property
     def judging(self) -> Judging:
         """How all models of the suite are judged."""
-        return Judging(self.folds, self.draws, self.seed)
+        return Judging(self.folds, self.draws, self.seed, not self.allow_none)
 
     @property
     def swarm(self) -> Swarm:

@@ -237,7 +237,7 @@ def test_a_suite_is_judged_in_one_way_and_another_trains_nothing(workplace, tmp_
     content = json.loads((tmp_path / "runs/tiny/ensemble/ensemble.json").read_text())
     for name in ("wide", "both", "pair", "common", "rest", "logistic"):
         result = json.loads((tmp_path / f"runs/tiny/{name}/result.json").read_text())
-        assert result["judging"] == content["judging"] == {"folds": 4, "draws": 50, "seed": 0}
+        assert result["judging"] == content["judging"] == {"folds": 4, "draws": 50, "seed": 0, "one_each": True}
 
 
 def test_few_photos_are_learned_by_heart_and_a_head_that_cannot_is_told(workplace, mlob):

@@ -21,7 +21,7 @@ from mlob.data.splits import SPLITS
 from mlob.data.tree import Tree
 from mlob.errors import InputError
 from mlob.files import digest
-from mlob.labels import Labels
+from mlob.labels import Labels, one_each
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -103,6 +103,11 @@ class DataSet:
             parts += [split.name, json.dumps(split.ids)]
             parts += [] if split.targets is None else [split.targets]
         return digest(*parts)
+
+    @functools.cached_property
+    def one_each(self) -> np.ndarray | None:
+        """The groups of which every photo of train has exactly one label, as `labels.one_each` numbers them."""
+        return one_each(self.labels.groups, self["train"].known_targets)
 
     @property
     def is_remote(self) -> bool:

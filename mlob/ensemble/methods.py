@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from mlob.ensemble import convolution, greedy, grouped, linear, simplex, swarm, trees
+from mlob.ensemble import convolution, greedy, grouped, likeliest, linear, simplex, swarm, trees
 from mlob.ensemble.blend import arithmetic, arithmetic_by_label, best_constant, harmonic
 from mlob.ensemble.calibration import logits, sigmoid
 from mlob.ensemble.thresholds import ONE_THRESHOLD, RULES, best_global, decide
@@ -26,6 +26,7 @@ CONSTANT, BEST_SINGLE, MEAN, HARMONIC, PSO = "constant", "best single", "mean", 
 GREEDY, CLIMBING = "greedy selection", "hill climbing"
 LOG_LOSS, BY_GROUP = "log-loss weights", "log-loss weights per group"
 COMMONEST = "commonest labels"  # the rule of the constant answer, which has no other
+ONE_EACH = "one_each"  # the name of a decision's groups among its arrays
 NOT_STORED = ("out_of_fold", "history")  # parts of a blend that are of no use for other photos
 
 
@@ -239,10 +240,18 @@ METHODS: dict[str, Callable[[np.ndarray, np.ndarray, Context], Blend]] = {
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """What a method and a threshold rule fitted: a blend, and thresholds float32 (labels,) on its probabilities."""
+    """What a method and a threshold rule fitted.
+
+    Attributes:
+        blend: of the members.
+        thresholds: float32 (labels,) on its probabilities.
+        groups: of which a photo gets the likeliest label, int64 (labels,) as `labels.one_each` numbers them; None where
+            thresholds decide on all labels.
+    """
 
     blend: Blend
     thresholds: np.ndarray
+    groups: np.ndarray | None = None
 
     @property
     def kind(self) -> str:
@@ -255,12 +264,21 @@ class Decision:
 
     def __call__(self, members: np.ndarray) -> np.ndarray:
         """Decide: uint8 (n, labels)."""
-        return decide(self.probabilities(members), self.thresholds)
+        return self.decide(self.probabilities(members))
+
+    def decide(self, probabilities: np.ndarray) -> np.ndarray:
+        """Decide on blended probabilities float32 (n, labels): uint8 (n, labels)."""
+        return likeliest.give(decide(probabilities, self.thresholds), probabilities, self.groups)
+
+    def needed(self, probabilities: np.ndarray) -> np.ndarray:
+        """Say what each probability had to reach for its label to be given: float32 (n, labels)."""
+        return likeliest.needed(probabilities, self.thresholds, self.groups)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Give all that a decision on other photos goes by, as `rebuilt` takes it back."""
         stored = {name: np.asarray(part) for name, part in vars(self.blend).items() if name not in NOT_STORED}
-        return {"thresholds": self.thresholds, **stored}
+        groups = {} if self.groups is None else {ONE_EACH: self.groups}
+        return {"thresholds": self.thresholds, **groups, **stored}
 
 
 def rebuilt(kind: str, arrays: dict[str, np.ndarray], members: int) -> Decision:
@@ -278,8 +296,9 @@ def rebuilt(kind: str, arrays: dict[str, np.ndarray], members: int) -> Decision:
         raise ValueError(f"{', '.join(odd)} are no numbers")
     try:
         thresholds = np.asarray(arrays["thresholds"], np.float32)
-        parts = {name: array for name, array in arrays.items() if name != "thresholds"}
-        decision = Decision(BLENDS[kind](**parts), thresholds)
+        groups = arrays[ONE_EACH].astype(np.int64).reshape(thresholds.shape) if ONE_EACH in arrays else None
+        parts = {name: array for name, array in arrays.items() if name not in ("thresholds", ONE_EACH)}
+        decision = Decision(BLENDS[kind](**parts), thresholds, groups)
         with np.errstate(all="ignore"):  # of damaged numbers
             probabilities = decision.probabilities(np.full((members, 1, len(thresholds)), 0.5, np.float32))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, InputError) as error:
@@ -305,7 +324,13 @@ Fitted = dict[tuple[str, str], Decision]
 
 
 def fit(
-    names: Sequence[str], rules: Sequence[str], *, groups: Sequence[str], seed: int, swarm: Swarm
+    names: Sequence[str],
+    rules: Sequence[str],
+    *,
+    groups: Sequence[str],
+    seed: int,
+    swarm: Swarm,
+    one_each: np.ndarray | None = None,
 ) -> Callable[..., Fitted]:
     """Give the function that fits several methods, and to each several threshold rules.
 
@@ -313,6 +338,7 @@ def fit(
         names: of METHODS; best single is fitted whether named or not, since the others are compared with it.
         rules: names in `thresholds.RULES`; one threshold is fitted whether named or not, for the same reason.
         groups, seed, swarm: as in `Context`.
+        one_each: `Decision.groups` of all but the constant answer.
 
     Returns:
         A function of members (members, n, labels), targets (n, labels) and keys, one for each photo (None: all are
@@ -327,7 +353,7 @@ def fit(
             if name in (BEST_SINGLE, *names) and not _is_another(name, members, groups):
                 blend = fit_blend(members, targets, context)
                 probabilities = of_the_fit(blend, members)
-                fitted |= {(name, rule): _decision(blend, rule, targets, probabilities) for rule in rules}
+                fitted |= {(name, rule): _decision(blend, rule, targets, probabilities, one_each) for rule in rules}
         return fitted
 
     return fit_all
@@ -339,10 +365,10 @@ def constant(members: np.ndarray, targets: np.ndarray) -> Decision:
     return Decision(Constant(answer, np.zeros(len(members))), np.full(len(answer), 0.5, np.float32))
 
 
-def mean_at(rule: str, members: np.ndarray, targets: np.ndarray) -> Decision:
+def mean_at(rule: str, members: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None) -> Decision:
     """Fit the plain mean of the members (of one member: itself) with the thresholds of a rule."""
     blend = Mean(_equal(members))
-    return _decision(blend, rule, targets, blend.predict(members))
+    return _decision(blend, rule, targets, blend.predict(members), groups)
 
 
 def of_the_fit(blend: Blend, members: np.ndarray) -> np.ndarray:
@@ -359,6 +385,11 @@ def _equal(members: np.ndarray) -> np.ndarray:
     return np.full(len(members), 1 / len(members))
 
 
-def _decision(blend: Blend, rule: str, targets: np.ndarray, probabilities: np.ndarray) -> Decision:
-    chosen = RULES[rule](targets, probabilities)
-    return Decision(blend, np.broadcast_to(np.float32(chosen), targets.shape[1:]))
+def _decision(
+    blend: Blend, rule: str, targets: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None
+) -> Decision:
+    """Choose thresholds on the labels that they decide; the others have 0.5, which nobody asks."""
+    free, thresholds = slice(None) if groups is None else groups < 0, np.full(targets.shape[1], 0.5, np.float32)
+    if thresholds[free].size:
+        thresholds[free] = RULES[rule](targets[:, free], probabilities[:, free])
+    return Decision(blend, thresholds, groups)

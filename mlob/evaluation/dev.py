@@ -19,7 +19,7 @@ class Compared:
     gain: Interval
 
 
-def decide(probabilities: np.ndarray, targets: np.ndarray, fold: np.ndarray) -> np.ndarray:
+def decide(probabilities: np.ndarray, targets: np.ndarray, fold: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
     """Decide at calibrated thresholds, each row by a fit that did not see it: uint8 (n, labels).
 
     One threshold for all would charge a loss that moves each label's probabilities for what the ensemble's thresholds
@@ -27,7 +27,7 @@ def decide(probabilities: np.ndarray, targets: np.ndarray, fold: np.ndarray) -> 
 
     Args: as of `judge.decide_alone`.
     """
-    return judge.decide_alone(probabilities, targets, fold, CALIBRATED)
+    return judge.decide_alone(probabilities, targets, fold, groups, CALIBRATED)
 
 
 def compare(decided: dict[str, np.ndarray], targets: np.ndarray, judging: Judging, keys: Keys = None) -> list[Compared]:

@@ -64,7 +64,12 @@ class GroupScores:
 
 @dataclasses.dataclass(frozen=True)
 class LabelScores:
-    """How good the chosen method is on a label; `train` and `validation` count its photos there."""
+    """How good the chosen method is on a label.
+
+    Attributes:
+        train, validation: photos that have it.
+        threshold: None where a photo gets the likeliest label of the group.
+    """
 
     id: int
     name: str
@@ -75,7 +80,7 @@ class LabelScores:
     precision: float
     recall: float
     f1: float
-    threshold: float
+    threshold: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +151,7 @@ def judge(
         {full_name(name): _optimism(each.scores["micro_f1"]) for name, each in judged.items()},
         paired(targets, decided, chosen, judging, keys),
         by_group(labels, targets, decided[chosen], decided[methods.BEST_SINGLE, chosen[1]], judging, keys),
-        by_label(labels, train_positives, targets, decided[chosen], judged[chosen].decision.thresholds),
+        by_label(labels, train_positives, targets, decided[chosen], judged[chosen].decision),
         len(np.unique(fold)),
     )
 
@@ -172,7 +177,11 @@ def judge_each(
 
 
 def decide_alone(
-    probabilities: np.ndarray, targets: np.ndarray, fold: np.ndarray, rule: str = ONE_THRESHOLD
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    fold: np.ndarray,
+    groups: np.ndarray | None,
+    rule: str = ONE_THRESHOLD,
 ) -> np.ndarray:
     """Decide by one model, each row by a fit that did not see it: uint8 (n, labels).
 
@@ -180,17 +189,24 @@ def decide_alone(
         probabilities: float32 (n, labels).
         targets: uint8 (n, labels).
         fold: of each row (n,), as `crossfit.folds` gives it.
+        groups: of which a row gets the likeliest label, as `methods.Decision` has them.
         rule: a name in `thresholds.RULES`.
     """
-    fits = lambda members, rows: {"model": methods.mean_at(rule, members, rows)}  # noqa: E731
+    fits = lambda members, rows: {"model": methods.mean_at(rule, members, rows, groups)}  # noqa: E731
     return crossfit(fits, probabilities[np.newaxis], targets, fold)["model"]
 
 
-def judge_model(member: np.ndarray, targets: np.ndarray, judging: Judging, keys: Keys = None) -> Judged:
-    """Judge one model, float32 (n, labels), at one threshold; equal photos share fold and draw."""
+def judge_model(
+    member: np.ndarray, targets: np.ndarray, judging: Judging, keys: Keys = None, groups: np.ndarray | None = None
+) -> Judged:
+    """Judge one model, float32 (n, labels), at one threshold; equal photos share fold and draw.
+
+    Args:
+        groups: of which a photo gets the likeliest label, as `methods.Decision` has them.
+    """
     members, fold = member[np.newaxis], folds(targets, judging.folds, seed=judging.seed, keys=keys)
-    fitted = {ALONE: methods.mean_at(ONE_THRESHOLD, members, targets)}
-    decided = {ALONE: decide_alone(member, targets, fold)}
+    fitted = {ALONE: methods.mean_at(ONE_THRESHOLD, members, targets, groups)}
+    decided = {ALONE: decide_alone(member, targets, fold, groups)}
     return judge_each(fitted, decided, members, targets, judging, keys)[ALONE]
 
 
@@ -243,9 +259,10 @@ def by_label(
     train_positives: np.ndarray,
     targets: np.ndarray,
     decided: np.ndarray,
-    thresholds: np.ndarray,
+    decision: methods.Decision,
 ) -> list[LabelScores]:
-    """Score decisions 0/1 (n, labels) label by label."""
+    """Score decisions 0/1 (n, labels) label by label; `decision` has the thresholds."""
+    groups = [-1] * len(labels) if decision.groups is None else decision.groups.tolist()
     true_positives, predicted_positives, positives = counts(targets, decided, axis=0)
     columns = {
         "id": labels.ids,
@@ -257,7 +274,9 @@ def by_label(
         "precision": ratio(true_positives, predicted_positives).tolist(),
         "recall": ratio(true_positives, positives).tolist(),
         "f1": f1(true_positives, predicted_positives, positives).tolist(),
-        "threshold": thresholds.tolist(),
+        "threshold": [
+            own if group < 0 else None for own, group in zip(decision.thresholds.tolist(), groups, strict=True)
+        ],
     }
     return [LabelScores(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 

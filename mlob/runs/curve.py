@@ -18,7 +18,7 @@ from mlob.files import read_arrays, read_record, write_arrays, write_json
 from mlob.metrics import highest_micro_f1
 from mlob.progress import say
 from mlob.recipes import Judging
-from mlob.runs.task import Task
+from mlob.runs.task import Task, one_each
 from mlob.training.batches import Labelled
 
 # The [Stanford poster] took 20,000, 75,000, 100,000 and all of 1,014,544 photos; 0.3 shows the bend between
@@ -66,7 +66,8 @@ def measure(task: Task, folder: pathlib.Path, judging: Judging, shares: Sequence
     identity = task.identity
     counts = sorted({max(1, round(share * len(train.ids))) for share in shares})
     trained = {count: _train_on(count, task, train, on_dev, folder / f"{task.key}-{count}.npz") for count in counts}
-    curve = Curve(_points(trained, on_dev, judging), len(on_dev.ids), judging)
+    points = _points(trained, on_dev, judging, one_each(task.dataset, judging))
+    curve = Curve(points, len(on_dev.ids), judging)
     write_json(folder / workspace.CURVE, {"identity": identity, **dataclasses.asdict(curve), **machine.facts()})
     return curve
 
@@ -133,10 +134,14 @@ def _read_point(path: pathlib.Path, shape: tuple[int, ...]) -> tuple[float, np.n
     return None
 
 
-def _points(trained: Mapping[int, tuple[float, np.ndarray]], on_dev: Labelled, judging: Judging) -> list[Point]:
+def _points(
+    trained: Mapping[int, tuple[float, np.ndarray]], on_dev: Labelled, judging: Judging, groups: np.ndarray | None
+) -> list[Point]:
     """Lay the points out, each compared with the one before."""
     fold = folds(on_dev.targets, judging.folds, seed=judging.seed, keys=on_dev.keys)
-    decided = {count: dev.decide(probabilities, on_dev.targets, fold) for count, (_, probabilities) in trained.items()}
+    decided = {
+        count: dev.decide(probabilities, on_dev.targets, fold, groups) for count, (_, probabilities) in trained.items()
+    }
     counts, points = list(trained), []
     for before, count in zip([counts[0], *counts], counts, strict=False):
         pair = {"before": decided[before], "this": decided[count]}

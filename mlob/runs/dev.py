@@ -12,6 +12,7 @@ from mlob.evaluation import dev
 from mlob.evaluation.crossfit import folds
 from mlob.predictions import Table
 from mlob.recipes import Judging
+from mlob.runs.task import one_each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,8 @@ def compare(dataset: DataSet, runs: Mapping[str, pathlib.Path], judging: Judging
     rows, ids = zip(*photos, strict=True)
     targets, keys = dataset["train"].known_targets[list(rows)], next(iter(tables.values())).keys(ids)
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
-    decided = {name: dev.decide(_at(table, ids), targets, fold) for name, table in tables.items()}
+    groups = one_each(dataset, judging)
+    decided = {name: dev.decide(_at(table, ids), targets, fold, groups) for name, table in tables.items()}
     models = dev.compare(decided, targets, judging, keys)
     return Comparison(len(ids), next(iter(runs)), sorted(models, key=lambda model: -model.micro_f1.value))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlob import machine, predictions, workspace
 from mlob.data.dataset import DataSet
-from mlob.ensemble import methods, thresholds
+from mlob.ensemble import methods
 from mlob.ensemble.thresholds import ONE_THRESHOLD
 from mlob.errors import InputError
 from mlob.evaluation import judge, scores
@@ -18,7 +18,7 @@ from mlob.recipes import Ensemble
 from mlob.runs import results, shift
 from mlob.runs.model import PREDICTED, labelled_validation
 from mlob.runs.results import Chosen, EnsembleResult, MethodResult, Tested
-from mlob.runs.task import plain
+from mlob.runs.task import one_each, plain
 
 
 def identity(dataset: DataSet, runs: dict[str, pathlib.Path], recipe: Ensemble) -> dict[str, Any]:
@@ -63,7 +63,14 @@ def fit(
     """
     targets, (stacks, keys) = labelled_validation(dataset).known_targets, _stacks(dataset, runs)
     verdict = judge.judge(
-        methods.fit(recipe.methods, recipe.rules, groups=dataset.labels.groups, seed=recipe.seed, swarm=recipe.swarm),
+        methods.fit(
+            recipe.methods,
+            recipe.rules,
+            groups=dataset.labels.groups,
+            seed=recipe.seed,
+            swarm=recipe.swarm,
+            one_each=one_each(dataset, recipe.judging),
+        ),
         stacks["validation"],
         targets,
         recipe.judging,
@@ -100,7 +107,7 @@ def _tables(dataset, verdict, stacks):
             probabilities, decided = methods.of_the_fit(decision.blend, stack), verdict.out_of_fold
         else:
             probabilities = decision.probabilities(stack)
-            decided = thresholds.decide(probabilities, decision.thresholds)
+            decided = decision.decide(probabilities)
         tables[split] = predictions.Table(dataset[split].ids, probabilities, decided)
     return tables
 
@@ -167,7 +174,8 @@ def decide(folder: pathlib.Path, probabilities: dict[str, np.ndarray]) -> tuple[
         probabilities: {member: float32 (n, labels)}, in any order.
 
     Returns:
-        Probabilities float32 (n, labels), decisions uint8 (n, labels), thresholds float32 (labels,).
+        Probabilities float32 (n, labels), decisions uint8 (n, labels), and what each probability had to reach, float32
+        (n, labels).
 
     Raises:
         InputError: other members than the ensemble was made of; as `load_decision`.
@@ -179,7 +187,7 @@ def decide(folder: pathlib.Path, probabilities: dict[str, np.ndarray]) -> tuple[
             "`make ensemble` with the members that are wanted."
         )
     blended = decision.probabilities(np.stack([probabilities[name] for name in members]))
-    return blended, thresholds.decide(blended, decision.thresholds), decision.thresholds
+    return blended, decision.decide(blended), decision.needed(blended)
 
 
 def _constant_lines(micro_f1, chosen):

@@ -20,7 +20,7 @@ from mlob.progress import say
 from mlob.recipes import Experiment, Judging
 from mlob.runs import results
 from mlob.runs.results import Result
-from mlob.runs.task import Task
+from mlob.runs.task import Task, one_each
 from mlob.training import sampling
 from mlob.training.checkpoint import Checkpoint
 from mlob.training.trained import COLUMNS, Epoch
@@ -142,7 +142,7 @@ def judge_again(folder: pathlib.Path, dataset: DataSet, judging: Judging) -> Res
 def judged_on_validation(table: predictions.Table, dataset: DataSet, judging: Judging) -> dict:
     """Judge a model's predictions of validation: fields of its `Result`, {scores, judging, thresholds}."""
     targets, keys = labelled_validation(dataset).known_targets, table.keys(table.ids)
-    judged = judge.judge_model(table.probabilities, targets, judging, keys)
+    judged = judge.judge_model(table.probabilities, targets, judging, keys, one_each(dataset, judging))
     return {"scores": judged.scores, "judging": judging, "thresholds": ONE_THRESHOLD}
 
 
@@ -172,7 +172,10 @@ def compare(folder: pathlib.Path, reference: pathlib.Path, dataset: DataSet, jud
     }
     keys = tables["own"].keys(split.ids)
     fold = folds(split.known_targets, judging.folds, seed=judging.seed, keys=keys)
-    own, other = (judge.decide_alone(each, split.known_targets, fold) for each in predictions.align(tables, split.ids))
+    groups = one_each(dataset, judging)
+    own, other = (
+        judge.decide_alone(each, split.known_targets, fold, groups) for each in predictions.align(tables, split.ids)
+    )
     _, (_, gap) = scores.micro_f1s(split.known_targets, own, other, judging=judging, keys=keys)
     note = f"below logistic by {gap.value:.3f} ({gap})" if gap.low > 0 else ""
     result = results.read(folder)

@@ -23,7 +23,7 @@ COLUMNS = ("image", "label_id", "label", "group", "probability", "threshold", "f
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """A label that a photo was given, its probability there, and the threshold that this reaches."""
+    """A label that a photo was given, its probability there, and what this had to reach (`methods.Decision.needed`)."""
 
     id: int
     name: str
@@ -201,7 +201,7 @@ def _decide(
     features: Mapping[str, np.ndarray], members: Mapping[str, Member], folder: pathlib.Path, labels: Labels
 ) -> list[tuple[Given, ...]]:
     """Give each photo its labels by the ensemble's chosen method."""
-    probabilities, decided, thresholds = ensemble.decide(folder, predict(members, features))
+    probabilities, decided, needed = ensemble.decide(folder, predict(members, features))
     return [
         tuple(
             Given(
@@ -209,12 +209,12 @@ def _decide(
                 labels.names[column],
                 labels.groups[column],
                 _short(row[column]),
-                _short(thresholds[column]),
+                _short(least[column]),
             )
             for column in np.argsort(-row, kind="stable")
             if is_given[column]
         )
-        for row, is_given in zip(probabilities, decided, strict=True)
+        for row, is_given, least in zip(probabilities, decided, needed, strict=True)
     ]
 
 

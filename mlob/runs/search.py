@@ -7,13 +7,15 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mlob import loading, machine, recipes, workspace
 from mlob.evaluation import dev, judge
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.crossfit import folds
 from mlob.files import read_record, write_json, write_text
 from mlob.recipes import Judging
-from mlob.runs.task import Task
+from mlob.runs.task import Task, one_each
 from mlob.training.batches import Labelled
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ def run(task: Task, folder: pathlib.Path, judging: Judging, budget_seconds: floa
         folder=folder,
         key=task.key,
     )
-    judged = _judge(trials, on_dev, judging)
+    judged = _judge(trials, on_dev, judging, one_each(task.dataset, judging))
     write_json(folder / workspace.SEARCH, {"identity": identity, **dataclasses.asdict(judged), **machine.facts()})
     return judged
 
@@ -145,11 +147,11 @@ def _gain(gain: Interval) -> str:
     return f"{gain.value:+.4f} (95% {gain.low:+.4f} to {gain.high:+.4f})"
 
 
-def _judge(trials: Sequence[Trial], on_dev: Labelled, judging: Judging) -> Search:
+def _judge(trials: Sequence[Trial], on_dev: Labelled, judging: Judging, groups: np.ndarray | None) -> Search:
     """Judge the trials that ran to their end against the first, and the choice among them."""
     fold = folds(on_dev.targets, judging.folds, seed=judging.seed, keys=on_dev.keys)
     decided = {
-        (str(trial.number), ""): dev.decide(trial.probabilities(), on_dev.targets, fold)
+        (str(trial.number), ""): dev.decide(trial.probabilities(), on_dev.targets, fold, groups)
         for trial in trials
         if trial.path
     }

@@ -6,10 +6,12 @@ import json
 import pathlib
 from typing import Any
 
+import numpy as np
+
 from mlob.data.dataset import DataSet
 from mlob.features import store
 from mlob.files import digest
-from mlob.recipes import Experiment
+from mlob.recipes import Experiment, Judging
 from mlob.training import batches
 from mlob.training.batches import Labelled, Rows
 
@@ -62,6 +64,11 @@ class Task:
         """Give the rows to train on, and those of dev; `rows` are those of train, where they are read already."""
         rows = self.rows_of("train") if rows is None else rows
         return batches.train_and_dev(rows, self.experiment.training.limit, self.memory_bytes)
+
+
+def one_each(dataset: DataSet, judging: Judging) -> np.ndarray | None:
+    """Give the groups of which a photo gets the likeliest label (`labels.one_each`), where it does so at all."""
+    return dataset.one_each if judging.one_each else None
 
 
 def plain(value: dict) -> dict:

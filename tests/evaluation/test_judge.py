@@ -95,7 +95,9 @@ def test_each_label_has_its_counts_and_its_own_figures():
     targets = np.array([[1, 0], [1, 0], [0, 0], [1, 0]], np.uint8)
     predicted = np.array([[1, 0], [0, 1], [1, 0], [0, 0]], np.uint8)
     thresholds = np.array([0.25, 0.5], np.float32)
-    red, long = judge.by_label(LABELS, np.array([9, 9]), targets, predicted, thresholds)
+    red, long = judge.by_label(
+        LABELS, np.array([9, 9]), targets, predicted, methods.Decision(methods.HarmonicMean(), thresholds)
+    )
     assert dataclasses.asdict(red) == {
         "id": 3, "name": "red", "group": "colour", "train": 9, "validation": 3, "accuracy": 1 / 4,
         "f1": pytest.approx(2 / 5), "precision": 1 / 2, "recall": pytest.approx(1 / 3), "threshold": 0.25,

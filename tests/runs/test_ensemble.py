@@ -416,3 +416,46 @@ def test_an_ensemble_of_another_version_is_not_done_and_decides_nothing(stacked)
     assert not ensembles.is_done(stacked, content["identity"])
     with pytest.raises(InputError, match=r"ensemble.json is missing or of another version: run `make ensemble`"):
         ensembles.load_decision(stacked)
+
+
+@pytest.fixture
+def one_colour(made, tmp_path, write_result):
+    """A data set whose photos each have exactly one colour, its members, and the folder of their ensemble."""
+    splits = {}
+    for name, split in made.splits.items():
+        targets = split.targets.copy()
+        targets[:, 1] = 1 - targets[:, 0]
+        splits[name] = dataclasses.replace(split, annotations=targets)
+    dataset = dataclasses.replace(made, splits=splits)
+    found = {name: write_member(tmp_path / name, dataset, 6, seed, write_result) for seed, name in enumerate("ab")}
+    return dataset, found, tmp_path / "ensemble"
+
+
+def test_a_group_of_which_every_photo_has_one_label_gets_one_in_every_split_and_when_it_is_read_back(one_colour):
+    dataset, members, folder = one_colour
+    ensembles.fit("made", dataset, members, folder, RECIPE)
+    found = predictions.read(folder / "predictions.h5")
+    for table in found.values():
+        assert (table.decided[:, :2].sum(axis=1) == 1).all()
+        assert not (table.decided[:, 2:].sum(axis=1) == 1).all()
+    single = {name: predictions.read(path / "predictions.h5")["test"].probabilities for name, path in members.items()}
+    probabilities, decided, needed = ensembles.decide(folder, single)
+    assert np.array_equal(decided, found["test"].decided)
+    assert np.array_equal(needed[:, 0], probabilities[:, 1]) and len(set(needed[:, 2].tolist())) == 1
+    assert [label.threshold is None for label in results.read_ensemble(folder).labels] == [True, True, False, False]
+
+
+def test_where_the_recipe_allows_none_thresholds_alone_decide(one_colour):
+    dataset, members, folder = one_colour
+    content = ensembles.fit("made", dataset, members, folder, dataclasses.replace(RECIPE, allow_none=True))
+    decided = predictions.read(folder / "predictions.h5")["test"].decided
+    assert not (decided[:, :2].sum(axis=1) == 1).all()
+    assert not content.judging.one_each and all(label.threshold is not None for label in content.labels)
+
+
+def test_the_figures_are_of_the_decisions_that_are_made(one_colour):
+    dataset, members, folder = one_colour
+    content = ensembles.fit("made", dataset, members, folder, RECIPE)
+    decided = predictions.read(folder / "predictions.h5")["validation"].decided
+    chosen = micro_f1s(content)[content.chosen.method, content.chosen.thresholds]
+    assert micro_f1(dataset["validation"].targets, decided) == chosen.value
