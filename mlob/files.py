@@ -6,6 +6,7 @@ import fcntl
 import functools
 import hashlib
 import json
+import math
 import os
 import pathlib
 import re
@@ -13,16 +14,19 @@ import secrets
 import shutil
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlob.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
+    from _typeshed import ReadableBuffer as Buffer
+    from scipy.sparse import csr_array
     from upath import UPath
 
 Kind = TypeVar("Kind")
+BLOCK_ROWS = 65_536  # of a sparse array, written out at once
 FORMULA = re.compile(r"'*[=+\-@\t\r]")  # how a cell begins that a spreadsheet runs, or that was kept from it
 ANEW = "remove it and run the same command again, which makes it anew."
 PART = re.compile(r"\..*\.[0-9a-f]{16}\.part(\.[^.]*)?")
@@ -178,11 +182,22 @@ def read_json(path: "pathlib.Path | UPath", mend: str = "copy or download it aga
         InputError: the file is missing, not to be read, or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing.") from error
     except OSError as error:
         raise (refusal(path, error) or error) from error
+    return parse_json(path, content, mend)
+
+
+def parse_json(path: "pathlib.Path | UPath", content: bytes, mend: str = "copy or download it again.") -> Any:
+    """Parse JSON, UTF-8 with or without a byte-order mark; `path` is that of its file, for messages.
+
+    Raises:
+        InputError: it is not JSON.
+    """
+    try:
+        return json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not whole JSON ({error}): {mend}") from error
 
@@ -223,22 +238,36 @@ def _adapter(kind):
     return TypeAdapter(kind)
 
 
-def digest(*parts: "str | bytes | np.ndarray") -> str:
-    """SHA-256 (hexadecimal) over byte strings, texts and arrays, each framed by its length, type and shape."""
+def digest(*parts: "str | bytes | np.ndarray | csr_array") -> str:
+    """SHA-256 (hexadecimal) over byte strings, texts and arrays, each framed by its length, type and shape.
+
+    A sparse array counts as the same one written out.
+    """
     state = hashlib.sha256()
     for part in parts:
-        kind, data = _typed(part)
-        state.update(kind + len(data).to_bytes(8, "little"))
-        state.update(data)
+        kind, size, blocks = _framed(part)
+        state.update(kind + size.to_bytes(8, "little"))
+        for block in blocks:
+            state.update(block)
     return state.hexdigest()
 
 
-def _typed(part):
-    """Give the type and shape of an array (nothing, of bytes and texts), and the bytes of any part."""
+def _framed(part: "str | bytes | np.ndarray | csr_array") -> "tuple[bytes, int, Iterable[Buffer]]":
+    """Give the type and shape of an array (nothing, of bytes and texts), the number of bytes, and these in blocks."""
     if isinstance(part, str | bytes):
-        return b"", part.encode("utf-8") if isinstance(part, str) else part
-    data = memoryview(part if part.flags.c_contiguous else part.copy()).cast("B") if part.size else b""
-    return f"{part.dtype.str}{part.shape}".encode(), data
+        content = part.encode("utf-8") if isinstance(part, str) else part
+        return b"", len(content), [content]
+    kind, size = f"{part.dtype.str}{part.shape}".encode(), part.dtype.itemsize * math.prod(part.shape)
+    return kind, size, _rows(part) if size else ()
+
+
+def _rows(array: Any) -> "Iterator[Buffer]":
+    """Give the bytes of an array, NumPy's or a sparse one, which is written out a block of rows at a time."""
+    if hasattr(array, "toarray"):
+        for start in range(0, array.shape[0], BLOCK_ROWS):
+            yield array[start : start + BLOCK_ROWS].toarray().tobytes()
+    else:
+        yield memoryview(array if array.flags.c_contiguous else array.copy()).cast("B")
 
 
 def to_cell(text: str) -> str:

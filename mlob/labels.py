@@ -6,9 +6,12 @@ one array holds both what is true and what is known, so that rows and columns of
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 UNKNOWN = 255  # readers write this one; whatever is above 1 counts as unknown
 
@@ -90,6 +93,34 @@ class Labels:
     def columns(self) -> dict[int, int]:
         """Give {label id: column}."""
         return {label: column for column, label in enumerate(self.ids)}
+
+    def annotate(
+        self, n: int, rows: np.ndarray, labels: np.ndarray, unknown: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> "csr_array":
+        """Give the annotations of n photos, sparse uint8 (n, labels): 1 and `UNKNOWN` are stored, the rest is 0.
+
+        Args:
+            n: number of photos.
+            rows, labels: int (hits,), a photo and the column of a label that it has; a pair may be repeated.
+            unknown: rows and columns of entries that nobody looked at; a label that a photo has is known.
+        """
+        from scipy.sparse import csr_array
+
+        def stored(rows: np.ndarray, columns: np.ndarray) -> csr_array:
+            cells = np.asarray(rows, np.int32), np.asarray(columns, np.int32)
+            matrix = csr_array((np.ones(len(rows), np.uint8), cells), shape=(n, len(self)))
+            matrix.sum_duplicates()
+            matrix.data[:] = 1
+            return matrix
+
+        present = stored(rows, labels)
+        if unknown is None or not len(unknown[0]):
+            return present
+        unseen = stored(*unknown)
+        unseen = unseen - unseen.multiply(present)  # a label that somebody saw is known
+        unseen.eliminate_zeros()
+        unseen.data[:] = UNKNOWN
+        return (present + unseen).tocsr()
 
     def targets(self, label_sets: Sequence[Collection[int]]) -> np.ndarray:
         """Turn the label ids of each photo into a uint8 matrix (n, labels) of 0 and 1.

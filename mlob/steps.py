@@ -52,7 +52,8 @@ def describe(work: Workspace) -> None:
 
     stores = [work.store(path.stem) for path in sorted(places.RECIPES.glob("*.py"))]
     photos = store.first_whole(stores, work.dataset) or duplicates.look(work.dataset)
-    show(f"{factsheet.summary(facts.describe(work.dataset, photos))}\n{preflight.summary(work.dataset)}")
+    sheet = factsheet.summary(facts.describe(work.dataset, photos), work.dataset.told)
+    show(f"{sheet}\n{preflight.summary(work.dataset)}")
 
 
 def extract(work: Workspace, models: Collection[str], **where: Any) -> None:

@@ -104,7 +104,8 @@ class Workspace:
             from mlob.data import demo
 
             demo.draw(folder)
-        return read_dataset(folder, digests=store_folders.digests_table(self.features, folder))
+        digests = store_folders.digests_table(self.features, folder)
+        return read_dataset(folder, digests=digests, asked=self.suite.annotations)
 
     @functools.cached_property
     def data_folder(self) -> "Folder":

@@ -12,7 +12,20 @@ import mlob
 
 PACKAGE = pathlib.Path(mlob.__file__).parent
 ROWS = (
-    {"errors", "labels", "metrics", "fields", "recipes", "loading", "files", "hdf5", "machine", "progress", "engine"},
+    {
+        "errors",
+        "texts",
+        "labels",
+        "metrics",
+        "fields",
+        "recipes",
+        "loading",
+        "files",
+        "hdf5",
+        "machine",
+        "progress",
+        "engine",
+    },
     {"data"},
     {"features"},
     {"models"},

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlob.labels import Labels
+from mlob.files import digest
+from mlob.labels import UNKNOWN, Labels, exclusive_groups
 
 LABELS = Labels((2, 5, 9), ("Dress", "Red", "Hat"), ("category", "colour", "category"))
 
@@ -46,3 +47,24 @@ def test_labels_are_frozen_and_equal_by_value():
     assert Labels(LABELS.ids, LABELS.names, LABELS.groups) == LABELS
     with pytest.raises(AttributeError):
         LABELS.ids = ()
+
+
+@given(st.data())
+def test_sparse_annotations_hold_what_is_there_and_what_nobody_looked_at(data):
+    labels, n = Labels((1, 2, 3), ("a", "b", "c"), ("g",) * 3), 4
+    cells = st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, 2)), max_size=20)
+    hits, unseen = data.draw(cells), data.draw(cells)
+    expected = np.zeros((n, 3), np.uint8)
+    for pairs, value in ((unseen, UNKNOWN), (hits, 1)):
+        for cell in pairs:
+            expected[cell] = value
+    arrays = [np.array(pairs, int).reshape(-1, 2).T for pairs in (hits, unseen)]
+    sparse = labels.annotate(n, *arrays[0], unknown=tuple(arrays[1]))
+    assert np.array_equal(sparse.toarray(), expected) and sparse.dtype == np.uint8
+    assert digest(sparse) == digest(expected)
+
+
+def test_a_group_is_exclusive_by_what_is_known_of_it():
+    targets = np.array([[1, 0, 1], [0, 1, UNKNOWN], [UNKNOWN, UNKNOWN, 0]], np.uint8)
+    assert exclusive_groups(("a", "a", "b"), targets) == [((0, 1), False)]
+    assert exclusive_groups(("a", "a", "b"), np.where(targets == UNKNOWN, 0, targets)) == [((0, 1), True)]

@@ -22,6 +22,7 @@ from mlob.data.tree import Tree
 from mlob.errors import InputError
 from mlob.files import digest
 from mlob.labels import Labels, one_each
+from mlob.recipes import Annotations
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -76,6 +77,7 @@ class DataSet:
         name: the folder's own name.
         folder: a `pathlib.Path`, or a `UPath` into a bucket.
         tree: the files in the folder, as they were when they were first listed; None if that has not happened yet.
+        told: how the annotations were understood, in lines for people.
     """
 
     name: str
@@ -83,6 +85,7 @@ class DataSet:
     labels: Labels
     splits: dict[str, Split]
     tree: Tree | None = dataclasses.field(default=None, repr=False, compare=False)
+    told: tuple[str, ...] = ()
 
     def __getitem__(self, split: str) -> Split:
         if split not in self.splits:
@@ -98,10 +101,10 @@ class DataSet:
 
         The names and groups of labels shape only some products, which add them to their own digests.
         """
-        parts: list[str | np.ndarray] = [json.dumps(self.labels.ids)]
+        parts: list[str | np.ndarray | csr_array] = [json.dumps(self.labels.ids)]
         for split in self.splits.values():
-            parts += [split.name, json.dumps(split.ids)]
-            parts += [] if split.targets is None else [split.targets]
+            parts += [split.name, json.dumps(list(split.ids))]
+            parts += [] if split.annotations is None else [split.annotations]
         return digest(*parts)
 
     @functools.cached_property
@@ -138,30 +141,41 @@ class DataSet:
         return ", ".join(locate.looked_for(split, photos.ids[0], local(photos.urls[0])))
 
 
-def read_dataset(folder: Folder | str, *, digests: pathlib.Path | None = None) -> DataSet:
+def read_dataset(
+    folder: Folder | str, *, digests: pathlib.Path | None = None, asked: Annotations | None = None
+) -> DataSet:
     """Read the data set in a folder, in any of the `formats`.
 
     Args:
         folder: the data folder, as a path or as DATA= names it.
         digests: path of a CSV file that keeps the digests of photos between runs, used if the splits are drawn; None
             computes them again.
+        asked: how a table is to be read, where its names do not tell.
 
     Raises:
         InputError: files are missing, cut short or in no known format; ids or labels cannot be right; a bucket cannot
             be read.
     """
     tree = Tree(places.data_folder(folder))
-    listing = formats.read(tree.root)
-    splits = [split for file in listing.files for split in _splits(file, listing.labels, tree, digests)]
+    listing = formats.read(tree.root, asked)
+    splits = [split for file in listing.files for split in _splits(file, tree, digests)]
     by_name = {split.name: split for split in splits}
-    return DataSet(places.data_name(tree.root), tree.root, listing.labels, by_name, tree)
+    return DataSet(places.data_name(tree.root), tree.root, listing.labels, by_name, tree, listing.told)
 
 
-def _splits(file: Listed, labels: Labels, tree: Tree, digests: pathlib.Path | None) -> Iterator[Split]:
+def _splits(file: Listed, tree: Tree, digests: pathlib.Path | None) -> Iterator[Split]:
     """Give the splits of the photos that a file lists; a split without photos is left out."""
-    names = file.splits or drawn.splits(tree, file, digests)
+    names = drawn.splits(tree, file, digests) if file.splits is None else file.splits
     for split in SPLITS:
-        if rows := [row for row, name in enumerate(names) if name == split]:
-            label_sets = [file.label_sets.get(file.ids[row], set()) for row in rows]
-            targets = labels.targets(label_sets) if any(label_sets) else None
-            yield Split(split, tuple(file.ids[row] for row in rows), tuple(file.urls[row] for row in rows), targets)
+        rows = np.flatnonzero(names == split)
+        if len(rows) == len(file.ids):
+            yield _split(split, file)
+        elif len(rows):
+            together = None if file.together is None else file.together.take(rows)
+            part = {"ids": file.ids.take(rows), "urls": file.urls.take(rows), "annotations": file.annotations[rows]}
+            yield _split(split, dataclasses.replace(file, **part, together=together))
+
+
+def _split(name: str, file: Listed) -> Split:
+    annotations = file.annotations if (file.annotations.data == 1).any() else None
+    return Split(name, file.ids, file.urls, annotations, file.together)

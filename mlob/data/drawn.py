@@ -3,6 +3,8 @@
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
+
 from mlob.data import images, listing, locate, places
 from mlob.data.listing import Listed
 from mlob.data.places import Place
@@ -16,20 +18,21 @@ from mlob.progress import say
 UNREADABLE = "unreadable "  # before the name of a photo, in place of its digest
 
 
-def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> list[str]:
-    """Draw the split of each photo. If some photos have no labels, they are the ones to predict: test is these alone.
+def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> np.ndarray:
+    """Draw the split of each photo, an array of texts (n,).
+
+    If some photos have no labels, they are the ones to predict: test is these alone.
 
     Args:
         tree: the `Tree` of the data folder.
         listed: photos whose ids are paths in the folder.
         table: a CSV file that keeps digests by name, size and time of the photo; None keeps none.
     """
-    names = draw(_digests(tree, listed.ids, table))
-    has_labels = [bool(listed.label_sets.get(photo)) for photo in listed.ids]
-    if all(has_labels):
+    names = np.array(draw(_digests(tree, listed.ids, table)))
+    has_labels = (listed.annotations == 1).sum(axis=1) > 0
+    if has_labels.all():
         return names
-    labelled = {"train": "train", "validation": "validation", "test": "train"}
-    return [labelled[name] if has else "test" for name, has in zip(names, has_labels, strict=True)]
+    return np.where(has_labels, np.where(names == "test", "train", names), "test")
 
 
 def _digests(tree: Tree, ids: Sequence[str], table: pathlib.Path | None) -> list[str]:

@@ -1,6 +1,6 @@
 """Facts about a data set as lines for a terminal."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mlob.data.dataset import DataSet
 from mlob.data.duplicates import Between
@@ -8,10 +8,11 @@ from mlob.data.facts import Facts, Failures, Reason, SplitFacts, failures
 from mlob.data.prevalence import FEW, LabelFacts, Shifted
 
 
-def summary(facts: Facts) -> str:
-    """Write facts as lines."""
+def summary(facts: Facts, told: Sequence[str] = ()) -> str:
+    """Write facts as lines, after those that say how the annotations were understood."""
     splits = facts.splits
     lines = [
+        *told,
         f"{facts.photos:,} photos, {facts.labels:,} labels, {facts.labels_used:,} of them used",
         "",
         *_split_lines(splits),

@@ -1,7 +1,7 @@
 """The formats in which photos and their labels are read, in one table.
 
-To add a format, write a function `read(folder, names)` that gives a `Listing`, and add a line to `FORMATS`. A small
-format is written in this file, so that no other file changes; a long one in a module of its own.
+To add a format, write a function `read(folder, names, asked)` that gives a `Listing`, and add a line to `FORMATS`. A
+small format is written in this file, so that no other file changes; a long one in a module of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from mlob.data import imaterialist, listing, places, table
 from mlob.data.listing import Listing
 from mlob.errors import InputError
+from mlob.recipes import Annotations
 
 if TYPE_CHECKING:
     from mlob.data.places import Folder
@@ -26,19 +27,24 @@ class Format:
     """How annotations are laid out in a folder.
 
     Attributes:
-        files: names of files. A folder with one of them has this format.
-        read: (folder, names of the files in it) -> `Listing`; raises InputError.
+        told_by: what in a folder tells this format, for people: the README's table and messages are made of it.
+        find: (folder, names of the files in it) -> the file or folder that tells the format; empty if none does.
+        read: (folder, names, how a table is to be read) -> `Listing`; raises InputError.
+        is_general: whether the format counts only where no other one is told.
     """
 
-    files: tuple[str, ...]
-    read: Callable[[Folder, list[str]], Listing]
-
-    def file_among(self, names: list[str]) -> str:
-        """Give the first of the format's files that is among some names; empty if none is."""
-        return next((file for file in self.files if file in names), "")
+    told_by: str
+    find: Callable[[Folder, list[str]], str]
+    read: Callable[[Folder, list[str], Annotations], Listing]
+    is_general: bool = False
 
 
-def _read_one_hot(folder: Folder, names: list[str]) -> Listing:
+def _named(*files: str) -> Callable[[Folder, list[str]], str]:
+    """Give the function that finds the first of some file names."""
+    return lambda folder, names: next((file for file in files if file in names), "")
+
+
+def _read_one_hot(folder: Folder, names: list[str], asked: Annotations) -> Listing:
     """Read labels.csv: a column `image`, a column of 0 and 1 for each label, and optionally a column `split`."""
     path = folder / "labels.csv"
     rows = listing.read_csv(path, ("image",), ("split",))
@@ -59,17 +65,18 @@ def _read_one_hot(folder: Folder, names: list[str]) -> Listing:
 
 
 FORMATS = {
-    "one table": Format(table.FILES, table.read),
-    "one-hot table": Format(("labels.csv",), _read_one_hot),
-    "iMaterialist 2018": Format(imaterialist.FILES, imaterialist.read),
+    "one table": Format("photos.csv", _named(*table.FILES), table.read),
+    "one-hot table": Format("labels.csv", _named("labels.csv"), _read_one_hot),
+    "iMaterialist 2018": Format("train.json", _named(*imaterialist.FILES), imaterialist.read),
 }
 
 
-def read(folder: Folder) -> Listing:
+def read(folder: Folder, asked: Annotations | None = None) -> Listing:
     """Read the annotations in a folder, in any of the formats.
 
     Args:
         folder: a `pathlib.Path`, or a `UPath` into a bucket.
+        asked: how a table is to be read, where its names do not tell.
 
     Raises:
         InputError: there is no folder, or it has none of the formats, or two of them; the annotations cannot be right;
@@ -78,16 +85,26 @@ def read(folder: Folder) -> Listing:
     names = places.names(folder)
     if not names and not folder.is_dir():
         raise InputError(f"The data folder {folder} does not exist: name it with DATA= (--data).")
-    formats = [known for known in FORMATS.values() if known.file_among(names)]
-    if not formats:
-        expected = ", ".join(f"{known.files[0]} ({name})" for name, known in FORMATS.items())
-        raise InputError(
-            f"{folder} holds no annotations: expected one of {expected}. The README's section on your own photos shows "
-            "each format."
-        )
-    if len(formats) > 1:
-        found = " and ".join(known.file_among(names) for known in formats)
-        raise InputError(f"{folder} holds {found}, two formats: move one of them elsewhere.")
-    annotations = formats[0].read(folder, names)
+    name, file = _told(folder, names)
+    annotations = FORMATS[name].read(folder, names, asked or Annotations())
     listing.check(annotations)
-    return annotations
+    return dataclasses.replace(annotations, told=(f"Read as {name}, told by {file}.", *annotations.told))
+
+
+def _told(folder: Folder, names: list[str]) -> tuple[str, str]:
+    """Give the name of the format in a folder, and the file or folder that tells it."""
+    for is_general in (False, True):
+        told = {
+            name: file
+            for name, known in FORMATS.items()
+            if known.is_general == is_general and (file := known.find(folder, names))
+        }
+        if len(told) > 1:
+            raise InputError(f"{folder} holds {' and '.join(told.values())}, two formats: move one of them elsewhere.")
+        for pair in told.items():
+            return pair
+    expected = ", ".join(f"{known.told_by} ({name})" for name, known in FORMATS.items())
+    raise InputError(
+        f"{folder} holds no annotations: expected one of {expected}. The README's section on your own photos shows "
+        "each format."
+    )

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-import collections
+import array
+import dataclasses
 import fnmatch
 import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mlob.data import listing, places
+import numpy as np
+
+from mlob.data import listing, records
 from mlob.data.listing import Listed, Listing
+from mlob.data.records import Json, Records
 from mlob.data.splits import SPLITS
 from mlob.errors import InputError
-from mlob.files import read_json
 from mlob.labels import Labels
+from mlob.recipes import Annotations
+from mlob.texts import Mirrors, Texts
 
 if TYPE_CHECKING:
     from mlob.data.places import Folder
 
+LARGEST = 2**62  # of the number of a label
 FILES = tuple(f"{split}.json" for split in SPLITS)
-Json = dict | list | str | int | float | bool | None  # any value, before it is checked
 
 
-def read(folder: Folder, names: list[str]) -> Listing:
+def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
     """Read the JSON files and the label map of a folder.
 
     Args:
         folder: a `pathlib.Path`, or a `UPath` into a bucket.
         names: of the files in the folder.
+        asked: how a table is to be read; these files tell it themselves.
 
     Raises:
         InputError: a file is cut short or has another layout; there are two label maps; a value has a wrong type.
@@ -35,30 +42,61 @@ def read(folder: Folder, names: list[str]) -> Listing:
     maps = [name for name in sorted(fnmatch.filter(names, "*label_map*.csv")) if not name.startswith(".")]
     if len(maps) > 1:
         raise InputError(f"{folder} has {len(maps)} label maps, {' and '.join(maps)}: keep one, or rename the others.")
-    return Listing(_label_map(folder / maps[0]) if maps else _numbered(files, folder), files)
+    labels = _label_map(folder / maps[0]) if maps else _numbered(files, folder)
+    return Listing(labels, [_listed(file, labels) for file in files])
 
 
-def _read_split(path: Folder, split: str) -> Listed:
-    with places.reached(path):
-        content = read_json(path)
+@dataclasses.dataclass(frozen=True)
+class _Annotated:
+    """A file as it stands: photos, and hits, each a row and the number of a label that it has."""
+
+    path: Folder
+    split: str
+    ids: Texts
+    urls: Mirrors
+    rows: np.ndarray
+    numbers: np.ndarray
+
+
+def _read_split(path: Folder, split: str) -> _Annotated:
+    content = records.read(path)
     known = content if isinstance(content, dict) else {}
-    records, annotations = known.get("images"), known.get("annotations")
-    if not isinstance(records, list) or not isinstance(annotations, list | None):
+    images, annotations = known.get("images"), known.get("annotations")
+    if not isinstance(images, Records | list) or not isinstance(annotations, Records | list | None):
         raise InputError(
             f'{path} has another layout: expected {{"images": [{{"imageId", "url"}}], "annotations": '
             f'[{{"imageId", "labelId"}}]}}, found {_shape(content)}.'
         )
-    ids = tuple(_id(record, path) for record in records)
-    urls = tuple(_urls(record, path) for record in records)
-    return Listed(path, ids, urls, _label_sets(annotations or [], path), [split] * len(ids))
+    ids = listing.ids((_id(record, path) for record in images), path)
+    urls = listing.urls((_urls(record, path) for record in images), path)
+    return _Annotated(path, split, ids, urls, *_hits(annotations or [], ids, path))
 
 
-def _label_sets(annotations: list[Json], path: Folder) -> dict[str, set[int]]:
-    """Gather the label ids of each photo; several annotations of one photo add up."""
-    sets: dict[str, set[int]] = collections.defaultdict(set)
-    for annotation in annotations:
-        sets[_id(annotation, path)].update(_label_numbers(annotation, path))
-    return dict(sets)
+def _hits(annotations: Records | list, ids: Texts, path: Folder) -> tuple[np.ndarray, np.ndarray]:
+    """Give the row and the number of each label of each photo; several annotations of one photo add up."""
+    numbers, counts = array.array("q"), array.array("i")
+
+    def names() -> Iterator[str]:
+        for annotation in annotations:
+            yield _id(annotation, path)
+            found = _label_numbers(annotation, path)
+            numbers.extend(found)
+            counts.append(len(found))
+
+    rows = listing.rows_of(Texts(listing.checked("image id", names(), path)), ids, path)
+    return np.repeat(rows, counts), np.frombuffer(numbers, np.int64)
+
+
+def _listed(file: _Annotated, labels: Labels) -> Listed:
+    columns = np.searchsorted(labels.ids, file.numbers).clip(max=max(len(labels) - 1, 0))
+    known = np.array(labels.ids, np.int64)
+    if len(wrong := file.numbers[known[columns] != file.numbers] if len(known) else file.numbers):
+        raise InputError(
+            f"{file.path}: the label {wrong.min()} is not in the label map ({len(labels)} labels): correct the "
+            "annotation, or add the label to the map."
+        )
+    splits = np.broadcast_to(np.array(file.split), len(file.ids))
+    return Listed(file.path, file.ids, file.urls, labels.annotate(len(file.ids), file.rows, columns), splits)
 
 
 # Values
@@ -102,7 +140,9 @@ def _label_numbers(annotation: Json, path: Folder) -> list[int]:
 def _whole(label: Json) -> int:
     if isinstance(label, bool) or not isinstance(label, int | str):
         raise ValueError(label)
-    return int(label)
+    if abs(number := int(label)) > LARGEST:
+        raise ValueError(label)
+    return number
 
 
 def _shape(content: Json) -> str:
@@ -126,7 +166,7 @@ def _label_map(path: Folder) -> Labels:
     return listing.labels(rows, path)
 
 
-def _numbered(files: list[Listed], folder: Folder) -> Labels:
+def _numbered(files: list[_Annotated], folder: Folder) -> Labels:
     """Give the labels that occur, each named by its number: there is no label map."""
-    ids = {label for file in files for label_set in file.label_sets.values() for label in label_set}
-    return listing.labels(((label, str(label), "label") for label in sorted(ids)), folder)
+    numbers = np.unique(np.concatenate([file.numbers for file in files])).tolist()
+    return listing.labels(((number, str(number), "label") for number in numbers), folder)

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import io
 import pathlib
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from mlob.data import places
 from mlob.errors import InputError
 from mlob.labels import Labels
+from mlob.texts import Mirrors, Texts
 
 if TYPE_CHECKING:
     import pandas as pd
+    from scipy.sparse import csr_array
 
     from mlob.data.places import Folder
 
@@ -36,39 +41,44 @@ class Listed:
         path: the file, for messages.
         ids: one for each photo, unique in the file.
         urls: for each photo, web addresses (mirrors) or paths inside the data folder.
-        label_sets: {photo: the ids of its labels}; a photo that is missing here has no labels.
-        splits: the name of each photo's split; None if the splits are to be drawn.
+        annotations: sparse uint8 (n, labels), as of `Labels.annotate`.
+        splits: the name of each photo's split, an array of texts (n,); None if the splits are to be drawn.
         ids_are_paths: ids may be paths inside the data folder, not only file names.
+        together: for each photo the name of what it belongs to, empty for a photo by itself; None where all are.
     """
 
     path: Folder
-    ids: tuple[str, ...]
-    urls: tuple[tuple[str, ...], ...]
-    label_sets: dict[str, set[int]]
-    splits: Sequence[str] | None
+    ids: Texts
+    urls: Mirrors
+    annotations: csr_array
+    splits: np.ndarray | None
     ids_are_paths: bool = False
+    together: Texts | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """What a format reads from a folder: the labels, and the photos of each file. A split is in one file only."""
+    """What a format reads from a folder: the labels, and the photos of each file. A split is in one file only.
+
+    Attributes:
+        told: how the files were understood, in lines for people: columns, separator, what was left out.
+    """
 
     labels: Labels
     files: list[Listed]
+    told: tuple[str, ...] = ()
 
 
 def check(listing: Listing) -> None:
-    """Refuse ids, urls and labels that cannot be right.
+    """Refuse ids and urls that cannot be right.
 
     Raises:
-        InputError: an id that is empty, repeated or a path; a url that leads out of the data folder; labels for a photo
-            that is not listed; an unknown label; a text that could not be read back once it is written.
+        InputError: an id that is empty, repeated or a path; a url that leads out of the data folder; a text that could
+            not be read back once it is written.
     """
     for file in listing.files:
         _check_ids(file)
-        check_text("url", (url for urls in file.urls for url in urls), file.path)
         _check_inside(file)
-        _check_labels(file, listing.labels)
 
 
 def labels(rows: Iterable[tuple[int, str, str]], path: Folder) -> Labels:
@@ -77,9 +87,9 @@ def labels(rows: Iterable[tuple[int, str, str]], path: Folder) -> Labels:
     Args:
         path: of the file that names them, for messages.
     """
-    ids, names, groups = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), ())
-    check_text("label", (*names, *groups), path)
-    return Labels(ids, names, groups)
+    numbers, names, groups = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), ())
+    collections.deque(checked("label", (*names, *groups), path), 0)
+    return Labels(numbers, names, groups)
 
 
 def composed(text: str) -> str:
@@ -87,17 +97,61 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def local(urls: tuple[str, ...]) -> str:
+def local(urls: Sequence[str]) -> str:
     """Give the first url that is a path and not a web address; empty if there is none."""
     return next((url for url in urls if "://" not in url), "")
 
 
-def check_text(what: str, texts: Iterable[str], path: Folder) -> None:
-    """Refuse texts that HDF5, CSV tables or a terminal would not give back unchanged.
+def ids(texts: Iterable[str], path: Folder) -> Texts:
+    """Gather the ids of photos; `path` is that of the file that holds them, for messages.
+
+    Raises:
+        InputError: there are none; or as of `checked`.
+    """
+    gathered = Texts(checked("image id", texts, path))
+    if not gathered:
+        raise InputError(f"{path} lists no images: add some, or remove the file.")
+    return gathered
+
+
+def urls(addresses: Iterable[Sequence[str]], path: Folder) -> Mirrors:
+    """Gather the addresses of photos, for each none or several.
+
+    Raises:
+        InputError: as of `checked`.
+    """
+    return Mirrors(list(checked("url", each, path)) for each in addresses)
+
+
+def rows_of(names: Texts, ids: Texts, path: Folder) -> np.ndarray:
+    """Find the rows of the photos that annotations name, int (names,).
+
+    Raises:
+        InputError: one of them is not among the file's photos.
+    """
+    import pandas as pd
+
+    if names == ids:
+        return np.arange(len(ids))
+    rows = pd.Index(list(dict.fromkeys(ids))).get_indexer(list(names))
+    if (rows < 0).any():
+        raise InputError(
+            f"{path} annotates the image {names[int(np.argmax(rows < 0))]!r}, which is not among its images: add the "
+            "image, or remove the annotation."
+        )
+    return rows
+
+
+def checked(what: str, texts: Iterable[str], path: Folder) -> Iterator[str]:
+    """Pass texts on; refuse one that HDF5, CSV tables or a terminal would not give back unchanged.
 
     Args:
         what: a key of `LONGEST`.
+        texts: to be written later.
         path: of the file that holds the texts, for messages.
+
+    Raises:
+        InputError: a text is too long, or holds a character that is not printable.
     """
     for text in texts:
         if len(text) > LONGEST[what]:
@@ -108,6 +162,7 @@ def check_text(what: str, texts: Iterable[str], path: Folder) -> None:
             raise InputError(
                 f"{path}: the {what} {text[:40]!a} holds {character[0]!a}, which is not printable: correct it."
             )
+        yield text
 
 
 def read_csv(path: Folder, needed: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:
@@ -149,38 +204,29 @@ def read_csv(path: Folder, needed: Sequence[str], optional: Sequence[str]) -> pd
 
 
 def _check_ids(file: Listed) -> None:
-    if not file.ids:
-        raise InputError(f"{file.path} lists no images: add some, or remove the file.")
-    seen = set()
-    for name in file.ids:
-        if name in seen:
-            raise InputError(f"{file.path}: the image {name!r} is listed twice: remove one; ids are unique in a split.")
-        if not name or (not file.ids_are_paths and ("/" in name or "\\" in name or name in (".", ".."))):
-            raise InputError(f"{file.path}: the image id {name!r} is empty or a path; expected a plain name or number.")
-        seen.add(name)
-    check_text("image id", file.ids, file.path)
+    names, counts = np.unique(file.ids.array, return_counts=True)
+    if (counts > 1).any():
+        twice = str(names[np.argmax(counts > 1)])
+        raise InputError(f"{file.path}: the image {twice!r} is listed twice: remove one; ids are unique in a split.")
+    is_odd = np.strings.str_len(file.ids.array) == 0
+    if not file.ids_are_paths:
+        is_odd |= _holds(file.ids.array, "/", "\\") | np.isin(file.ids.array, [".", ".."])
+    if is_odd.any():
+        odd = file.ids[int(np.argmax(is_odd))]
+        raise InputError(f"{file.path}: the image id {odd!r} is empty or a path; expected a plain name or number.")
 
 
 def _check_inside(file: Listed) -> None:
-    for name, urls in zip(file.ids, file.urls, strict=True):
-        place = pathlib.PurePath(local(urls))
+    lines = file.urls.lines.array
+    for row in np.flatnonzero(_holds(lines, "..", "\\", "\n/") | np.strings.startswith(lines, "/")).tolist():
+        place = pathlib.PurePath(local(file.urls[row]))
         if place.is_absolute() or ".." in place.parts or "\\" in str(place):
             raise InputError(
-                f"{file.path}: the image {name!r} points to {str(place)!r}, outside the data folder: expected a "
-                "path inside it, or a web address."
+                f"{file.path}: the image {file.ids[row]!r} points to {str(place)!r}, outside the data folder: expected "
+                "a path inside it, or a web address."
             )
 
 
-def _check_labels(file: Listed, known: Labels) -> None:
-    photos, ids = set(file.ids), set(known.ids)
-    for name, label_set in file.label_sets.items():
-        if name not in photos:
-            raise InputError(
-                f"{file.path} annotates the image {name!r}, which is not among its images: add the image, or "
-                "remove the annotation."
-            )
-        if unknown := label_set - ids:
-            raise InputError(
-                f"{file.path}: the label {min(unknown)} is not in the label map ({len(known)} labels): "
-                "correct the annotation, or add the label to the map."
-            )
+def _holds(texts: np.ndarray, *parts: str) -> np.ndarray:
+    """Say which texts hold one of some parts, bool (n,)."""
+    return np.any([np.strings.find(texts, part) >= 0 for part in parts], axis=0)

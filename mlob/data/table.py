@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mlob.data import listing
 from mlob.data.listing import Listed, Listing
 from mlob.data.splits import SPLITS
 from mlob.errors import InputError
+from mlob.recipes import Annotations
+from mlob.texts import Mirrors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
 FILES = ("photos.csv",)
 
 
-def read(folder: Folder, names: list[str]) -> Listing:
+def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
     """Read the table in a folder.
 
     Raises:
@@ -44,25 +48,17 @@ def list_photos(path: Folder, table: pd.DataFrame, labels: Sequence[Sequence[str
     Raises:
         InputError: a value in the column split is not the name of a split.
     """
-    numbers = {name: number for number, name in enumerate(names, 1)}
-    return Listing(
-        listing.labels(((number, name, "label") for name, number in numbers.items()), path),
-        [
-            Listed(
-                path=path,
-                ids=tuple(table.image),
-                urls=tuple((image,) for image in table.image),
-                label_sets={
-                    image: {numbers[name] for name in row} for image, row in zip(table.image, labels, strict=True)
-                },
-                splits=_splits(path, table) if "split" in table else None,
-                ids_are_paths=True,
-            )
-        ],
-    )
+    columns = {name: column for column, name in enumerate(names)}
+    known = listing.labels(((number, name, "label") for number, name in enumerate(names, 1)), path)
+    rows = np.repeat(np.arange(len(labels)), [len(row) for row in labels])
+    hits = np.array([columns[name] for row in labels for name in row], np.int64)
+    ids = listing.ids(table.image, path)
+    annotations = known.annotate(len(ids), rows, hits)
+    splits = _splits(path, table) if "split" in table else None
+    return Listing(known, [Listed(path, ids, Mirrors.single(ids), annotations, splits, ids_are_paths=True)])
 
 
-def _splits(path: Folder, table: pd.DataFrame) -> list[str]:
+def _splits(path: Folder, table: pd.DataFrame) -> np.ndarray:
     if unknown := sorted(set(table.split) - set(SPLITS)):
         raise InputError(f"{path}: the column split holds {unknown[0]!r}; expected {', '.join(SPLITS)}.")
-    return list(table.split)
+    return table.split.to_numpy(object)
