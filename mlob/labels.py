@@ -81,11 +81,13 @@ class Labels:
         ids: as in annotation and submission files (iMaterialist counts from 1).
         names: one for each column.
         groups: the task that each label belongs to ("colour", "sleeve"), one for each column.
+        ids_are_own: the data set itself numbers its labels; else only mlob does, and nobody else knows the numbers.
     """
 
     ids: tuple[int, ...]
     names: tuple[str, ...]
     groups: tuple[str, ...]
+    ids_are_own: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -163,10 +163,10 @@ def _label_map(path: Folder) -> Labels:
     for (label, *_), (following, *_) in itertools.pairwise(rows):
         if label == following:
             raise InputError(f"{path}: the label {label} is listed twice: remove one of the two.")
-    return listing.labels(rows, path)
+    return listing.labels(rows, path, ids_are_own=True)
 
 
 def _numbered(files: list[_Annotated], folder: Folder) -> Labels:
     """Give the labels that occur, each named by its number: there is no label map."""
     numbers = np.unique(np.concatenate([file.numbers for file in files])).tolist()
-    return listing.labels(((number, str(number), "label") for number in numbers), folder)
+    return listing.labels(((number, str(number), "label") for number in numbers), folder, ids_are_own=True)

@@ -81,15 +81,16 @@ def check(listing: Listing) -> None:
         _check_inside(file)
 
 
-def labels(rows: Iterable[tuple[int, str, str]], path: Folder) -> Labels:
+def labels(rows: Iterable[tuple[int, str, str]], path: Folder, ids_are_own: bool = False) -> Labels:
     """Turn (id, name, group) rows, sorted by id, into `Labels`.
 
     Args:
         path: of the file that names them, for messages.
+        ids_are_own: the file has these ids; else they are numbers that only mlob gives.
     """
     numbers, names, groups = zip(*rows, strict=True) if (rows := list(rows)) else ((), (), ())
     collections.deque(checked("label", (*names, *groups), path), 0)
-    return Labels(numbers, names, groups)
+    return Labels(numbers, names, groups, ids_are_own)
 
 
 def composed(text: str) -> str:

@@ -17,7 +17,7 @@ def test_ids_become_text_and_labels_columns_in_the_order_of_their_numbers(tmp_pa
     write_split(tmp_path, "train", {7: [10, 2], "8": ["9"]})
     data = read_dataset(tmp_path)
     assert data["train"].ids == ("7", "8")
-    assert data.labels.ids == (2, 9, 10)
+    assert data.labels.ids == (2, 9, 10) and data.labels.ids_are_own
     assert targets(data["train"]) == [[1, 0, 1], [0, 1, 0]]
 
 

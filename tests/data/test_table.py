@@ -20,7 +20,7 @@ def test_the_split_column_places_photos_in_the_order_of_the_table(tmp_path):
     )
     data = read_dataset(tmp_path)
     assert data.labels.names == ("dress", "hat", "red")
-    assert data.labels.ids == (1, 2, 3)
+    assert data.labels.ids == (1, 2, 3) and not data.labels.ids_are_own
     assert data["train"].ids == ("b.jpg", "a.jpg")
     assert targets(data["train"]) == [[1, 0, 1], [0, 0, 1]]
     assert targets(data["validation"]) == [[0, 1, 0]]
