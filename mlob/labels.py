@@ -6,7 +6,7 @@ one array holds both what is true and what is known, so that rows and columns of
 
 import dataclasses
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,35 @@ def is_known(targets: np.ndarray) -> np.ndarray | None:
 def positives(targets: np.ndarray) -> np.ndarray:
     """Say which labels are known to be there, bool (n, labels)."""
     return targets == 1
+
+
+def count_known(targets: np.ndarray, axis: int | None = None) -> Any:
+    """Count the targets that are known: all of them, or with axis=0 those of each label, with axis=1 of each row."""
+    targets = np.asarray(targets)
+    known = is_known(targets)
+    if known is not None:
+        return np.count_nonzero(known, axis=axis)
+    return targets.size if axis is None else np.full(targets.shape[1 - axis], targets.shape[axis])
+
+
+def prevalence(targets: np.ndarray) -> np.ndarray:
+    """Give each label's share of the rows that know it, float64 (labels,); 0 where none does."""
+    return np.count_nonzero(positives(targets), axis=0) / np.maximum(count_known(targets, axis=0), 1)
+
+
+def known_entries(targets: np.ndarray, *beside: np.ndarray) -> list[np.ndarray]:
+    """Line up what is known, and what lies beside it.
+
+    Args:
+        targets: (n, labels), or the column of one label (n,).
+        beside: arrays (..., n, labels), or (..., n), such as probabilities, or those of several members.
+
+    Returns:
+        Targets of 0 and 1 (known,), and each other array (..., known).
+    """
+    known = is_known(targets)
+    flat = [np.reshape(each, (*each.shape[: each.ndim - targets.ndim], -1)) for each in (targets, *beside)]
+    return flat if known is None else [each[..., known.ravel()] for each in flat]
 
 
 class Exclusive(NamedTuple):
@@ -71,6 +100,18 @@ def one_each(groups: Sequence[str], targets: np.ndarray) -> np.ndarray | None:
     for number, columns in enumerate(found):
         numbers[list(columns)] = number
     return numbers if found else None
+
+
+def completed(targets: np.ndarray, exclusive: Sequence[Exclusive]) -> np.ndarray:
+    """Give targets in which a row that has one label of an exclusive group is known to lack the others."""
+    if is_known(targets) is None:
+        return targets
+    completed = targets.copy()
+    for columns, _ in exclusive:
+        rows = targets[:, list(columns)]
+        has_one = positives(rows).any(axis=1, keepdims=True)
+        completed[:, list(columns)] = np.where(has_one & (rows > 1), 0, rows)
+    return completed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,13 +1,16 @@
 """How good decisions and probabilities are.
 
-Targets and decisions are 0/1 arrays (n, labels). A ratio whose denominator is 0 counts as 0 (scikit-learn's
-zero_division=0): a label that neither occurs nor is predicted has F1 0 and stays in the mean, and so has a
-photo without labels for which none is predicted.
+Targets and decisions are 0/1 arrays (n, labels). Targets that are not known (`labels.UNKNOWN`) take no part, whatever
+was decided or how likely it is; nor does a label or a photo of which nothing is known in a mean over all. A ratio
+whose denominator is 0 counts as 0 (scikit-learn's zero_division=0): a label that neither occurs nor is predicted has
+F1 0 and stays in the mean, and so has a photo without labels for which none is predicted.
 """
 
 from typing import Any
 
 import numpy as np
+
+from mlob.labels import count_known, is_known, known_entries, positives
 
 
 def micro_f1(targets: np.ndarray, predicted: np.ndarray) -> float:
@@ -17,12 +20,12 @@ def micro_f1(targets: np.ndarray, predicted: np.ndarray) -> float:
 
 def macro_f1(targets: np.ndarray, predicted: np.ndarray) -> float:
     """Mean over all labels of each label's F1."""
-    return float(f1(*counts(targets, predicted, axis=0)).mean())
+    return _mean_over_known(f1(*counts(targets, predicted, axis=0)), targets, axis=0)
 
 
 def image_f1(targets: np.ndarray, predicted: np.ndarray) -> float:
     """Mean over all photos of each photo's F1."""
-    return float(f1(*counts(targets, predicted, axis=1)).mean())
+    return _mean_over_known(f1(*counts(targets, predicted, axis=1)), targets, axis=1)
 
 
 def average_precision(targets: np.ndarray, probabilities: np.ndarray) -> float:
@@ -30,15 +33,18 @@ def average_precision(targets: np.ndarray, probabilities: np.ndarray) -> float:
 
     Equal scores are one step, as in scikit-learn. A label without positives counts 0.
     """
-    columns = zip(np.asarray(targets, bool).T, np.asarray(probabilities).T, strict=True)
-    return float(np.mean([_average_precision(column, scores) for column, scores in columns]))
+    columns = zip(np.asarray(targets).T, np.asarray(probabilities).T, strict=True)
+    figures = np.array([_average_precision(*known_entries(column, scores)) for column, scores in columns])
+    return _mean_over_known(figures, targets, axis=0)
 
 
 def highest_micro_f1(targets: np.ndarray, probabilities: np.ndarray) -> float:
     """Micro-F1 at the one threshold that is best for just these photos: to watch training, not to report."""
-    scores = np.ravel(probabilities)
+    truth, scores = known_entries(np.asarray(targets), np.asarray(probabilities))
+    if not truth.size:
+        return 0.0
     order = np.argsort(-scores, kind="stable")
-    true_positives = np.cumsum(np.ravel(targets)[order], dtype=np.int64)
+    true_positives = np.cumsum(truth[order], dtype=np.int64)
     last = np.append(np.diff(scores[order]) != 0, True)  # a cut lies between two scores
     predicted_positives = np.arange(1, len(order) + 1)
     return float(f1(true_positives, predicted_positives, true_positives[-1])[last].max())
@@ -50,8 +56,10 @@ def counts(targets: np.ndarray, predicted: np.ndarray, axis: int | None = None) 
     They are totals over the whole array, or with axis=0 one number a label (labels,), with axis=1 one a photo
     (n,). The rest of the predicted positives are false positives; the rest of the positives, false negatives.
     """
-    targets, predicted = np.asarray(targets, bool), np.asarray(predicted, bool)
-    return tuple(np.count_nonzero(marks, axis=axis) for marks in (targets & predicted, predicted, targets))
+    targets, predicted = np.asarray(targets), np.asarray(predicted, bool)
+    known, true = is_known(targets), positives(targets)
+    predicted = predicted if known is None else predicted & known
+    return tuple(np.count_nonzero(marks, axis=axis) for marks in (true & predicted, predicted, true))
 
 
 def f1(true_positives: Any, predicted_positives: Any, positives: Any) -> np.ndarray:
@@ -81,15 +89,22 @@ POOLED = {
 
 def pooled(targets: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """Give the metrics of POOLED: {name: float}."""
-    right, predicted_positives, positives = counts(targets, predicted)
-    found = (right, predicted_positives, positives, np.size(targets))
+    found = (*counts(targets, predicted), count_known(targets))
     return {name: float(metric(*found)) for name, metric in POOLED.items()}
 
 
+def _mean_over_known(figures, targets, axis):
+    """The mean of the figures of labels (axis 0) or photos (axis 1) of which something is known; 0 where none is."""
+    judged = figures[count_known(targets, axis=axis) > 0]
+    return float(judged.mean()) if judged.size else 0.0
+
+
 def _average_precision(column, scores):
+    if not column.size:
+        return 0.0
     order = np.argsort(-scores, kind="stable")
     last = np.append(np.diff(scores[order]) != 0, True)  # of the rows of one score
     steps = np.flatnonzero(last)
-    true_positives = np.cumsum(column[order])[steps]
+    true_positives = np.cumsum(column[order], dtype=np.int64)[steps]
     gained = np.diff(true_positives, prepend=0)
-    return ratio(np.sum(gained * true_positives / (steps + 1)), true_positives[-1])
+    return ratio(np.sum(gained * true_positives / (steps + 1)), np.count_nonzero(column))

@@ -4,9 +4,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unknown import CODES, masked, recoded, scored
 
 from mlob.files import digest
-from mlob.labels import UNKNOWN, Labels, exclusive_groups
+from mlob.labels import (
+    UNKNOWN,
+    Exclusive,
+    Labels,
+    completed,
+    count_known,
+    exclusive_groups,
+    is_known,
+    known_entries,
+    positives,
+    prevalence,
+)
 
 LABELS = Labels((2, 5, 9), ("Dress", "Red", "Hat"), ("category", "colour", "category"))
 
@@ -68,3 +80,48 @@ def test_a_group_is_exclusive_by_what_is_known_of_it():
     targets = np.array([[1, 0, 1], [0, 1, UNKNOWN], [UNKNOWN, UNKNOWN, 0]], np.uint8)
     assert exclusive_groups(("a", "a", "b"), targets) == [((0, 1), False)]
     assert exclusive_groups(("a", "a", "b"), np.where(targets == UNKNOWN, 0, targets)) == [((0, 1), True)]
+
+
+@given(masked(), CODES)
+def test_whatever_is_above_one_is_unknown(targets, code):
+    known, other = is_known(targets), is_known(recoded(targets, code))
+    assert (known is None) == (other is None) == (targets <= 1).all()
+    if known is not None:
+        assert np.array_equal(known, other) and np.array_equal(known, targets != UNKNOWN)
+    assert np.array_equal(positives(targets), targets == 1)
+
+
+@given(masked())
+def test_known_targets_are_counted_by_label_and_by_row_and_prevalence_is_a_share_of_them(targets):
+    known = targets != UNKNOWN
+    assert count_known(targets) == known.sum()
+    assert np.array_equal(count_known(targets, axis=0), known.sum(axis=0))
+    assert np.array_equal(count_known(targets, axis=1), known.sum(axis=1))
+    columns = [column[column <= 1] for column in targets.T]
+    assert prevalence(targets).tolist() == [column.mean() if len(column) else 0 for column in columns]
+
+
+@given(masked(kinds=(0, 1)))
+def test_what_is_known_whole_costs_no_copy(targets):
+    whole = np.where(targets > 1, 0, targets)
+    assert is_known(whole) is None and count_known(whole) == whole.size
+    assert all(np.shares_memory(flat, whole) for flat in known_entries(whole, whole))
+    assert completed(whole, [Exclusive((0,), True)]) is whole
+    assert np.array_equal(prevalence(whole), whole.mean(axis=0))
+
+
+@given(scored(members=(2,)))
+def test_what_is_known_is_lined_up_with_what_lies_beside_it(case):
+    targets, members, others = case
+    truth, cells = known_entries(targets, members)
+    assert truth.tolist() == [entry for entry in targets.ravel().tolist() if entry <= 1]
+    assert cells.shape == (2, len(truth)) and np.array_equal(cells, known_entries(targets, others)[1])
+    column, scores = known_entries(targets[:, 0], members[:, :, 0])
+    assert np.array_equal(scores, members[:, targets[:, 0] <= 1, 0]) and len(column) == scores.shape[1]
+
+
+def test_beside_a_label_of_an_exclusive_group_the_others_are_known_to_be_absent():
+    targets = np.uint8([[1, UNKNOWN, UNKNOWN], [0, UNKNOWN, 1], [UNKNOWN, 0, 0]])
+    found = completed(targets, [Exclusive((0, 1), True)])
+    assert found.tolist() == [[1, 0, UNKNOWN], [0, UNKNOWN, 1], [UNKNOWN, 0, 0]]
+    assert np.array_equal(completed(found, [Exclusive((0, 1), True)]), found)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import unknown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -83,3 +84,46 @@ def test_each_label_alone_micro_f1_is_not_accuracy():
     targets, predicted = np.array([[1], [0], [0], [0]]), np.zeros((4, 1))
     assert metrics.micro_f1(targets, predicted) == 0.0  # scikit-learn's micro average of one column gives .75
     assert metrics.pooled(targets, predicted)["accuracy"] == 0.75
+
+
+FIGURES = {
+    "micro_f1": lambda targets, given: metrics.micro_f1(targets, given >= 0.5),
+    "macro_f1": lambda targets, given: metrics.macro_f1(targets, given >= 0.5),
+    "image_f1": lambda targets, given: metrics.image_f1(targets, given >= 0.5),
+    "pooled": lambda targets, given: metrics.pooled(targets, given >= 0.5),
+    "average_precision": metrics.average_precision,
+    "highest_micro_f1": metrics.highest_micro_f1,
+}
+
+
+@pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
+@given(case=unknown.scored(), code=unknown.CODES)
+@settings(deadline=None)
+def test_what_is_given_for_an_unknown_target_changes_no_figure_nor_does_its_code(figure, case, code):
+    targets, given, others = case
+    assert figure(targets, given) == figure(targets, others) == figure(unknown.recoded(targets, code), others)
+
+
+@pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES)
+@given(case=unknown.scored())
+@settings(deadline=None)
+def test_a_photo_and_a_label_of_which_nothing_is_known_change_no_figure(figure, case):
+    targets, given, _ = case
+    assert figure(*unknown.with_unknown_row_and_label(targets, given)) == pytest.approx(figure(targets, given))
+
+
+@given(unknown.scored())
+@settings(deadline=None)
+def test_figures_are_those_of_the_known_targets_alone(case):
+    targets, given, _ = case
+    known = targets <= 1
+    truth, decided = targets[known][:, None], given[known][:, None] >= 0.5
+    assert metrics.pooled(targets, given >= 0.5) == metrics.pooled(truth, decided)
+    columns = [column for column in range(targets.shape[1]) if known[:, column].any()]
+    rows = [row for row in range(len(targets)) if known[row].any()]
+    alone = [metrics.micro_f1(targets[known[:, at], at], given[known[:, at], at] >= 0.5) for at in columns]
+    assert metrics.macro_f1(targets, given >= 0.5) == pytest.approx(np.mean(alone) if alone else 0)
+    alone = [metrics.micro_f1(targets[at, known[at]], given[at, known[at]] >= 0.5) for at in rows]
+    assert metrics.image_f1(targets, given >= 0.5) == pytest.approx(np.mean(alone) if alone else 0)
+    if known.any():
+        assert metrics.highest_micro_f1(targets, given) == metrics.highest_micro_f1(truth, given[known][:, None])

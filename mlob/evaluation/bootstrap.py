@@ -2,9 +2,9 @@
 
 A draw takes n of the n different photos with replacement: equal photos, whose keys are equal, come together, since a
 photo that stands twice tells no more than once. It is kept as how often each photo comes, so that the counts
-behind a figure are a product of matrices; float32 holds them exactly up to 16.7 million. Targets and
-decisions are 0/1 (n, labels). The draws follow from the keys (None takes all photos as different) and the seed alone:
-two methods judged on the same photos share them.
+behind a figure are a product of matrices; float32 holds them exactly up to 16.7 million. Targets and decisions are 0/1
+(n, labels); what is unknown takes no part (`metrics`). The draws follow from the keys (None takes all photos as
+different) and the seed alone: two methods judged on the same photos share them.
 
 An interval says how the figure varies with the photos that happened to be drawn, not with a network's seed.
 """
@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mlob.data.splits import places
+from mlob.labels import count_known, positives
 from mlob.metrics import counts, f1, ratio
 
 Keys = Sequence | None  # one a photo, equal for photos of equal bytes; None takes all photos as different
@@ -37,8 +38,8 @@ def image_f1_draws(
     targets: np.ndarray, decided: np.ndarray, *, keys: Keys = None, draws: int = 1000, seed: int = 0
 ) -> np.ndarray:
     """Mean over photos of each photo's F1, of each draw, float64 (draws,)."""
-    photos = f1(*counts(targets, decided, axis=1))
-    drawn = [times @ photos / times.sum(axis=1) for times in resamples(len(photos), draws, seed, keys)]
+    photos, judged = f1(*counts(targets, decided, axis=1)), count_known(targets, axis=1) > 0
+    drawn = [ratio(times @ photos, times @ judged) for times in resamples(len(photos), draws, seed, keys)]
     return np.concatenate(drawn)
 
 
@@ -51,8 +52,13 @@ def macro_f1_draws(
     has on all photos there, so that a perfect answer is perfect in every draw. What distance is left of the draws' mean
     from the figure is added to the draws, whose interval then says where the figure of n other photos would lie.
     """
-    targets, decided = np.asarray(targets, bool), np.asarray(decided, bool)
-    both, sums = (targets & decided).astype(np.float32), targets.astype(np.float32) + decided
+    targets, decided = np.asarray(targets), np.asarray(decided, bool)
+    judged = count_known(targets, axis=0) > 0
+    if not judged.any():
+        return np.zeros(draws)
+    targets, decided = targets[:, judged], decided[:, judged]
+    true, given = positives(targets), decided & (targets <= 1)
+    both, sums = (true & given).astype(np.float32), true.astype(np.float32) + given
     own = f1(*counts(targets, decided, axis=0))
     drawn = np.concatenate([_macro(times, both, sums, own) for times in resamples(len(targets), draws, seed, keys)])
     return np.clip(drawn + own.mean() - drawn.mean(), 0, 1)
@@ -80,7 +86,7 @@ def count_draws(
     targets: np.ndarray, *decided: np.ndarray, keys: Keys = None, draws: int = 1000, seed: int = 0
 ) -> np.ndarray:
     """What `metrics.POOLED` is made from, of each draw: float32 (decisions, 4 counts, draws)."""
-    cells = np.full(len(targets), np.shape(targets)[1])
+    cells = count_known(targets, axis=1)
     photos = np.stack([(*counts(targets, each, axis=1), cells) for each in decided]).astype(np.float32)
     flat = photos.reshape(-1, len(targets)).T
     drawn = np.concatenate([times @ flat for times in resamples(len(targets), draws, seed, keys)])

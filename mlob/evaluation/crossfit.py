@@ -9,6 +9,7 @@ import numpy as np
 from mlob.data.splits import places
 from mlob.errors import InputError
 from mlob.evaluation.bootstrap import Keys
+from mlob.labels import positives
 
 Method = TypeVar("Method")  # whatever names a method: a text, or a method and its rule
 
@@ -21,7 +22,7 @@ def folds(targets: np.ndarray, count: int, *, seed: int, keys: Keys = None) -> n
     Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011). Equal seeds give equal folds.
 
     Args:
-        targets: 0/1 (n, labels).
+        targets: 0/1 (n, labels); what is unknown counts as 0.
         keys: one a photo, equal for photos of equal content, which then share a fold; None takes all as different.
 
     Raises:
@@ -29,7 +30,7 @@ def folds(targets: np.ndarray, count: int, *, seed: int, keys: Keys = None) -> n
     """
     place = places(len(targets), keys)
     different = np.zeros((place.max(initial=-1) + 1, np.shape(targets)[1]), np.uint8)
-    np.maximum.at(different, place, targets)
+    np.maximum.at(different, place, positives(np.asarray(targets)).astype(np.uint8))
     return _folds(different, count, seed)[place]
 
 

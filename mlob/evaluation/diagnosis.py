@@ -1,12 +1,15 @@
 """What is wrong where: calibration, labels taken for one another, worst mistakes, doubtful annotations, alike members.
 
-NumPy only. Targets and decisions are 0/1 (n, labels), probabilities float (n, labels) in [0, 1].
+NumPy only. Targets and decisions are 0/1 (n, labels), probabilities float (n, labels) in [0, 1]. A target that is
+unknown is neither a mistake nor in doubt.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+from mlob.labels import known_entries, positives
 
 BINS = 10
 TOLERANCE = 0.1  # by which a probability may miss the observed frequency and still be believed
@@ -94,17 +97,17 @@ class Confused:
 
 def reliability(targets: np.ndarray, probabilities: np.ndarray) -> Reliability:
     """Compare probabilities with how often the labels are true, in ten bins of equal width (Guo et al. 2017)."""
-    bins = np.minimum((probabilities * BINS).astype(np.int64), BINS - 1).ravel()
+    truth, chances = known_entries(targets, probabilities)
+    bins = np.minimum((chances * BINS).astype(np.int64), BINS - 1)
     count, predicted, observed = (
-        np.bincount(bins, weights=values, minlength=BINS)
-        for values in (None, np.ravel(probabilities).astype(np.float64), np.ravel(targets))
+        np.bincount(bins, weights=values, minlength=BINS) for values in (None, chances.astype(np.float64), truth)
     )
     filled = [
         Bin(int(count[number]), float(predicted[number] / count[number]), float(observed[number] / count[number]))
         for number in np.flatnonzero(count)
     ]
     off = max((each for each in filled if each.is_off), key=lambda each: each.gap, default=None)
-    return Reliability(filled, float(np.abs(predicted - observed).sum() / count.sum()), off)
+    return Reliability(filled, float(np.abs(predicted - observed).sum() / max(count.sum(), 1)), off)
 
 
 def exclusive(targets: np.ndarray, groups: Sequence[str]) -> dict[str, np.ndarray]:
@@ -113,12 +116,12 @@ def exclusive(targets: np.ndarray, groups: Sequence[str]) -> dict[str, np.ndarra
     Of the photos with any label of the group, at least nine tenths have exactly one. A group with a single label has
     none to confuse it with.
     """
-    targets, group_of = np.asarray(targets, bool), np.asarray(groups)
+    true, group_of = positives(targets), np.asarray(groups)
     columns_of = {}
     for group in dict.fromkeys(groups):
-        columns = np.flatnonzero((group_of == group) & targets.any(axis=0))
-        positives = targets[:, columns].sum(axis=1)
-        if len(columns) > 1 and np.mean(positives[positives > 0] == 1) >= ALONE:
+        columns = np.flatnonzero((group_of == group) & true.any(axis=0))
+        count = true[:, columns].sum(axis=1)
+        if len(columns) > 1 and np.mean(count[count > 0] == 1) >= ALONE:
             columns_of[group] = columns
     return columns_of
 
@@ -133,8 +136,8 @@ def confusion(
     Args:
         columns: of the group's labels (k,).
     """
-    true = targets[:, columns]
-    scores = np.where(decided[:, columns], probabilities[:, columns], -1)
+    true, known = positives(targets[:, columns]), targets[:, columns] <= 1
+    scores = np.where(np.asarray(decided, bool)[:, columns] & known, probabilities[:, columns], -1)
     alone = true.sum(axis=1) == 1
     given = np.where(scores.max(axis=1) < 0, len(columns), scores.argmax(axis=1))
     counts = np.zeros((len(columns), len(columns) + 1), np.int64)
@@ -164,12 +167,12 @@ def worst_false_positives(targets: np.ndarray, decided: np.ndarray, probabilitie
     Returns:
         Up to 12 cells, the worst first, each of another label and another photo.
     """
-    return _worst(np.asarray(decided, bool) & ~np.asarray(targets, bool), probabilities)
+    return _worst(np.asarray(decided, bool) & (np.asarray(targets) == 0), probabilities)
 
 
 def worst_false_negatives(targets: np.ndarray, decided: np.ndarray, probabilities: np.ndarray) -> list[Cell]:
     """Find the true labels that were missed with the lowest probability; the rest as `worst_false_positives`."""
-    return _worst(np.asarray(targets, bool) & ~np.asarray(decided, bool), -probabilities)
+    return _worst(positives(np.asarray(targets)) & ~np.asarray(decided, bool), -probabilities)
 
 
 def suspects(targets: np.ndarray, probabilities: np.ndarray) -> list[Cell]:
@@ -184,10 +187,11 @@ def suspects(targets: np.ndarray, probabilities: np.ndarray) -> list[Cell]:
     Returns:
         Cells, the annotation with the lowest probability first.
     """
-    targets, probabilities = np.asarray(targets, bool), np.asarray(probabilities, np.float64)
-    given = np.where(targets, probabilities, 1 - probabilities)  # probability of what is annotated
-    present, absent = _mean(given, targets), _mean(given, ~targets)
-    rows, columns = np.nonzero((given < 0.5) & (1 - given >= np.where(targets, absent, present)))
+    targets, probabilities = np.asarray(targets), np.asarray(probabilities, np.float64)
+    true, false = positives(targets), targets == 0
+    given = np.where(true, probabilities, 1 - probabilities)  # probability of what is annotated
+    likely = 1 - given >= np.where(true, _mean(given, false), _mean(given, true))
+    rows, columns = np.nonzero((given < 0.5) & likely & (true | false))
     order = np.argsort(given[rows, columns], kind="stable")
     return list(zip(rows[order].tolist(), columns[order].tolist(), strict=True))
 
@@ -197,8 +201,8 @@ def alike(members: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
     Near 1, a member adds nothing to another; the lower, the more a blend of the two can gain.
     """
-    errors = np.reshape(members - np.asarray(targets, np.float32), (len(members), -1))
-    return np.atleast_2d(np.corrcoef(errors, dtype=np.float32))
+    truth, cells = known_entries(targets, members)
+    return np.atleast_2d(np.corrcoef(cells - truth.astype(np.float32), dtype=np.float32))
 
 
 def _worst(wrong: np.ndarray, surprise: np.ndarray) -> list[Cell]:

@@ -11,7 +11,7 @@ from mlob.evaluation import bootstrap, scores
 from mlob.evaluation.bootstrap import Interval, Keys
 from mlob.evaluation.crossfit import crossfit, folds
 from mlob.evaluation.scores import Score
-from mlob.labels import Labels
+from mlob.labels import Labels, count_known, positives
 from mlob.metrics import counts, f1, micro_f1, ratio
 from mlob.recipes import Judging
 
@@ -133,7 +133,7 @@ def judge(
     Args:
         fit: function of members, targets and keys that gives {(method, rule): Decision}.
         members: float32 (members, n, labels) on validation.
-        targets: uint8 (n, labels).
+        targets: uint8 (n, labels); what is unknown is neither fitted on nor judged.
         judging: folds, draws and seed.
         labels: who they are.
         train_positives: integers (labels,), photos of train with each label.
@@ -270,7 +270,7 @@ def by_label(
         "group": labels.groups,
         "train": train_positives.tolist(),
         "validation": positives.tolist(),
-        "accuracy": np.mean(np.equal(targets, decided), axis=0).tolist(),
+        "accuracy": ratio(np.count_nonzero(np.equal(targets, decided), axis=0), count_known(targets, axis=0)).tolist(),
         "precision": ratio(true_positives, predicted_positives).tolist(),
         "recall": ratio(true_positives, positives).tolist(),
         "f1": f1(true_positives, predicted_positives, positives).tolist(),
@@ -296,7 +296,7 @@ def by_group(
         truth, own = targets[:, inside], decided[:, inside]
         _, (_, gain) = scores.micro_f1s(truth, other[:, inside], own, judging=judging, keys=keys)
         of_group = scores.intervals(truth, own, judging, keys)
-        of_groups.append(GroupScores(group, int(inside.sum()), int(truth.sum()), of_group, gain))
+        of_groups.append(GroupScores(group, int(inside.sum()), int(positives(truth).sum()), of_group, gain))
     return of_groups
 
 

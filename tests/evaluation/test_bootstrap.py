@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from mlob.evaluation.bootstrap import count_draws, image_f1_draws, interval, macro_f1_draws, micro_f1_draws, resamples
+from mlob.labels import UNKNOWN
 from mlob.metrics import POOLED, image_f1, macro_f1, micro_f1, pooled
 
 
@@ -177,3 +178,36 @@ def test_nine_in_ten_intervals_hold_the_true_figure():
 def test_an_empty_set_of_labels_is_0_without_a_warning():
     nothing = np.zeros((5, 3), np.uint8)
     assert micro_f1_interval(nothing, nothing) == macro_f1_interval(nothing, nothing) == (0.0, 0.0)
+
+
+UNCERTAIN = np.where(np.random.default_rng(7).random((40, 6)) < 0.3, UNKNOWN, made(n=40)[0]).astype(np.uint8)
+UNCERTAIN[:3], UNCERTAIN[:, 5] = UNKNOWN, UNKNOWN
+
+
+@pytest.mark.parametrize("figure", [micro_f1_draws, macro_f1_draws, image_f1_draws, count_draws])
+def test_draws_go_over_the_known_targets_alone(figure):
+    predicted, drawn = made(n=40)[1], figure(UNCERTAIN, made(n=40)[1], draws=70)
+    for code in (2, UNKNOWN):
+        others = np.where(UNCERTAIN > 1, 1 - predicted, predicted)
+        again = figure(np.where(UNCERTAIN > 1, code, UNCERTAIN).astype(np.uint8), others, draws=70)
+        assert np.array_equal(drawn, again)
+    assert np.array_equal(figure(UNCERTAIN[:, :5], predicted[:, :5], draws=70), drawn)
+
+
+def test_the_image_interval_is_that_of_the_photos_of_which_something_is_known():
+    predicted = made(n=40)[1]
+    direct = resampled(image_f1, UNCERTAIN, predicted, draws=150, seed=5)
+    assert image_f1_draws(UNCERTAIN, predicted, draws=150, seed=5) == pytest.approx(direct)
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_pooled_metrics_are_drawn_over_the_known_targets_alone(name):
+    predicted = made(n=40)[1]
+    direct = resampled(lambda *pair: pooled(*pair)[name], UNCERTAIN, predicted, draws=50, seed=5)
+    assert POOLED[name](*count_draws(UNCERTAIN, predicted, draws=50, seed=5)[0]) == pytest.approx(direct)
+
+
+def test_where_nothing_is_known_every_draw_is_zero():
+    targets, predicted = np.full((4, 2), UNKNOWN, np.uint8), np.ones((4, 2), np.uint8)
+    for figure in (micro_f1_draws, macro_f1_draws, image_f1_draws):
+        assert not figure(targets, predicted, draws=5).any()

@@ -131,3 +131,11 @@ def test_no_figure_of_the_tree_forgets_which_photos_are_equal():
     named = [(call, {word.arg for word in call.keywords}) for call in calls if isinstance(call, ast.Call)]
     drawing = [words for call, words in named if getattr(call.func, "id", "") == "folds" or "draws" in words]
     assert len(drawing) > 8 and all("keys" in words for words in drawing)
+
+
+def test_unknown_targets_weigh_nothing_in_the_folds():
+    targets = made()
+    unknown = np.random.default_rng(3).random(targets.shape) < 0.3
+    expected = folds(np.where(unknown, 0, targets).astype(np.uint8), 5, seed=0)
+    for code in (2, 255):
+        assert np.array_equal(folds(np.where(unknown, code, targets).astype(np.uint8), 5, seed=0), expected)

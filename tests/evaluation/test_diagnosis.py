@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import unknown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -145,3 +146,33 @@ def test_members_are_alike_where_they_err_alike():
     assert abs(found[0, 3]) < 0.05
     assert np.array_equal(found, found.T) and np.diag(found) == pytest.approx(1, abs=1e-4)
     assert diagnosis.alike(np.stack([targets + first]), targets).shape == (1, 1)
+
+
+@settings(deadline=None)
+@given(unknown.scored(members=(2,)), unknown.CODES)
+def test_what_is_unknown_is_neither_a_mistake_nor_in_doubt_nor_counted(case, code):
+    targets, *stacks = case
+    found = []
+    for truth, members in zip([targets, unknown.recoded(targets, code)], stacks, strict=True):
+        decided, groups = (members[0] >= 0.5).astype(np.uint8), ["a"] * targets.shape[1]
+        columns = diagnosis.exclusive(truth, groups)
+        cells = [
+            diagnosis.worst_false_positives(truth, decided, members[0]),
+            diagnosis.worst_false_negatives(truth, decided, members[0]),
+            diagnosis.suspects(truth, members[0]),
+        ]
+        assert all(truth[cell] <= 1 for kind in cells for cell in kind)
+        reliability = diagnosis.reliability(truth, members[0])
+        assert sum(each.count for each in reliability.bins) == np.count_nonzero(truth <= 1)
+        confused = diagnosis.confusion(truth, decided, members[0], np.arange(truth.shape[1]))
+        found.append((cells, reliability, confused, {name: own.tolist() for name, own in columns.items()}))
+    assert found[0] == found[1]
+
+
+def test_members_are_alike_by_the_known_targets_alone():
+    generator = np.random.default_rng(0)
+    targets, members = generator.integers(0, 2, (30, 4)).astype(np.uint8), generator.random((3, 30, 4), np.float32)
+    targets[::3, 1:] = 255
+    known = targets <= 1
+    expected = diagnosis.alike(members[:, known][..., None], targets[known][:, None])
+    assert np.array_equal(diagnosis.alike(members, targets), expected)

@@ -186,3 +186,13 @@ def test_noise_that_thresholds_were_fitted_on_flatters_itself_and_not_where_it_i
     for method in (methods.BEST_SINGLE, methods.MEAN, methods.HARMONIC, methods.PSO):
         score = found[method, PER_LABEL].scores["micro_f1"]
         assert score.value < score.in_sample
+
+
+def test_a_label_is_scored_on_the_photos_that_know_it_and_so_is_a_group():
+    targets, predicted = np.array([[1, 255], [0, 1], [255, 0]], np.uint8), np.array([[1, 1], [1, 1], [1, 0]])
+    red, long = judge.by_label(LABELS, np.array([9, 9]), targets, predicted, np.array([0.5, 0.5], np.float32))
+    assert (red.validation, red.accuracy, red.precision, red.recall) == (1, 0.5, 0.5, 1)
+    assert (long.validation, long.accuracy, long.f1) == (1, 1, 1)
+    colour, length = judge.by_group(LABELS, targets, predicted, np.zeros_like(predicted), RECIPE.judging)
+    assert (colour.validation, colour.scores["accuracy"].value) == (1, 0.5)
+    assert (length.validation, length.gain.value) == (1, 1)
