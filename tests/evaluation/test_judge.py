@@ -190,7 +190,8 @@ def test_noise_that_thresholds_were_fitted_on_flatters_itself_and_not_where_it_i
 
 def test_a_label_is_scored_on_the_photos_that_know_it_and_so_is_a_group():
     targets, predicted = np.array([[1, 255], [0, 1], [255, 0]], np.uint8), np.array([[1, 1], [1, 1], [1, 0]])
-    red, long = judge.by_label(LABELS, np.array([9, 9]), targets, predicted, np.array([0.5, 0.5], np.float32))
+    decision = methods.Decision(methods.HarmonicMean(), np.full(2, 0.5, np.float32))
+    red, long = judge.by_label(LABELS, np.array([9, 9]), targets, predicted, decision)
     assert (red.validation, red.accuracy, red.precision, red.recall) == (1, 0.5, 0.5, 1)
     assert (long.validation, long.accuracy, long.f1) == (1, 1, 1)
     colour, length = judge.by_group(LABELS, targets, predicted, np.zeros_like(predicted), RECIPE.judging)
