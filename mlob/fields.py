@@ -16,7 +16,14 @@ PREFIXES = {  # as SET names their fields
     "Ensemble": "ensemble.",
     "Annotations": "annotations.",
 }
-RESERVED = ("suite", "heads", "ensemble", "report", "predict")  # files beside the recipes, folders beside the runs
+RESERVED = (
+    "suite",
+    "heads",
+    "ensemble",
+    "report",
+    "predict",
+    "data",
+)  # files beside the recipes, folders beside the runs
 LARGEST = 10**15  # of whole numbers, so that a float can hold what is computed from them
 BOUNDS = {  # smallest and largest; other numbers start at zero
     "head.units": (1, 16_384),  # two such layers are a gigabyte of weights

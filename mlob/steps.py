@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def check(work: Workspace, models: Collection[str], *splits: str) -> None:
     """Refuse what recipes, then folders, then the annotations alone can tell to be in vain, before anything long."""
     from mlob.data import preflight
+    from mlob.runs import anew
 
     for model in models:
         work.feature_sets(model)
@@ -32,6 +33,7 @@ def check(work: Workspace, models: Collection[str], *splits: str) -> None:
     preflight.check(work.dataset, splits or preflight.JUDGED)
     if not work.is_dry:
         work.claim_runs()
+        anew.note(work.run(places.DATA), work.dataset)
 
 
 def download(work: Workspace, side: int, allow_private: bool, contact: str) -> None:
@@ -73,24 +75,52 @@ def extract(work: Workspace, models: Collection[str], **where: Any) -> None:
         say(f"features {name}: {plan.summary(feature_set)}")
 
 
-def train(work: Workspace, models: Collection[str]) -> None:
-    """Train the models whose runs are not there; a sum's specialists before it."""
+def train(work: Workspace, models: Collection[str]) -> list[str]:
+    """Train the models whose runs are not there, a sum's specialists before it; name those, in a dry run too."""
     from mlob.runs import model as runs
 
     check(work, models)
     extract(work, models)
+    made = []
     for model in models:
-        experiment, folder = work.experiment(model), work.run(model)
+        experiment = work.experiment(model)
         if isinstance(experiment, recipes.Sum):
-            add(work, model, experiment)
+            made += [model] if add(work, model, experiment) else []
             continue
         task = task_of(work, model)
-        if runs.is_done(folder, task.identity):
-            judge_again(work, folder)
-        elif work.is_dry:
-            say(f"train {model}: {folder} is missing or of another recipe, photos or features")
-        else:
-            say(runs.summary(runs.train(task, folder, work.suite.ensemble.judging)))
+        if is_lacking(work, model, task.identity):
+            made.append(model)
+            if not work.is_dry:
+                say(runs.summary(runs.train(task, work.run(model), work.suite.ensemble.judging)))
+    return made
+
+
+def is_lacking(work: Workspace, model: str, identity: dict[str, Any]) -> bool:
+    """Say whether a model's run is not there, and tell why; one that is there is judged as the suite is."""
+    from mlob.runs import model as runs
+
+    folder = work.run(model)
+    if runs.is_done(folder, identity):
+        judge_again(work, folder)
+        return False
+    tell_why(work, model, folder / places.RECIPE, identity)
+    return True
+
+
+def tell_why(work: Workspace, name: str, path: pathlib.Path, identity: dict[str, Any]) -> None:
+    """Say why a product is made anew, where there is one of something else; in a dry run also where there is none.
+
+    Args:
+        name: of the product.
+        path: of the JSON file that holds what shaped it.
+        identity: what would shape it now.
+    """
+    from mlob.runs import anew
+
+    if changed := anew.why(path, identity, work.run(places.DATA), work.dataset):
+        say(f"{name} {'would be' if work.is_dry else 'is'} made anew: {changed}")
+    elif work.is_dry:
+        say(f"{name} would be made in {path.parent}")
 
 
 def task_of(work: Workspace, model: str) -> "Task":
@@ -100,19 +130,20 @@ def task_of(work: Workspace, model: str) -> "Task":
     return Task(model, work.first_experiment(model), work.dataset, work.stores(model), work.memory_bytes)
 
 
-def add(work: Workspace, model: str, total: recipes.Sum) -> None:
-    """Add up a model's specialists where the sum is not there; they are trained first."""
+def add(work: Workspace, model: str, total: recipes.Sum) -> bool:
+    """Add up a model's specialists where the sum is not there; they are trained first. Say whether that was so."""
     from mlob.runs import model as runs
     from mlob.runs import sum as sums
 
     parts, folder = work.parts(model), work.run(model)
-    train(work, parts)
-    if work.is_dry:
-        say(f"sum {model}: of {', '.join(parts)}, where one of them is made anew")
-    elif not runs.is_done(folder, sums.identity(total, work.dataset, parts)):
-        say(runs.summary(sums.add(model, total, work.dataset, parts, folder, work.suite.ensemble.judging)))
-    else:
-        judge_again(work, folder)
+    if (made := train(work, parts)) and work.is_dry:
+        say(f"{model} would be made in {folder}, with {', '.join(made)}")
+        return True
+    if is_lacking(work, model, sums.identity(total, work.dataset, parts)):
+        if not work.is_dry:
+            say(runs.summary(sums.add(model, total, work.dataset, parts, folder, work.suite.ensemble.judging)))
+        return True
+    return False
 
 
 def judge_again(work: Workspace, folder: pathlib.Path) -> None:
@@ -165,9 +196,10 @@ def measure_curve(work: Workspace, model: str) -> None:
     folder = work.run(model) / places.CURVE_FOLDER
     check(work, [model], "train")
     extract(work, [model])
-    if work.is_dry:
-        return say(f"learning curve of {model}: {folder}, where photos, features or recipe have changed")
-    show(curve.summary(curve.measure(task_of(work, model), folder, work.suite.ensemble.judging)))
+    task = task_of(work, model)
+    tell_why(work, f"learning curve of {model}", folder / places.CURVE, task.identity)
+    if not work.is_dry:
+        show(curve.summary(curve.measure(task, folder, work.suite.ensemble.judging)))
 
 
 def search(work: Workspace, model: str, seconds: float) -> None:
@@ -178,9 +210,10 @@ def search(work: Workspace, model: str, seconds: float) -> None:
     folder = work.run(model) / places.SEARCH_FOLDER
     check(work, [model], "train")
     extract(work, [model])
-    if work.is_dry:
-        return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds included")
     task = task_of(work, model)
+    tell_why(work, f"search of {model}", folder / places.SEARCH, task.identity)
+    if work.is_dry:
+        return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds of it included")
     made = searches.run(task, folder, work.suite.ensemble.judging, seconds)
     show(searches.summary(made))
     best = folder / places.BEST_RECIPE
@@ -192,13 +225,17 @@ def fit_ensemble(work: Workspace) -> None:
     """Fit and judge the ensemble where its members, photos or recipe have changed."""
     from mlob.runs import ensemble as ensembles
 
-    train(work, work.suite.members)
+    made = train(work, work.suite.members)
     train_reference(work)
     members = {name: work.run(name) for name in work.suite.members}
     folder, recipe = work.run("ensemble"), work.suite.ensemble
-    if work.is_dry:
-        say(f"ensemble: of {', '.join(members)}, where one of them is made anew")
-    elif not ensembles.is_done(folder, ensembles.identity(work.dataset, members, recipe)):
+    if made and work.is_dry:
+        return say(f"ensemble would be made in {folder}, with {', '.join(made)}")
+    identity = ensembles.identity(work.dataset, members, recipe)
+    if ensembles.is_done(folder, identity):
+        return
+    tell_why(work, "ensemble", folder / places.ENSEMBLE, identity)
+    if not work.is_dry:
         store_folder = next(iter(work.stores(work.suite.members[0]).values()))
         result = ensembles.fit(work.name, work.dataset, members, folder, recipe, store_folder, work.settings)
         say(ensembles.summary(result))

@@ -3,7 +3,7 @@
 experiments/<suite>/suite.py, <model>.py, heads.py      recipes of a suite and its models
 features/<set>.py                                        recipes of feature sets
 features/<set>/<data>/                                   a feature set's store of a data folder (MLOB_FEATURES)
-runs/<suite>/<model>/, ensemble/, report/, predict/      products (MLOB_RUNS), those of the suite's first data folder;
+runs/<suite>/<model>/, ensemble/, report/, predict/, …   products (MLOB_RUNS), those of the suite's first data folder;
 runs/<suite>.<data>/                                     those of another one
 """
 
@@ -34,6 +34,8 @@ CHECKPOINT = "checkpoint"  # a folder, while the model is trained
 HEAD, PREDICTIONS, HISTORY, RECIPE, RESULT = "head.keras", "predictions.h5", "history.csv", "recipe.json", "result.json"
 CURVE_FOLDER, CURVE = "curve", "curve.json"
 SEARCH_FOLDER, SEARCH, BEST_RECIPE = "search", "search.json", "recipe.py"
+# the folder that notes what a data set held when models were trained on it, and its files
+DATA, NOTED = "data", "photos-*.npz"
 # in ensemble/, report/ and predict/
 DECISION, ENSEMBLE, SUBMISSION = "decision.npz", "ensemble.json", "submission.csv"
 COMPARED, INPUTS, PAGE = "dev.json", "inputs.json", "index.html"
@@ -42,7 +44,7 @@ LABELLED = "predictions.csv"
 # What `clean` removes. Other programs have files of the second names, too: these go beside one of the first alone.
 OURS = (
     *(RECIPE, f"{CHECKPOINT}/training.npz", f"{CURVE_FOLDER}/*.npz", f"{SEARCH_FOLDER}/journal.log"),
-    *(ENSEMBLE, INPUTS, LABELLED),
+    *(ENSEMBLE, INPUTS, LABELLED, NOTED),
 )
 BESIDE = (
     *(RESULT, HISTORY, HEAD, PREDICTIONS, f"{CURVE_FOLDER}/{CURVE}"),

@@ -223,7 +223,11 @@ def test_set_changes_a_recipe_and_the_run_is_made_anew(workplace, tmp_path, mlob
     runs = {"RUNS": str(tmp_path)}
     mlob(workplace, "train", "--model", "wide", **runs)
     first = (tmp_path / "tiny/wide/predictions.h5").read_bytes()
-    mlob(workplace, "train", "--model", "wide", "--set", "head.units=[16],training.epochs=2", **runs)
+    changed = ["train", "--model", "wide", "--set", "head.units=[16],training.epochs=2"]
+    why = "made anew: head.units from [32] to [16]; training.epochs from 8 to 2\n"
+    assert f"wide would be {why}" in mlob(workplace, *changed, "--dry-run", **runs)
+    assert f"wide is {why}" in mlob(workplace, *changed, **runs)
+    assert "anew" not in mlob(workplace, *changed, **runs)
     result = json.loads((tmp_path / "tiny/wide/result.json").read_text())
     assert result["epochs"] == 2 and (tmp_path / "tiny/wide/predictions.h5").read_bytes() != first
 

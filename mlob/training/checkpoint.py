@@ -53,7 +53,7 @@ class Checkpoint:
             identity, facts = (dict(text[name].items()) for name in ("identity", "facts"))
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:  # JSON of another shape
             raise self.damaged("no training can go on from it") from error
-        if names := list(_differing(identity, self.identity)):
+        if names := [name for name, _, _ in differing(identity, self.identity)]:
             raise InputError(
                 f"{self.folder} holds a training that was interrupted, with another {', '.join(names)}: restore that "
                 "to go on, or remove the folder to train from the start."
@@ -72,10 +72,10 @@ class Checkpoint:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _differing(before: Any, now: Any, name: str = "") -> Iterator[str]:
-    """Yield the dotted names of the fields that differ between two identities, or parts of them."""
+def differing(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield the fields that differ between two identities, or parts of them: (dotted name, before, now)."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in {**before, **now}:
-            yield from _differing(before.get(key), now.get(key), f"{name}.{key}".lstrip("."))
+            yield from differing(before.get(key), now.get(key), f"{name}.{key}".lstrip("."))
     elif before != now:
-        yield name
+        yield name, before, now
