@@ -165,7 +165,8 @@ def read_dataset(
 
 def _splits(file: Listed, tree: Tree, digests: pathlib.Path | None) -> Iterator[Split]:
     """Give the splits of the photos that a file lists; a split without photos is left out."""
-    names = drawn.splits(tree, file, digests) if file.splits is None else file.splits
+    is_open = file.splits is None or (file.splits == "").any()
+    names = drawn.splits(tree, file, digests) if is_open else file.splits
     for split in SPLITS:
         rows = np.flatnonzero(names == split)
         if len(rows) == len(file.ids):

@@ -1,12 +1,12 @@
 """Splits drawn by the bytes of the photos, if the annotations name none. Digests are kept between runs."""
 
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from mlob.data import images, listing, locate, places
-from mlob.data.listing import Listed
+from mlob.data.listing import Listed, local
 from mlob.data.places import Place
 from mlob.data.splits import draw
 from mlob.data.tree import Tree
@@ -19,28 +19,33 @@ UNREADABLE = "unreadable "  # before the name of a photo, in place of its digest
 
 
 def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> np.ndarray:
-    """Draw the split of each photo, an array of texts (n,).
+    """Draw the split of each photo that has none yet; give those of all, an array of texts (n,).
 
-    If some photos have no labels, they are the ones to predict: test is these alone.
+    A split that is given to some photos is not drawn for others. Where none is given, photos without labels are the
+    ones to predict: if there are any, test is these alone.
 
     Args:
         tree: the `Tree` of the data folder.
-        listed: photos whose ids are paths in the folder.
+        listed: the photos.
         table: a CSV file that keeps digests by name, size and time of the photo; None keeps none.
     """
-    names = np.array(draw(_digests(tree, listed.ids, table)))
-    has_labels = (listed.annotations == 1).sum(axis=1) > 0
-    if has_labels.all():
-        return names
-    return np.where(has_labels, np.where(names == "test", "train", names), "test")
+    given = listed.splits
+    if given is None:
+        given = np.where((listed.annotations == 1).sum(axis=1) > 0, "", "test")
+    rows = np.flatnonzero(given == "")
+    names = np.array(draw(_digests(tree, listed, rows, table)), object)
+    all_names = given.astype(object)
+    all_names[rows] = np.where(np.isin(names, given[given != ""]), "train", names)
+    return all_names
 
 
-def _digests(tree: Tree, ids: Sequence[str], table: pathlib.Path | None) -> list[str]:
-    """Digest each photo's bytes; a photo that cannot be read is represented by its name."""
+def _digests(tree: Tree, listed: Listed, rows: np.ndarray, table: pathlib.Path | None) -> list[str]:
+    """Digest the bytes of some photos; a photo that cannot be read is represented by its name."""
     import pandas as pd
 
     known = _read(table) if table and table.is_file() else {}
-    photos = locate.photos(tree, "", ids, ids)
+    ids, urls = listed.ids.take(rows), list(map(local, listed.urls.take(rows)))
+    photos = locate.photos(tree, "", ids, urls)
     keys = [f"{name}:{places.version(place)}" for name, place in zip(ids, photos, strict=True)]
     new = {key: (name, place) for key, name, place in zip(keys, ids, photos, strict=True) if key not in known}
     known |= zip(new, _digested(new.values(), places.is_remote(tree.root)), strict=True)

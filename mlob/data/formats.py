@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import imaterialist, listing, places, table
+from mlob.data import imaterialist, labelstudio, listing, places, table
 from mlob.data.listing import Listing
 from mlob.errors import InputError
 from mlob.recipes import Annotations
@@ -68,6 +68,7 @@ FORMATS = {
     "one table": Format("photos.csv", _named(*table.FILES), table.read),
     "one-hot table": Format("labels.csv", _named("labels.csv"), _read_one_hot),
     "iMaterialist 2018": Format("train.json", _named(*imaterialist.FILES), imaterialist.read),
+    "Label Studio": Format("an export of Label Studio, *.json", labelstudio.find, labelstudio.read),
 }
 
 

@@ -42,7 +42,8 @@ class Listed:
         ids: one for each photo, unique in the file.
         urls: for each photo, web addresses (mirrors) or paths inside the data folder.
         annotations: sparse uint8 (n, labels), as of `Labels.annotate`.
-        splits: the name of each photo's split, an array of texts (n,); None if the splits are to be drawn.
+        splits: the name of each photo's split, an array of texts (n,), empty where it is to be drawn; None where all
+            are, except that photos without labels are then the ones to predict.
         ids_are_paths: ids may be paths inside the data folder, not only file names.
         together: for each photo the name of what it belongs to, empty for a photo by itself; None where all are.
     """

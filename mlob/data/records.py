@@ -45,7 +45,7 @@ class Records:
 
 
 def read(path: Folder) -> Any:
-    """Read a JSON file; where it is an object, the lists in it are `Records`.
+    """Read a JSON file; it is `Records` if it is a list, and the lists in it are if it is an object.
 
     Raises:
         InputError: the file is missing, not to be read, or not JSON.
@@ -55,7 +55,9 @@ def read(path: Folder) -> Any:
     with places.reached(path):
         try:
             content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-            parts = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+            parts = msgspec.json.decode(content, type=dict[str, msgspec.Raw] | list[msgspec.Raw])
+            if isinstance(parts, list):
+                return Records(path, parts)
             return {key: _part(path, raw) for key, raw in parts.items()}
         except (OSError, msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
             return read_json(path)

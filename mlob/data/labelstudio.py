@@ -1,0 +1,257 @@
+"""Exports of Label Studio, JSON or JSON-MIN: what people chose is read; boxes, texts and ratings are left out.
+
+A question is a `Choices` control of the labelling form (its name in the export: from_name), and becomes a group of
+labels. An annotator who leaves a question open found that no choice fits, unless the form asks for an answer; then the
+task could not have been handed in. So a question without an answer means none of its labels.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import pathlib
+import posixpath
+import re
+import urllib.parse
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlob.data import images, listing, places, records
+from mlob.data.listing import Listed, Listing
+from mlob.data.records import Json
+from mlob.errors import InputError, nearest
+from mlob.labels import Labels
+from mlob.recipes import Annotations
+from mlob.texts import Texts
+
+if TYPE_CHECKING:
+    from mlob.data.places import Folder
+
+HEAD = 65_536  # bytes of a file that tell whether it is an export
+IS_EXPORT = re.compile(rb'^(\xef\xbb\xbf)?\s*\[\s*\{.*("annotations"\s*:\s*\[|"annotation_id"\s*:)', re.DOTALL)
+NOT_ASKED = {"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time"}  # of JSON-MIN's fields
+TOGETHER = ("together", "product")
+UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")  # is put before the name of a file that is uploaded
+SERVED = "/data/"  # begins the address of a file that Label Studio itself serves
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A photo that people were asked about.
+
+    Attributes:
+        name: what the export calls the task, for messages.
+        data: its fields that are texts, as they were imported.
+        answers: {question: what was chosen}; None where nobody answered, or all skipped it.
+        annotations: the number of those that the answers were taken from.
+        others: kinds of results that are no choices.
+    """
+
+    name: str
+    data: dict[str, str]
+    answers: dict[str, tuple[str, ...]] | None
+    annotations: int
+    others: tuple[str, ...] = ()
+
+
+def find(folder: Folder, names: list[str]) -> str:
+    """Give the name of the export in a folder, the first of several; empty if there is none."""
+    candidates = (name for name in sorted(names) if name.endswith(".json") and not name.startswith("."))
+    return next((name for name in candidates if is_export(folder / name)), "")
+
+
+def is_export(path: Folder) -> bool:
+    """Tell by its beginning whether a JSON file is an export."""
+    with places.reached(path), path.open("rb") as file:
+        return bool(IS_EXPORT.match(file.read(HEAD)))
+
+
+def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
+    """Read the export in a folder. Tasks that nobody answered are the ones to predict.
+
+    Raises:
+        InputError: the export cannot be read, or no field of its tasks can be told to be the photo.
+    """
+    path = folder / find(folder, names)
+    found = list(tasks(path))
+    image = asked.image or _image_field(found, path)
+    answers = [task.answers and {key: chosen for key, chosen in task.answers.items() if key != image} for task in found]
+    ids, urls = _photos([_text(task, image, path) for task in found])
+    labels, rows, columns = _labels(answers, path)
+    annotations = labels.annotate(len(found), rows, columns)
+    splits = np.array(["test" if each is None else "" for each in answers], object)
+    field = asked.together or next((name for name in TOGETHER if found and name in found[0].data), "")
+    together = Texts(_text(task, field, path) for task in found) if field else None
+    listed = Listed(
+        path, listing.ids(ids, path), listing.urls(urls, path), annotations, splits,
+        ids_are_paths=True, together=together,
+    )  # fmt: skip
+    return Listing(labels, [listed], tuple(_told(found, image, labels)))
+
+
+def tasks(path: Folder) -> Iterator[Task]:
+    """Read the tasks of an export, in its order.
+
+    Raises:
+        InputError: the file is not JSON, or no export.
+    """
+    content = records.read(path)
+    if not isinstance(content, records.Records | list) or not all(isinstance(record, dict) for record in content):
+        raise InputError(f"{path}: expected a list of tasks, as Label Studio exports it (JSON or JSON-MIN).")
+    if all("annotations" in record for record in content):
+        return (_task(record, path) for record in content)
+    return _minimal(content, path)
+
+
+def _task(record: dict[str, Json], path: Folder) -> Task:
+    """Read a task of the whole export: of several annotations the ground truth, else the latest."""
+    name = str(record.get("id", ""))
+    given = [each for each in _list(record["annotations"], name, path) if not each.get("was_cancelled")]
+    results = _list(max(given, key=_rank).get("result", []), name, path) if given else []
+    answers: dict[str, tuple[str, ...]] = {}
+    for result in results:
+        if result.get("type") == "choices":
+            value = result.get("value")
+            question = str(result.get("from_name"))
+            chosen = _choices(value.get("choices") if isinstance(value, dict) else None, name, path)
+            answers[question] = (*answers.get(question, ()), *chosen)
+    others = tuple(str(result.get("type")) for result in results if result.get("type") != "choices")
+    return Task(name, _texts(record.get("data")), answers if given else None, len(given), others)
+
+
+def _minimal(content: Iterable[dict[str, Json]], path: Folder) -> Iterator[Task]:
+    """Read the tasks of JSON-MIN, which has a record for each annotation; of several the latest."""
+    of_task = collections.defaultdict(list)
+    for row, record in enumerate(content):
+        of_task[str(record.get("id", f"number {row + 1}"))].append(record)
+    for name, several in of_task.items():
+        record = max(several, key=_rank)
+        asked = {key: value for key, value in record.items() if key not in NOT_ASKED and not _is_address(value)}
+        answers = {key: _choices(value, name, path) for key, value in asked.items() if _is_answer(value)}
+        others = tuple(key for key, value in asked.items() if not _is_answer(value))
+        yield Task(name, _texts(record), answers, len(several), others)
+
+
+def _rank(annotation: dict[str, Json]) -> tuple[bool, str]:
+    time = annotation.get("updated_at") or annotation.get("created_at")  # ISO 8601, which sorts as text
+    return bool(annotation.get("ground_truth")), str(time or "")
+
+
+def _is_answer(value: Json) -> bool:
+    return isinstance(value, str) or (isinstance(value, dict) and "choices" in value)
+
+
+def _choices(value: Json, name: str, path: Folder) -> tuple[str, ...]:
+    several = value.get("choices") if isinstance(value, dict) else value
+    chosen = several if isinstance(several, list) else [several]
+    texts = [listing.composed(each).strip() for each in chosen if isinstance(each, str)]
+    if len(texts) < len(chosen):
+        raise InputError(
+            f"{path}: the task {name} holds the choices {json.dumps(several)[:40]}; expected texts (nested choices are "
+            "not read)."
+        )
+    return tuple(filter(None, texts))
+
+
+def _list(value: Json, name: str, path: Folder) -> list[dict[str, Json]]:
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise InputError(f"{path}: the task {name} holds {json.dumps(value)[:40]} where a list was expected.")
+    return value
+
+
+def _texts(data: Json) -> dict[str, str]:
+    return {key: value for key, value in data.items() if isinstance(value, str)} if isinstance(data, dict) else {}
+
+
+# Photos
+
+
+def _image_field(found: Sequence[Task], path: Folder) -> str:
+    """Find the field of the tasks that is the address of a photo in the first of them."""
+    data = found[0].data if found else {}
+    fields = [field for field, value in data.items() if _is_address(value)]
+    if len(fields) != 1 and found:
+        raise InputError(
+            f"{path}: {len(fields)} fields of the task {found[0].name} are addresses of photos (its fields: "
+            f"{', '.join(data) or 'none'}): name the right one with SET=annotations.image=…"
+        )
+    return fields[0] if fields else ""
+
+
+def _text(task: Task, field: str, path: Folder) -> str:
+    if field not in task.data:
+        raise InputError(f"{path}: the task {task.name} has no text {field!r}{nearest(field, task.data)}")
+    return task.data[field]
+
+
+def _is_address(value: Json) -> bool:
+    if not isinstance(value, str) or "\n" in value:
+        return False
+    suffix = posixpath.splitext(_path(value))[1].lower()
+    return value.startswith(SERVED) or "://" in value or suffix in images.SUFFIXES
+
+
+def _path(address: str) -> str:
+    """Give the path of a photo in its address: for /data/local-files/?d=images/x.jpg it is images/x.jpg."""
+    if "://" not in address and not address.startswith(SERVED):
+        return address.replace("\\", "/")
+    parts = urllib.parse.urlsplit(address)
+    served = urllib.parse.parse_qs(parts.query).get("d") if parts.path.startswith(SERVED) else None
+    return (served[0] if served else urllib.parse.unquote(parts.path)).replace("\\", "/")
+
+
+def _photos(addresses: list[str]) -> tuple[list[str], list[tuple[str, ...]]]:
+    """Give the id of each photo, the last part of its path unless two are equal, and where else to look for it."""
+    paths = [_path(address) for address in addresses]
+    names = [posixpath.basename(path) for path in paths]
+    is_unique = len(set(names)) == len(names)
+    ids = names if is_unique else [path.lstrip("/") for path in paths]
+    urls = [
+        (_inside(address, path, name), *([address] if "://" in address else []))
+        for address, path, name in zip(addresses, paths, names, strict=True)
+    ]
+    return ids, urls
+
+
+def _inside(address: str, path: str, name: str) -> str:
+    """Give a second path at which a photo may be in the data folder, relative to it."""
+    uploaded = "://" in address or address.startswith(f"{SERVED}upload/")
+    is_outside = path.startswith("/") or ".." in pathlib.PurePath(path).parts
+    return UPLOADED.sub("", name, count=1) if uploaded or is_outside else path
+
+
+# Labels
+
+
+def _labels(
+    answers: Sequence[dict[str, tuple[str, ...]] | None], path: Folder
+) -> tuple[Labels, np.ndarray, np.ndarray]:
+    """Give the labels, sorted by question and choice, and the row and the column of each label of each photo."""
+    hits = [
+        (row, question, choice)
+        for row, each in enumerate(answers)
+        for question, choices in (each or {}).items()
+        for choice in choices
+    ]
+    known = sorted({(question, choice) for _, question, choice in hits})
+    column = {pair: number for number, pair in enumerate(known)}
+    labels = listing.labels(((number, choice, question) for number, (question, choice) in enumerate(known, 1)), path)
+    rows = np.array([row for row, _, _ in hits], np.int64)
+    return labels, rows, np.array([column[question, choice] for _, question, choice in hits], np.int64)
+
+
+def _told(found: Sequence[Task], image: str, labels: Labels) -> Iterator[str]:
+    questions = collections.Counter(labels.groups)
+    listed = ", ".join(f"{question} ({count:,})" for question, count in questions.items())
+    yield f"The photo is {image}; questions and the number of their choices: {listed or 'none'}."
+    if left := sum(task.answers is not None and not questions.keys() <= task.answers.keys() for task in found):
+        yield f"Annotated tasks that leave a question open: {left:,}. They count as having none of its labels."
+    if several := sum(task.annotations > 1 for task in found):
+        yield f"Tasks with several annotations: {several:,}. The ground truth is taken, else the latest."
+    if unanswered := sum(task.answers is None for task in found):
+        yield f"Tasks not annotated, or skipped: {unanswered:,}. They are the ones to predict."
+    if others := collections.Counter(kind for task in found for kind in task.others):
+        yield f"Left out, since they are no choices: {', '.join(f'{kind} ({n:,})' for kind, n in others.items())}."
