@@ -15,6 +15,7 @@ PREFIXES = {  # as SET names their fields
     "Training": "training.",
     "Ensemble": "ensemble.",
     "Annotations": "annotations.",
+    "Submission": "submission.",
 }
 RESERVED = (
     "suite",

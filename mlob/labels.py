@@ -4,6 +4,7 @@ Targets are uint8 (n, labels): 0 where a photo lacks the label, 1 where it has i
 one array holds both what is true and what is known, so that rows and columns of it never come apart.
 """
 
+import collections
 import dataclasses
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -132,6 +133,14 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def unique_names(self) -> tuple[str, ...]:
+        """Give the names; one that two groups have stands behind its group: "colour: other"."""
+        counts = collections.Counter(self.names)
+        return tuple(
+            name if counts[name] == 1 else f"{group}: {name}"
+            for name, group in zip(self.names, self.groups, strict=True)
+        )
 
     def columns(self) -> dict[int, int]:
         """Give {label id: column}."""

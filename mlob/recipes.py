@@ -280,6 +280,31 @@ class Annotations(Recipe):
 
 
 @dataclasses.dataclass(frozen=True)
+class Submission(Recipe):
+    """What submission.csv looks like.
+
+    What is left empty is taken from the data folder's sample_submission.csv. Without one, a data set that numbers its
+    labels itself gets the columns image_id and label_id, with ids separated by blanks; another one gets the columns
+    image and labels, with names separated by |.
+
+    Attributes:
+        layout: "photos" (a row a photo, all its labels in one cell), "pairs" (a row a photo and label) or
+            "probabilities" (a row a photo, a column a label); "photos" where no sample tells.
+        image, label: names of the columns of the photos and of their labels.
+        labels: whether labels are written as ids or as names.
+        separator: of the labels in a cell.
+        csv: probabilities.csv, too, is written beside probabilities.parquet.
+    """
+
+    layout: Literal["", "photos", "pairs", "probabilities"] = ""
+    image: str = ""
+    label: str = ""
+    labels: Literal["", "ids", "names"] = ""
+    separator: str = ""
+    csv: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Suite(Recipe):
     """A data set and the models tried on it.
 
@@ -290,6 +315,7 @@ class Suite(Recipe):
         generated: the photos are drawn where they are missing, and ImageNet weights that cannot be had are random
             ones, which every product says (the demo alone).
         annotations: how the data folder's table is read.
+        submission: what submission.csv looks like.
     """
 
     data: str
@@ -298,6 +324,7 @@ class Suite(Recipe):
     generated: bool = False
     ensemble: Ensemble = Ensemble()
     annotations: Annotations = Annotations()
+    submission: Submission = Submission()
 
 
 # Team MLoB's head and its training [MLoB]: Nadam for an epoch, then SGD until the dev loss stands still.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlob import fields, machine, recipes
 from mlob import workspace as places
+from mlob.errors import InputError
 from mlob.files import make_folder
 from mlob.progress import detail, is_verbose, say, show
 from mlob.workspace import Workspace
@@ -51,11 +52,18 @@ def describe(work: Workspace) -> None:
     """Print what there is in the data, and what has to be mended."""
     from mlob.data import duplicates, facts, factsheet, preflight
     from mlob.features import store
+    from mlob.reports import submission
 
     stores = [work.store(path.stem) for path in sorted(places.RECIPES.glob("*.py"))]
     photos = store.first_whole(stores, work.dataset) or duplicates.look(work.dataset)
-    sheet = factsheet.summary(facts.describe(work.dataset, photos), work.dataset.told)
-    show(f"{sheet}\n{preflight.summary(work.dataset)}")
+    show(factsheet.summary(facts.describe(work.dataset, photos), work.dataset.told))
+    unfit = []
+    try:
+        if "test" in work.dataset.splits:
+            show(submission.told(submission.plan(work.dataset, work.suite.submission), work.dataset))
+    except InputError as error:
+        unfit.append(str(error))
+    show(preflight.summary(work.dataset, unfit))
 
 
 def extract(work: Workspace, models: Collection[str], **where: Any) -> None:
@@ -241,15 +249,27 @@ def fit_ensemble(work: Workspace) -> None:
         say(ensembles.summary(result))
 
 
-def submit(work: Workspace) -> None:
-    """Write the submission of the ensemble's decisions on test."""
-    from mlob import predictions
+def plan_submission(work: Workspace) -> None:
+    """Say what submission.csv will look like; a sample that does not fit the data is refused."""
     from mlob.reports import submission
 
-    folder = work.run("ensemble")
+    say(submission.told(submission.plan(work.dataset, work.suite.submission), work.dataset))
+
+
+def submit(work: Workspace) -> None:
+    """Write the submission of the ensemble's answers on test, and all their probabilities beside it."""
+    from mlob import predictions
+    from mlob.reports import probabilities, submission
+    from mlob.runs import ensemble as ensembles
+
+    folder, asked = work.run("ensemble"), work.suite.submission
     if not work.is_dry:
-        decided = predictions.read(folder / places.PREDICTIONS)["test"].decisions
-        submission.write(folder / places.SUBMISSION, work.dataset["test"].ids, decided, work.dataset.labels)
+        test = predictions.read(folder / places.PREDICTIONS)["test"]
+        submission.write(folder / places.SUBMISSION, submission.plan(work.dataset, asked), test)
+        _, decision = ensembles.load_decision(folder)
+        needed = decision.needed(test.probabilities)
+        probabilities.write(folder, work.dataset.labels, test, needed, with_csv=asked.csv)
+        say(probabilities.least_certain(work.dataset.labels, test, needed))
     say(f"submission: {folder / places.SUBMISSION}")
 
 

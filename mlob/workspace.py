@@ -38,6 +38,7 @@ SEARCH_FOLDER, SEARCH, BEST_RECIPE = "search", "search.json", "recipe.py"
 DATA, NOTED = "data", "photos-*.npz"
 # in ensemble/, report/ and predict/
 DECISION, ENSEMBLE, SUBMISSION = "decision.npz", "ensemble.json", "submission.csv"
+PROBABILITIES = "probabilities"  # .parquet, and .csv where it is asked for
 COMPARED, INPUTS, PAGE = "dev.json", "inputs.json", "index.html"
 LABELLED = "predictions.csv"
 
@@ -49,7 +50,7 @@ OURS = (
 BESIDE = (
     *(RESULT, HISTORY, HEAD, PREDICTIONS, f"{CURVE_FOLDER}/{CURVE}"),
     *(f"{SEARCH_FOLDER}/{name}" for name in (SEARCH, BEST_RECIPE, "journal.log.*", "*.npy")),
-    *(DECISION, "second_level.npz", SUBMISSION, PAGE, COMPARED),
+    *(DECISION, "second_level.npz", SUBMISSION, f"{PROBABILITIES}.*", PAGE, COMPARED),
 )
 
 

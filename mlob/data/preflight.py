@@ -42,9 +42,9 @@ def doubts(dataset: DataSet) -> list[str]:
     return [sentence for sentence in [*sentences, _alike(dataset.labels)] if sentence]
 
 
-def summary(dataset: DataSet) -> str:
-    """Say what looks odd, and whether the data set is ready or what has to be mended."""
-    stops = refusals(dataset) + _lost(dataset)
+def summary(dataset: DataSet, more: Sequence[str] = ()) -> str:
+    """Say what looks odd, and whether the data set is ready or what has to be mended; `more` has to be, too."""
+    stops = [*refusals(dataset), *_lost(dataset), *more]
     lines = [f"To look at: {sentence}" for sentence in doubts(dataset)]
     if "test" not in dataset.splits:
         lines.append("To look at: there is no test split, so no submission can be written.")
