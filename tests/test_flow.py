@@ -18,6 +18,7 @@ import pytest
 
 from mlob.data import demo
 from mlob.ensemble.methods import METHODS
+from mlob.files import from_cell
 
 SUITE = """
 from mlob.recipes import Ensemble, Suite
@@ -274,19 +275,22 @@ def test_a_table_of_photos_without_splits_gives_a_working_suite(workplace, tmp_p
     shutil.copytree(workplace / "photos/images/train", data)
     annotations = json.loads((workplace / "photos/train.json").read_text())["annotations"]
     names = {path.stem: path.name for path in data.iterdir()}
-    lines = [f"{names[one['imageId']]},{'|'.join(map(str, one['labelId']))}" for one in annotations]
+    called = lambda label: "=cmd" if label == 1 else f"label no. {label}"  # noqa: E731
+    lines = [f"{names[one['imageId']]},{'|'.join(map(called, one['labelId']))}" for one in annotations]
     lines[-3:] = [f"{line.split(',')[0]}," for line in lines[-3:]]
     (data / "photos.csv").write_text("\n".join(["image,labels", *lines]))
-    mlob(
-        workplace,
-        "submission",
-        "--data",
-        data,
-        RUNS=str(tmp_path / "runs"),
-        FEATURES=str(tmp_path / "features"),
-        SET="members=[wide]",
-    )
     alone = {"RUNS": str(tmp_path / "runs"), "FEATURES": str(tmp_path / "features")}
+    told = mlob(workplace, "submission", "--data", data, **alone, SET="members=[wide]")
+    assert "a row a photo (image,labels), names of labels, separated by '|', 3 photos" in told
+    answers = {path: path.read_bytes() for path in (tmp_path / "runs/tiny/ensemble").glob("*.[cp]*[vt]")}
+    assert {path.name for path in answers} == {"submission.csv", "probabilities.parquet"}
+    with (tmp_path / "runs/tiny/ensemble/submission.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["image", "labels"] and [row[0] for row in rows] == [line.split(",")[0] for line in lines[-3:]]
+    given = {name for _, cell in rows for name in from_cell(cell).split("|") if name}
+    assert given and given <= {called(label) for one in annotations for label in one["labelId"]}
+    mlob(workplace, "submission", "--data", data, **alone, SET="members=[wide]")
+    assert answers == {path: path.read_bytes() for path in answers}
     told = mlob(workplace, "predict", "--data", data, next(data.glob("*.jpg")), **alone)
     assert "with SET=members=[wide], as the ensemble was made" in told and not (tmp_path / "runs/tiny/both").exists()
 
