@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import imaterialist, labelstudio, listing, places, table
+from mlob.data import class_folders, imaterialist, labelstudio, listing, places, table
 from mlob.data.listing import Listing
 from mlob.errors import InputError
 from mlob.recipes import Annotations
@@ -30,7 +30,7 @@ class Format:
         told_by: what in a folder tells this format, for people: the README's table and messages are made of it.
         find: (folder, names of the files in it) -> the file or folder that tells the format; empty if none does.
         read: (folder, names, how a table is to be read) -> `Listing`; raises InputError.
-        is_general: whether the format counts only where no other one is told.
+        is_general: whether the format counts only where no other one is told, nor a general one above it.
     """
 
     told_by: str
@@ -69,6 +69,9 @@ FORMATS = {
     "one-hot table": Format("labels.csv", _named("labels.csv"), _read_one_hot),
     "iMaterialist 2018": Format("train.json", _named(*imaterialist.FILES), imaterialist.read),
     "Label Studio": Format("an export of Label Studio, *.json", labelstudio.find, labelstudio.read),
+    "folders of classes": Format(
+        "a folder for each class, dress/1.jpg or train/dress/1.jpg", class_folders.find, class_folders.read, True
+    ),
 }
 
 
@@ -100,7 +103,7 @@ def _told(folder: Folder, names: list[str]) -> tuple[str, str]:
             for name, known in FORMATS.items()
             if known.is_general == is_general and (file := known.find(folder, names))
         }
-        if len(told) > 1:
+        if len(told) > 1 and not is_general:
             raise InputError(f"{folder} holds {' and '.join(told.values())}, two formats: move one of them elsewhere.")
         for pair in told.items():
             return pair

@@ -86,7 +86,7 @@ def photos(
 
 def looked_for(split: str, name: str, url: str) -> list[str]:
     """List the paths where a photo is looked for, for a message; one suffix stands for all."""
-    file = name if _has_suffix(name) else f"{name}.jpg"
+    file = name if has_suffix(name) else f"{name}.jpg"
     by_id = [] if name == url else [f"{_own(split)}/{file}", f"{FLAT}/{file}"]
     by_url = [url, f"{FLAT}/{url}"] if url and "://" not in url else []
     return [*by_id, *(by_url[:1] if url.startswith(f"{FLAT}/") else by_url)]
@@ -138,11 +138,12 @@ def _own(split: str) -> str:
 
 def _home(folder: str, files: Files) -> Home:
     """Give a folder with its photos; of two files that differ in the suffix alone, the first in sorted order."""
-    photos = filter(_has_suffix, sorted(files[folder], reverse=True))
+    photos = filter(has_suffix, sorted(files[folder], reverse=True))
     return Home(folder, files[folder], {posixpath.splitext(file)[0]: file for file in photos})
 
 
-def _has_suffix(file: str) -> bool:
+def has_suffix(file: str) -> bool:
+    """Tell whether a file is named as photos are."""
     return posixpath.splitext(file)[1].lower() in images.SUFFIXES
 
 
@@ -151,7 +152,7 @@ def _by_id(homes: list[Home], name: str) -> At | None:
     forms = _forms(name)
     for home in homes:
         for form in forms:
-            file = form if form in home.files and _has_suffix(form) else home.stems.get(form)
+            file = form if form in home.files and has_suffix(form) else home.stems.get(form)
             if file:
                 return home.folder, file
     return None
@@ -162,7 +163,7 @@ def _by_content(tree: Tree, homes: list[Home], names: list[str]) -> dict[str, At
     places: dict[str, At] = {}
     for home in homes if names else ():
         others = collections.defaultdict(list)
-        for file in sorted(itertools.filterfalse(_has_suffix, home.files)):
+        for file in sorted(itertools.filterfalse(has_suffix, home.files)):
             others[posixpath.splitext(file)[0]].append(file)
         for name in names:
             files = (file for form in _forms(name) for file in others.get(form, ()))
@@ -218,7 +219,7 @@ def _files_below(path: pathlib.Path) -> Sequence[Place] | None:
 
 
 def _is_photo(place: Place) -> bool:
-    return not place.name.startswith(".") and (_has_suffix(place.name) or images.is_photo(place))
+    return not place.name.startswith(".") and (has_suffix(place.name) or images.is_photo(place))
 
 
 def _tell_left(path: pathlib.Path, left: list[Place]) -> None:

@@ -174,6 +174,12 @@ def files_in(folder: pathlib.Path) -> list[str]:
         return []
 
 
+def folders_in(folder: pathlib.Path) -> list[str]:
+    """List the names of the folders directly in a folder on a disk."""
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in entries if entry.is_dir()]
+
+
 @contextlib.contextmanager
 def reached(place: Folder | Place) -> Iterator[None]:
     """Turn any error of a bucket into one sentence, so that a run stops and can be resumed, not fail photo by photo.

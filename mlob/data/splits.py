@@ -9,6 +9,15 @@ DEV_SHARE = 0.05
 DEV_LEAST = 200
 SHARES = {"train": 0.70, "validation": 0.15, "test": 0.15}
 SPLITS = tuple(SHARES)
+NAMES = {  # of splits, as files and folders of other people's data sets have them
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "test": "test",
+    "testing": "test",
+}
 
 
 def dev_rows(keys: Sequence[Hashable]) -> np.ndarray:

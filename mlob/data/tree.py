@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mlob.data import archives
-from mlob.data.places import InBucket, Inside, files_in, reached
+from mlob.data.places import InBucket, Inside, files_in, folders_in, reached
 from mlob.data.splits import SPLITS
 from mlob.progress import say
 
@@ -40,11 +40,23 @@ class Tree:
     @functools.cached_property
     def members(self) -> Files:
         """The files in the archives that are in the data folder or in its images/."""
+        return self._unpacked(homes=2)
+
+    def beside(self) -> Files:
+        """Give the files in the archives, each once: where it would be if the archive were unpacked where it lies."""
+        return self._unpacked(homes=1)
+
+    def folders(self) -> list[str]:
+        """List the folder itself, "", and the folders below it, sorted by path; hidden ones are left out."""
+        below = _folders(self.root) if isinstance(self.root, pathlib.Path) else iter(self.files)
+        return sorted(folder for folder in below if not any(map(_is_hidden, folder.split("/"))))
+
+    def _unpacked(self, homes: int) -> Files:
         members: dict[str, dict[str, Inside | None]] = collections.defaultdict(dict)
         for folder, archive in self._archives():
             for inside, place in archives.contents(archive).items():
                 parent, file = posixpath.split(inside)
-                for home in _unpacked(folder, archive.stem, parent):
+                for home in _homes(folder, archive.stem, parent)[:homes]:
                     members[home].setdefault(file, place)
         return members
 
@@ -73,6 +85,23 @@ class _Scanned(dict[str, dict[str, None]]):
         return self[folder]
 
 
+def _folders(root: pathlib.Path) -> Iterator[str]:
+    """Give the folders of a disk, each once: links may lead in a circle."""
+    seen, waiting = set(), [""]
+    while waiting:
+        folder = waiting.pop()
+        status = (root / folder).stat()
+        if (status.st_dev, status.st_ino) not in seen:
+            seen.add((status.st_dev, status.st_ino))
+            yield folder
+            below = (name for name in folders_in(root / folder) if not _is_hidden(name))
+            waiting += [posixpath.join(folder, name) for name in below]
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
 def _objects(root: UPath) -> Files:
     with reached(root):
         listed = root.fs.find(root.path, detail=True)
@@ -85,7 +114,7 @@ def _objects(root: UPath) -> Files:
     return objects
 
 
-def _unpacked(folder: str, stem: str, parent: str) -> list[str]:
+def _homes(folder: str, stem: str, parent: str) -> list[str]:
     """Give the folders that a file in an archive's folder `parent` counts as part of.
 
     They are those that unpacking would give: beside the archive, or in a folder of the archive's name. The photos in
