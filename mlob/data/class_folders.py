@@ -185,7 +185,8 @@ def _told(rooms: list[Room], column_of: Mapping[str, int]) -> Iterator[str]:
     )
     if splits and "validation" not in splits:
         yield "There is no folder validation or val: photos of train are drawn for validation."
-    if empty := [posixpath.join(split, label) for (split, label), count in photos.items() if label and not count]:
+    kept = [room for room in rooms if room.label and not room.is_nested]
+    if empty := [room.path for room in kept if not photos[room.split, room.label]]:
         yield f"{_counted(len(empty), 'class folder holds', 'class folders hold')} no photos (0): {_listed(empty)}."
     if strange := [name for (_, name), count in photos.items() if count and name and name not in column_of]:
         yield f"test: {_listed(strange)} is no class of the other photos, so what lies there has no label."
