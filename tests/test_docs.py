@@ -11,6 +11,7 @@ import pytest
 
 from mlob import predictions
 from mlob.__main__ import cli
+from mlob.data.formats import FORMATS
 from mlob.features import store
 from mlob.features.fingerprint import Fingerprint
 from mlob.runs.curve import Curve
@@ -52,6 +53,11 @@ def is_about_code(token):
 def test_every_f1_figure_in_the_readme_is_generated():
     assert F1.findall(README)
     assert F1.findall(BLOCK.sub("", README)) == []
+
+
+def test_the_readme_lists_the_formats_of_annotations():
+    rows = [f"| {name} | {known.told_by} |" for name, known in FORMATS.items()]
+    assert "\n".join(["| format | told by |", "| --- | --- |", *rows, ""]) in README
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
