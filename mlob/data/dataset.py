@@ -178,5 +178,5 @@ def _splits(file: Listed, tree: Tree, digests: pathlib.Path | None) -> Iterator[
 
 
 def _split(name: str, file: Listed) -> Split:
-    annotations = file.annotations if (file.annotations.data == 1).any() else None
+    annotations = file.annotations if (file.annotations == 1).sum() else None
     return Split(name, file.ids, file.urls, annotations, file.together)

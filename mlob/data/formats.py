@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import class_folders, imaterialist, labelstudio, listing, places, table
+from mlob.data import class_folders, imaterialist, imaterialist2017, labelstudio, listing, places, table
 from mlob.data.listing import Listing
 from mlob.errors import InputError
 from mlob.recipes import Annotations
@@ -68,6 +68,7 @@ FORMATS = {
     "one table": Format("photos.csv", _named(*table.FILES), table.read),
     "one-hot table": Format("labels.csv", _named("labels.csv"), _read_one_hot),
     "iMaterialist 2018": Format("train.json", _named(*imaterialist.FILES), imaterialist.read),
+    "iMaterialist 2017": Format("*train.data.json", imaterialist2017.find, imaterialist2017.read),
     "Label Studio": Format("an export of Label Studio, *.json", labelstudio.find, labelstudio.read),
     "folders of classes": Format(
         "a folder for each class, dress/1.jpg or train/dress/1.jpg", class_folders.find, class_folders.read, True

@@ -23,7 +23,7 @@ from mlob.texts import Mirrors, Texts
 if TYPE_CHECKING:
     from mlob.data.places import Folder
 
-LARGEST = 2**62  # of the number of a label
+LAYOUT = '{"images": [{"imageId", "url"}], "annotations": [{"imageId", "labelId"}]}'
 FILES = tuple(f"{split}.json" for split in SPLITS)
 
 
@@ -59,17 +59,10 @@ class _Annotated:
 
 
 def _read_split(path: Folder, split: str) -> _Annotated:
-    content = records.read(path)
-    known = content if isinstance(content, dict) else {}
-    images, annotations = known.get("images"), known.get("annotations")
-    if not isinstance(images, Records | list) or not isinstance(annotations, Records | list | None):
-        raise InputError(
-            f'{path} has another layout: expected {{"images": [{{"imageId", "url"}}], "annotations": '
-            f'[{{"imageId", "labelId"}}]}}, found {_shape(content)}.'
-        )
-    ids = listing.ids((_id(record, path) for record in images), path)
-    urls = listing.urls((_urls(record, path) for record in images), path)
-    return _Annotated(path, split, ids, urls, *_hits(annotations or [], ids, path))
+    images, annotations, _ = records.photos(path, LAYOUT)
+    ids = listing.ids((records.photo_id(record, path) for record in images), path)
+    urls = listing.urls((records.addresses(record, path) for record in images), path)
+    return _Annotated(path, split, ids, urls, *_hits(annotations, ids, path))
 
 
 def _hits(annotations: Records | list, ids: Texts, path: Folder) -> tuple[np.ndarray, np.ndarray]:
@@ -78,7 +71,7 @@ def _hits(annotations: Records | list, ids: Texts, path: Folder) -> tuple[np.nda
 
     def names() -> Iterator[str]:
         for annotation in annotations:
-            yield _id(annotation, path)
+            yield records.photo_id(annotation, path)
             found = _label_numbers(annotation, path)
             numbers.extend(found)
             counts.append(len(found))
@@ -99,54 +92,14 @@ def _listed(file: _Annotated, labels: Labels) -> Listed:
     return Listed(file.path, file.ids, file.urls, labels.annotate(len(file.ids), file.rows, columns), splits)
 
 
-# Values
-
-
-def _field(record: Json, names: tuple[str, ...], path: Folder) -> Json:
-    if isinstance(record, dict):
-        for name in names:
-            if name in record:
-                return record[name]
-    raise InputError(f"{path}: expected a field {' or '.join(names)}, found {_shape(record)}.")
-
-
-def _id(record: Json, path: Folder) -> str:
-    name = _field(record, ("imageId", "image_id", "id"), path)
-    if not isinstance(name, str | int) or isinstance(name, bool):
-        raise InputError(f"{path}: the image id {name!r} is neither text nor a whole number: correct it.")
-    return str(name)
-
-
-def _urls(record: dict[str, Json], path: Folder) -> tuple[str, ...]:
-    value = record.get("url")
-    urls = value if isinstance(value, list) else [] if value is None else [value]
-    if not all(isinstance(url, str) for url in urls):
-        raise InputError(
-            f"{path}: the url of image {_id(record, path)!r} is {value!r}; expected text or a list of texts."
-        )
-    return tuple(urls)
-
-
 def _label_numbers(annotation: Json, path: Folder) -> list[int]:
-    value = _field(annotation, ("labelId", "label_id"), path)
+    value = records.field(annotation, ("labelId", "label_id"), path)
     try:
-        return [_whole(label) for label in (value if isinstance(value, list) else [value])]
+        return [records.whole(label) for label in (value if isinstance(value, list) else [value])]
     except ValueError as error:
         raise InputError(
-            f"{path}: the labels of image {_id(annotation, path)!r} are {value!r}; expected whole numbers."
+            f"{path}: the labels of image {records.photo_id(annotation, path)!r} are {value!r}; expected whole numbers."
         ) from error
-
-
-def _whole(label: Json) -> int:
-    if isinstance(label, bool) or not isinstance(label, int | str):
-        raise ValueError(label)
-    if abs(number := int(label)) > LARGEST:
-        raise ValueError(label)
-    return number
-
-
-def _shape(content: Json) -> str:
-    return f"the keys {', '.join(map(str, content))}" if isinstance(content, dict) else f"a {type(content).__name__}"
 
 
 # Labels

@@ -41,7 +41,7 @@ class Listed:
         path: the file, for messages.
         ids: one for each photo, unique in the file.
         urls: for each photo, web addresses (mirrors) or paths inside the data folder.
-        annotations: sparse uint8 (n, labels), as of `Labels.annotate`.
+        annotations: uint8 (n, labels), sparse as of `Labels.annotate`, or not where most entries are unknown.
         splits: the name of each photo's split, an array of texts (n,), empty where it is to be drawn; None where all
             are, except that photos without labels are then the ones to predict.
         ids_are_paths: ids may be paths inside the data folder, not only file names.
@@ -51,7 +51,7 @@ class Listed:
     path: Folder
     ids: Texts
     urls: Mirrors
-    annotations: csr_array
+    annotations: np.ndarray | csr_array
     splits: np.ndarray | None
     ids_are_paths: bool = False
     together: Texts | None = None

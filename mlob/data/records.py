@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from mlob.data import places
+from mlob.errors import InputError
 from mlob.files import parse_json, read_json
 
 if TYPE_CHECKING:
     import msgspec
 
     from mlob.data.places import Folder
+
+LARGEST = 2**62  # of the number of a label
 
 Json = dict | list | str | int | float | bool | None  # any value, before it is checked
 
@@ -69,3 +72,106 @@ def _part(path: Folder, raw: msgspec.Raw) -> Any:
     if bytes(memoryview(raw)[:1]) != b"[":
         return msgspec.json.decode(raw)
     return Records(path, msgspec.json.decode(raw, type=list[msgspec.Raw]))
+
+
+# Photos and their annotations
+
+
+def photos(path: Folder, layout: str) -> tuple[Records | list, Records | list, dict[str, Any]]:
+    """Read a file that lists photos and perhaps annotations: the photos, the annotations, and all that the file holds.
+
+    Args:
+        layout: what the file is expected to hold, for messages.
+
+    Raises:
+        InputError: as of `read`; or the file has another layout.
+    """
+    content = read(path)
+    known = content if isinstance(content, dict) else {}
+    images, annotations = known.get("images"), known.get("annotations")
+    if not isinstance(images, Records | list) or not isinstance(annotations, Records | list | None):
+        raise InputError(f"{path} has another layout: expected {layout}, found {shape(content)}.")
+    return images, annotations or [], known
+
+
+def field(record: Json, names: tuple[str, ...], path: Folder) -> Json:
+    """Give the first of some fields that a record has.
+
+    Raises:
+        InputError: it has none of them.
+    """
+    if isinstance(record, dict):
+        for name in names:
+            if name in record:
+                return record[name]
+    raise InputError(f"{path}: expected a field {' or '.join(names)}, found {shape(record)}.")
+
+
+def photo_id(record: Json, path: Folder) -> str:
+    """Give the id of the photo that a record is about, as text.
+
+    Raises:
+        InputError: it has none, or one that is neither text nor a whole number.
+    """
+    name = field(record, ("imageId", "image_id", "id"), path)
+    if not isinstance(name, str | int) or isinstance(name, bool):
+        raise InputError(f"{path}: the image id {name!r} is neither text nor a whole number: correct it.")
+    return str(name)
+
+
+def addresses(record: dict[str, Json], path: Folder) -> tuple[str, ...]:
+    """Give the addresses of a photo, none or several.
+
+    Raises:
+        InputError: one is no text.
+    """
+    value = record.get("url")
+    urls = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(isinstance(url, str) for url in urls):
+        raise InputError(
+            f"{path}: the url of image {photo_id(record, path)!r} is {value!r}; expected text or a list of texts."
+        )
+    return tuple(urls)
+
+
+def number(record: Json, name: str, path: Folder) -> int:
+    """Give a field that holds a whole number.
+
+    Raises:
+        InputError: the record lacks it, or it holds something else.
+    """
+    value = field(record, (name,), path)
+    try:
+        return whole(value)
+    except ValueError as error:
+        raise InputError(f"{path}: expected whole numbers as {name}, found {value!r}: correct it.") from error
+
+
+def text(record: Json, name: str, path: Folder) -> str:
+    """Give a field that holds a text.
+
+    Raises:
+        InputError: the record lacks it, or it holds something else.
+    """
+    value = field(record, (name,), path)
+    if not isinstance(value, str):
+        raise InputError(f"{path}: expected a text as {name}, found {value!r}: correct it.")
+    return value
+
+
+def whole(value: Json) -> int:
+    """Read a whole number, which may stand there as text.
+
+    Raises:
+        ValueError: it is none, or too large for 64 bits.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError(value)
+    if abs(found := int(value)) > LARGEST:
+        raise ValueError(value)
+    return found
+
+
+def shape(content: Json) -> str:
+    """Say what a value is, for messages."""
+    return f"the keys {', '.join(map(str, content))}" if isinstance(content, dict) else f"a {type(content).__name__}"

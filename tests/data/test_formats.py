@@ -96,6 +96,10 @@ WHOLE = {
     "label_map.csv": b'labelId,taskId,labelName,taskName\n3,1,D\xc3\xa9collet\xc3\xa9,neck\n5,2,"Red, dark",colour\n',
     "photos.csv": "image,labels,split\n1.jpg,dress | red,train\nsub/2.jpg,,validation\n\u00e9.jpg,red,test\n".encode(),
     "labels.csv": "image,dress,\u00e9,split\n1.jpg,1,0,train\nsub/2.jpg, 0,1,validation\n3.jpg,0,0,test\n".encode(),
+    "a.train.data.json": b"""{"images": [{"imageId": "1", "url": ["http://h/1.jpg", "a/1.jpg"]}, {"imageId": "2"}],
+      "annotations": [{"imageId": "1", "taskId": "6", "labelId": "3"}, {"imageId": 2, "taskId": 1, "labelId": 3}]}""",
+    "a.task_map.json": b'{"taskInfo": [{"taskId": "6", "taskName": "dress:color"}, {"taskId": "1", "taskName": "x"}]}',
+    "a.label_map.json": b'{"labelInfo": [{"labelId": "3", "labelName": "r\xc3\xa9d"}]}',
     "kept.csv": b"key,digest\n1.jpg:3:1,1234\n2.jpg:none,unreadable 2.jpg\n",
 }
 
@@ -136,7 +140,10 @@ def spoilt(whole):
 def test_whatever_bytes_a_file_of_annotations_holds_it_is_read_and_described_or_refused(tmp_path_factory, name, data):
     folder = tmp_path_factory.mktemp("data")
     content = data.draw(spoilt(WHOLE[name]) | spoilt(WHOLE[name][: len(WHOLE[name]) // 2]) | st.binary(max_size=40))
-    others = {"label_map.csv": ["train.json"], "kept.csv": ["photos.csv"]}.get(name, [])
+    of_2017 = [other for other in WHOLE if other.startswith("a.")]
+    others = {"label_map.csv": ["train.json"], "kept.csv": ["photos.csv"], **dict.fromkeys(of_2017, of_2017)}.get(
+        name, []
+    )
     write_photos(folder, {**{other: WHOLE[other] for other in others}, "images/1.jpg": b"one", name: content})
     if name == "kept.csv":
         write(folder / "photos.csv", "image,labels\n1.jpg,x\n2.jpg,\n")
