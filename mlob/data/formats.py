@@ -6,12 +6,9 @@ small format is written in this file, so that no other file changes; a long one 
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from mlob.data import class_folders, imaterialist, imaterialist2017, labelstudio, listing, places, table
 from mlob.data.listing import Listing
@@ -44,29 +41,9 @@ def _named(*files: str) -> Callable[[Folder, list[str]], str]:
     return lambda folder, names: next((file for file in files if file in names), "")
 
 
-def _read_one_hot(folder: Folder, names: list[str], asked: Annotations) -> Listing:
-    """Read labels.csv: a column `image`, a column of 0 and 1 for each label, and optionally a column `split`."""
-    path = folder / "labels.csv"
-    rows = listing.read_csv(path, ("image",), ("split",))
-    cells = rows.drop(columns=["image", "split"], errors="ignore")
-    labels = [listing.composed(column.strip()) for column in cells.columns]
-    if wrong := [label for label, count in collections.Counter(labels).items() if count > 1 or not label]:
-        raise InputError(f"{path}: expected a different name for each label's column, found {wrong[0]!r}: rename it.")
-    values = cells.map(str.strip).to_numpy(object)
-    bad_cells = np.argwhere((values != "0") & (values != "1"))
-    if len(bad_cells):
-        row, column = bad_cells[0]
-        raise InputError(
-            f"{path}, row {row + 2} (image {rows.image[row]!r}), column {labels[column]!r}: expected 0 or 1, found "
-            f"{values[row, column]!r}: correct the cell."
-        )
-    photos = [[labels[column] for column in np.flatnonzero(row == "1")] for row in values]
-    return table.list_photos(path, rows, photos, sorted(labels))
-
-
 FORMATS = {
-    "one table": Format("photos.csv", _named(*table.FILES), table.read),
-    "one-hot table": Format("labels.csv", _named("labels.csv"), _read_one_hot),
+    "one table": Format("photos.csv", _named(table.PHOTOS), table.read),
+    "a table": Format("the only .csv, .tsv or .parquet file", table.find, table.read, is_general=True),
     "iMaterialist 2018": Format("train.json", _named(*imaterialist.FILES), imaterialist.read),
     "iMaterialist 2017": Format("*train.data.json", imaterialist2017.find, imaterialist2017.read),
     "Label Studio": Format("an export of Label Studio, *.json", labelstudio.find, labelstudio.read),

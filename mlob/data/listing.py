@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import io
+import itertools
 import pathlib
 import re
 import unicodedata
@@ -17,7 +18,7 @@ import numpy as np
 from mlob.data import places
 from mlob.errors import InputError
 from mlob.labels import Labels
-from mlob.texts import Mirrors, Texts
+from mlob.texts import BLOCK, Mirrors, Texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,7 @@ class Listed:
             are, except that photos without labels are then the ones to predict.
         ids_are_paths: ids may be paths inside the data folder, not only file names.
         together: for each photo the name of what it belongs to, empty for a photo by itself; None where all are.
+        first_row: number of the first photo's row, where the file has rows.
     """
 
     path: Folder
@@ -55,6 +57,7 @@ class Listed:
     splits: np.ndarray | None
     ids_are_paths: bool = False
     together: Texts | None = None
+    first_row: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +158,15 @@ def checked(what: str, texts: Iterable[str], path: Folder) -> Iterator[str]:
     Raises:
         InputError: a text is too long, or holds a character that is not printable.
     """
+    iterator = iter(texts)
+    while block := list(itertools.islice(iterator, BLOCK)):
+        if max(map(len, block)) > LONGEST[what] or UNWRITABLE.search("".join(block)):
+            _refuse_text(what, block, path)
+        yield from block
+
+
+def _refuse_text(what: str, texts: Sequence[str], path: Folder) -> None:
+    """Refuse the first text that is too long or holds a character that is not printable."""
     for text in texts:
         if len(text) > LONGEST[what]:
             raise InputError(
@@ -164,7 +176,6 @@ def checked(what: str, texts: Iterable[str], path: Folder) -> Iterator[str]:
             raise InputError(
                 f"{path}: the {what} {text[:40]!a} holds {character[0]!a}, which is not printable: correct it."
             )
-        yield text
 
 
 def read_csv(path: Folder, needed: Sequence[str], optional: Sequence[str]) -> pd.DataFrame:
@@ -208,14 +219,23 @@ def read_csv(path: Folder, needed: Sequence[str], optional: Sequence[str]) -> pd
 def _check_ids(file: Listed) -> None:
     names, counts = np.unique(file.ids.array, return_counts=True)
     if (counts > 1).any():
-        twice = str(names[np.argmax(counts > 1)])
-        raise InputError(f"{file.path}: the image {twice!r} is listed twice: remove one; ids are unique in a split.")
+        raise InputError(_twice(file, str(names[np.argmax(counts > 1)])))
     is_odd = np.strings.str_len(file.ids.array) == 0
     if not file.ids_are_paths:
         is_odd |= _holds(file.ids.array, "/", "\\") | np.isin(file.ids.array, [".", ".."])
     if is_odd.any():
         odd = file.ids[int(np.argmax(is_odd))]
         raise InputError(f"{file.path}: the image id {odd!r} is empty or a path; expected a plain name or number.")
+
+
+def _twice(file: Listed, name: str) -> str:
+    """Say that a photo is listed twice, in which rows, and whether with the same labels."""
+    first, second = np.flatnonzero(file.ids.array == name)[:2].tolist()
+    rows = f", in the rows {first + file.first_row:,} and {second + file.first_row:,}" if file.first_row else ""
+    is_same = (file.annotations[[first]] != file.annotations[[second]]).nnz == 0
+    mend = "remove one" if is_same else "put all of its labels into one row and remove one"
+    other = "" if is_same else " with different labels"
+    return f"{file.path}: the image {name!r} is listed twice{rows}{other}: {mend}; ids are unique in a split."
 
 
 def _check_inside(file: Listed) -> None:

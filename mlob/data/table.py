@@ -1,64 +1,163 @@
-"""The format of one table, photos.csv, with the columns `image`, `labels` (separated by |) and optionally `split`."""
+"""The format of one table: a row a photo, in photos.csv or in the only CSV, TSV or parquet file of the folder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import fnmatch
+import posixpath
+import urllib.parse
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mlob.data import listing
+from mlob.data import columns, csvtable, labelcolumns, listing
+from mlob.data.columns import Columns, key
 from mlob.data.listing import Listed, Listing
-from mlob.data.splits import SPLITS
+from mlob.data.splits import NAMES, SPLITS
 from mlob.errors import InputError
 from mlob.recipes import Annotations
-from mlob.texts import Mirrors
+from mlob.texts import KIND, Mirrors, Texts
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from mlob.data.places import Folder
 
-FILES = ("photos.csv",)
+PHOTOS, LABELS = "photos.csv", "labels.csv"
+OTHERS = (LABELS, "sample_submission.csv", "corrections.csv", "*label_map*.csv", ".*")  # tables that list no photos
+IMAGE = {
+    *("image", "imageid", "imagepath", "imagename", "imagefile", "imagefilename", "img", "imgpath", "imgname"),
+    *("file", "filename", "filepath", "path", "photo", "photoid", "photopath", "photoname", "picture", "id"),
+}  # names of the column of photos, as `columns.key` gives them
+URL = {"url", "imageurl", "photourl", "imgurl", "pictureurl"}
+SPLIT, TOGETHER = {"split"}, {"product", "productid", "together"}
+
+
+class Roles(NamedTuple):
+    """Names of the columns that are no labels; empty where there is none."""
+
+    image: str
+    url: str
+    split: str
+    together: str
+
+
+def find(folder: Folder, names: list[str]) -> str:
+    """Find the only table in a folder, whatever its name.
+
+    Raises:
+        InputError: there are several.
+    """
+    tables = [
+        name
+        for name in sorted(names)
+        if name.lower().endswith(columns.SUFFIXES) and not any(fnmatch.fnmatch(name, other) for other in OTHERS)
+    ]
+    if len(tables) > 1:
+        raise InputError(
+            f"{folder} holds {len(tables)} tables, {', '.join(tables[:3])}{', …' * (len(tables) > 3)}: name the one "
+            f"that lists the photos {PHOTOS}, or move the others elsewhere."
+        )
+    return tables[0] if tables else LABELS if LABELS in names and not _gives_groups(folder) else ""
 
 
 def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
     """Read the table in a folder.
 
     Raises:
-        InputError: the table cannot be read; a value in the column split is not the name of a split.
+        InputError: the table cannot be read; it is not clear which column holds what; a cell cannot be right.
     """
-    path = folder / FILES[0]
-    table = listing.read_csv(path, ("image", "labels"), ("split",))
-    labels = [
-        [name for part in cell.split("|") if (name := part.strip())] for cell in map(listing.composed, table.labels)
-    ]
-    return list_photos(path, table, labels, sorted({name for photo in labels for name in photo}))
+    table = columns.read(folder / (PHOTOS if PHOTOS in names else find(folder, names)), asked.encoding)
+    roles = _roles(table, asked)
+    ids, urls = _photos(table, roles)
+    free = [name for name in table.cells if name not in roles]
+    labels, annotations, told = labelcolumns.read(table, ids, free, asked)
+    splits, told_splits = _splits(table, roles.split) if roles.split else (None, [])
+    together, told_together = _together(table, roles.together) if roles.together else (None, [])
+    listed = Listed(
+        table.path, ids, urls, annotations, splits, ids_are_paths=True, together=together, first_row=table.first_row
+    )
+    found = f"{table.path.name}: {len(table):,} rows, {table.told}. Photos: the column {roles.image}"
+    addresses = f", addresses: {roles.url}" if roles.url else ""
+    return Listing(labels, [listed], (f"{found}{addresses}.", *told_splits, *told_together, *told))
 
 
-def list_photos(path: Folder, table: pd.DataFrame, labels: Sequence[Sequence[str]], names: list[str]) -> Listing:
-    """List the photos of a table that names its labels and does not number them.
-
-    Args:
-        path: of the table.
-        table: with a column `image`, and perhaps a column `split`.
-        labels: for each row the names of its labels.
-        names: of all labels, sorted; they get the ids 1, 2, 3, …
-
-    Raises:
-        InputError: a value in the column split is not the name of a split.
-    """
-    columns = {name: column for column, name in enumerate(names)}
-    known = listing.labels(((number, name, "label") for number, name in enumerate(names, 1)), path)
-    rows = np.repeat(np.arange(len(labels)), [len(row) for row in labels])
-    hits = np.array([columns[name] for row in labels for name in row], np.int64)
-    ids = listing.ids(table.image, path)
-    annotations = known.annotate(len(ids), rows, hits)
-    splits = _splits(path, table) if "split" in table else None
-    return Listing(known, [Listed(path, ids, Mirrors.single(ids), annotations, splits, ids_are_paths=True)])
+def _gives_groups(folder: Folder) -> bool:
+    """Say whether labels.csv is a list of labels with their groups, and not of photos."""
+    return {"label", "group"} <= set(map(key, csvtable.look(folder / LABELS).header))
 
 
-def _splits(path: Folder, table: pd.DataFrame) -> np.ndarray:
-    if unknown := sorted(set(table.split) - set(SPLITS)):
-        raise InputError(f"{path}: the column split holds {unknown[0]!r}; expected {', '.join(SPLITS)}.")
-    return table.split.to_numpy(object)
+# Columns that are no labels
+
+
+def _roles(table: Columns, asked: Annotations) -> Roles:
+    url = _named(table, URL)
+    image = table.find(asked.image, "image") if asked.image else _image(table, asked) or url
+    if not image:
+        raise InputError(
+            f"{table.path} has no column of photos: expected one called image, file, path, photo or id, found "
+            f"{', '.join(table.cells)}. Name it: SET=annotations.image=…"
+        )
+    if image in table.floats:
+        raise InputError(f"{table.path}, column {image!r}: photos have floating-point numbers as names: save text.")
+    split = table.find(asked.split, "split") if asked.split else _named(table, SPLIT)
+    together = table.find(asked.together, "together") if asked.together else _named(table, TOGETHER)
+    return Roles(image, "" if url == image else url, split, together)
+
+
+def _image(table: Columns, asked: Annotations) -> str:
+    found = [name for name in table.cells if key(name) in IMAGE and name not in asked.labels]
+    if len(found) > 1:
+        raise InputError(
+            f"{table.path} has {len(found)} columns that may name the photos, {' and '.join(found)}: say which one, "
+            f"SET=annotations.image={found[0]}"
+        )
+    return found[0] if found else ""
+
+
+def _named(table: Columns, names: set[str]) -> str:
+    return next((name for name in table.cells if key(name) in names), "")
+
+
+def _photos(table: Columns, roles: Roles) -> tuple[Texts, Mirrors]:
+    """Give the ids of photos, and their paths and addresses."""
+    named = listing.ids(table.texts(roles.image), table.path)
+    if not any(map(_is_address, named[:100])):
+        return named, _with_addresses(named, table, roles.url)
+    files = [posixpath.basename(urllib.parse.urlsplit(text).path) if _is_address(text) else text for text in named]
+    return listing.ids(files, table.path), Mirrors.single(named)
+
+
+def _with_addresses(ids: Texts, table: Columns, column: str) -> Mirrors:
+    if not column:
+        return Mirrors.single(ids)
+    pairs = zip(ids, table.texts(column), strict=True)
+    return listing.urls(([name, url] if url and url != name else [name] for name, url in pairs), table.path)
+
+
+def _is_address(text: str) -> bool:
+    return "://" in text
+
+
+def _splits(table: Columns, column: str) -> tuple[np.ndarray, list[str]]:
+    """Give the split of each photo, an array of texts (n,); other words for a split are told."""
+    rows, codes, values = table.parts(column)
+    named = [NAMES.get(value.casefold(), "") for value in values]
+    for code, (value, split) in enumerate(zip(values, named, strict=True)):
+        if not split:
+            row = int(rows[np.argmax(codes == code)]) + table.first_row
+            raise InputError(
+                f"{table.path}: the column {column} holds {value!r}; expected {', '.join(SPLITS)}: correct row {row:,}."
+            )
+    other = [f"{value} is {split}" for value, split in zip(values, named, strict=True) if value != split]
+    counts = np.bincount(codes, minlength=len(values))
+    of_splits = {split: sum(counts[code] for code, each in enumerate(named) if each == split) for split in SPLITS}
+    listed = ", ".join(f"{split} {count:,}" for split, count in of_splits.items() if count)
+    return np.array(named, KIND)[codes], [f"Splits: the column {column}: {'; '.join([listed, *other])}."]
+
+
+def _together(table: Columns, column: str) -> tuple[Texts, list[str]]:
+    """Give for each photo what it belongs to."""
+    _, codes, values = table.parts(column)
+    taken = Texts()
+    taken.array = np.array(values, KIND)[codes]
+    photos = len(codes) - (int((codes == values.index("")).sum()) if "" in values else 0)
+    different = sum(map(bool, values))
+    return taken, [f"Photos of one {column} stay together: {different:,} different ones on {photos:,} photos."]

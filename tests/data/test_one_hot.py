@@ -63,10 +63,9 @@ def test_a_cell_that_is_neither_0_nor_1_is_refused_with_row_and_column(tmp_path,
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([["name", "red"], ["a.jpg", 1]], r"labels\.csv: expected the columns image .* found name, red"),
-        ([["image", "red", "red"], ["a.jpg", 1, 1]], r"labels\.csv: expected a different name .* found 'red'"),
-        ([["image", "é", "e\u0301"], ["a.jpg", 1, 1]], r"labels\.csv: expected a different name .* found 'é'"),
-        ([["", "image", "red"], [0, "a.jpg", 1]], r"labels\.csv: expected a different name .* found ''"),
+        ([["name", "red"], ["a.jpg", 1]], r"labels\.csv has no column of photos: .* found name, red"),
+        ([["image", "red", "red"], ["a.jpg", 1, 1]], r"labels\.csv has the column red 2 times: .* name of its own"),
+        ([["image", "é", "e\u0301"], ["a.jpg", 1, 1]], r"labels\.csv has the column é 2 times: .* name of its own"),
         ([["image", "red"]], r"labels\.csv lists no images"),
         ([["image", "red"], ["a.jpg", 1], ["a.jpg", 0]], r"labels\.csv: the image 'a\.jpg' is listed twice"),
         ([["image", "red", "split"], ["a.jpg", 1, "dev"]], r"labels\.csv: the column split holds 'dev'; expected"),
