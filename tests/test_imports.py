@@ -51,6 +51,7 @@ DOORS = {
     "openvino": {"features.runtimes", "features.quantise"},
     "pyswarms": {"ensemble.swarm"},
     "pillow_heif": {"data.images"},
+    "pyarrow": {"data.columns", "data.csvtable"},
     "ray": {"engine"},
 }
 HEAVY = {

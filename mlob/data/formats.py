@@ -85,6 +85,11 @@ def _told(folder: Folder, names: list[str]) -> tuple[str, str]:
             raise InputError(f"{folder} holds {' and '.join(told.values())}, two formats: move one of them elsewhere.")
         for pair in told.items():
             return pair
+    if len(tables := table.candidates(names)) > 1:
+        raise InputError(
+            f"{folder} holds {len(tables)} tables, {', '.join(tables[:3])}{', …' * (len(tables) > 3)}: name the one "
+            f"that lists the photos {table.PHOTOS}, or move the others elsewhere."
+        )
     expected = ", ".join(f"{known.told_by} ({name})" for name, known in FORMATS.items())
     raise InputError(
         f"{folder} holds no annotations: expected one of {expected}. The README's section on your own photos shows "

@@ -40,22 +40,17 @@ class Roles(NamedTuple):
 
 
 def find(folder: Folder, names: list[str]) -> str:
-    """Find the only table in a folder, whatever its name.
+    """Find the only table in a folder, whatever its name; empty where there is none, or where there are several."""
+    tables = candidates(names)
+    if not tables and LABELS in names and not _gives_groups(folder):
+        return LABELS
+    return tables[0] if len(tables) == 1 else ""
 
-    Raises:
-        InputError: there are several.
-    """
-    tables = [
-        name
-        for name in sorted(names)
-        if name.lower().endswith(columns.SUFFIXES) and not any(fnmatch.fnmatch(name, other) for other in OTHERS)
-    ]
-    if len(tables) > 1:
-        raise InputError(
-            f"{folder} holds {len(tables)} tables, {', '.join(tables[:3])}{', …' * (len(tables) > 3)}: name the one "
-            f"that lists the photos {PHOTOS}, or move the others elsewhere."
-        )
-    return tables[0] if tables else LABELS if LABELS in names and not _gives_groups(folder) else ""
+
+def candidates(names: list[str]) -> list[str]:
+    """List the files that may be a table of photos."""
+    tables = sorted(name for name in names if name.lower().endswith(columns.SUFFIXES))
+    return [name for name in tables if not any(fnmatch.fnmatch(name, other) for other in OTHERS)]
 
 
 def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:

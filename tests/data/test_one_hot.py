@@ -43,6 +43,12 @@ def test_its_splits_are_drawn_as_those_of_the_table(tmp_path):
     assert one_hot.digest == table.digest
 
 
+def test_a_column_without_a_name_as_pandas_writes_its_index_is_left_out_and_told(tmp_path):
+    data = read(tmp_path / "one-hot", "labels.csv", [["", "image", "red"], [0, "a.jpg", 1]])
+    assert data.labels.names == ("red",)
+    assert any("Left out: column 1 (without a name)" in line for line in data.told)
+
+
 def test_columns_in_any_order_blanks_around_a_cell_and_a_label_on_no_photo(tmp_path):
     rows = [["split", "red ", "image", "dress"], ["train", " 1", "a.jpg", "0"], ["train", "0 ", "b.jpg", "0"]]
     data = read(tmp_path / "one-hot", "labels.csv", rows)
