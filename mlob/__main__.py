@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from mlob import machine, steps, workspace
+from mlob import machine, predicting, steps, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.options import Duration, Part, Text, for_model, for_suite
@@ -211,6 +211,8 @@ def report(work: Workspace, readme: str | None) -> None:
 def predict(work: Workspace, photos: str | None, paths: tuple[str, ...]) -> None:
     """Predict labels for new photos: files, or folders and archives of them.
 
+    An ensemble that is there is taken as it is. It needs neither its data nor its features.
+
     Photos that cannot be read are listed with their reasons. If none can be read, the exit status is 2.
 
     \b
@@ -221,9 +223,7 @@ def predict(work: Workspace, photos: str | None, paths: tuple[str, ...]) -> None
     from mlob.runs import predict as labelling
 
     found = labelling.find([pathlib.Path(path) for path in (*paths, *([photos] if photos else []))])
-    work = steps.as_ensembled(work)
-    steps.fit_ensemble(work)
-    steps.predict(work, found)
+    predicting.predict(work, found)
 
 
 @cli.command()

@@ -3,9 +3,8 @@
 A step of a workspace that is dry says what it would make, and makes nothing.
 """
 
-import dataclasses
 import pathlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from mlob import fields, machine, recipes
@@ -16,7 +15,6 @@ from mlob.progress import detail, is_verbose, say, show
 from mlob.workspace import Workspace
 
 if TYPE_CHECKING:
-    from mlob.data.places import Place
     from mlob.reports.tables import Row
     from mlob.runs.dev import Comparison
     from mlob.runs.task import Task
@@ -240,13 +238,23 @@ def fit_ensemble(work: Workspace) -> None:
     if made and work.is_dry:
         return say(f"ensemble would be made in {folder}, with {', '.join(made)}")
     identity = ensembles.identity(work.dataset, members, recipe)
-    if ensembles.is_done(folder, identity):
-        return
-    tell_why(work, "ensemble", folder / places.ENSEMBLE, identity)
+    if not ensembles.is_done(folder, identity):
+        tell_why(work, "ensemble", folder / places.ENSEMBLE, identity)
+        if not work.is_dry:
+            store_folder = next(iter(work.stores(work.suite.members[0]).values()))
+            result = ensembles.fit(work.name, work.dataset, members, folder, recipe, store_folder, work.settings)
+            say(ensembles.summary(result))
     if not work.is_dry:
-        store_folder = next(iter(work.stores(work.suite.members[0]).values()))
-        result = ensembles.fit(work.name, work.dataset, members, folder, recipe, store_folder, work.settings)
-        say(ensembles.summary(result))
+        keep(work)
+
+
+def keep(work: Workspace) -> None:
+    """Keep with the ensemble what labelling new photos takes beside its members."""
+    from mlob.runs import kept
+
+    stores = {name: folder for model in work.suite.members for name, folder in work.stores(model).items()}
+    feature_sets = {name: work.feature_set(name) for name in stores}
+    kept.write(work.run("ensemble"), kept.Kept(work.dataset.labels, feature_sets), stores)
 
 
 def plan_submission(work: Workspace) -> None:
@@ -321,33 +329,3 @@ def put_tables(work: Workspace, rows: "list[Row]", compared: "Comparison | None"
         "dev": tables.dev_markdown(compared),
     }
     tables.update_blocks(readme, work.name, blocks)
-
-
-def as_ensembled(work: Workspace) -> Workspace:
-    """Give the workspace with the SET= that its ensemble was made with, unless another is asked for."""
-    from mlob.runs import results
-
-    ensemble = None if work.settings else results.read_ensemble(work.run("ensemble"))
-    settings = ensemble.settings if ensemble else ""
-    if not settings:
-        return work
-    say(f"predict: with SET={settings}, as the ensemble was made")
-    return dataclasses.replace(work, settings=settings)
-
-
-def predict(work: Workspace, photos: Sequence["Place"]) -> None:
-    """Label new photos with the suite's ensemble; print the labels and write them as a table."""
-    from mlob.runs import predict as labelling
-
-    if work.is_dry:
-        return say(f"predict: {len(photos):,} photos")
-    members = {model: labelling.Member(work.run(model), tuple(work.stores(model))) for model in work.suite.members}
-    names = dict.fromkeys(name for member in members.values() for name in member.stores)
-    stores = {name: labelling.Store(work.feature_set(name), work.store(name), work.weights) for name in names}
-    labelled = labelling.label(photos, members, stores, work.run("ensemble"), work.dataset.labels)
-    show(labelling.summary(labelled))
-    path = work.run("predict") / places.LABELLED
-    labelling.write(path, labelled)
-    say(f"predictions: {path}")
-    if told := labelling.failures(labelled):
-        say(f"predict: {told}")

@@ -39,6 +39,7 @@ DATA, NOTED = "data", "photos-*.npz"
 # in ensemble/, report/ and predict/
 DECISION, ENSEMBLE, SUBMISSION = "decision.npz", "ensemble.json", "submission.csv"
 PROBABILITIES = "probabilities"  # .parquet, and .csv where it is asked for
+KEPT, STORES = "predict.json", "stores"  # a file, and a folder of what stands in for the stores
 COMPARED, INPUTS, PAGE = "dev.json", "inputs.json", "index.html"
 LABELLED = "predictions.csv"
 
@@ -51,6 +52,7 @@ BESIDE = (
     *(RESULT, HISTORY, HEAD, PREDICTIONS, f"{CURVE_FOLDER}/{CURVE}"),
     *(f"{SEARCH_FOLDER}/{name}" for name in (SEARCH, BEST_RECIPE, "journal.log.*", "*.npy")),
     *(DECISION, "second_level.npz", SUBMISSION, f"{PROBABILITIES}.*", PAGE, COMPARED),
+    *(KEPT, f"{STORES}/*/fingerprint.json", f"{STORES}/*/int8.*"),
 )
 
 
@@ -138,6 +140,11 @@ class Workspace:
     def first_runs(self) -> pathlib.Path:
         """The folder of the products of the suite's first data folder."""
         return folder("MLOB_RUNS", "runs") / self.name
+
+    @property
+    def all_runs(self) -> list[pathlib.Path]:
+        """The folders of the suite's products of whatever data."""
+        return sorted(path for path in self.first_runs.parent.glob("*/") if _is_of(path, self.name))
 
     def claim_runs(self) -> None:
         """Note in the folder of products whose photos they are made of; where they are apart from others is told."""

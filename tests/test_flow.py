@@ -1,5 +1,6 @@
 """The whole job as a user runs it: commands in, files and exit statuses out."""
 
+import contextlib
 import csv
 import functools
 import http.server
@@ -141,6 +142,75 @@ def test_new_photos_are_labelled_and_extracted_once(workplace, tmp_path, mlob):
     assert "/s, " in first and "/s, " not in again  # no progress line: nothing was extracted
     line = next(line for line in first.splitlines() if line.startswith(f"{photos / '1.jpg'}: "))
     assert f"{photos / 'renamed.jpg'}: {line.split(': ', 1)[1]}" in again
+
+
+@contextlib.contextmanager
+def moved_away(folder):
+    folder.rename(folder.with_name("away"))
+    try:
+        yield
+    finally:
+        folder.with_name("away").rename(folder)
+
+
+def outcomes(printed):
+    """What a prediction printed for each photo, by its name."""
+    return sorted(line.rpartition("/")[2] for line in printed.splitlines() if ".jpg: " in line)
+
+
+@pytest.fixture
+def alone(workplace, tmp_path):
+    """Settings under which trained members have no features of their data, and a copy of the test photos in new/."""
+    shutil.copytree(workplace / "runs", tmp_path / "runs")
+    shutil.copytree(workplace / "photos/images/test", tmp_path / "new")
+    return {"RUNS": str(tmp_path / "runs"), "FEATURES": str(tmp_path / "features"), "PHOTOS": str(tmp_path / "new")}
+
+
+def test_new_photos_need_neither_data_nor_features(workplace, tmp_path, mlob, alone):
+    expected = outcomes(mlob(workplace, "predict", "--photos", tmp_path / "new"))
+    with moved_away(workplace / "photos"):
+        told = mlob(workplace, "predict", **alone)
+    assert outcomes(told) == expected and len(expected) > 9 and not list(tmp_path.glob("features/*/photos"))
+
+
+def test_the_only_ensemble_predicts_where_no_data_is_named_and_of_several_one_is_asked_for(
+    workplace, tmp_path, mlob, alone
+):
+    first, other = tmp_path / "runs/tiny", tmp_path / "runs/tiny.other"
+    (first / "folder.txt").write_text("/gone/shop")
+    with moved_away(workplace / "photos"):
+        told = mlob(workplace, "predict", **alone)
+        assert f"with the ensemble in {first}, made of /gone/shop" in told and len(outcomes(told)) > 9
+        shutil.copytree(first, other)
+        (other / "folder.txt").write_text("/gone/other")
+        told = mlob(workplace, "predict", status=2, **alone)
+        assert f"{first} of /gone/shop, {other} of /gone/other): name one of these with --data" in told
+        told = mlob(workplace, "predict", "--data", "/gone/other", **alone)
+        assert f"predictions: {other / 'predict/predictions.csv'}" in told
+
+
+def test_an_ensemble_that_keeps_too_little_or_was_made_of_other_members_takes_the_data(workplace, tmp_path, mlob):
+    shutil.copytree(workplace / "runs", tmp_path / "runs")
+    runs, photo = {"RUNS": str(tmp_path / "runs")}, workplace / "photos/images/test/1.jpg"
+    (tmp_path / "runs/tiny/ensemble/predict.json").unlink()
+    assert "before this one did not keep: this is seen to first" in mlob(workplace, "predict", photo, **runs)
+    assert "predict: " not in mlob(workplace, "predict", photo, **runs)
+    mlob(workplace, "train", "--model", "wide", "--set", "training.epochs=2", **runs)
+    told = mlob(workplace, "predict", photo, **runs)
+    assert "wide was trained again after the ensemble was made: this is seen to first" in told
+    assert "wide is made anew: training.epochs from 2 to 8" in told
+
+
+def test_recipes_that_changed_after_the_ensemble_are_told_and_retrain_nothing(workplace, tmp_path, mlob):
+    before, recipe = products(workplace), workplace / "experiments/tiny/wide.py"
+    text = recipe.read_text()
+    recipe.write_text(text.replace("epochs=8", "epochs=9"))
+    told = mlob(workplace, "predict", workplace / "photos/images/test/1.jpg")
+    recipe.write_text(text)
+    assert "before wide.training.epochs changed: `mlob ensemble` makes it anew" in told
+    assert {path: before[path] for path in before if "predicted" not in str(path)}.items() <= products(
+        workplace
+    ).items()
 
 
 def test_a_bad_photo_to_predict_is_named_with_its_reason(workplace, tmp_path, mlob):

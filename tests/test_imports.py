@@ -36,7 +36,7 @@ ROWS = (
     {"workspace"},
     {"runs"},
     {"reports"},
-    {"steps"},
+    {"steps", "predicting"},
     {"options"},
     {"__main__"},
 )

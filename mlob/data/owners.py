@@ -77,10 +77,14 @@ def address(data_folder: Folder) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+def is_there(address: str) -> bool:
+    """Say whether a data folder is where its address says; of one in a bucket that is taken for granted."""
+    return places.is_remote(address) or os.path.isdir(address)
+
+
 def _is_left(noted: str, data_folder: Folder) -> bool:
     """Whether an owner is gone, and may have been moved to where this data folder is."""
-    is_there = places.is_remote(noted) or os.path.isdir(noted)
-    return not is_there and pathlib.PurePath(noted).name == pathlib.PurePath(address(data_folder)).name
+    return not is_there(noted) and pathlib.PurePath(noted).name == pathlib.PurePath(address(data_folder)).name
 
 
 def _is_same(noted: str, data_folder: Folder) -> bool:

@@ -11,7 +11,7 @@ from mlob import machine, workspace
 from mlob.data import images, locate
 from mlob.data.places import Place
 from mlob.errors import InputError, Unreadable
-from mlob.features import new_photos, store
+from mlob.features import new_photos
 from mlob.files import to_cell, write_text
 from mlob.labels import Labels
 from mlob.recipes import FeatureSet
@@ -49,7 +49,7 @@ class Photo:
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-    """A member of the ensemble: runs/<suite>/<model>, and the names of the stores that its head reads."""
+    """A member of the ensemble: runs/<suite>/<model>, and the names of the feature sets that its head reads."""
 
     run: pathlib.Path
     stores: Sequence[str]
@@ -57,10 +57,18 @@ class Member:
 
 @dataclasses.dataclass(frozen=True)
 class Store:
-    """A feature set, features/<set>/<data set>, and WEIGHTS= where weights are named."""
+    """What features are extracted alike with.
+
+    Attributes:
+        feature_set: the recipe.
+        folder: of a store, or of what was kept of one.
+        seen: where features of photos outside of data sets are kept.
+        weights: WEIGHTS=, where some are named.
+    """
 
     feature_set: FeatureSet
     folder: pathlib.Path
+    seen: pathlib.Path
     weights: pathlib.Path | str | None = None
 
 
@@ -191,8 +199,9 @@ def _features(
     features: dict[str, dict[str, np.ndarray]] = {}
     failures: dict[str, str] = {}
     for name, made in stores.items():
-        seen = made.folder.parent / store.PREDICTED
-        features[name], failed = new_photos.extract(made.feature_set, made.folder, photos, seen, made.weights, name)
+        features[name], failed = new_photos.extract(
+            made.feature_set, made.folder, photos, made.seen, made.weights, name
+        )
         failures |= failed
     return features, failures
 

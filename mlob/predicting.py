@@ -1,0 +1,103 @@
+"""Labels for new photos: by the ensemble as it lies there, with neither data nor stores; where none is, it is made."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mlob import steps
+from mlob import workspace as places
+from mlob.errors import InputError
+from mlob.progress import say, show
+from mlob.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlob.data.places import Place
+    from mlob.labels import Labels
+    from mlob.runs.predict import Member, Store
+
+
+def predict(work: Workspace, photos: Sequence["Place"]) -> None:
+    """Label photos with the suite's ensemble; print the labels and write them as a table."""
+    from mlob.runs import predict as labelling
+
+    work = as_ensembled(work if work.data else of_the_only_ensemble(work))
+    if not is_ready(work):
+        steps.fit_ensemble(work)
+    if work.is_dry:
+        return say(f"predict: {len(photos):,} photos")
+    labelled = labelling.label(photos, *needs(work))
+    show(labelling.summary(labelled))
+    path = work.run("predict") / places.LABELLED
+    labelling.write(path, labelled)
+    say(f"predictions: {path}")
+    if told := labelling.failures(labelled):
+        say(f"predict: {told}")
+
+
+def as_ensembled(work: Workspace) -> Workspace:
+    """Give the workspace with the SET= that its ensemble was made with, unless another is asked for."""
+    from mlob.runs import results
+
+    ensemble = None if work.settings else results.read_ensemble(work.run("ensemble"))
+    settings = ensemble.settings if ensemble else ""
+    if not settings:
+        return work
+    say(f"predict: with SET={settings}, as the ensemble was made")
+    return dataclasses.replace(work, settings=settings)
+
+
+def of_the_only_ensemble(work: Workspace) -> Workspace:
+    """Take the data folder of the suite's only ensemble, where the suite's own data folder is not there.
+
+    Raises:
+        InputError: there are several.
+    """
+    from mlob.data import owners
+
+    made = [folder for folder in work.all_runs if (folder / "ensemble" / places.ENSEMBLE).is_file()]
+    if not made or work.runs in made or owners.is_there(owners.address(work.data_folder)):
+        return work
+    of = {folder: owners.owner(folder) for folder in made}
+    if len(made) > 1:
+        several = ", ".join(f"{folder} of {owner}" for folder, owner in of.items())
+        raise InputError(f"There are ensembles of several data folders ({several}): name one of these with --data.")
+    say(f"predict: with the ensemble in {made[0]}, made of {of[made[0]]}")
+    return dataclasses.replace(work, data=of[made[0]])
+
+
+def is_ready(work: Workspace) -> bool:
+    """Say whether the ensemble can label photos as it lies there; tell why not, or what has changed since."""
+    from mlob.runs import kept, results
+
+    folder = work.run("ensemble")
+    ensemble = results.read_ensemble(folder)
+    if ensemble is None or work.settings not in ("", ensemble.settings):
+        return False
+    runs = {name: work.run(name) for name in ensemble.members}
+    if lacking := kept.lacking(folder, ensemble, runs):
+        say(f"predict: {lacking}: this is seen to first, from the photos in {work.data_folder}")
+        return False
+    experiments = {name: work.experiment(name) for name in work.suite.members}
+    if changed := kept.changed(ensemble, work.suite.ensemble, runs, experiments):
+        say(f"predict: as the ensemble was made, before {', '.join(changed)} changed: `mlob ensemble` makes it anew")
+    return True
+
+
+def needs(work: Workspace) -> "tuple[dict[str, Member], dict[str, Store], pathlib.Path, Labels]":
+    """Give what `runs.predict.label` takes beside photos: members, stores, the ensemble's folder, labels."""
+    from mlob.features import store
+    from mlob.runs import kept, results
+    from mlob.runs.predict import Member, Store
+
+    def member(run: pathlib.Path) -> Member:
+        return Member(run, tuple(results.read(run).fingerprint))
+
+    folder = work.run("ensemble")
+    ensemble, known = results.read_ensemble(folder), kept.read(folder)
+    assert ensemble and known  # was seen to
+    stores = {
+        name: Store(feature_set, kept.store_of(folder, name), work.features / name / store.PREDICTED, work.weights)
+        for name, feature_set in known.feature_sets.items()
+    }
+    return {name: member(work.run(name)) for name in ensemble.members}, stores, folder, known.labels
