@@ -53,7 +53,7 @@ def known_entries(targets: np.ndarray, *beside: np.ndarray) -> list[np.ndarray]:
     """
     known = is_known(targets)
     flat = [np.reshape(each, (*each.shape[: each.ndim - targets.ndim], -1)) for each in (targets, *beside)]
-    return flat if known is None else [each[..., known.ravel()] for each in flat]
+    return flat if known is None else [np.compress(known.ravel(), each, axis=-1) for each in flat]
 
 
 class Exclusive(NamedTuple):

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mlob.errors import InputError
-from mlob.metrics import f1
+from mlob.labels import count_known, positives
+from mlob.metrics import f1, ratio
 
 SMALLEST = np.float32(1e-7)  # what a probability of 0 counts as where it is divided by
 
@@ -58,9 +59,11 @@ def commonest(prevalences: ArrayLike, k: int) -> np.ndarray:
 def best_constant(targets: np.ndarray) -> np.ndarray:
     """The one answer uint8 (labels,) for every photo with the highest micro-F1 on `targets` (n, labels).
 
-    It is the k commonest labels for the best k; of equally good k the smallest.
+    It is the k commonest labels for the best k; of equally good k the smallest. A label is as common as in the photos
+    that know it.
     """
-    frequency = np.count_nonzero(targets, axis=0)
-    true_positives = np.cumsum(np.append(0, np.sort(frequency)[::-1]))
-    predicted_positives = len(targets) * np.arange(len(true_positives))
-    return commonest(frequency, int(np.argmax(f1(true_positives, predicted_positives, frequency.sum()))))
+    frequency, known = np.count_nonzero(positives(targets), axis=0), count_known(targets, axis=0)
+    prevalences = ratio(frequency, known)
+    order = np.argsort(-prevalences, kind="stable")
+    true_positives, predicted_positives = (np.cumsum(np.append(0, each[order])) for each in (frequency, known))
+    return commonest(prevalences, int(np.argmax(f1(true_positives, predicted_positives, frequency.sum()))))

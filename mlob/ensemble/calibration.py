@@ -1,11 +1,13 @@
 """Probabilities that mean what they say: a bias and a scale for each label, and a correction of shifted prevalences.
 
 Everything here works on logits, label by label, and keeps the order of a label's scores wherever its scale is
-positive. Targets are 0/1 (n, labels), probabilities (n, labels) in [0, 1]; prevalences (labels,) are the labels' shares
-of the photos. `estimators` has the same in scikit-learn's manner.
+positive. Targets are 0/1 (n, labels), and unknown ones take no part; probabilities (n, labels) are in [0, 1];
+prevalences (labels,) are the labels' shares of the photos. `estimators` has the same in scikit-learn's manner.
 """
 
 import numpy as np
+
+from mlob.labels import count_known, is_known, positives
 
 EDGE = 1e-7  # probabilities of 0 and 1 count as this far from them: float32 resolves no less below 1
 WEAKEST, STRONGEST = 1e-2, 1e4  # penalties that are fitted: prior deviations of 10 logits and of 0.01
@@ -59,12 +61,13 @@ def bias_and_scale(
     """
     if penalty is not None and penalty <= 0:
         raise ValueError(f"Expected a penalty above 0, found {penalty}: give a small one, or None to have it fitted.")
-    scores, targets = logits(probabilities), np.asarray(targets, np.float64)
+    known, scores = is_known(targets), logits(probabilities)
+    scores, targets = scores if known is None else np.where(known, scores, 0), positives(targets).astype(np.float64)
     ends = np.stack([scores.min(axis=0), scores.max(axis=0)])
     at = np.stack([np.zeros(scores.shape[1]), np.ones(scores.shape[1])])  # bias, scale
     penalties, settled = np.full(2, 10.0 if penalty is None else penalty), penalty is not None
     for _ in range(PASSES):
-        step, variances = _newton(scores, targets, at, penalties)
+        step, variances = _newton(scores, targets, known, at, penalties)
         change = np.abs(step[0] + step[1] * ends).max(axis=0)
         at = at - step * np.divide(np.log1p(change), change, out=np.ones_like(change), where=change > 0)
         if settled and change.max() < 1e-6:
@@ -106,15 +109,18 @@ def prevalence_of_labelled(targets: np.ndarray, before: np.ndarray | float, stre
 
     The mean of a beta posterior. A label that no photo has keeps a prevalence above 0.
     """
-    return (np.sum(targets, axis=0, dtype=np.float64) + strength * np.asarray(before)) / (len(targets) + strength)
+    photos = count_known(targets, axis=0)
+    return (np.sum(positives(targets), axis=0, dtype=np.float64) + strength * np.asarray(before)) / (photos + strength)
 
 
 def _newton(
-    scores: np.ndarray, targets: np.ndarray, at: np.ndarray, penalties: np.ndarray
+    scores: np.ndarray, targets: np.ndarray, known: np.ndarray | None, at: np.ndarray, penalties: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Full Newton step (2, labels) of bias and scale, and their posterior variances (2, labels)."""
     chances = sigmoid(at[0] + at[1] * scores)
     slopes, curves = chances - targets, chances * (1 - chances)
+    if known is not None:
+        slopes, curves = slopes * known, curves * known
     gradient = np.stack([slopes.sum(axis=0), np.einsum("ij,ij->j", slopes, scores)])
     gradient += penalties[:, np.newaxis] * (at - [[0], [1]])
     mixed = np.einsum("ij,ij->j", curves, scores)

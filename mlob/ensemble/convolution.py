@@ -9,6 +9,7 @@ import numpy as np
 from mlob.ensemble import simplex
 from mlob.ensemble.blend import arithmetic
 from mlob.ensemble.stacking import inner_folds, logits
+from mlob.labels import is_known
 from mlob.machine import load_keras
 
 if typing.TYPE_CHECKING:
@@ -55,7 +56,7 @@ def fit(members: np.ndarray, targets: np.ndarray, *, seed: int, keys: Sequence[H
 
     Args:
         members: float32 (members, n, labels) in [0, 1].
-        targets: 0/1 (n, labels).
+        targets: 0/1 (n, labels); what is unknown takes no part.
         keys: as of `stacking.inner_folds`.
 
     Raises:
@@ -114,8 +115,19 @@ def _train(
 
     options = {"batch_size": BATCH, "epochs": EPOCHS, "verbose": 0, "validation_batch_size": ROWS}
     stop = keras.callbacks.EarlyStopping("val_loss", patience=PATIENCE, restore_best_weights=True)
-    network.compile(keras.optimizers.AdamW(1e-3, weight_decay=1e-2), loss="binary_crossentropy", jit_compile=False)
+    is_whole = is_known(targets) is None and is_known(others_targets) is None
+    loss = "binary_crossentropy" if is_whole else _known_cross_entropy
+    network.compile(keras.optimizers.AdamW(1e-3, weight_decay=1e-2), loss=loss, jit_compile=False)
     network.fit(inputs, targets, validation_data=(others, others_targets), callbacks=[stop], **options)
+
+
+def _known_cross_entropy(targets: "keras.KerasTensor", probabilities: "keras.KerasTensor") -> "keras.KerasTensor":
+    """Binary cross entropy, a mean over all labels to which an unknown one adds nothing: (batch,)."""
+    from keras import ops
+
+    known = targets <= 1
+    each = ops.binary_crossentropy(ops.where(known, targets, 0.0), probabilities)
+    return ops.mean(ops.where(known, each, 0.0), axis=-1)
 
 
 def _run(network: "keras.Model", inputs: list[np.ndarray]) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Thresholds and calibration as estimators in scikit-learn's manner: fit(X, y), then predict(X) or transform(X).
 
-X is probabilities (n, labels) in [0, 1], y targets 0/1 (n, labels). Fit on photos that trained no model: each is too
-sure of its own training photos.
+X is probabilities (n, labels) in [0, 1], y targets 0/1 (n, labels), 255 where it is unknown: that takes no part. Fit on
+photos that trained no model: each is too sure of its own training photos.
 
 Where micro-F1 counts, start with `CalibratedThresholds`.
 """
@@ -33,6 +33,7 @@ from mlob.ensemble.thresholds import (
     shrunk,
     smoothed,
 )
+from mlob.labels import UNKNOWN
 
 
 class _Thresholds(BaseEstimator):
@@ -309,7 +310,7 @@ def checked_pair(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None) ->
 
     Raises:
         TypeError: sparse targets.
-        ValueError: as `checked`; no targets, other values than 0 and 1, another shape than that of the probabilities.
+        ValueError: as `checked`; no targets, others than 0, 1 and 255, another shape than that of the probabilities.
     """
     if issparse(y):
         raise TypeError("Sparse targets were passed, but dense ones are required: use y.toarray().")
@@ -319,9 +320,9 @@ def checked_pair(estimator: BaseEstimator, X: ArrayLike, y: ArrayLike | None) ->
         raise ValueError(
             f"Expected targets in the shape {probabilities.shape} of the probabilities, found {targets.shape}."
         )
-    if (other := targets[~np.isin(targets, (0, 1))]).size:
+    if (other := targets[~np.isin(targets, (0, 1, UNKNOWN))]).size:
         swapped = ": probabilities come first, then targets" if np.isin(probabilities, (0, 1)).all() else ""
-        raise ValueError(f"Expected targets of 0 and 1, found {other[0]}{swapped}.")
+        raise ValueError(f"Expected targets of 0, 1 or {UNKNOWN} (unknown), found {other[0]}{swapped}.")
     return probabilities, targets.astype(np.uint8)
 
 

@@ -1,7 +1,7 @@
 """Micro-F1 of a blend at its best global threshold: fast for many blends at once, and exact for one.
 
-Members are float32 (members, n, labels) in [0, 1], targets 0/1 (n, labels), weights float64 (members,) or, for
-several blends, (particles, members); none below 0, sum 1.
+Members are float32 (members, n, labels) in [0, 1], targets 0/1 (n, labels), of which unknown ones take no part. Weights
+are float64 (members,) or, for several blends, (particles, members); none below 0, sum 1.
 """
 
 import dataclasses
@@ -82,12 +82,13 @@ def approximate(members: np.ndarray, targets: np.ndarray) -> Callable[[np.ndarra
 
     Memory: at most two copies of the members, and one block of blended cells.
     """
-    cells, positive = members.reshape(len(members), -1), np.ravel(targets) > 0
+    cells, truth = members.reshape(len(members), -1), np.ravel(targets)
+    positive, negative = truth == 1, truth == 0
     highest, total = cells.max(axis=0), np.count_nonzero(positive)
 
     def reaching(floor: int) -> tuple[np.ndarray, np.ndarray, int]:
         reached = highest >= floor / BINS  # a blend is nowhere above its highest member
-        return cells[:, reached & positive], cells[:, reached & ~positive], floor
+        return cells[:, reached & positive], cells[:, reached & negative], floor
 
     def curve(
         weights: np.ndarray, positives: np.ndarray, negatives: np.ndarray, floor: int

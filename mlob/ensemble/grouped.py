@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mlob.errors import InputError
+from mlob.labels import positives
 
 
 def search(
@@ -35,6 +36,6 @@ def search(
     weights = np.zeros((len(members), len(names)))
     for group in dict.fromkeys(names.tolist()):
         inside = names == group
-        columns = inside if targets[:, inside].any() else np.full(len(names), True)
+        columns = inside if positives(targets[:, inside]).any() else np.full(len(names), True)
         weights[:, inside] = find(members[:, :, columns], targets[:, columns])[:, np.newaxis]
     return weights

@@ -10,6 +10,7 @@ import numpy as np
 from mlob.ensemble import simplex
 from mlob.ensemble.blend import arithmetic
 from mlob.ensemble.stacking import SMALLEST, inner_folds, principal_axes, side_by_side
+from mlob.labels import Exclusive, completed, is_known, positives
 from mlob.metrics import highest_micro_f1
 
 if typing.TYPE_CHECKING:
@@ -64,7 +65,7 @@ def fit(
 
     Args:
         members: float32 (members, n, labels) in [0, 1].
-        targets: 0/1 (n, labels).
+        targets: 0/1 (n, labels); what is unknown takes no part, nor does a group of which a photo knows only a part.
         groups: the group of each label (labels,), as in `Labels.groups`, or none.
         keys: as of `stacking.inner_folds`.
 
@@ -73,6 +74,7 @@ def fit(
     """
     folds, targets = inner_folds(members, targets, seed, keys), np.asarray(targets)
     block = _blocks(targets, groups)
+    targets = completed(targets, [Exclusive(tuple(np.flatnonzero(block == own)), True) for own in np.unique(block)])
     out_of_fold = np.zeros((len(PENALTIES), *targets.shape), np.float32)
     for inside, outside in folds:
         for place, model in enumerate(_path(members[:, inside], targets[inside], block, seed)):
@@ -111,14 +113,18 @@ def _ridge_logistic(
     spread *= 1 - spread
     # Principal components are orthogonal, so the Hessian is nearly diagonal: in units of its roots L-BFGS is done in
     # 10 to 20 steps, otherwise in hundreds.
+    truth, counted = positives(targets), _known_blocks(targets, blocks)
     unit = 1 / np.sqrt(np.sum(inputs**2, axis=0)[:, np.newaxis] * spread.mean(axis=0) + ridge)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         now = unit * flat.reshape(unit.shape)
         logits = start + inputs @ now
         probabilities, normaliser = _compete(logits, blocks)
-        loss = normaliser.sum() - np.vdot(targets, logits) + 0.5 * np.sum(ridge * now**2)
-        return loss, (unit * (inputs.T @ (probabilities - targets) + ridge * now)).ravel()
+        wrong_by = probabilities - truth
+        if counted is not None:
+            normaliser, wrong_by = normaliser * counted, wrong_by * (counted @ blocks.T)
+        loss = normaliser.sum() - np.vdot(truth, logits) + 0.5 * np.sum(ridge * now**2)
+        return loss, (unit * (inputs.T @ wrong_by + ridge * now)).ravel()
 
     options = {"maxiter": 100, "ftol": 1e-7}
     optimum = minimize(objective, (coefficients / unit).ravel(), jac=True, method="L-BFGS-B", options=options)
@@ -145,9 +151,15 @@ def _blocks(targets: np.ndarray, groups: Sequence[str]) -> np.ndarray:
     names = np.arange(targets.shape[1])
     for group in dict.fromkeys(groups):
         inside = np.asarray(groups) == group
-        if targets[:, inside].sum(axis=1).max() <= 1:
+        if positives(targets[:, inside]).sum(axis=1).max() <= 1:
             names[inside] = names[inside][0]
     return np.unique(names, return_inverse=True)[1]
+
+
+def _known_blocks(targets: np.ndarray, blocks: "csr_array") -> np.ndarray | None:
+    """Say of which blocks a photo knows every label: 0/1 (n, blocks); None where all photos know all."""
+    known = is_known(targets)
+    return None if known is None else ((~known) @ blocks == 0).astype(np.float64)
 
 
 def _as_matrix(block: np.ndarray) -> "csr_array":

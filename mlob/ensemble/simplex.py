@@ -6,6 +6,7 @@ import numpy as np
 
 from mlob.ensemble import fitness
 from mlob.ensemble.blend import SMALLEST
+from mlob.labels import known_entries
 
 BLOCK = 65_536  # cells in hand at once: 512 KiB of float64 a member
 ROUNDING = 1e-14  # nats a cell, of a mean of many
@@ -33,13 +34,14 @@ def search(members: np.ndarray, targets: np.ndarray, *, iterations: int = 100) -
 
     Args:
         members: float32 (members, n, labels) in [0, 1].
-        targets: 0/1 (n, labels).
+        targets: 0/1 (n, labels); unknown cells are left out, and without a known one the weights are equal.
 
     Raises:
         InputError: members that no search can use (`fitness.check`).
     """
     fitness.check(members, targets)
-    cells, positive = members.reshape(len(members), -1), np.ravel(targets) > 0
+    truth, cells = known_entries(np.asarray(targets), members)
+    positive = truth > 0
     weights = np.full(len(members), 1 / len(members))
     loss, ratios, products = _moments(weights, cells, positive)
     for _ in range(iterations):
@@ -64,7 +66,8 @@ def _moments(weights: np.ndarray, cells: np.ndarray, positive: np.ndarray) -> Mo
         likelihoods /= blended
         ratios += likelihoods.sum(axis=1)
         products += likelihoods @ likelihoods.T
-    return loss / cells.shape[1], ratios / cells.shape[1], products / cells.shape[1]
+    count = max(cells.shape[1], 1)
+    return loss / count, ratios / count, products / count
 
 
 def _newton(ratios: np.ndarray, products: np.ndarray) -> np.ndarray:

@@ -1,7 +1,8 @@
 """From probabilities to decisions: rules that choose one threshold for all labels, or one for each.
 
 A label is predicted where its probability is at least the threshold. Targets are 0/1 (n, labels), probabilities
-float32 (n, labels) in [0, 1]. Thresholds flatter themselves on the photos they were fitted on: judge them on others
+float32 (n, labels) in [0, 1]. What is unknown takes no part, so that a label of which nothing is known has the
+threshold that the others suggest. Thresholds flatter themselves on the photos they were fitted on: judge them on others
 (`evaluation.crossfit`), and fit them on photos that trained no member. `estimators` has the same rules in
 scikit-learn's manner.
 
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mlob.ensemble.calibration import bias_and_scale, calibrate, logits, sigmoid
+from mlob.labels import count_known, is_known, known_entries, positives
 from mlob.metrics import counts, f1, ratio
 
 ABOVE = np.nextafter(np.float32(1), np.float32(2))  # a threshold that no probability reaches
@@ -41,8 +43,8 @@ def best_global(targets: np.ndarray, probabilities: np.ndarray) -> float:
     It lies midway between the lowest probability it admits and the next one below. Of equally good cuts the
     lowest is taken. Without any positive it lies above every probability.
     """
-    cuts = _cuts(np.ravel(targets), np.ravel(probabilities))
-    reached = f1(cuts.true_positives, cuts.predicted_positives, np.count_nonzero(targets))
+    cuts = _cuts(np.asarray(targets), np.asarray(probabilities))
+    reached = f1(cuts.true_positives, cuts.predicted_positives, np.count_nonzero(positives(np.asarray(targets))))
     return float(cuts.thresholds[np.argmax(reached)])
 
 
@@ -53,6 +55,8 @@ def half_f1(probabilities: np.ndarray) -> float:
     "Optimal thresholding of classifiers to maximize F1 measure"). It looks at no targets, hence fits nothing.
     """
     falling = np.sort(np.ravel(probabilities).astype(np.float64))[::-1]
+    if not falling.size:
+        return 0.5
     expected = np.cumsum(falling)
     return float(np.float32(f1(expected, np.arange(1, len(falling) + 1), expected[-1]).max() / 2))
 
@@ -65,7 +69,7 @@ def best_per_label(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray
     """
     cuts = _nearest_first(targets, probabilities)
     true_positives, predicted_positives = ([own[place] for own in cuts] for place in (1, 2))
-    return _taken(cuts, _dinkelbach(true_positives, predicted_positives, int(np.count_nonzero(targets))))
+    return _taken(cuts, _dinkelbach(true_positives, predicted_positives, int(positives(targets).sum())))
 
 
 def shrunk(targets: np.ndarray, probabilities: np.ndarray, strength: float = 30) -> np.ndarray:
@@ -74,8 +78,8 @@ def shrunk(targets: np.ndarray, probabilities: np.ndarray, strength: float = 30)
     On the logit scale, the own one weighs positives / (positives + strength).
     """
     shared, own = best_global(targets, probabilities), best_per_label(targets, probabilities)
-    positives = np.count_nonzero(targets, axis=0)
-    weight = ratio(positives, positives + strength)
+    count = np.count_nonzero(positives(targets), axis=0)
+    weight = ratio(count, count + strength)
     between = sigmoid(weight * logits(own) + (1 - weight) * logits(shared)).astype(np.float32)
     return np.where(own == np.float32(shared), own, between)
 
@@ -92,12 +96,13 @@ def smoothed(
     from scipy.ndimage import gaussian_filter1d
 
     width = bandwidth / (GRID[0] - GRID[1])
-    right = gaussian_filter1d(_reaching_grid(targets, probabilities), width, mode="nearest")
-    predicted = gaussian_filter1d(_reaching_grid(np.ones_like(targets), probabilities), width, mode="nearest")
-    positives = int(np.count_nonzero(targets))
-    weight = strength / max(positives, 1)
+    true = positives(targets)
+    right = gaussian_filter1d(_reaching_grid(true, probabilities), width, mode="nearest")
+    predicted = gaussian_filter1d(_reaching_grid(targets <= 1, probabilities), width, mode="nearest")
+    count = int(np.count_nonzero(true))
+    weight = strength / max(count, 1)
     right, predicted = right + weight * right.sum(axis=0), predicted + weight * predicted.sum(axis=0)
-    return sigmoid(GRID[_dinkelbach(right, predicted, positives + strength * len(right))]).astype(np.float32)
+    return sigmoid(GRID[_dinkelbach(right, predicted, count + strength * len(right))]).astype(np.float32)
 
 
 def calibrated(targets: np.ndarray, probabilities: np.ndarray, penalty: float | None = None) -> np.ndarray:
@@ -110,9 +115,9 @@ def calibrated(targets: np.ndarray, probabilities: np.ndarray, penalty: float | 
     """
     bias, scale, _ = bias_and_scale(targets, probabilities, penalty)
     corrected = calibrate(probabilities, bias, scale)
-    cut = half_f1(corrected)
+    cut = half_f1(known_entries(targets, corrected)[1])
     own = (logits(cut) - bias) / np.where(scale > 0, scale, 1)
-    admits_all = np.where(scale > 0, own <= logits(0), corrected.mean(axis=0) >= cut)
+    admits_all = np.where(scale > 0, own <= logits(0), _mean_of_known(targets, corrected) >= cut)
     admits_none = np.where(scale > 0, own > logits(1), ~admits_all)
     return np.select([admits_all, admits_none], [np.float32(0), ABOVE], sigmoid(own).astype(np.float32))
 
@@ -122,8 +127,8 @@ def best_macro(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
     Of equally good cuts the nearest to the best global threshold; a label without positives keeps that.
     """
-    cuts, positives = _nearest_first(targets, probabilities), np.count_nonzero(targets, axis=0)
-    reached = [f1(own.true_positives, own.predicted_positives, n) for own, n in zip(cuts, positives, strict=True)]
+    cuts, count = _nearest_first(targets, probabilities), np.count_nonzero(positives(targets), axis=0)
+    reached = [f1(own.true_positives, own.predicted_positives, n) for own, n in zip(cuts, count, strict=True)]
     return _taken(cuts, [int(np.argmax(own)) for own in reached])
 
 
@@ -132,13 +137,13 @@ def best_global_by_image(targets: np.ndarray, probabilities: np.ndarray) -> floa
 
     Of equally good cuts the highest is taken: what only photos without labels would get is not predicted.
     """
-    targets, probabilities = np.asarray(targets), np.asarray(probabilities, np.float32)
+    targets, probabilities = _last_where_unknown(targets, probabilities)
     order = np.argsort(-probabilities, axis=1, kind="stable")
     right = np.cumsum(np.take_along_axis(targets, order, axis=1), axis=1, dtype=np.int64)
     reached = f1(right, np.arange(1, targets.shape[1] + 1), right[:, -1:])  # with the photo's 1, 2, … highest scores
     gains = np.diff(reached, axis=1, prepend=0)
     scores = np.take_along_axis(probabilities, order, axis=1).ravel()
-    falling = np.argsort(-scores, kind="stable")
+    falling = _falling(scores)
     thresholds, totals = _admitting(scores[falling], gains.ravel()[falling])
     return float(thresholds[_ties(totals)[0]])
 
@@ -150,18 +155,18 @@ def best_by_image(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     threshold each label in turn takes its best cut given the others, exactly, until none gains: at the end no label
     alone can gain. Of equally good cuts the nearest to the global one.
     """
-    targets, probabilities = np.asarray(targets, bool), np.asarray(probabilities, np.float32)
     shared = best_global_by_image(targets, probabilities)
+    targets, probabilities = _last_where_unknown(targets, probabilities)
     thresholds = np.full(targets.shape[1], shared, np.float32)
-    falling = [np.argsort(-column, kind="stable") for column in probabilities.T]
+    falling = [_falling(column) for column in probabilities.T]
     predicted, moved = decide(probabilities, shared).astype(bool), True
-    right, sizes, positives = counts(targets, predicted, axis=1)
+    right, sizes, count = counts(targets, predicted, axis=1)
     while moved:
         moved = False
         for label, order in enumerate(falling):
             target, scores = targets[:, label], probabilities[:, label]
             right, sizes = right - (target & predicted[:, label]), sizes - predicted[:, label]
-            gains = f1(right + target, sizes + 1, positives) - f1(right, sizes, positives)
+            gains = f1(right + target, sizes + 1, count) - f1(right, sizes, count)
             cuts, totals = _admitting(scores[order], gains[order])
             if totals.max() > gains[predicted[:, label]].sum() + 2 * TIE:
                 best = _ties(totals)
@@ -191,16 +196,16 @@ class _Cuts(typing.NamedTuple):
 
 
 def _cuts(targets: np.ndarray, scores: np.ndarray) -> _Cuts:
-    """Cuts of one column (n,), the thresholds rising.
+    """Cuts of one column (n,), or of all labels taken as one, the thresholds rising.
 
     The lowest score that a cut admits is a positive's: one that stops at a negative is beaten by the next
     higher cut, with as many true positives and fewer predicted ones. The last cut admits no photo.
     """
-    scores = np.asarray(scores, np.float32)
-    positives, everyone = np.sort(scores[np.asarray(targets, bool)]), np.sort(scores)
-    admitted = np.append(np.unique(positives), ABOVE)
+    targets, scores = known_entries(targets, np.asarray(scores, np.float32))
+    true, everyone = np.sort(scores[np.asarray(targets, bool)]), np.sort(scores)
+    admitted = np.append(np.unique(true), ABOVE)
     first = np.searchsorted(everyone, admitted)
-    true_positives = positives.size - np.searchsorted(positives, admitted)
+    true_positives = true.size - np.searchsorted(true, admitted)
     refused = np.append(np.float32(0), everyone)[first]  # the next score below, 0 below the lowest
     return _Cuts(_midway(refused, admitted), true_positives, everyone.size - first)
 
@@ -270,10 +275,29 @@ def _reaching_grid(mask: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     return np.count_nonzero(mask, axis=0)[:, np.newaxis] - np.array(below, np.float64)
 
 
+def _last_where_unknown(targets: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give what is true, bool, and float32 probabilities that are -1 where nobody knows, so that none is predicted."""
+    targets, probabilities = np.asarray(targets), np.asarray(probabilities, np.float32)
+    known = is_known(targets)
+    return positives(targets), probabilities if known is None else np.where(known, probabilities, np.float32(-1))
+
+
+def _falling(scores: np.ndarray) -> np.ndarray:
+    """Places of the scores of a column, the highest first, without those of -1."""
+    return np.argsort(-scores, kind="stable")[: np.count_nonzero(scores >= 0)]
+
+
+def _mean_of_known(targets: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The mean of each label's values (n, labels) over the photos that know it; 0 where none does."""
+    if is_known(targets) is None:
+        return values.mean(axis=0)
+    return ratio(np.sum(values, axis=0, where=targets <= 1), count_known(targets, axis=0))
+
+
 def _admitting(falling: np.ndarray, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Thresholds (cuts,) that admit nothing, or all down to one of the falling scores, and the sum of gains of each."""
-    last = np.append(falling[:-1] != falling[1:], True)  # equal scores are admitted together
-    refused = np.append(falling[1:], np.float32(0))
+    last = np.append(falling[:-1] != falling[1:], True)[: len(falling)]  # equal scores are admitted together
+    refused = np.append(falling[1:], np.float32(0))[: len(falling)]
     return np.append(ABOVE, _midway(refused, falling)[last]), np.append(0, np.cumsum(gains)[last])
 
 

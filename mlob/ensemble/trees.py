@@ -9,6 +9,7 @@ import numpy as np
 from mlob.ensemble import simplex
 from mlob.ensemble.blend import arithmetic
 from mlob.ensemble.stacking import inner_folds, logits, principal_axes, side_by_side
+from mlob.labels import is_known, positives
 from mlob.metrics import highest_micro_f1
 
 if typing.TYPE_CHECKING:
@@ -117,14 +118,16 @@ def _fit(members: np.ndarray, targets: np.ndarray, count: int, seed: int) -> Tre
     centre, axes = principal_axes(side_by_side(members), seed)
     axes = axes[:, :SUMMARY]
     blended, shared = arithmetic(members, weights), (side_by_side(members) - centre) @ axes
-    columns = np.flatnonzero(np.count_nonzero(targets, axis=0) >= RARE).tolist() if count else []
+    columns = np.flatnonzero(np.count_nonzero(positives(targets), axis=0) >= RARE).tolist() if count else []
+    known = is_known(targets)
+
+    def boosted_alone(column: int) -> Boosted:
+        inputs, wrong_by = _inputs(members, blended, shared, column), targets[:, column] - blended[:, column]
+        rows = slice(None) if known is None else known[:, column]
+        return boost(inputs[rows], wrong_by[rows], count, seed)
+
     with threadpool_limits(1):  # a thread for each label: a label is too little work to share
-        boosted = Parallel(n_jobs=-1, backend="threading")(
-            delayed(boost)(
-                _inputs(members, blended, shared, column), targets[:, column] - blended[:, column], count, seed
-            )
-            for column in columns
-        )
+        boosted = Parallel(n_jobs=-1, backend="threading")(delayed(boosted_alone)(column) for column in columns)
     parts = [np.array([getattr(trees, name) for trees in boosted]) for name in Boosted._fields]
     return Trees(weights, centre, axes, np.array(columns, np.int64), *parts)
 

@@ -1,7 +1,9 @@
+import itertools
 import statistics
 
 import numpy as np
 import pytest
+import unknown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -96,3 +98,13 @@ def test_no_number_of_commonest_labels_beats_the_best_constant(targets):
 def test_the_commonest_labels_are_the_commonest_and_ties_go_to_the_first_columns():
     assert commonest([0.25, 0.5, 0.5, 0.125, 0.5], 2).tolist() == [0, 1, 1, 0, 0]
     assert np.flatnonzero(commonest(np.tile([0.5, 0.25], 100), 3)).tolist() == [0, 2, 4]
+
+
+@given(unknown.masked(), unknown.CODES)
+@settings(deadline=None)
+def test_no_answer_beats_the_best_constant_on_what_is_known(targets, code):
+    best = best_constant(targets)
+    answers = itertools.product([0, 1], repeat=targets.shape[1])
+    brute = max(micro_f1(targets, np.tile(answer, (len(targets), 1))) for answer in answers)
+    assert micro_f1(targets, np.tile(best, (len(targets), 1))) == pytest.approx(brute)
+    assert np.array_equal(best_constant(unknown.recoded(targets, code)), best)

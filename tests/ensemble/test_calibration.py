@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import unknown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -156,3 +157,30 @@ def test_targets_give_the_shares_where_there_are_enough():
     assert np.allclose(prevalence_of_labelled(targets, 0.1, strength=10), [0.46, 0.01])
     assert np.allclose(prevalence_of_labelled(targets, 0.1, strength=1e9), 0.1)
     assert np.allclose(PriorShift(0.1).fit(np.full((90, 2), 0.5), targets).prevalence_, [0.4, 0.025])
+
+
+@given(unknown.scored(), st.sampled_from([0.1, 1.0, 30.0]))
+@settings(deadline=None)
+def test_a_label_is_fitted_on_the_photos_that_know_it(case, penalty):
+    targets, probabilities, _ = case
+    bias, scale, _ = bias_and_scale(targets, probabilities, penalty)
+    for label in range(targets.shape[1]):
+        known = targets[:, label] <= 1
+        column, scores = targets[known][:, [label]], probabilities[known][:, [label]]
+        expected = bias_and_scale(column, scores, penalty)[:2] if known.any() else ([0], [1])
+        assert (bias[label], scale[label]) == pytest.approx((expected[0][0], expected[1][0]), abs=1e-4)
+
+
+@given(unknown.scored(), unknown.CODES)
+@settings(deadline=None)
+def test_scores_under_unknown_targets_and_their_code_change_no_fit(case, code):
+    targets, probabilities, others = case
+    expected = bias_and_scale(targets, probabilities)
+    assert unknown.same_bytes(bias_and_scale(unknown.recoded(targets, code), others), expected)
+    shares = prevalence_of_labelled(targets, 0.5)
+    assert unknown.same_bytes(prevalence_of_labelled(unknown.recoded(targets, code), 0.5), shares)
+
+
+def test_the_shares_of_the_labelled_are_those_of_the_photos_that_know_the_label():
+    targets = np.array([[1, 255], [0, 255], [255, 255]], np.uint8)
+    assert prevalence_of_labelled(targets, 0.2, strength=2).tolist() == pytest.approx([1.4 / 4, 0.2])

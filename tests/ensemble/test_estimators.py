@@ -104,11 +104,13 @@ def test_what_is_no_probability_or_no_target_is_refused(estimator, drawn):
 @pytest.mark.parametrize("estimator", [one for one in (*THRESHOLDS, *CALIBRATIONS) if "Half" not in one.__name__])
 def test_targets_of_another_kind_are_refused(estimator, drawn):
     probabilities, targets = drawn
-    with pytest.raises(ValueError, match=r"targets of 0 and 1, found 2\.?$"):
+    with pytest.raises(ValueError, match=r"targets of 0, 1 or 255 \(unknown\), found 2\.?$"):
         estimator().fit(probabilities, 2 * targets)
     with pytest.raises(ValueError, match="targets in the shape"):
         estimator().fit(probabilities, targets[:, :3])
-    with pytest.raises(ValueError, match=r"targets of 0 and 1, found 0\.\d+: probabilities come first, then targets"):
+    with pytest.raises(
+        ValueError, match=r"targets of 0, 1 or 255 \(unknown\), found 0\.\d+: probabilities come first, then targets"
+    ):
         estimator().fit(targets, probabilities)
 
 
@@ -135,3 +137,14 @@ def test_sparse_targets_are_refused_with_what_makes_them_dense(estimator):
     scores = np.full((4, 2), 0.5, np.float32)
     with pytest.raises(TypeError, match=r"Sparse targets .* use y\.toarray\(\)"):
         estimator().fit(scores, csr_array(np.eye(4, 2)))
+
+
+@pytest.mark.parametrize("estimator", [*THRESHOLDS, *CALIBRATIONS])
+def test_an_estimator_is_fitted_on_what_is_known(estimator, drawn):
+    probabilities, targets = drawn
+    unknown = np.random.default_rng(3).random(targets.shape) < 0.3
+    others = np.where(unknown, 1 - probabilities, probabilities)
+    fits = [estimator().fit(some, np.where(unknown, 255, targets)) for some in (probabilities, others)]
+    learned = [name for name in vars(fits[0]) if name.endswith("_")]
+    if estimator.__name__ != "HalfF1Threshold":  # which looks at no targets
+        assert all(np.array_equal(*(getattr(fit, name) for fit in fits)) for name in learned)

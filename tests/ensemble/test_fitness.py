@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import unknown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -88,3 +89,16 @@ def test_the_member_that_gives_no_probability_is_named(wrong):
 def test_members_over_other_photos_or_labels_are_refused(shape):
     with pytest.raises(InputError, match="same labels for the same"):
         fitness.check(np.zeros(shape, np.float32), np.zeros((3, 3)))
+
+
+@given(unknown.scored(members=(2,)), unknown.CODES)
+@settings(deadline=None)
+def test_a_blend_is_scored_on_what_is_known(case, code):
+    targets, members, others = case
+    known, weights = targets <= 1, np.random.default_rng(0).dirichlet(np.ones(2), 5)
+    found = fitness.approximate(members, targets)(weights)
+    assert np.array_equal(fitness.approximate(others, unknown.recoded(targets, code))(weights), found)
+    alone = members[:, known][..., np.newaxis], targets[known][:, np.newaxis]
+    if known.any():
+        assert found == pytest.approx(fitness.approximate(*alone)(weights))
+        assert fitness.exact(members, targets, [1, 1]) == fitness.exact(*alone, [1, 1])

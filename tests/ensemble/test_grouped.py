@@ -48,3 +48,12 @@ def test_the_same_weights_for_every_label_are_the_plain_mean(made):
 def test_a_group_map_of_another_length_is_refused(made):
     with pytest.raises(InputError, match="a group for each of 5 labels; found 2"):
         grouped.search(lowest, *made([1, 1]), ["a", "b"])
+
+
+def test_a_group_of_which_nothing_is_known_takes_the_weights_of_all_and_moves_no_other(made):
+    members, targets = made([1, 2, 3], labels=4)
+    targets[:, 2:] = 255
+
+    found = grouped.search(lowest, members, targets, ("a", "a", "b", "b"))
+    assert np.array_equal(found[:, :2], grouped.search(lowest, members[..., :2], targets[:, :2], ("a", "a")))
+    assert np.array_equal(found[:, 2], simplex.search(members, targets).weights)

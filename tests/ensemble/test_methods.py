@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import unknown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -263,3 +264,33 @@ def test_the_tables_can_be_read_without_loading_what_the_methods_use():
     heavy = "{'scipy', 'sklearn', 'keras', 'pyswarms'}"
     code = f"import sys; from mlob.ensemble import methods; print(*{heavy} & {{*sys.modules}})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def uncertain():
+    """Members, and targets of which some are unknown, those of some photos and of a whole label among them."""
+    members, targets = made(labels=5)
+    targets[np.random.default_rng(3).random(targets.shape) < 0.3] = 255
+    targets[:5], targets[:, 4] = 255, 255
+    return members, targets
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_stackers")
+def test_the_code_of_what_is_unknown_changes_no_byte_of_any_fit():
+    members, targets = uncertain()
+    one, other = (
+        fitted(members, unknown.recoded(targets, code), names=tuple(methods.METHODS), groups=(*GROUPS, "cut"))
+        for code in (2, 255)
+    )
+    assert len(one) == 1 + len(methods.METHODS) * len(thresholds.RULES)
+    for name, decision in one.items():
+        assert unknown.same_bytes(decision.arrays(), other[name].arrays())
+        assert unknown.same_bytes(decision(members), other[name](members))
+
+
+def test_what_members_say_of_unknown_targets_changes_no_weight_and_no_threshold_but_a_stackers():
+    members, targets = uncertain()
+    others = np.where(targets > 1, members[::-1], members)
+    names = (methods.BEST_SINGLE, *methods.WEIGHTINGS)
+    one, other = (fitted(some, targets, names=names, groups=(*GROUPS, "cut")) for some in (members, others))
+    assert all(unknown.same_bytes(decision.arrays(), other[name].arrays()) for name, decision in one.items())

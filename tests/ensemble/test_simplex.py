@@ -2,6 +2,7 @@ import functools
 
 import numpy as np
 import pytest
+import unknown
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -85,3 +86,16 @@ def test_members_that_are_sure_and_wrong_and_constant_ones_and_no_positives_are_
 def test_what_is_no_probability_is_refused():
     with pytest.raises(InputError, match=r"must lie in \[0, 1\]"):
         simplex.search(np.full((2, 1, 1), np.nan, np.float32), np.ones((1, 1)))
+
+
+@given(unknown.scored(members=(3,)), unknown.CODES)
+@settings(deadline=None)
+def test_the_optimum_is_that_of_what_is_known(case, code):
+    targets, members, others = case
+    known, found = targets <= 1, simplex.search(members, targets)
+    assert unknown.same_bytes(vars(simplex.search(others, unknown.recoded(targets, code))), vars(found))
+    if known.any():
+        alone = simplex.search(members[:, known][..., np.newaxis], targets[known][:, np.newaxis])
+        assert alone.weights == pytest.approx(found.weights) and alone.log_loss == pytest.approx(found.log_loss)
+    else:
+        assert found.weights.tolist() == [1 / 3] * 3

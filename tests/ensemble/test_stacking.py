@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+import unknown
 
 from mlob.ensemble import convolution, linear, methods, simplex, stacking, trees
 from mlob.ensemble.blend import arithmetic
@@ -225,3 +226,55 @@ def test_fewer_than_two_photos_and_what_is_no_probability_are_refused(fit, made)
     members[0, 0, 0] = np.nan
     with pytest.raises(InputError, match=r"must lie in \[0, 1\]"):
         fit(members, targets, seed=0)
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_what_is_unknown_teaches_nothing_whatever_its_code(fit, made):
+    members, targets = made([2, 1])
+    targets[np.random.default_rng(0).random(targets.shape) < 0.3] = 255
+    one, other = (fit(members, unknown.recoded(targets, code), seed=0) for code in (2, 255))
+    assert unknown.same_bytes(vars(one), vars(other))
+    mistaken = np.where(targets > 1, 0, targets).astype(np.uint8)
+    assert one.predict(members).sum() > fit(members, mistaken, seed=0).predict(members).sum()
+
+
+def test_the_slopes_of_the_linear_stacker_vanish_over_what_is_known(monkeypatch, made):
+    monkeypatch.setattr(linear, "PENALTIES", (1000,))
+    members, targets = made([2, 1])
+    targets[np.random.default_rng(0).random(targets.shape) < 0.3] = 255
+    fitted = linear.fit(members, targets, seed=0)
+    components = (stacking.side_by_side(members) - fitted.centre) @ fitted.axes
+    inputs = np.hstack([components, np.ones((len(components), 1))])
+    ridge = np.append(np.full(components.shape[1], fitted.penalty), 1)[:, np.newaxis]
+    wrong_by = np.where(targets > 1, 0, fitted.predict(members) - targets.astype(float))
+    assert np.abs(inputs.T @ wrong_by + ridge * fitted.coefficients).max() < 0.2
+
+
+def test_of_a_group_of_labels_that_compete_a_photo_counts_that_knows_its_label_or_all_it_lacks():
+    members, targets = grouped(200, seed=0)
+    groups = ["a", "a", "b", "b"]
+    lost = np.zeros(len(targets), bool)
+    lost[::3] = True
+    variants = {name: targets.copy() for name in ("positive", "negative", "none")}
+    for name, variant in variants.items():
+        hidden = variant[:, :2] != {"positive": 1, "negative": 0}.get(name, 255)
+        variant[:, :2][hidden & lost[:, np.newaxis]] = 255
+    fits = {name: linear.fit(members, variant, seed=0, groups=groups) for name, variant in variants.items()}
+    assert np.array_equal(
+        fits["positive"].coefficients, linear.fit(members, targets, seed=0, groups=groups).coefficients
+    )
+    assert fits["negative"].coefficients == pytest.approx(fits["none"].coefficients, abs=0.05)
+    assert np.abs(fits["none"].coefficients - fits["positive"].coefficients).max() > 0
+
+
+def test_a_label_has_trees_by_the_photos_that_know_it(monkeypatch, made):
+    monkeypatch.setattr(trees, "COUNTS", (5,))
+    members, targets = made([2, 1])
+    targets[::2, 1], targets[:, 2] = 255, 255
+    fitted = trees.fit(members, targets, seed=0)
+    assert fitted.columns.tolist() == [0, 1, 3]
+    blended = arithmetic(members, fitted.base_weights)
+    shared = (stacking.side_by_side(members) - fitted.centre) @ fitted.axes
+    inputs = trees._inputs(members, blended, shared, 1)[1::2]
+    alone = trees.boost(inputs, targets[1::2, 1] - blended[1::2, 1], 5, 0)
+    assert np.array_equal(alone.values, fitted.values[1])

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+import unknown
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -312,3 +313,47 @@ def test_without_any_positive_nobody_gets_a_label(arrays):
 def test_decisions_are_bytes_and_a_probability_on_the_threshold_is_predicted():
     decisions = decide(np.array([[0.25, 0.5]], np.float32), [0.25, 0.75])
     assert decisions.dtype == np.uint8 and decisions.tolist() == [[1, 0]]
+
+
+EVERY_RULE = [*RULES.values(), shrunk, best_macro, best_global_by_image, best_by_image]
+ALONE = [rule for rule in EVERY_RULE if rule is not smoothed]  # which gives every label, known or not, a share of all
+
+
+@pytest.mark.parametrize("rule", EVERY_RULE)
+@given(case=unknown.scored(), code=unknown.CODES)
+@settings(deadline=None)
+def test_neither_scores_under_unknown_targets_nor_their_code_move_a_threshold(rule, case, code):
+    targets, probabilities, others = case
+    expected = rule(targets, probabilities)
+    assert unknown.same_bytes(rule(targets, others), expected)
+    assert unknown.same_bytes(rule(unknown.recoded(targets, code), others), expected)
+
+
+@pytest.mark.parametrize("rule", ALONE)
+@given(case=unknown.scored())
+@settings(deadline=None)
+def test_a_photo_and_a_label_of_which_nothing_is_known_move_no_other_threshold(rule, case):
+    targets, probabilities, _ = case
+    wider = np.broadcast_to(rule(*unknown.with_unknown_row_and_label(targets, probabilities)), targets.shape[1] + 1)
+    assert wider[:-1] == pytest.approx(np.broadcast_to(rule(targets, probabilities), targets.shape[1]), abs=1e-5)
+
+
+@given(unknown.scored())
+@settings(deadline=None)
+def test_thresholds_are_the_best_on_what_is_known(case):
+    targets, probabilities, _ = case
+    brute = max(reached(targets, probabilities, cut) for cut in every_cut(probabilities))
+    assert reached(targets, probabilities, best_global(targets, probabilities)) == brute
+    brute = max(image_f1(targets, decide(probabilities, cut)) for cut in every_cut(probabilities))
+    by_image = decide(probabilities, best_global_by_image(targets, probabilities))
+    assert image_f1(targets, by_image) == pytest.approx(brute)
+    assert image_f1(targets, decide(probabilities, best_by_image(targets, probabilities))) >= brute - 1e-6
+    brute = [max(reached(column, scores, cut) for cut in every_cut(scores)) for column, scores in columns_of(case)]
+    own = decide(probabilities, best_macro(targets, probabilities))
+    for label, best in enumerate(brute):
+        assert micro_f1(targets[:, [label]], own[:, [label]]) == best
+
+
+def columns_of(case):
+    """Each label's targets and scores (n, 1)."""
+    return [(case[0][:, [label]], case[1][:, [label]]) for label in range(case[0].shape[1])]
