@@ -73,6 +73,14 @@ def ratio(numerator: Any, denominator: Any) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.zeros(numerator.shape), where=denominator != 0)
 
 
+def mean_known(targets: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The mean of each label's values (n, labels) over the photos that know it (labels,); 0 where none does."""
+    known = is_known(targets)
+    if known is None:
+        return values.mean(axis=0)
+    return ratio(np.sum(values, axis=0, where=known), np.count_nonzero(known, axis=0))
+
+
 # Metrics of all decisions pooled, by name: functions of four counts, numbers or arrays, which may be those of bootstrap
 # draws: true positives, predicted positives, positives, and decisions in all. One line here puts a metric into every
 # result.json, with its interval, and onto the page.

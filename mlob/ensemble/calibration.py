@@ -8,6 +8,7 @@ prevalences (labels,) are the labels' shares of the photos. `estimators` has the
 import numpy as np
 
 from mlob.labels import count_known, is_known, positives
+from mlob.metrics import mean_known
 
 EDGE = 1e-7  # probabilities of 0 and 1 count as this far from them: float32 resolves no less below 1
 WEAKEST, STRONGEST = 1e-2, 1e4  # penalties that are fitted: prior deviations of 10 logits and of 0.01
@@ -62,7 +63,9 @@ def bias_and_scale(
     if penalty is not None and penalty <= 0:
         raise ValueError(f"Expected a penalty above 0, found {penalty}: give a small one, or None to have it fitted.")
     known, scores = is_known(targets), logits(probabilities)
-    scores, targets = scores if known is None else np.where(known, scores, 0), positives(targets).astype(np.float64)
+    if known is not None:
+        scores = np.where(known, scores, mean_known(targets, scores))  # which no step goes by
+    targets = positives(targets).astype(np.float64)
     ends = np.stack([scores.min(axis=0), scores.max(axis=0)])
     at = np.stack([np.zeros(scores.shape[1]), np.ones(scores.shape[1])])  # bias, scale
     penalties, settled = np.full(2, 10.0 if penalty is None else penalty), penalty is not None

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mlob.ensemble.calibration import bias_and_scale, calibrate, logits, sigmoid
-from mlob.labels import count_known, is_known, known_entries, positives
-from mlob.metrics import counts, f1, ratio
+from mlob.labels import is_known, known_entries, positives
+from mlob.metrics import counts, f1, mean_known, ratio
 
 ABOVE = np.nextafter(np.float32(1), np.float32(2))  # a threshold that no probability reaches
 GRID = np.arange(16, -16, -0.05)  # logits among which `smoothed` chooses
@@ -117,7 +117,7 @@ def calibrated(targets: np.ndarray, probabilities: np.ndarray, penalty: float | 
     corrected = calibrate(probabilities, bias, scale)
     cut = half_f1(known_entries(targets, corrected)[1])
     own = (logits(cut) - bias) / np.where(scale > 0, scale, 1)
-    admits_all = np.where(scale > 0, own <= logits(0), _mean_of_known(targets, corrected) >= cut)
+    admits_all = np.where(scale > 0, own <= logits(0), mean_known(targets, corrected) >= cut)
     admits_none = np.where(scale > 0, own > logits(1), ~admits_all)
     return np.select([admits_all, admits_none], [np.float32(0), ABOVE], sigmoid(own).astype(np.float32))
 
@@ -285,13 +285,6 @@ def _last_where_unknown(targets: np.ndarray, probabilities: np.ndarray) -> tuple
 def _falling(scores: np.ndarray) -> np.ndarray:
     """Places of the scores of a column, the highest first, without those of -1."""
     return np.argsort(-scores, kind="stable")[: np.count_nonzero(scores >= 0)]
-
-
-def _mean_of_known(targets: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The mean of each label's values (n, labels) over the photos that know it; 0 where none does."""
-    if is_known(targets) is None:
-        return values.mean(axis=0)
-    return ratio(np.sum(values, axis=0, where=targets <= 1), count_known(targets, axis=0))
 
 
 def _admitting(falling: np.ndarray, gains: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

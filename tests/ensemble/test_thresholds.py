@@ -335,7 +335,7 @@ def test_neither_scores_under_unknown_targets_nor_their_code_move_a_threshold(ru
 def test_a_photo_and_a_label_of_which_nothing_is_known_move_no_other_threshold(rule, case):
     targets, probabilities, _ = case
     wider = np.broadcast_to(rule(*unknown.with_unknown_row_and_label(targets, probabilities)), targets.shape[1] + 1)
-    assert wider[:-1] == pytest.approx(np.broadcast_to(rule(targets, probabilities), targets.shape[1]), abs=1e-5)
+    assert wider[:-1] == pytest.approx(np.broadcast_to(rule(targets, probabilities), targets.shape[1]), abs=1e-4)
 
 
 @given(unknown.scored())
