@@ -7,7 +7,7 @@
 #   DATA     the data folder, instead of the suite's     WEIGHTS  a weights file, or a folder of them
 #   PHOTOS   photos to predict                           SET      field=value,… for any field of a recipe
 #   FEATURES, RUNS  folders for the products, on another disk for instance
-#   N        photos for overfit (default 50)             BUDGET   of a search (default 20m)
+#   N        photos for overfit (50) and review (300)    BUDGET   of a search (default 20m)
 #   CONTACT  your address, sent to the hosts that images are downloaded from
 #   MEMORY   gigabytes for the features of train (default half of the machine's); the rest is read from disk
 #   VERBOSE  1 shows all rows of the tables, and every reason
@@ -24,7 +24,8 @@ $(foreach name,$(VARIABLES) PYTHON,$(eval override $(name) := $$(value $(name)))
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help demo images facts features overfit train learning-curve search ensemble submission report predict clean
+.PHONY: help demo images facts features overfit train learning-curve search ensemble submission report review predict
+.PHONY: clean
 .PHONY: test test-quick lint
 
 help: ## Print these targets
@@ -64,6 +65,9 @@ submission: .venv/installed ## submission.csv for the test photos
 
 report: .venv/installed ## The table of results, and the report page
 	@$(MLOB) report
+
+review: .venv/installed ## N test photos whose labels are least certain, for people to check
+	@$(MLOB) review
 
 predict: .venv/installed ## Labels for the photos in PHOTOS
 	@$(MLOB) predict

@@ -192,6 +192,29 @@ def submission(work: Workspace) -> None:
 
 @cli.command()
 @for_suite
+@click.option(
+    "--split", type=click.Choice(("test", "validation")), default="test", show_default=True, help="Of which photos."
+)
+@click.option(
+    "-n", "count", envvar="MLOB_N", type=click.IntRange(1), default=300, show_default=True, help="Number of photos."
+)
+def review(work: Workspace, split: str, count: int) -> None:
+    """List the photos whose decision is least certain, to be checked by hand.
+
+    Corrections are read back from the data folder: review.csv, edited, as corrections.csv, or an export of Label
+    Studio as corrections.json.
+
+    \b
+    Example:
+      mlob review --suite photos --data data/mine -n 100
+    """
+    steps.check(work, work.suite.members, "train", "validation", split)
+    steps.fit_ensemble(work)
+    steps.review(work, split, count)
+
+
+@cli.command()
+@for_suite
 @click.option("--readme", type=Text(), metavar="FILE", help="Also write the tables between this file's markers.")
 def report(work: Workspace, readme: str | None) -> None:
     """Print the table of results and write the report page.

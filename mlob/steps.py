@@ -281,6 +281,21 @@ def submit(work: Workspace) -> None:
     say(f"submission: {folder / places.SUBMISSION}")
 
 
+def review(work: Workspace, split: str, count: int) -> None:
+    """Write the photos of a split that are decided with the least certainty, for people to check."""
+    from mlob import predictions
+    from mlob.reports import review as reviews
+    from mlob.runs import ensemble as ensembles
+
+    folder = work.run("ensemble")
+    if not work.is_dry:
+        answers = predictions.read(folder / places.PREDICTIONS)[split]
+        _, decision = ensembles.load_decision(folder)
+        found = reviews.cases(work.dataset, split, answers, decision.needed(answers.probabilities), count)
+        reviews.write(folder, work.name, work.dataset, split, found)
+    say(f"review: {folder / places.REVIEW}.html, {places.REVIEW}.csv, and {places.LABEL_STUDIO}.json for Label Studio")
+
+
 def report(work: Workspace, readme: str | None) -> None:
     """Print the table, write the report page where a result has changed, put the table into a README if asked to."""
     from mlob.reports import report as reports

@@ -40,6 +40,7 @@ DATA, NOTED = "data", "photos-*.npz"
 DECISION, ENSEMBLE, SUBMISSION = "decision.npz", "ensemble.json", "submission.csv"
 PROBABILITIES = "probabilities"  # .parquet, and .csv where it is asked for
 KEPT, STORES = "predict.json", "stores"  # a file, and a folder of what stands in for the stores
+REVIEW, LABEL_STUDIO = "review", "label_studio"  # .csv and .html; .json and .xml
 COMPARED, INPUTS, PAGE = "dev.json", "inputs.json", "index.html"
 LABELLED = "predictions.csv"
 
@@ -51,7 +52,8 @@ OURS = (
 BESIDE = (
     *(RESULT, HISTORY, HEAD, PREDICTIONS, f"{CURVE_FOLDER}/{CURVE}"),
     *(f"{SEARCH_FOLDER}/{name}" for name in (SEARCH, BEST_RECIPE, "journal.log.*", "*.npy")),
-    *(DECISION, "second_level.npz", SUBMISSION, f"{PROBABILITIES}.*", PAGE, COMPARED),
+    *(DECISION, "second_level.npz", SUBMISSION, PAGE, COMPARED),
+    *(f"{name}.*" for name in (PROBABILITIES, REVIEW, LABEL_STUDIO)),
     *(KEPT, f"{STORES}/*/fingerprint.json", f"{STORES}/*/int8.*"),
 )
 

@@ -124,6 +124,19 @@ def test_a_second_run_redoes_nothing(workplace):
     assert before and products(workplace) == before
 
 
+def test_the_least_certain_photos_are_listed_for_people(workplace, mlob):
+    told = mlob(workplace, "review", "-n", "5")
+    assert "review: runs/tiny/ensemble/review.html" in told
+    with open(workplace / "runs/tiny/ensemble/review.csv", newline="") as file:
+        test = list(csv.DictReader(file))
+    assert len(test) == 5 and {row["split"] for row in test} == {"test"}
+    edges = [abs(float(row["probability"]) - float(row["threshold"])) for row in test]
+    assert edges == pytest.approx(sorted(edges), abs=2e-4)
+    mlob(workplace, "review", "--split", "validation")
+    page = (workplace / "runs/tiny/ensemble/review.html").read_text()
+    assert page.count("annotated:") > 5 and "http://" not in page
+
+
 def test_the_report_shows_every_model_the_rows_and_the_reference(workplace, mlob):
     brief, shown = mlob(workplace, "report"), mlob(workplace, "report", "--verbose")
     assert "The best 5 of " in brief and "constant" not in brief and "below logistic" not in brief
@@ -459,7 +472,7 @@ def test_photos_are_downloaded_prepared_and_the_missing_one_has_its_reason(workp
 
 
 def test_every_verb_has_an_example(workplace, mlob):
-    verbs = "images facts features overfit train learning-curve search ensemble submission report predict clean"
+    verbs = "images facts features overfit train learning-curve search ensemble submission review report predict clean"
     for verb in verbs.split():
         assert f"mlob {verb}" in mlob(workplace, verb, "--help")
 

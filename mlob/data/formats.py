@@ -10,13 +10,16 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mlob.data import class_folders, imaterialist, imaterialist2017, labelstudio, listing, places, table
+from mlob.data import class_folders, corrections, imaterialist, imaterialist2017, labelstudio, listing, places, table
 from mlob.data.listing import Listing
 from mlob.errors import InputError
 from mlob.recipes import Annotations
 
 if TYPE_CHECKING:
     from mlob.data.places import Folder
+
+
+SAMPLE = "sample_submission.csv"  # says what answers look like, and annotates nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +70,12 @@ def read(folder: Folder, asked: Annotations | None = None) -> Listing:
     names = places.names(folder)
     if not names and not folder.is_dir():
         raise InputError(f"The data folder {folder} does not exist: name it with DATA= (--data).")
-    name, file = _told(folder, names)
-    annotations = FORMATS[name].read(folder, names, asked or Annotations())
+    own = [name for name in names if name not in (*corrections.FILES, SAMPLE)]
+    name, file = _told(folder, own)
+    annotations = FORMATS[name].read(folder, own, asked or Annotations())
     listing.check(annotations)
-    return dataclasses.replace(annotations, told=(f"Read as {name}, told by {file}.", *annotations.told))
+    told = (f"Read as {name}, told by {file}.", *annotations.told)
+    return corrections.apply(dataclasses.replace(annotations, told=told), folder, names)
 
 
 def _told(folder: Folder, names: list[str]) -> tuple[str, str]:

@@ -60,7 +60,7 @@ def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Fi
     rows, ensemble = tables.rows(folder), results.read_ensemble(folder / "ensemble")
     best, photos = _chosen(rows, ensemble), _fitting(findings.gallery)
     scored = ensemble.labels if ensemble else []
-    html = _template().render(
+    html = template("page.html").render(
         suite=folder.name,
         rows=rows[::-1],
         papers=papers.REPORTED if labels.ids == papers.LABELS else (),
@@ -88,7 +88,8 @@ def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Fi
     write_text(path, html)
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """Load one of the templates of our pages."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__ or "", "templates"),
         autoescape=True,
@@ -98,7 +99,7 @@ def _template() -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.filters["data_uri"] = _data_uri
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
 def _figures(

@@ -10,6 +10,7 @@ from mlob.data import images
 from mlob.data.dataset import DataSet
 from mlob.data.places import Place
 from mlob.errors import Unreadable
+from mlob.labels import positives
 
 PER_LABEL = 12  # photos that each label gets at least, where it has as many
 MOST = 150  # photos in all
@@ -18,7 +19,7 @@ THUMBNAIL = 160  # pixels
 
 @dataclasses.dataclass(frozen=True)
 class Photo:
-    """A photo of validation.
+    """A photo of a split.
 
     Attributes:
         id: as in the annotations.
@@ -39,16 +40,17 @@ class Labelled:
     predicted: list[int]
 
 
-Camera = Callable[[int], Photo]  # of a row of validation
+Camera = Callable[[int], Photo]  # of a row of a split
 
 
-def camera(dataset: DataSet) -> Camera:
-    """Give a function that takes one photo of validation by its row; a second time it gives the same one."""
-    split, files = dataset["validation"], dataset.photos("validation")
+def camera(dataset: DataSet, name: str = "validation") -> Camera:
+    """Give a function that takes one photo of a split by its row; a second time it gives the same one."""
+    split, files = dataset[name], dataset.photos(name)
+    targets = np.zeros((len(split.ids), 0), np.uint8) if split.targets is None else split.targets
 
     @functools.cache
     def take(row: int) -> Photo:
-        return Photo(split.ids[row], _thumbnail(files[row]), np.flatnonzero(split.known_targets[row]).tolist())
+        return Photo(split.ids[row], _thumbnail(files[row]), np.flatnonzero(positives(targets[row])).tolist())
 
     return take
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from mlob.data import places
 from mlob.data.dataset import DataSet
+from mlob.data.formats import SAMPLE
 from mlob.errors import InputError
 from mlob.recipes import Submission
 from mlob.reports.form import DEFAULTS, IDS, NAMES, PAIRS, PHOTOS, PROBABILITIES, Form, kind_of, written
@@ -21,7 +22,6 @@ from mlob.reports.form import DEFAULTS, IDS, NAMES, PAIRS, PHOTOS, PROBABILITIES
 if TYPE_CHECKING:
     from mlob.data.places import Folder
 
-FILE = "sample_submission.csv"
 DELIMITERS = (",", ";", "\t")
 SEPARATORS = (" ", "|", ", ", ",", "; ", ";", "/")  # tried in this order
 TRIMS: tuple[Callable[[str], str], ...] = (  # how a photo is written there and how in the annotations
@@ -48,9 +48,9 @@ def read(folder: Folder) -> Sample | None:
     Raises:
         InputError: it is no table in UTF-8, or names no photos.
     """
-    if FILE not in places.names(folder):
+    if SAMPLE not in places.names(folder):
         return None
-    path = folder / FILE
+    path = folder / SAMPLE
     with places.reached(path):
         data = path.read_bytes()
     try:
