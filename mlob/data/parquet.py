@@ -1,0 +1,242 @@
+"""Photos in Parquet files, read in place: a row group at a time, as the format has it, and each once if read in order.
+
+Pages within a row group cannot be reached by themselves; the row groups of Hugging Face hold 100 or 1,000 photos.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, overload
+
+import numpy as np
+
+from mlob.data.places import MOST_BYTES, Inside, Place, reached
+from mlob.errors import InputError, Unreadable
+
+if TYPE_CHECKING:
+    import pyarrow
+    import pyarrow.parquet
+
+    from mlob.data.places import Folder
+
+BYTES = "bytes"  # the part of Hugging Face's image column that holds the photo; "path" is its name
+KEPT_BYTES = 2**30  # of row groups in memory, in each process; a single one may not be larger
+UNKNOWN_SIZE = 0  # Parquet does not tell how long a value is
+POINTER = b"version https://git-lfs"  # begins what Git leaves in place of a large file
+
+_groups: dict[tuple[Folder, str, str, int], pyarrow.Array] = {}  # that were read, the last one used last
+_reading = threading.Lock()  # so that threads that decode neighbours read their row group once
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InParquet(Inside):
+    """A photo in a column of a Parquet file. `group`: of rows, in the file; `row`: in the group."""
+
+    column: str
+    group: int
+    row: int
+
+    def _read(self) -> bytes:
+        with reached(self.home):
+            photos = _group(self.home, str(self.tag), self.column, self.group)
+        photo = photos[self.row].as_py() if self.row < len(photos) else None
+        if photo is None:
+            raise Unreadable("no photo in this row")
+        if len(photo) > MOST_BYTES:
+            raise Unreadable("too many bytes")
+        return photo
+
+
+class File(NamedTuple):
+    """A Parquet file with photos. `tag`: changes with the file; `rows`: in each row group."""
+
+    path: Folder
+    tag: str
+    column: str
+    rows: tuple[int, ...]
+
+
+class _Group(NamedTuple):
+    """A row group: its number in the file, and the numbers of its first row and of the file's, over all files."""
+
+    file: File
+    number: int
+    first: int
+    first_of_file: int
+
+
+class Rows(Sequence[Place | None]):
+    """The places of photos in Parquet files, 8 bytes each: a place is built when it is used."""
+
+    def __init__(self, files: Sequence[File], rows: np.ndarray | None = None) -> None:
+        """Take the photos of files, one file after another; `rows` chooses among them by number, int64 (n,)."""
+        self._files, self._groups, first = files, [], 0
+        for file in files:
+            first_of_file = first
+            for number, count in enumerate(file.rows):
+                self._groups.append(_Group(file, number, first, first_of_file))
+                first += count
+        self._firsts = np.array([group.first for group in self._groups], np.int64)
+        self._rows = np.arange(first) if rows is None else rows
+
+    def take(self, rows: np.ndarray) -> Rows:
+        """Give the photos that a mask or numbers choose."""
+        return Rows(self._files, self._rows[rows])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, at: int) -> InParquet: ...
+    @overload
+    def __getitem__(self, at: slice) -> Rows: ...
+    def __getitem__(self, at: int | slice) -> InParquet | Rows:
+        if isinstance(at, slice):
+            return Rows(self._files, self._rows[at])
+        number = int(self._rows[at])
+        group = self._groups[int(np.searchsorted(self._firsts, number, side="right")) - 1]
+        file, inside = group.file, str(number - group.first_of_file)
+        row = number - group.first
+        return InParquet(file.path, inside, UNKNOWN_SIZE, file.tag, file.column, group.number, row)
+
+
+def opened(path: Folder) -> pyarrow.parquet.ParquetFile:
+    """Open a Parquet file.
+
+    Raises:
+        InputError: it is not one, or is not complete.
+    """
+    import pyarrow
+
+    with reached(path):
+        try:
+            return _open(path)
+        except pyarrow.ArrowException as error:
+            with path.open("rb") as file:
+                is_pointer = file.read(len(POINTER)) == POINTER
+            mend = "run `git lfs pull`" if is_pointer else "copy it again, or move it out of the data folder"
+            raise InputError(f"{path} is not a complete Parquet file ({_line(error)}): {mend}.") from error
+
+
+def photo_columns(schema: pyarrow.Schema) -> list[str]:
+    """List the columns that hold photos: binary ones, and structs with binary `bytes`."""
+    return [field.name for field in schema if _is_binary(field.type) or _holds_bytes(field.type)]
+
+
+def file(path: Folder, column: str) -> File:
+    """Describe a Parquet file whose photos are in a column.
+
+    Raises:
+        InputError: it has no such column, or a row group that is too large.
+    """
+    with opened(path) as content:
+        schema, metadata = content.schema_arrow, content.metadata
+        if column not in photo_columns(schema):
+            raise InputError(
+                f"{path}: expected the photos in the column {column} as in the other files, found the columns "
+                f"{', '.join(f'{field.name} ({field.type})' for field in schema)}."
+            )
+        leaf = _leaf(schema, column)
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    for number, group in enumerate(groups):
+        sizes = [group.column(at).total_uncompressed_size for at in range(group.num_columns)
+                 if group.column(at).path_in_schema == leaf]  # fmt: skip
+        if sum(sizes) > KEPT_BYTES:
+            raise InputError(
+                f"{path}: the row group {number} holds {sum(sizes) / 2**30:.1f} GiB of photos; expected at most "
+                f"{KEPT_BYTES / 2**30:g}, since it is in memory at once: write it again with a row_group_size of 100."
+            )
+    return File(path, _tag(path), column, tuple(group.num_rows for group in groups))
+
+
+def read(paths: Sequence[Folder], columns: Sequence[str]) -> pyarrow.Table:
+    """Read columns of Parquet files, row after row, without their photos.
+
+    Raises:
+        InputError: the files differ in the type of a column, or one is damaged.
+    """
+    import pyarrow
+
+    tables = [_columns(path, columns) for path in paths]
+    for path, table in zip(paths, tables, strict=True):
+        if wrong := [name for name in tables[0].schema.names if name not in table.schema.names]:
+            raise InputError(f"{path} has no column {wrong[0]}, which {paths[0]} has: expected equal columns.")
+    try:
+        return pyarrow.concat_tables(tables, promote_options="permissive")
+    except pyarrow.ArrowException as error:
+        raise InputError(f"{paths[0]} and the files beside it differ in the type of a column: {_line(error)}") from error
+
+
+def _columns(path: Folder, columns: Sequence[str]) -> pyarrow.Table:
+    import pyarrow
+
+    with reached(path), opened(path) as content:
+        try:
+            return content.read(columns=list(columns))
+        except (pyarrow.ArrowException, OSError) as error:
+            raise InputError(f"{path} is damaged ({_line(error)}): copy it again.") from error
+
+
+def _group(path: Folder, tag: str, column: str, number: int) -> pyarrow.Array:
+    """Give the photos of a row group; those used last stay in memory."""
+    key = path, tag, column, number
+    with _reading:
+        _groups[key] = _groups.pop(key) if key in _groups else _read_group(path, column, number)
+        for oldest in list(_groups)[:-1]:
+            if sum(photos.nbytes for photos in _groups.values()) <= KEPT_BYTES:
+                break
+            del _groups[oldest]
+        return _groups[key]
+
+
+def _read_group(path: Folder, column: str, number: int) -> pyarrow.Array:
+    import pyarrow
+
+    try:
+        with _open(path) as content:
+            leaf = _leaf(content.schema_arrow, column)
+            photos = content.read_row_group(number, columns=[leaf]).column(column).combine_chunks()
+    except (pyarrow.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk or the bucket; Parquet's own have no number
+            raise
+        raise Unreadable("damaged in the Parquet file") from error
+    return photos if _is_binary(photos.type) else photos.field(BYTES)
+
+
+def _open(path: Folder) -> pyarrow.parquet.ParquetFile:
+    import pyarrow.parquet
+
+    if isinstance(path, pathlib.Path):
+        return pyarrow.parquet.ParquetFile(path, memory_map=True)
+    return pyarrow.parquet.ParquetFile(path.open("rb"))
+
+
+def _leaf(schema: pyarrow.Schema, column: str) -> str:
+    return column if _is_binary(schema.field(column).type) else f"{column}.{BYTES}"
+
+
+def _is_binary(kind: pyarrow.DataType) -> bool:
+    import pyarrow
+
+    return pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind)
+
+
+def _holds_bytes(kind: pyarrow.DataType) -> bool:
+    import pyarrow
+
+    return pyarrow.types.is_struct(kind) and any(part.name == BYTES and _is_binary(part.type) for part in kind)
+
+
+def _tag(path: Folder) -> str:
+    if isinstance(path, pathlib.Path):
+        status = path.stat()
+        return f"{status.st_size}-{status.st_mtime_ns}"
+    info = path.fs.info(path.path)
+    return f"{info['size']}-{info.get('ETag') or info.get('etag') or ''}"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]
