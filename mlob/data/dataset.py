@@ -27,7 +27,7 @@ from mlob.recipes import Annotations
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-    from mlob.data.places import Folder
+    from mlob.data.places import Folder, Place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Split:
             to be predicted.
         together: for each photo the name of what it belongs to (a product), empty for a photo by itself; None where
             all are.
+        places: of the photos, where the annotations hold them; None where they are looked for by id or url.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Split:
     urls: Sequence[tuple[str, ...]]
     annotations: np.ndarray | csr_array | None
     together: Sequence[str] | None = None
+    places: Sequence[Place | None] | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def targets(self) -> np.ndarray | None:
@@ -117,13 +119,15 @@ class DataSet:
         """Whether the photos are in a bucket, from which `places.READS` of them are read at the same time."""
         return places.is_remote(self.folder)
 
-    def photos(self, split: str) -> locate.Places:
-        """Find the files of a split's photos, None for a photo without a file.
+    def photos(self, split: str) -> Sequence[Place | None]:
+        """Find a split's photos, None for a photo without a file.
 
         Raises:
             InputError: a file would also be the photo of another split.
         """
         photos, others = self[split], {name: other.ids for name, other in self.splits.items() if name != split}
+        if photos.places is not None:
+            return photos.places
         return locate.photos(self._tree, split, photos.ids, list(map(local, photos.urls)), others=others)
 
     @functools.cached_property
@@ -172,11 +176,9 @@ def _splits(file: Listed, tree: Tree, digests: pathlib.Path | None) -> Iterator[
         if len(rows) == len(file.ids):
             yield _split(split, file)
         elif len(rows):
-            together = None if file.together is None else file.together.take(rows)
-            part = {"ids": file.ids.take(rows), "urls": file.urls.take(rows), "annotations": file.annotations[rows]}
-            yield _split(split, dataclasses.replace(file, **part, together=together))
+            yield _split(split, file.take(rows))
 
 
 def _split(name: str, file: Listed) -> Split:
     annotations = file.annotations if (file.annotations == 1).sum() else None
-    return Split(name, file.ids, file.urls, annotations, file.together)
+    return Split(name, file.ids, file.urls, annotations, file.together, file.places)

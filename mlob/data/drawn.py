@@ -1,7 +1,7 @@
 """Splits drawn by the bytes of the photos, if the annotations name none. Digests are kept between runs."""
 
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -33,19 +33,18 @@ def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> np.ndarray
     if given is None:
         given = np.where((listed.annotations == 1).sum(axis=1) > 0, "", "test")
     rows = np.flatnonzero(given == "")
-    names = np.array(draw(_digests(tree, listed, rows, table)), object)
+    names = np.array(draw(_digests(tree, listed.take(rows), table)), object)
     all_names = given.astype(object)
     all_names[rows] = np.where(np.isin(names, given[given != ""]), "train", names)
     return all_names
 
 
-def _digests(tree: Tree, listed: Listed, rows: np.ndarray, table: pathlib.Path | None) -> list[str]:
-    """Digest the bytes of some photos; a photo that cannot be read is represented by its name."""
+def _digests(tree: Tree, listed: Listed, table: pathlib.Path | None) -> list[str]:
+    """Digest each photo's bytes; a photo that cannot be read is represented by its name."""
     import pandas as pd
 
     known = _read(table) if table and table.is_file() else {}
-    ids, urls = listed.ids.take(rows), list(map(local, listed.urls.take(rows)))
-    photos = locate.photos(tree, "", ids, urls)
+    ids, photos = listed.ids, _photos(tree, listed)
     keys = [f"{name}:{places.version(place)}" for name, place in zip(ids, photos, strict=True)]
     new = {key: (name, place) for key, name, place in zip(keys, ids, photos, strict=True) if key not in known}
     known |= zip(new, _digested(new.values(), places.is_remote(tree.root)), strict=True)
@@ -53,6 +52,12 @@ def _digests(tree: Tree, listed: Listed, rows: np.ndarray, table: pathlib.Path |
     if table and new:
         write_text(table, pd.DataFrame({"key": keys, "digest": digests}).to_csv(index=False))
     return digests
+
+
+def _photos(tree: Tree, listed: Listed) -> Sequence[Place | None]:
+    if listed.places is not None:
+        return listed.places
+    return locate.photos(tree, "", listed.ids, list(map(local, listed.urls)))
 
 
 def _read(path: pathlib.Path) -> dict[str, str]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csr_array
 
+    from mlob.data.parquet import Rows
     from mlob.data.places import Folder
 
 LONGEST = {
@@ -48,6 +49,7 @@ class Listed:
         ids_are_paths: ids may be paths inside the data folder, not only file names.
         together: for each photo the name of what it belongs to, empty for a photo by itself; None where all are.
         first_row: number of the first photo's row, where the file has rows.
+        places: of the photos, where the annotations hold them; None where they are looked for by id or url.
     """
 
     path: Folder
@@ -58,6 +60,19 @@ class Listed:
     ids_are_paths: bool = False
     together: Texts | None = None
     first_row: int = 0
+    places: Rows | None = None
+
+    def take(self, rows: np.ndarray) -> Listed:
+        """Give the photos of some rows, by number."""
+        return dataclasses.replace(
+            self,
+            ids=self.ids.take(rows),
+            urls=self.urls.take(rows),
+            annotations=self.annotations[rows],
+            splits=None if self.splits is None else self.splits[rows],
+            together=None if self.together is None else self.together.take(rows),
+            places=None if self.places is None else self.places.take(rows),
+        )
 
 
 @dataclasses.dataclass(frozen=True)

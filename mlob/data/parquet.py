@@ -167,7 +167,9 @@ def read(paths: Sequence[Folder], columns: Sequence[str]) -> pyarrow.Table:
     try:
         return pyarrow.concat_tables(tables, promote_options="permissive")
     except pyarrow.ArrowException as error:
-        raise InputError(f"{paths[0]} and the files beside it differ in the type of a column: {_line(error)}") from error
+        raise InputError(
+            f"{paths[0]} and the files beside it differ in the type of a column: {_line(error)}"
+        ) from error
 
 
 def _columns(path: Folder, columns: Sequence[str]) -> pyarrow.Table:
@@ -209,9 +211,7 @@ def _read_group(path: Folder, column: str, number: int) -> pyarrow.Array:
 def _open(path: Folder) -> pyarrow.parquet.ParquetFile:
     import pyarrow.parquet
 
-    if isinstance(path, pathlib.Path):
-        return pyarrow.parquet.ParquetFile(path, memory_map=True)
-    return pyarrow.parquet.ParquetFile(path.open("rb"))
+    return pyarrow.parquet.ParquetFile(path if isinstance(path, pathlib.Path) else path.open("rb"))
 
 
 def _leaf(schema: pyarrow.Schema, column: str) -> str:
