@@ -54,7 +54,7 @@ def describe(work: Workspace) -> None:
 
     stores = [work.store(path.stem) for path in sorted(places.RECIPES.glob("*.py"))]
     photos = store.first_whole(stores, work.dataset) or duplicates.look(work.dataset)
-    show(factsheet.summary(facts.describe(work.dataset, photos), work.dataset.told))
+    show(factsheet.summary(facts.describe(work.dataset, photos), factsheet.understood(work.dataset)))
     unfit = []
     try:
         if "test" in work.dataset.splits:
@@ -72,6 +72,9 @@ def extract(work: Workspace, models: Collection[str], **where: Any) -> None:
     names = [name for model in models for name in work.stores(model) if name not in work.extracted]
     work.extracted.update(names)
     sets = {name: (work.feature_set(name), work.store(name)) for name in names}
+    is_first = bool(sets) and len(sets) == len(work.extracted) and not any(path.exists() for _, path in sets.values())
+    for line in factsheet.understood(work.dataset) if is_first else ():
+        say(line)
     if not work.is_dry:
         return extraction.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
     for line in factsheet.missing(work.dataset) if sets else ():

@@ -294,6 +294,8 @@ def test_a_dry_run_does_nothing_and_says_what_is_missing(workplace, tmp_path, ml
     before = products(workplace)
     told = mlob(workplace, "submission", "--dry-run", FEATURES=str(tmp_path / "features"), RUNS=str(tmp_path / "runs"))
     assert "90 photos" in told and "wide" in told
+    assert told.count("Read as iMaterialist 2018") == told.count("Groups of labels: category (9, one each)") == 1
+    assert "Groups of labels" not in mlob(workplace, "submission", "--dry-run")  # features are there
     assert products(workplace) == before and not list(tmp_path.glob("*/**/*.h5"))
 
 

@@ -80,6 +80,7 @@ class DataSet:
         folder: a `pathlib.Path`, or a `UPath` into a bucket.
         tree: the files in the folder, as they were when they were first listed; None if that has not happened yet.
         told: how the annotations were understood, in lines for people.
+        is_drawn: whether the splits of photos were drawn, of all or of some.
     """
 
     name: str
@@ -88,6 +89,7 @@ class DataSet:
     splits: dict[str, Split]
     tree: Tree | None = dataclasses.field(default=None, repr=False, compare=False)
     told: tuple[str, ...] = ()
+    is_drawn: bool = False
 
     def __getitem__(self, split: str) -> Split:
         if split not in self.splits:
@@ -164,13 +166,18 @@ def read_dataset(
     listing = formats.read(tree.root, asked)
     splits = [split for file in listing.files for split in _splits(file, tree, digests)]
     by_name = {split.name: split for split in splits}
-    return DataSet(places.data_name(tree.root), tree.root, listing.labels, by_name, tree, listing.told)
+    is_drawn = any(map(_is_open, listing.files))
+    return DataSet(places.data_name(tree.root), tree.root, listing.labels, by_name, tree, listing.told, is_drawn)
+
+
+def _is_open(file: Listed) -> bool:
+    """Say whether some photos of a file are in no split yet."""
+    return file.splits is None or bool((file.splits == "").any())
 
 
 def _splits(file: Listed, tree: Tree, digests: pathlib.Path | None) -> Iterator[Split]:
     """Give the splits of the photos that a file lists; a split without photos is left out."""
-    is_open = file.splits is None or (file.splits == "").any()
-    names = drawn.splits(tree, file, digests) if is_open else file.splits
+    names = drawn.splits(tree, file, digests) if _is_open(file) else file.splits
     for split in SPLITS:
         rows = np.flatnonzero(names == split)
         if len(rows) == len(file.ids):

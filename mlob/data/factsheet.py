@@ -1,11 +1,26 @@
 """Facts about a data set as lines for a terminal."""
 
+import collections
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from mlob.data.dataset import DataSet
 from mlob.data.duplicates import Between
 from mlob.data.facts import Facts, Failures, Reason, SplitFacts, failures
 from mlob.data.prevalence import FEW, LabelFacts, Shifted
+from mlob.labels import exclusive_groups
+
+MOST_GROUPS = 8  # named; of iMaterialist 2017 there are 45
+
+
+def understood(dataset: DataSet) -> list[str]:
+    """Say how a data set was understood, before anything is made of it: a few lines."""
+    return [
+        *dataset.told,
+        _group_line(dataset),
+        *_unknown_lines(dataset),
+        *_product_lines(dataset),
+        _size_line(dataset),
+    ]
 
 
 def summary(facts: Facts, told: Sequence[str] = ()) -> str:
@@ -43,6 +58,45 @@ def missing(dataset: DataSet) -> list[str]:
     return [
         f"{count:,} of {len(dataset[name].ids):,} {name} photos have no file" for name, count in gone.items() if count
     ]
+
+
+def _group_line(dataset: DataSet) -> str:
+    """Name the groups of labels, and say of which a photo has one label at most."""
+    groups, train = dataset.labels.groups, dataset.splits.get("train")
+    known = None if train is None else train.targets
+    found = [] if known is None else exclusive_groups(groups, known)
+    most = {groups[group.columns[0]]: "at most one" if group.has_none else "one each" for group in found}
+    counts = collections.Counter(groups)
+    kinds = {group: f", {most.get(group, 'several')}" if count > 1 else "" for group, count in counts.items()}
+    listed = [f"{group} ({count:,}{kinds[group]})" for group, count in counts.items()]
+    more = [f"and {len(listed) - MOST_GROUPS:,} more"] if len(listed) > MOST_GROUPS else []
+    return f"Groups of labels: {', '.join(listed[:MOST_GROUPS] + more)}."
+
+
+def _unknown_lines(dataset: DataSet) -> Iterator[str]:
+    labelled = [split.annotations for split in dataset.splits.values() if split.annotations is not None]
+    unknown = sum(int((annotations > 1).sum()) for annotations in labelled)
+    entries = sum(annotations.shape[0] for annotations in labelled) * len(dataset.labels)
+    if unknown:
+        share = f"{unknown:,} of {entries:,} entries, {unknown / entries:.1%}"
+        yield f"Unknown, which is not absent: {share} (an entry is a photo and a label)."
+
+
+def _product_lines(dataset: DataSet) -> Iterator[str]:
+    photos, splits = collections.Counter[str](), collections.Counter[str]()
+    for split in dataset.splits.values():
+        of_split = collections.Counter(filter(None, split.together or ()))
+        photos += of_split
+        splits.update(of_split.keys())
+    if photos:
+        several, apart = (sum(count > 1 for count in counts.values()) for counts in (photos, splits))
+        told = f"; {apart:,} of them in two splits, which flatters the figures" if apart else ""
+        yield f"Photos that belong together: {several:,} products of more than one photo{told}."
+
+
+def _size_line(dataset: DataSet) -> str:
+    sizes = ", ".join(f"{name} {len(split.ids):,}" for name, split in dataset.splits.items())
+    return f"Splits{', drawn by a hash of the photos' if dataset.is_drawn else ''}: {sizes} photos."
 
 
 def _loss_lines(split: str, photos: int, failed: Failures, examples: Callable[[Reason], str]) -> list[str]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from mlob.data import duplicates, facts, factsheet, prevalence
 from mlob.data.dataset import DataSet, Split
@@ -247,3 +248,28 @@ def test_photos_that_were_not_compared_are_not_called_different(tmp_path, monkey
 
 def test_an_empty_set_has_facts_too():
     assert factsheet.summary(facts.describe(data_set(), {})).startswith("0 photos, 3 labels")
+
+
+def test_how_a_data_set_was_understood_is_told_in_a_few_lines():
+    labels = Labels((1, 2, 3, 4, 5, 6), tuple("abcdef"), ("colour",) * 2 + ("sleeve",) * 2 + ("style",) * 2)
+    train = np.array([[1, 0, 0, 0, 1, 1], [0, 1, 1, 0, 255, 0], [1, 0, 0, 1, 0, 255]], np.uint8)
+    splits = {
+        "train": Split("train", ("1", "2", "3"), ((),) * 3, train, ("shirt", "shirt", "hat")),
+        "validation": Split("validation", ("4", "5"), ((),) * 2, csr_array(train[:2]), ("hat", "")),
+        "test": Split("test", ("6",), ((),), None),
+    }
+    data = DataSet("made", "nowhere", labels, splits, told=("Read as …",), is_drawn=True)
+    assert factsheet.understood(data) == [
+        "Read as …",
+        "Groups of labels: colour (2, one each), sleeve (2, at most one), style (2, several).",
+        "Unknown, which is not absent: 3 of 30 entries, 10.0% (an entry is a photo and a label).",
+        "Photos that belong together: 2 products of more than one photo; 1 of them in two splits, which flatters the "
+        "figures.",
+        "Splits, drawn by a hash of the photos: train 3, validation 2, test 1 photos.",
+    ]
+
+
+def test_of_many_groups_a_few_are_named():
+    many = Labels(tuple(range(12)), tuple("abcdefghijkl"), tuple(f"group {number}" for number in range(12)))
+    train = Split("train", ("1",), ((),), np.ones((1, 12), np.uint8))
+    assert factsheet.understood(data_set(train, labels=many))[0].endswith("group 6 (1), group 7 (1), and 4 more.")
