@@ -10,7 +10,17 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mlob.data import class_folders, corrections, imaterialist, imaterialist2017, labelstudio, listing, places, table
+from mlob.data import (
+    class_folders,
+    coco,
+    corrections,
+    imaterialist,
+    imaterialist2017,
+    labelstudio,
+    listing,
+    places,
+    table,
+)
 from mlob.data.listing import Listing
 from mlob.errors import InputError
 from mlob.recipes import Annotations
@@ -47,8 +57,9 @@ def _named(*files: str) -> Callable[[Folder, list[str]], str]:
 FORMATS = {
     "one table": Format("photos.csv", _named(table.PHOTOS), table.read),
     "a table": Format("the only .csv, .tsv or .parquet file", table.find, table.read, is_general=True),
-    "iMaterialist 2018": Format("train.json", _named(*imaterialist.FILES), imaterialist.read),
+    "iMaterialist 2018": Format("train.json", imaterialist.find, imaterialist.read),
     "iMaterialist 2017": Format("*train.data.json", imaterialist2017.find, imaterialist2017.read),
+    "COCO, iNaturalist": Format("instances_train2017.json, train2019.json and the like", coco.find, coco.read),
     "Label Studio": Format("an export of Label Studio, *.json", labelstudio.find, labelstudio.read),
     "folders of classes": Format(
         "a folder for each class, dress/1.jpg or train/dress/1.jpg", class_folders.find, class_folders.read, True

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import listing, records
+from mlob.data import coco, listing, records
 from mlob.data.listing import Listed, Listing
 from mlob.data.records import Json, Records
 from mlob.data.splits import SPLITS
@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 LAYOUT = '{"images": [{"imageId", "url"}], "annotations": [{"imageId", "labelId"}]}'
 FILES = tuple(f"{split}.json" for split in SPLITS)
+
+
+def find(folder: Folder, names: list[str]) -> str:
+    """Give the first file of a split, empty if there is none; COCO's files may have the same names."""
+    return next((file for file in FILES if file in names and not coco.is_coco(folder / file)), "")
 
 
 def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
