@@ -100,9 +100,9 @@ WHOLE = {
       "annotations": [{"imageId": "1", "taskId": "6", "labelId": "3"}, {"imageId": 2, "taskId": 1, "labelId": 3}]}""",
     "a.task_map.json": b'{"taskInfo": [{"taskId": "6", "taskName": "dress:color"}, {"taskId": "1", "taskName": "x"}]}',
     "a.label_map.json": b'{"labelInfo": [{"labelId": "3", "labelName": "r\xc3\xa9d"}]}',
-    "train2019.json": b"""{"images": [{"id": 1, "file_name": "a/1.jpg"}, {"id": 2, "file_name": "2.jpg", "coco_url": 3}],
-      "categories": [{"id": 4, "name": "r\xc3\xa9d", "genus": "G"}, {"id": 0, "name": "x", "genus": "H"}],
-      "annotations": [{"image_id": 1, "category_id": 4}, {"id": 2, "image_id": 2, "category_id": 0}]}""",
+    "train2019.json": """{"images": [{"id": 1, "file_name": "a/1.jpg"}, {"id": 2, "file_name": "é.jpg"}],
+      "categories": [{"id": 4, "name": "réd", "genus": "G"}, {"id": 0, "name": "x", "genus": "H"}],
+      "annotations": [{"image_id": 1, "category_id": 4}, {"id": 2, "image_id": 2, "category_id": 0}]}""".encode(),
     "kept.csv": b"key,digest\n1.jpg:3:1,1234\n2.jpg:none,unreadable 2.jpg\n",
 }
 
