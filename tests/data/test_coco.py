@@ -132,7 +132,7 @@ def test_two_files_of_a_split_other_categories_repeated_photos_and_a_cut_are_ref
     with pytest.raises(InputError, match=r"val2019\.json: the category 7, 'bus', is another one \('cat'\) in another"):
         read_dataset(tmp_path)
     write_file(tmp_path, "val2019.json", [1, 1], [(1, 7)])
-    with pytest.raises(InputError, match=r"val2019\.json: the image '1' is listed twice: remove one"):
+    with pytest.raises(InputError, match=r"val2019\.json: the image '1' is listed twice .*remove one"):
         read_dataset(tmp_path)
     (tmp_path / "val2019.json").rename(tmp_path / "instances_train2017.json")
     with pytest.raises(
