@@ -7,7 +7,7 @@ import csv
 import dataclasses
 import io
 import posixpath
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mlob.data.places import Folder
 
 DELIMITERS = (",", ";", "\t")
+FEWEST_KNOWN = 0.5  # share of the labels in a sample that are the data set's
 SEPARATORS = (" ", "|", ", ", ",", "; ", ";", "/")  # tried in this order
 TRIMS: tuple[Callable[[str], str], ...] = (  # how a photo is written there and how in the annotations
     lambda name: name,
@@ -158,34 +159,40 @@ def _columns(sample: Sample, dataset: DataSet, others: Sequence[str], asked: Sub
 
 
 def _marks(sample: Sample, dataset: DataSet, cells: Sequence[str], layout: str, asked: Submission) -> tuple[str, str]:
-    """Say whether ids or names stand in the cells of labels, and by what they are separated there."""
-    for kind in _kinds(dataset, asked):
-        known, default = set(written(dataset.labels, kind)), DEFAULTS[kind][2]
-        fitting = [mark for mark in _separators(layout, asked, default) if _all_known(cells, mark, known)]
-        if fitting or (asked.labels and asked.separator):
-            used = [mark for mark in fitting if any(mark in cell for cell in cells)]
-            return kind, [*used, asked.separator or default][0]
-    kind = next(iter(_kinds(dataset, asked)))
-    known, mark = set(written(dataset.labels, kind)), asked.separator or DEFAULTS[kind][2]
-    odd = next(number for number, cell in enumerate(cells, 2) if not _all_known([cell], mark, known))
-    raise InputError(
-        f"{sample.path}, row {odd}: {cells[odd - 2]!r} is no list of labels of {dataset.folder}: name how they are "
-        "written there with SET=submission.labels=names,submission.separator=; or remove the file."
-    )
+    """Say whether ids or names stand in the cells of labels, and by what they are separated there.
+
+    A sample's labels are mere examples, and some may be none of the data set's: the reading that knows most of them
+    counts, and it has to know half.
+    """
+    known = {kind: set(written(dataset.labels, kind)) for kind in _kinds(dataset, asked)}
+    readings = [
+        (kind, mark, _share_known(cells, mark, known[kind]))
+        for kind in known
+        for mark in _separators(layout, asked, kind)
+    ]
+    highest = max(share for *_, share in readings)
+    if highest < FEWEST_KNOWN and not (asked.labels and asked.separator):
+        odd = next(number for number, cell in enumerate(cells, 2) if cell)
+        raise InputError(
+            f"{sample.path}, row {odd}: {cells[odd - 2]!r} is no list of labels of {dataset.folder}: name how they are "
+            "written there with SET=submission.labels=names,submission.separator=; or remove the file."
+        )
+    best = [(kind, mark) for kind, mark, share in readings if share == highest]
+    return next(((kind, mark) for kind, mark in best if any(mark in cell for cell in cells)), best[0])
 
 
-def _separators(layout: str, asked: Submission, default: str) -> Iterator[str]:
-    """Give what may separate labels; where each has its row, what no label holds."""
+def _separators(layout: str, asked: Submission, kind: str) -> Sequence[str]:
+    """Give what may separate labels; where each label has its row, what none holds."""
     if layout != PHOTOS:
-        yield "\n"
-    elif asked.separator:
-        yield asked.separator
-    else:
-        yield from dict.fromkeys((default, *SEPARATORS))
+        return ("\n",)
+    default = DEFAULTS[kind][2]
+    return (asked.separator,) if asked.separator else tuple(dict.fromkeys((default, *SEPARATORS)))
 
 
-def _all_known(cells: Sequence[str], mark: str, known: set[str]) -> bool:
-    return all(part in known for cell in cells if cell for part in cell.split(mark))
+def _share_known(cells: Sequence[str], mark: str, known: set[str]) -> float:
+    """Say how many of the labels in cells are known, as a share; where all cells are empty, all are."""
+    parts = [part for cell in cells if cell for part in cell.split(mark)]
+    return sum(part in known for part in parts) / len(parts) if parts else 1.0
 
 
 def _kinds(dataset: DataSet, asked: Submission) -> Sequence[str]:

@@ -20,6 +20,7 @@ from mlob.reports.form import IDS, PAIRS, PHOTOS, PROBABILITIES, Form, check, de
 
 Rows = list[list[str]]  # of one photo, without the photo's own cell
 DIGITS = 6  # of a probability
+PRECISION = 10.0 ** (1 - DIGITS)  # to which it comes back
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,5 +157,5 @@ def _check(path: pathlib.Path, form: Form, answers: np.ndarray) -> None:
     for found, name, row in itertools.zip_longest(read(path, form), form.ids, form.rows):
         if found is None or found[0] != name:
             raise RuntimeError(f"{path} does not hold every photo exactly once, in order; {name!r} is out of place.")
-        if not np.allclose(found[1], answers[row], rtol=10.0 ** (1 - DIGITS), atol=0):
+        if (np.abs(found[1] - answers[row]) > PRECISION * answers[row]).any():
             raise RuntimeError(f"{path} holds other answers on {name!r} than were to be written.")

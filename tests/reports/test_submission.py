@@ -165,6 +165,7 @@ SAMPLES = {
                          "id,c,a,b\n3,1e-07,0,0.125\n7,1,0.75,0.25\n5,0.9,0.333333,0.5\n"),
     "a byte-order mark": (NUMBERED, IDS, "\ufeffid,4,1,66\n7,0,0,0\n5,0,0,0\n3,0,0,0\n",
                           "id,4,1,66\n7,0.25,0.75,1\n5,0.5,0.333333,0.9\n3,0.125,0,1e-07\n"),
+    "examples of which some are no labels": (NUMBERED, IDS, "id,l\n7,1|4\n3,1|99\n5,1\n", "id,l\n7,1|66\n3,\n5,4|66\n"),
     "no label in any cell": (NUMBERED, IDS, "id,l\n7,\n3,\n5,\n", "id,l\n7,1 66\n3,\n5,4 66\n"),
     "a photo less": (NUMBERED, IDS, "id,l\n5,1\n7,1\n", "id,l\n5,4 66\n7,1 66\n"),
 }  # fmt: skip
@@ -191,7 +192,7 @@ REFUSED = {
     "no photo of test": ("id,l\n8,1\n9,1\n", "none of its columns .* names a photo of test, for example '7'"),
     "a photo twice in two ways": ("id,l\n7.jpg,1\n7.png,1\n3.jpg,1\n",
                                   "names one photo of test twice, '7.jpg' and '7.png'"),
-    "labels of elsewhere": ("id,l\n7,1 4\n3,1 5\n5,1\n", "row 3: '1 5' is no list of labels"),
+    "labels of elsewhere": ("id,l\n7,\n3,2 5\n5,\n", "row 3: '2 5' is no list of labels"),
     "columns of elsewhere": ("id,a,b,d\n7,0,0,0\n3,0,0,0\n",
                              r"1 columns are no labels \('d'\) and 1 labels have no column \('c'\)"),
     "a photo twice with columns of labels": ("id,a,b,c\n7,0,0,0\n7,0,0,0\n", "two rows of the photo '7'"),
