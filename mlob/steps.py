@@ -50,7 +50,6 @@ def describe(work: Workspace) -> None:
     """Print what there is in the data, and what has to be mended."""
     from mlob.data import duplicates, facts, factsheet, preflight
     from mlob.features import store
-    from mlob.reports import submission
 
     stores = [work.store(path.stem) for path in sorted(places.RECIPES.glob("*.py"))]
     photos = store.first_whole(stores, work.dataset) or duplicates.look(work.dataset)
@@ -58,7 +57,7 @@ def describe(work: Workspace) -> None:
     unfit = []
     try:
         if "test" in work.dataset.splits:
-            show(submission.told(submission.plan(work.dataset, work.suite.submission), work.dataset))
+            plan_submission(work)
     except InputError as error:
         unfit.append(str(error))
     show(preflight.summary(work.dataset, unfit))

@@ -114,7 +114,9 @@ class DataSet:
     @functools.cached_property
     def one_each(self) -> np.ndarray | None:
         """The groups of which every photo of train has exactly one label, as `labels.one_each` numbers them."""
-        return one_each(self.labels.groups, self["train"].known_targets)
+        train = self.splits.get("train")
+        targets = None if train is None else train.targets
+        return None if targets is None else one_each(self.labels.groups, targets)
 
     @property
     def is_remote(self) -> bool:

@@ -37,8 +37,8 @@ def doubts(dataset: DataSet) -> list[str]:
     sentences = [_few(name, split) for name, split in dataset.splits.items()]
     train = dataset.splits.get("train")
     if train is not None and train.targets is not None:
-        sentences += [_separated(dataset.labels, train.targets) or _single(train.targets)]
-        sentences += [_everywhere(dataset.labels, train.targets), _rare(dataset.labels, train.targets)]
+        looks = (_separated, _everywhere, _rare)
+        sentences += [look(dataset.labels, train.targets) for look in looks]
     return [sentence for sentence in [*sentences, _alike(dataset.labels)] if sentence]
 
 
@@ -99,15 +99,6 @@ def _separated(labels: Labels, targets: np.ndarray) -> str:
                 "are several labels in one, separate them by |."
             )
     return ""
-
-
-def _single(targets: np.ndarray) -> str:
-    if not (targets.sum(axis=1) == 1).all():
-        return ""
-    return (
-        "every train photo has exactly one label, yet each label is decided by itself: a photo may be given several, "
-        "or none."
-    )
 
 
 def _everywhere(labels: Labels, targets: np.ndarray) -> str:

@@ -100,7 +100,7 @@ def told(form: Form, dataset: DataSet) -> str:
     kind = "ids" if form.labels == written(dataset.labels, IDS) else "names"
     marks = f", separated by {form.separator!r}" if form.layout == PHOTOS else ""
     left_out = len(dataset["test"].ids) - len(form.ids)
-    more = f"; {left_out:,} test photos are not in the sample and get no row" if left_out else ""
+    more = f"; test photos that are not in the sample and get no row: {left_out:,}" if left_out else ""
     header = ",".join(form.header[:3]) + (",…" if len(form.header) > 3 else "")
     return (
         f"submission: {LAYOUTS[form.layout].told} ({header}), {kind} of labels{marks}, {len(form.ids):,} photos{more}"

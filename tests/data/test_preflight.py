@@ -95,11 +95,6 @@ def test_a_comma_in_the_name_of_a_label_beside_others_is_not_doubted(tmp_path):
     assert "separate" not in doubt(tmp_path, ("Red, dark", "Blue, pale", "coat"), train=ordinary())
 
 
-def test_data_of_one_label_a_photo_are_told(tmp_path):
-    assert "exactly one label" in doubt(tmp_path, train=np.tile(np.eye(3, dtype=np.uint8), (50, 1)))
-    assert "exactly one label" not in doubt(tmp_path, train=ordinary())
-
-
 def test_a_label_on_every_photo_one_on_hardly_any_and_small_splits_are_told(tmp_path):
     targets = ordinary()
     targets[:, 0] = 1

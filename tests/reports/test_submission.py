@@ -182,8 +182,8 @@ def test_what_is_planned_is_told_with_the_photos_that_get_no_row(tmp_path):
     dataset = data(tmp_path)
     told = submission.told(submission.plan(dataset, Submission()), dataset)
     assert told == (
-        "submission: a row a photo (id,l), ids of labels, separated by ' ', 2 photos; 1 test photos are not in the "
-        "sample and get no row"
+        "submission: a row a photo (id,l), ids of labels, separated by ' ', 2 photos; test photos that are not in the "
+        "sample and get no row: 1"
     )
 
 
