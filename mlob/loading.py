@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import json
 import pathlib
 import re
 import reprlib
@@ -110,7 +111,9 @@ def override(recipe: Kind, pairs: list[tuple[str, str]]) -> Kind:
         try:
             if "${" in value or "???" in value:  # OmegaConf's signs for another field's value, and for none
                 raise InputError(f"SET: {field}={reprlib.repr(value)}: expected a plain value.")
-            base = OmegaConf.merge(base, OmegaConf.from_dotlist([f"{field}={value}"]))
+            is_text = isinstance(OmegaConf.select(base, field), str) and value[:1] not in ("'", '"', "[", "{")
+            plain = json.dumps(value) if is_text else value  # in YAML a plain | or no is no text
+            base = OmegaConf.merge(base, OmegaConf.from_dotlist([f"{field}={plain}"]))
         except (OmegaConfBaseException, YAMLError, TypeError, ValueError, RecursionError) as error:
             raise InputError(f"SET: {field}={reprlib.repr(value)}: {str(error).splitlines()[0][:200]}") from error
     try:

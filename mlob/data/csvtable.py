@@ -55,10 +55,10 @@ def look(path: Folder, encoding: str = "utf-8") -> Layout:
     Raises:
         InputError: the file is empty; there is no such encoding.
     """
-    encoding = _known(encoding)
+    _check_known(encoding)
     with places.reached(path), path.open("rb") as file:
         sample = file.read(SAMPLE_BYTES)
-    mark = sample.startswith(codecs.BOM_UTF8) and encoding == "utf-8"
+    mark = sample.startswith(codecs.BOM_UTF8) and codecs.lookup(encoding).name == "utf-8"
     text = sample.removeprefix(codecs.BOM_UTF8 if mark else b"").decode(encoding, "replace")
     lines = io.StringIO(text, newline="").readlines()
     first = lines[0].strip() if lines else ""
@@ -99,12 +99,20 @@ def read(path: Folder, encoding: str = "utf-8") -> tuple[Layout, pyarrow.Table]:
             )
     except (pyarrow.ArrowInvalid, UnicodeError) as error:
         raise _refusal(path, layout, error) from error
-    return layout, table.slice(1)
+    return layout, table.slice(1, _filled(table) - 1)
 
 
-def _known(encoding: str) -> str:
+def _filled(table: pyarrow.Table) -> int:
+    """Count the rows up to the last one that is not empty: spreadsheets write empty rows below a table."""
+    for row in range(table.num_rows, 1, -1):
+        if any(column[row - 1].as_py() for column in table.columns):
+            return row
+    return 1
+
+
+def _check_known(encoding: str) -> None:
     try:
-        return codecs.lookup(encoding).name
+        codecs.lookup(encoding)
     except LookupError as error:
         raise InputError(
             f"annotations.encoding is {encoding!r}, which is no encoding: expected utf-8, latin-1, cp1252 or another."
@@ -147,7 +155,7 @@ def _singular(delimiter: str) -> str:
 
 def _undecoded(path: Folder, encoding: str) -> tuple[int, bytes] | None:
     """Find the first line that is not in an encoding."""
-    if encoding != "utf-8":
+    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):  # whose lines end otherwise
         return None
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):

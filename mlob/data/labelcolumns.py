@@ -27,7 +27,7 @@ NO_LABELS = {
     *("datetime", "time", "author", "photographer", "copyright", "license", "licence", "source", "link", "index"),
 }  # names of columns that are no labels
 ONES, ZEROS = ("1", "true"), ("0", "false")
-BINARY, NUMBER = "(?i)0|1|true|false", r"[-+]?[0-9]+([.,][0-9]+)?"
+BINARY, NUMBER, WHOLE = "(?i)0|1|true|false", r"[-+]?[0-9]+([.,][0-9]+)?", r"[-+]?[0-9]+(\.0*)?|nan"
 FEW = 10  # cells; of fewer nobody can tell whether they are free text
 SHARE = 0.8  # of different values among a column's cells, from which on it is no label
 MARKS = {"|": "|", ";": "a semicolon", ",": "a comma", " ": "a blank", "\t": "a tab"}
@@ -73,6 +73,7 @@ def read(table: Columns, ids: Texts, free: Sequence[str], asked: Annotations) ->
         InputError: no column holds labels; no separator fits; a cell that cannot be right.
     """
     chosen, left = _chosen(table, free, asked)
+    _check_separator(table, chosen, asked.separator)
     read = [_entries(table, ids, name, asked) for name in chosen]
     pairs = sorted({(value, entries.group) for entries in read for value in entries.values})
     labels = listing.labels(((number, *pair) for number, pair in enumerate(pairs, 1)), table.path)
@@ -97,7 +98,7 @@ def _chosen(table: Columns, free: Sequence[str], asked: Annotations) -> tuple[li
         chosen = [table.find(name, "labels") for name in asked.labels]
         return chosen, {name: "not named" for name in free if name not in chosen}
     if whole := [name for name in free if key(name) in ALL]:
-        return whole, {name: f"{whole[0]} holds the labels" for name in free if name not in whole}
+        return whole, {name: f"{whole[0]} holds all labels" for name in free if name not in whole}
     reasons = {name: _why_none(table, name) for name in free}
     chosen = [name for name in free if not reasons[name]]
     if not chosen:
@@ -118,8 +119,8 @@ def _why_none(table: Columns, name: str) -> str:
     filled, different = len(table) - table.count(name, ""), table.distinct(name)
     if not filled and len(table):
         return "empty"
-    is_number = filled >= FEW and table.count(name, NUMBER) == filled
-    if is_number and (table.count(name, "[-+]?[0-9]+") < filled or different >= max(FEW, filled / FEW)):
+    is_number = name in table.floats or (filled >= FEW and table.count(name, NUMBER) == filled)
+    if is_number and (table.count(name, WHOLE) < filled or different >= max(FEW, filled / FEW)):
         return "numbers"
     if filled < FEW or different < SHARE * filled:
         return ""
@@ -141,9 +142,9 @@ def _is_one_hot(table: Columns, name: str, unknown: str) -> bool:
 def _entries(table: Columns, ids: Texts, name: str, asked: Annotations) -> Entries:
     if name in table.floats:
         raise InputError(
-            f"{table.path}, column {name!r}: it holds floating-point numbers, of which nobody can tell whether a label "
-            "is called 1 or 1.0, and whether NaN is unknown or none: save it as text or as whole numbers, or name the "
-            "columns of labels, SET=annotations.labels=[…]."
+            f"{table.path}, row {table.first_row}, column {name!r}: expected text, whole numbers or true and false as "
+            f"labels, found the floating-point number {float(table.texts(name)[0] or 'nan')}: save the column as one "
+            "of these, or name the columns of labels, SET=annotations.labels=[…]."
         )
     if _is_one_hot(table, name, asked.unknown):
         return _one_hot(table, ids, name, asked)
@@ -179,6 +180,18 @@ def _group(table: Columns, name: str, asked: Annotations) -> Entries:
     group = GROUP if key(name) in ALL else name
     told = f"separated by {MARKS.get(separator, separator)}" if separator else ""
     return Entries(group, [value for value in values if value and value != asked.unknown], rows, codes, unknown, told)
+
+
+def _check_separator(table: Columns, chosen: Sequence[str], asked: str) -> None:
+    """Refuse a separator that is named and occurs nowhere, where others do."""
+    if not asked or any(table.row_with(name, WORDS.get(asked, asked)) for name in chosen):
+        return
+    for name in chosen:
+        if found := [(mark, row) for mark in "|;," if (row := table.row_with(name, mark))]:
+            raise InputError(
+                f"{table.path}: annotations.separator is {asked!r}, which stands in no cell of {_listed(chosen)}; row "
+                f"{found[0][1]:,} of {name} has {MARKS[found[0][0]]}: name that one, or none."
+            )
 
 
 def _found(table: Columns, name: str) -> str:
@@ -261,20 +274,22 @@ def _told(
 def _several(table: Columns, entries: Entries, columns: np.ndarray, annotations: csr_array) -> str:
     """Say whether a group is exclusive, or how many photos have several of its labels."""
     if not entries.told and np.array_equal(np.unique(entries.rows), entries.rows):
-        return "at most one a photo"
+        return "exclusive"
     own = annotations if len(columns) == annotations.shape[1] else annotations[:, columns]
     counts = np.diff(own.indptr) if not len(entries.unknown) else np.asarray((own == 1).sum(axis=1))
     several = int((counts > 1).sum())
-    return f"several on {_counted(several, 'photo')}" if several else "at most one a photo"
+    return f"several on {_counted(several, 'photo')}" if several else "exclusive"
 
 
 def _told_left(left: dict[str, str]) -> Iterable[str]:
     if left:
-        reasons = [f"{name} ({why})" for name, why in left.items()]
-        yield f"Left out: {_listed(reasons)}. SET=annotations.labels=[…] names all columns of labels."
+        reasons = [
+            f"{_listed([name for name in left if left[name] == why])} ({why})" for why in dict.fromkeys(left.values())
+        ]
+        yield f"Left out: {'; '.join(reasons)}. SET=annotations.labels=[…] names all columns of labels."
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8:,} more" if len(names) > 8 else "")
 
 

@@ -117,6 +117,11 @@ def _photos(table: Columns, roles: Roles) -> tuple[Texts, Mirrors]:
     if not any(map(_is_address, named[:100])):
         return named, _with_addresses(named, table, roles.url)
     files = [posixpath.basename(urllib.parse.urlsplit(text).path) if _is_address(text) else text for text in named]
+    if len(set(files)) < len(set(named)):
+        raise InputError(
+            f"{table.path}, column {roles.image!r}: two addresses end in the same name, which would be that of both "
+            "photos: add a column image with names of their own."
+        )
     return listing.ids(files, table.path), Mirrors.single(named)
 
 
@@ -141,7 +146,7 @@ def _splits(table: Columns, column: str) -> tuple[np.ndarray, list[str]]:
             raise InputError(
                 f"{table.path}: the column {column} holds {value!r}; expected {', '.join(SPLITS)}: correct row {row:,}."
             )
-    other = [f"{value} is {split}" for value, split in zip(values, named, strict=True) if value != split]
+    other = [f"{value} is {split}" for value, split in zip(values, named, strict=True) if value.casefold() != split]
     counts = np.bincount(codes, minlength=len(values))
     of_splits = {split: sum(counts[code] for code, each in enumerate(named) if each == split) for split in SPLITS}
     listed = ", ".join(f"{split} {count:,}" for split, count in of_splits.items() if count)
@@ -155,4 +160,5 @@ def _together(table: Columns, column: str) -> tuple[Texts, list[str]]:
     taken.array = np.array(values, KIND)[codes]
     photos = len(codes) - (int((codes == values.index("")).sum()) if "" in values else 0)
     different = sum(map(bool, values))
-    return taken, [f"Photos of one {column} stay together: {different:,} different ones on {photos:,} photos."]
+    of_all = f"{photos:,} of {len(table):,} have one, {different:,} in all"
+    return taken, [f"Photos of one {column} stay together: {of_all}."]
