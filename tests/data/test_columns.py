@@ -58,7 +58,7 @@ def test_parquet_that_is_cut_short_is_refused(tmp_path):
 
 def test_of_several_tables_photos_csv_is_taken_and_without_one_they_are_refused(tmp_path):
     for name in ("sample_submission.csv", "corrections.csv", "my_label_map.csv", ".hidden.csv"):
-        write(tmp_path / name, "x\n")
+        write(tmp_path / name, "photo,labels\n")
     assert read(tmp_path, "image,labels\na.jpg,x\n", "one.csv").labels.names == ("x",)
     write(tmp_path / "two.tsv", "image\tlabels\na.jpg\ty\n")
     with pytest.raises(InputError, match=r"holds 2 tables, one\.csv, two\.tsv: name the one .* photos\.csv, or move"):
