@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlob import hdf5
+from mlob.data import splits
 from mlob.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,10 +50,15 @@ class Table:
             raise InputError(f"These predictions hold no decisions, as an ensemble's do: {MADE_ANEW}")
         return self.decided
 
-    def keys(self, ids: Iterable[str]) -> list[Hashable]:
-        """Give each photo a key, equal for photos of equal bytes: its digest, or its id where none is known."""
+    def keys(self, ids: Iterable[str], together: Sequence[str] | None = None) -> list[Hashable]:
+        """Give each photo a key, as `splits.keys` does: of its digest, or its id where none is known, and its product.
+
+        Args:
+            ids: of the photos.
+            together: for each of them the name of what it belongs to (`Split.together`).
+        """
         known = {} if self.digests is None else dict(zip(self.ids, self.digests.tolist(), strict=True))
-        return [known.get(name) or name for name in ids]
+        return splits.keys([known.get(name) or name for name in ids], together)
 
 
 def cover(split: Split, rows: Rows, probabilities: np.ndarray, prevalence: np.ndarray) -> Table:

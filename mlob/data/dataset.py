@@ -101,7 +101,7 @@ class DataSet:
 
     @functools.cached_property
     def digest(self) -> str:
-        """The digest of the label ids, and of the ids and targets of all splits, by which every run is compared.
+        """The digest of the label ids, and of ids, targets and products of all splits, by which every run is compared.
 
         The names and groups of labels shape only some products, which add them to their own digests.
         """
@@ -109,6 +109,7 @@ class DataSet:
         for split in self.splits.values():
             parts += [split.name, json.dumps(list(split.ids))]
             parts += [] if split.annotations is None else [split.annotations]
+            parts += [] if split.together is None else [json.dumps(list(split.together))]
         return digest(*parts)
 
     @functools.cached_property

@@ -1,4 +1,4 @@
-"""Splits drawn by the bytes of the photos, if the annotations name none. Digests are kept between runs."""
+"""Splits drawn by the bytes of the photos and their products, if the annotations name none. Digests are kept."""
 
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,7 +8,7 @@ import numpy as np
 from mlob.data import images, listing, locate, places
 from mlob.data.listing import Listed, local
 from mlob.data.places import Place
-from mlob.data.splits import draw
+from mlob.data.splits import draw, keys
 from mlob.data.tree import Tree
 from mlob.errors import InputError, Unreadable
 from mlob.files import write_text
@@ -33,7 +33,8 @@ def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> np.ndarray
     if given is None:
         given = np.where((listed.annotations == 1).sum(axis=1) > 0, "", "test")
     rows = np.flatnonzero(given == "")
-    names = np.array(draw(_digests(tree, listed.take(rows), table)), object)
+    drawn = listed.take(rows)
+    names = np.array(draw(keys(_digests(tree, drawn, table), drawn.together)), object)
     all_names = given.astype(object)
     all_names[rows] = np.where(np.isin(names, given[given != ""]), "train", names)
     return all_names

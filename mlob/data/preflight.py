@@ -39,7 +39,7 @@ def doubts(dataset: DataSet) -> list[str]:
     if train is not None and train.targets is not None:
         looks = (_separated, _everywhere, _rare)
         sentences += [look(dataset.labels, train.targets) for look in looks]
-    return [sentence for sentence in [*sentences, _alike(dataset.labels)] if sentence]
+    return [sentence for sentence in [*sentences, _alike(dataset.labels), _torn(dataset)] if sentence]
 
 
 def summary(dataset: DataSet, more: Sequence[str] = ()) -> str:
@@ -119,6 +119,20 @@ def _alike(labels: Labels) -> str:
         spelt[group, "".join(unicodedata.normalize("NFKC", name).casefold().split())].append(name)
     alike = [" and ".join(map(repr, names)) for names in spelt.values() if len(names) > 1]
     return f"{_listed(alike)}: labels with nearly the same name, which count as different." if alike else ""
+
+
+def _torn(dataset: DataSet) -> str:
+    """Report products whose photos stand in several splits."""
+    of = {name: sorted({each for each in split.together or () if each}) for name, split in dataset.splits.items()}
+    count = collections.Counter(product for products in of.values() for product in products)
+    torn = sorted(product for product, splits in count.items() if splits > 1)
+    if not torn:
+        return ""
+    where = " and ".join(name for name, products in of.items() if torn[0] in products)
+    return (
+        f"photos of {_counted(len(torn), 'product stand', 'products stand')} in several splits (of {torn[0]!r} in "
+        f"{where}): what is learned of a product in train makes the figures on its other photos too good."
+    )
 
 
 def _listed(names: list[str]) -> str:

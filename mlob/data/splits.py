@@ -24,16 +24,58 @@ def dev_rows(keys: Sequence[Hashable]) -> np.ndarray:
     """Choose dev: the rows of train that early stopping, schedules and the choice of recipes may look at.
 
     These are 5% of the different photos, or 200 if that leaves four fifths to train on: those with the smallest hash of
-    their key. Equal photos are chosen together.
+    their key. Photos of equal keys are chosen together.
 
     Args:
-        keys: one for each row, equal for photos of equal content: `batches.Rows.keys`.
+        keys: one for each row: `batches.Rows.keys`.
 
     Returns:
         A bool array (n,), True for dev.
     """
     different = len(set(keys))
     return _smallest(keys, max(round(DEV_SHARE * different), min(DEV_LEAST, different // 5)), "dev")
+
+
+def keys(content: Sequence[Hashable], together: Sequence[str] | None = None) -> list[Hashable]:
+    """Give each photo a key, equal for photos that may not be torn apart: equal ones, and those of one product.
+
+    Two products that have a photo in common share a key, too. The keys follow from what they are keys of, in whatever
+    order.
+
+    Args:
+        content: one for each photo, equal for photos of equal bytes.
+        together: for each photo the name of what it belongs to, empty for a photo by itself; None where all are.
+
+    Returns:
+        Of a photo by itself its content; of others a text made of their product's name, of linked ones the first.
+    """
+    rows = [row for row, name in enumerate(together or ()) if name]
+    if together is None or not rows:
+        return list(content)
+    names = sorted({together[row] for row in rows})
+    number = {name: place for place, name in enumerate(names)}
+    product, of_content = np.array([number[together[row]] for row in rows]), places(len(content), content)
+    first = _first_products(of_content, of_content[rows], product, len(names))
+    return [f"product {names[place]}" if place < len(names) else own for place, own in zip(first, content, strict=True)]
+
+
+def _first_products(of_content: np.ndarray, linked: np.ndarray, product: np.ndarray, count: int) -> np.ndarray:
+    """Give the first product that each photo is linked with, by photos of equal content; `count` where there is none.
+
+    Args:
+        of_content: number of each photo's content, int (n,).
+        linked, product: numbers of contents and products that belong together, int (links,).
+        count: of products.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    nodes = count + len(of_content)
+    links = coo_array((np.ones(len(product), bool), (product, count + linked)), shape=(nodes, nodes))
+    parts, part = connected_components(links, directed=False)
+    first = np.full(parts, count)
+    np.minimum.at(first, part[:count], np.arange(count))
+    return first[part[count + of_content]]
 
 
 def limit_rows(ids: Sequence[str], count: int) -> np.ndarray:
@@ -51,17 +93,17 @@ def places(n: int, keys: Sequence[Hashable] | None = None) -> np.ndarray:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys or range(n)], np.int64)
 
 
-def draw(digests: Sequence[int | str]) -> list[str]:
-    """Draw a split for each photo by the digest of its bytes, so that equal photos stay together.
+def draw(keys: Sequence[Hashable]) -> list[str]:
+    """Draw a split for each photo by its key, so that photos of equal keys stay together.
 
     Args:
-        digests: `images.content_digest` of each photo, as a number or a text, or a text that stands for it.
+        keys: the `keys` of the photos by their digests, or texts that stand for these.
 
     Returns:
         For each photo "train" (70%), "validation" (15%) or "test" (15%).
     """
     edges = np.cumsum(list(SHARES.values()))
-    places = np.array([_fraction(digest, "split") for digest in digests])
+    places = np.array([_fraction(key, "split") for key in keys])
     return [list(SHARES)[place] for place in np.searchsorted(edges[:-1], places, side="right")]
 
 

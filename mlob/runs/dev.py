@@ -43,7 +43,9 @@ def compare(dataset: DataSet, runs: Mapping[str, pathlib.Path], judging: Judging
     if len(photos) < 2:
         return None
     rows, ids = zip(*photos, strict=True)
-    targets, keys = dataset["train"].known_targets[list(rows)], next(iter(tables.values())).keys(ids)
+    train = dataset["train"]
+    together = None if train.together is None else [train.together[row] for row in rows]
+    targets, keys = train.known_targets[list(rows)], next(iter(tables.values())).keys(ids, together)
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
     groups = one_each(dataset, judging)
     decided = {name: dev.decide(_at(table, ids), targets, fold, groups) for name, table in tables.items()}

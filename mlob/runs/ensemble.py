@@ -219,7 +219,8 @@ def _stacks(dataset, runs):
     ids = {split: dataset[split].ids for split in PREDICTED if split in dataset.splits}
     found = {split: {name: own[split] for name, own in predicted.items()} for split in ids}
     stacks = {split: predictions.align(members, ids[split]) for split, members in found.items()}
-    return stacks, {split: next(iter(members.values())).keys(ids[split]) for split, members in found.items()}
+    first = {split: next(iter(members.values())) for split, members in found.items()}
+    return stacks, {split: table.keys(ids[split], dataset[split].together) for split, table in first.items()}
 
 
 def _predictions(name, path, labels):

@@ -141,7 +141,8 @@ def judge_again(folder: pathlib.Path, dataset: DataSet, judging: Judging) -> Res
 
 def judged_on_validation(table: predictions.Table, dataset: DataSet, judging: Judging) -> dict:
     """Judge a model's predictions of validation: fields of its `Result`, {scores, judging, thresholds}."""
-    targets, keys = labelled_validation(dataset).known_targets, table.keys(table.ids)
+    split = labelled_validation(dataset)
+    targets, keys = split.known_targets, table.keys(split.ids, split.together)
     judged = judge.judge_model(table.probabilities, targets, judging, keys, one_each(dataset, judging))
     return {"scores": judged.scores, "judging": judging, "thresholds": ONE_THRESHOLD}
 
@@ -170,7 +171,7 @@ def compare(folder: pathlib.Path, reference: pathlib.Path, dataset: DataSet, jud
         name: predictions.read(path / workspace.PREDICTIONS)["validation"]
         for name, path in (("own", folder), ("reference", reference))
     }
-    keys = tables["own"].keys(split.ids)
+    keys = tables["own"].keys(split.ids, split.together)
     fold = folds(split.known_targets, judging.folds, seed=judging.seed, keys=keys)
     groups = one_each(dataset, judging)
     own, other = (

@@ -68,11 +68,10 @@ def label_prevalence(dataset: DataSet, decided: Mapping[str, np.ndarray]) -> tup
 def sample(folder: pathlib.Path, split: Split) -> np.ndarray:
     """Read features float32 (n, d) of at most MOST different photos of a split, chosen by a hash of the id.
 
-    A photo that is there twice would be recognised where its copy was fitted on.
+    A photo that is there twice would be recognised where its copy was fitted on, and so would its product.
     """
     rows = batches.read([folder], split)
     rows = rows.take(splits.limit_rows(rows.ids.tolist(), MOST))
-    assert rows.digests is not None  # a store has them
-    _, first = np.unique(rows.digests, return_index=True)
+    _, first = np.unique(splits.places(len(rows.ids), rows.keys), return_index=True)
     features = rows.features[np.sort(first)].astype(np.float32)
     return features.mean(axis=tuple(range(1, features.ndim - 1)))  # over the places of a picture, where there are some

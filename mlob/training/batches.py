@@ -10,7 +10,7 @@ import concurrent.futures
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -97,6 +97,7 @@ class Rows:
         targets: uint8 (n, labels), None where the split has none.
         memory_bytes: what streaming may take.
         digests: uint64 (n,), equal for photos of equal bytes; None takes all as different.
+        together: texts (n,), the name of what each photo belongs to, empty for a photo by itself; None where all are.
     """
 
     ids: np.ndarray
@@ -104,11 +105,13 @@ class Rows:
     targets: np.ndarray | None
     memory_bytes: int = 0
     digests: np.ndarray | None = None
+    together: np.ndarray | None = None
 
     @property
-    def keys(self) -> list[str] | list[int]:
-        """One key a row, equal for photos of equal content."""
-        return (self.ids if self.digests is None else self.digests).tolist()
+    def keys(self) -> list[Hashable]:
+        """One key a row, equal for photos that may not be torn apart (`splits.keys`)."""
+        content = (self.ids if self.digests is None else self.digests).tolist()
+        return splits.keys(content, None if self.together is None else self.together.tolist())
 
     def take(self, chosen: np.ndarray) -> Self:
         """Give the rows that a bool mask chooses; what is on disk stays there."""
@@ -118,6 +121,7 @@ class Rows:
             features=self.features.take(chosen) if isinstance(self.features, Stored) else self.features[chosen],
             targets=None if self.targets is None else self.targets[chosen],
             digests=None if self.digests is None else self.digests[chosen],
+            together=None if self.together is None else self.together[chosen],
         )
 
     def resident(self) -> Self:
@@ -169,7 +173,8 @@ def read(folders: Sequence[pathlib.Path], split: Split) -> Rows:
     features = Stored(tuple(located.extents for located in stores), places[whole].astype(np.int32))
     targets = split.targets if split.targets is None or whole.all() else split.targets[whole]
     digests = stores[0].digests[whole]  # of the photos, so that every store has the same
-    return Rows(np.array(split.ids, object)[whole], features, targets, digests=digests)
+    together = None if split.together is None else np.array(split.together, object)[whole]
+    return Rows(np.array(split.ids, object)[whole], features, targets, digests=digests, together=together)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,7 +230,7 @@ def train_and_dev(rows: Rows, limit: int = 0, memory_bytes: int | None = None) -
     """
     if rows.targets is None:
         raise InputError("The train split has no labels: nothing to train on.")
-    labelled = Labelled(rows.ids, rows.features, rows.targets, digests=rows.digests)
+    labelled = Labelled(rows.ids, rows.features, rows.targets, digests=rows.digests, together=rows.together)
     if limit:
         labelled = labelled.take(splits.limit_rows(rows.ids.tolist(), limit))
     is_dev = splits.dev_rows(labelled.keys)

@@ -110,3 +110,17 @@ def test_a_photo_that_comes_later_is_digested(tmp_path, monkeypatch):
     read_dataset(tmp_path, digests=kept)
     drawn(tmp_path, {"1.jpg": "a"}, digests=kept)
     assert counted == [b"a"]
+
+
+def test_photos_of_a_product_stay_together_with_what_is_equal_to_one_of_them(tmp_path):
+    """Photo 9-b is equal to 8-a, so that these two products are one."""
+    contents = {f"{number}-{photo}.jpg": f"{number}-{photo}" for number in range(30) for photo in "abc"}
+    contents |= {"9-b.jpg": "8-a", "alone.jpg": "8-c"}
+    write_photos(tmp_path / "images", contents)
+    rows = [f"{name},x,{'' if name == 'alone.jpg' else name.split('-')[0]}\n" for name in contents]
+    write(tmp_path / "photos.csv", "image,labels,product\n" + "".join(rows))
+    splits = split_of_each(read_dataset(tmp_path))
+    assert set(splits.values()) == set(SPLITS)
+    for number in range(30):
+        assert len({splits[f"{number}-{photo}.jpg"] for photo in "abc"}) == 1
+    assert splits["8-a.jpg"] == splits["9-a.jpg"] == splits["alone.jpg"]

@@ -109,3 +109,12 @@ def test_labels_of_nearly_one_name_are_told(tmp_path):
     assert "'Red' and 'red ', 'T-shirt' and 'T-Shirt': labels with nearly the same name" in doubt(
         tmp_path, ("Red", "T-shirt", "red ", "T-Shirt", "blue"), train=ordinary(columns=5)
     )
+
+
+def test_products_that_given_splits_tear_apart_are_counted(tmp_path):
+    dataset = data_set(tmp_path, train=ordinary(3), validation=ordinary(3), test=2)
+    together = {"train": ["a", "b", ""], "validation": ["b", "c", ""], "test": ["c", "b"]}
+    splits = {name: dataclasses.replace(dataset[name], together=names) for name, names in together.items()}
+    told = preflight.doubts(dataclasses.replace(dataset, splits=splits))[-1]
+    assert told.startswith("photos of 2 products stand in several splits (of 'b' in train and validation and test): ")
+    assert "product" not in " ".join(preflight.doubts(dataset))

@@ -101,3 +101,45 @@ def test_the_state_of_pythons_and_numpys_generators_makes_no_difference():
     random.seed(1)
     np.random.seed(1)
     np.testing.assert_array_equal(splits.dev_rows(numbered(50)), first)
+
+
+TOGETHER = st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["", "a", "b", "c", "d"])), max_size=14)
+
+
+def linked(photos):
+    """The sets of photos that may not be torn apart, found by walking from photo to photo."""
+    groups = []
+    for number, (content, product) in enumerate(photos):
+        mine = {number}
+        for group in [group for group in groups if any(alike(photos[other], (content, product)) for other in group)]:
+            groups.remove(group)
+            mine |= group
+        groups.append(mine)
+    return sorted(map(sorted, groups))
+
+
+def alike(photo, other):
+    return photo[0] == other[0] or (photo[1] == other[1] != "")
+
+
+@settings(deadline=None)
+@given(TOGETHER, st.randoms(use_true_random=False))
+def test_keys_are_equal_for_what_equal_photos_and_products_link_in_whatever_order(photos, rng):
+    keys = splits.keys(*zip(*photos, strict=True)) if photos else []
+    same = collections.defaultdict(list)
+    for number, key in enumerate(keys):
+        same[key].append(number)
+    assert sorted(same.values()) == linked(photos)
+    assert all(
+        key == content
+        for key, (content, product) in zip(keys, photos, strict=True)
+        if same[key] == [key] and not product
+    )
+    order = rng.sample(range(len(photos)), len(photos))
+    shuffled = splits.keys([photos[row][0] for row in order], [photos[row][1] for row in order])
+    assert shuffled == [keys[row] for row in order]
+
+
+def test_photos_by_themselves_keep_their_content_as_key():
+    assert splits.keys([7, "x", 7]) == splits.keys([7, "x", 7], ["", "", ""]) == [7, "x", 7]
+    assert splits.keys([7, "a", 8], ["", "", "a"]) == [7, "a", "product a"]

@@ -71,6 +71,19 @@ def test_equal_photos_share_fold_and_draw(made, runs, monkeypatch):
     assert seen == [[row // 2 + 1 for row in range(80)]] * 2
 
 
+def test_photos_of_a_product_share_fold_and_draw(made, runs, monkeypatch):
+    together = [f"{row % 5}" if row % 2 else "" for row in range(240)]
+    dataset = dataclasses.replace(
+        made, splits={**made.splits, "train": dataclasses.replace(made["train"], together=together)}
+    )
+    seen = []
+    monkeypatch.setattr(dev, "folds", lambda *given, keys, **others: seen.append(keys) or folds(*given, **others))
+    dev.compare(dataset, runs, JUDGE)
+    ids = predictions.read(runs["base"] / "predictions.h5")["dev"].ids
+    rows = [row for row, name in enumerate(made["train"].ids) if name in ids]
+    assert seen == [[f"product {together[row]}" if together[row] else made["train"].ids[row] for row in rows]]
+
+
 def test_equal_models_do_not_differ(made, runs):
     found = dev.compare(made, {"base": runs["base"], "again": runs["base"]}, JUDGE)
     assert found.models[1].gain == Interval(0, 0, 0)

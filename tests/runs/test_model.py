@@ -10,6 +10,7 @@ import pytest
 from mlob import predictions
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError
+from mlob.evaluation import judge
 from mlob.evaluation.scores import Score
 from mlob.recipes import LINEAR, LOGISTIC, Experiment, Judging, Training
 from mlob.runs import model, results
@@ -213,6 +214,17 @@ def test_a_set_without_test_photos_is_judged_all_the_same(made, stores, tmp_path
     dataset = dataclasses.replace(made, splits=rest)
     model.train(Task("logistic", REFERENCE, dataset, {"one": stores["one"]}), tmp_path / "run", JUDGE)
     assert set(predictions.read(tmp_path / "run" / "predictions.h5")) == {"dev", "validation"}
+
+
+def test_photos_of_a_product_are_judged_in_one_fold_and_are_part_of_what_shapes_a_run(run, made, stores, monkeypatch):
+    together = [f"{number // 3}" if number % 3 else "" for number in range(90)]
+    validation = dataclasses.replace(made["validation"], together=together)
+    dataset = dataclasses.replace(made, splits={**made.splits, "validation": validation})
+    one, seen, plain = {"one": stores["one"]}, [], judge.folds
+    monkeypatch.setattr(judge, "folds", lambda *given, keys, **others: seen.append(keys) or plain(*given, **others))
+    model.judged_on_validation(predictions.read(run[0] / "predictions.h5")["validation"], dataset, JUDGE)
+    assert [keys[1] for keys in seen] == ["product 0"] and [len(set(keys)) for keys in seen] == [60]
+    assert identity(LEARNED, dataset, one)["data"] != identity(LEARNED, made, one)["data"]
 
 
 def test_the_reference_is_wanted_where_train_is_small(made):

@@ -255,6 +255,16 @@ def test_equal_photos_are_never_on_both_sides(limit):
     assert not set(train.keys) & set(dev.keys)
 
 
+def test_photos_of_a_product_are_never_on_both_sides(tmp_path):
+    together = [f"product {number % 7}" if number % 3 else "" for number in range(len(IDS))]
+    folder = write(tmp_path / "store/train", failed=IDS[4:6])
+    rows = batches.read([folder], dataclasses.replace(split_of(), together=together))
+    assert rows.together.tolist() == together[:4] + together[6:]
+    train, dev = batches.train_and_dev(rows)
+    assert len(train.ids) + len(dev.ids) == len(IDS) - 2 and len(dev.ids) > 0
+    assert not set(train.together) & set(dev.together) - {""} and not set(train.keys) & set(dev.keys)
+
+
 def test_nothing_to_train_on_is_told():
     with pytest.raises(InputError, match="train split has no labels"):
         batches.train_and_dev(batches.Rows(rows_of(9).ids, rows_of(9).features, None))
