@@ -25,7 +25,7 @@ import numpy as np
 
 from mlob import machine
 from mlob.data import images
-from mlob.features import backbones, extract, forms, pipeline, plan, runtimes, weights
+from mlob.features import backbones, extract, forms, pipeline, plan, runtimes, store, weights
 from mlob.recipes import FeatureSet
 
 PHOTOS, WIDTH, HEIGHT, RUNS, MLOBS_BATCH = 256, 600, 800, 3, 32
@@ -85,8 +85,10 @@ def ours(
     """Extract from files to shards, then run the runtime alone on ready arrays."""
     work = extract.Extraction(feature_set, source, folder, plan.fingerprint(feature_set, source, choice))
     ids = tuple(path.stem for path in photos)
-    slices = [pipeline.Slice("train", 0, ids, tuple(photos), ("set",))]
+    path = store.shard_path(folder / "0001", 0)
+    slices = [pipeline.Slice(ids, photos, {"set": path})]
     extract.make_slices({"set": work}, False, slices, lambda count: None)  # compiles
+    path.unlink()
     seconds, _ = _timed(lambda: extract.make_slices({"set": work}, False, slices, lambda count: None))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     run = work.extractor().run

@@ -268,14 +268,25 @@ def _drawn(folder: pathlib.Path, feature_set: FeatureSet, scale: Scale) -> Itera
         yield f"{kind.name} JPEGs", sorted(kind.iterdir())
 
 
-def _slices(photos: list[pathlib.Path], count: int) -> "list[pipeline.Slice]":
+@dataclasses.dataclass(frozen=True)
+class Again:
+    """A photo once more, as a different one: its bytes are followed by a number."""
+
+    path: pathlib.Path
+    number: int
+
+    def read_bytes(self) -> bytes:
+        """Read the file."""
+        return self.path.read_bytes() + self.number.to_bytes(8, "big")
+
+
+def _slices(photos: list[pathlib.Path], count: int, folder: pathlib.Path) -> "list[pipeline.Slice]":
     from mlob.features import pipeline, store
 
-    places = (photos * (count // len(photos) + 1))[:count]
-    slices = store.slices([str(number) for number in range(count)])
+    places = store.slices([Again(photos[number % len(photos)], number) for number in range(count)])
     return [
-        pipeline.Slice("train", number, ids, places[store.SLICE * number :][: len(ids)], ("set",))
-        for number, ids in enumerate(slices)
+        pipeline.Slice(tuple(f"{place.number}" for place in part), part, {"set": store.shard_path(folder, number)})
+        for number, part in enumerate(places)
     ]
 
 
@@ -284,8 +295,9 @@ def _decoding_rate(feature_set: FeatureSet, photos: list[pathlib.Path], count: i
     from mlob.features import pipeline, runtimes
 
     blind = runtimes.Runner(lambda photos: np.zeros((len(photos), 1), np.float32), 128, machine.has_gpu())
-    work = _slices(photos, count), {"set": pipeline.Extractor("whole", blind)}, backbones.SIZES[feature_set.size]
-    return _steady_rate(lambda advance: list(pipeline.make_shards(*work, advance=advance)))
+    slices, known = _slices(photos, count, pathlib.Path("unwritten")), {"set": pipeline.Known()}
+    work = slices, {"set": pipeline.Extractor("whole", blind)}, backbones.SIZES[feature_set.size]
+    return _steady_rate(lambda advance: list(pipeline.make_shards(*work, known=known, advance=advance)))
 
 
 def _end_to_end(
@@ -298,7 +310,9 @@ def _end_to_end(
     precision = "float16" if machine.has_gpu() else "float32"
     fingerprint = plan.fingerprint(feature_set, source, runtimes.Choice("keras", precision))
     work = {"set": extract.Extraction(feature_set, source, folder, fingerprint)}
-    rate = _steady_rate(lambda advance: extract.make_slices(work, False, _slices(photos, count), advance))
+    rate = _steady_rate(
+        lambda advance: extract.make_slices(work, False, _slices(photos, count, folder / "0001"), advance)
+    )
     stages = {f"{stage}_seconds": round(spent, 2) for stage, spent in log.read(folder).stages.items()}
     return {"photos_per_second": round(rate), "photos": count, **stages}
 

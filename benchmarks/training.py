@@ -59,7 +59,8 @@ def _write_split(folder: pathlib.Path, split: str, count: int, table: np.ndarray
     for number, ids in enumerate(store.slices(ids_of(count))):
         rows = slice(number * store.SLICE, number * store.SLICE + len(ids))
         features, targets[rows] = draw(split, number, len(ids))
-        shard = store.Shard(ids, features, np.arange(len(ids), dtype=np.uint64), {})
+        digests = np.arange(rows.start, rows.stop, dtype=np.uint64) + np.uint64(1 + 2**40 * (split == "train"))
+        shard = store.Shard(ids, features, digests, {})
         store.write(store.shard_path(folder / "store" / split, number), shard, FINGERPRINT)
         if table is not None:
             table[rows] = features
@@ -90,7 +91,7 @@ def read(folder: pathlib.Path, split: str) -> batches.Labelled:
     """Find the rows of a split, left on disk."""
     targets = np.load(folder / f"{split}.npy")
     ids = ids_of(len(targets))
-    rows = batches.read([folder / "store" / split], Split(split, ids, ((),) * len(ids), targets))
+    rows = batches.read([folder / "store"], Split(split, ids, ((),) * len(ids), targets))
     return batches.Labelled(rows.ids, rows.features, targets)
 
 

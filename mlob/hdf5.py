@@ -118,33 +118,6 @@ def arrays_of(path: pathlib.Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def write_virtual(path: pathlib.Path, parts: Sequence[pathlib.Path], names: Sequence[str]) -> None:
-    """Write a file that shows the data sets of several files joined along their first axis, without a copy.
-
-    Args:
-        path: of the file.
-        parts: paths of the files, in the folder of `path` or below it; they are found wherever that folder moves.
-        names: of the data sets.
-    """
-    with writing(path) as file:
-        for name in names:
-            sources = [_source(part, name, part.relative_to(path.parent).as_posix()) for part in parts]
-            rows = sum(source.shape[0] for source in sources)
-            widest = max((source.dtype for source in sources), key=lambda dtype: dtype.itemsize)
-            layout = h5py.VirtualLayout((rows, *sources[0].shape[1:]), widest)
-            layout.dcpl.set_obj_track_times(False)
-            start = 0
-            for source in sources:
-                layout[start : start + source.shape[0]] = source
-                start += source.shape[0]
-            file.create_virtual_dataset(name, layout)
-
-
-def _source(path: pathlib.Path, name: str, as_named: str) -> h5py.VirtualSource:
-    with reading(path) as file:
-        return h5py.VirtualSource(as_named, name, file[name].shape, dtype=file[name].dtype)
-
-
 @contextlib.contextmanager
 def _full_disk_as_oserror(path: pathlib.Path) -> Iterator[None]:
     """Make a full disk, of which h5py tells in RuntimeErrors as well, the OSError that `atomic` explains."""

@@ -49,10 +49,10 @@ def download(work: Workspace, side: int, allow_private: bool, contact: str) -> N
 def describe(work: Workspace) -> None:
     """Print what there is in the data, and what has to be mended."""
     from mlob.data import duplicates, facts, factsheet, preflight
-    from mlob.features import store
+    from mlob.features import table
 
     stores = [work.store(path.stem) for path in sorted(places.RECIPES.glob("*.py"))]
-    photos = store.first_whole(stores, work.dataset) or duplicates.look(work.dataset)
+    photos = table.first_whole(stores, work.dataset) or duplicates.look(work.dataset)
     show(factsheet.summary(facts.describe(work.dataset, photos), factsheet.understood(work.dataset)))
     unfit = []
     try:
@@ -78,9 +78,8 @@ def extract(work: Workspace, models: Collection[str], **where: Any) -> None:
         return extraction.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
     for line in factsheet.missing(work.dataset) if sets else ():
         say(line)
-    for name, (feature_set, folder) in sets.items():
-        plan = extraction.plan(name, feature_set, work.dataset, folder, work.weights)
-        say(f"features {name}: {plan.summary(feature_set)}")
+    for name, plan in extraction.plan(sets, work.dataset, work.weights).items():
+        say(f"features {name}: {plan.summary(work.feature_set(name))}")
 
 
 def train(work: Workspace, models: Collection[str]) -> list[str]:

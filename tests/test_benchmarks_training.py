@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from benchmarks import training
-from mlob.features import store
 from mlob.training import batches
 
 KEYS = [
@@ -23,8 +22,7 @@ def folder(tmp_path, monkeypatch):
 def test_the_store_and_the_table_hold_the_same_rows_in_the_same_order(folder):
     table = np.load(folder / "features.npy", mmap_mode="r")
     assert table.dtype == np.float32 and table.shape == (5000, 16)
-    ids = training.ids_of(5000)
-    assert np.array_equal(store.read_split(folder / "store" / "train", ids).features.astype(np.float32), table)
+    assert np.array_equal(training.read(folder, "train").features[:].astype(np.float32), table)
     assert np.load(folder / "train.npy").shape == (5000, 228) and np.load(folder / "unseen.npy").shape == (100, 228)
 
 

@@ -261,7 +261,7 @@ def test_features_alone_say_what_will_be_refused_after_them(workplace, unfinishe
     shutil.copy(next((workplace / "photos/images/train").iterdir()), unfinished / "images/1.jpg")
     told = mlob(workplace, "features", "--data", unfinished, "--dry-run")
     assert f"after the features will be refused: {unfinished} has no validation split" in told
-    assert "8 of 9 train photos have no file" in told and "features average: 9 photos" in told
+    assert "8 of 9 train photos have no file" in told and "features average: 1 photo through" in told
 
 
 def test_a_submission_asks_for_a_test_split_before_anything_long(workplace, unfinished, mlob):
@@ -418,7 +418,7 @@ def test_bad_input_is_one_sentence_and_exit_status_2(workplace, words, message, 
 
 def test_a_damaged_shard_is_named_with_the_mend(workplace, tmp_path, mlob):
     shutil.copytree(workplace / "features", tmp_path / "features")
-    path = next(tmp_path.glob("features/average/photos/train/*.h5"))
+    path = next(tmp_path.glob("features/average/photos/0001/*.h5"))
     with h5py.File(path, "r") as file:
         offset = file["features"].id.get_offset()
     content = bytearray(path.read_bytes())

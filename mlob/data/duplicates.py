@@ -20,7 +20,7 @@ EXAMPLES = 10  # ids shown of a longer list
 
 
 class Known(Protocol):
-    """What is known of a split's photos: `Seen`, or `store.Shard` over the whole split."""
+    """What is known of a split's photos: `Seen`."""
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -85,7 +85,7 @@ def describe(dataset: DataSet, known: Mapping[str, Known]) -> Facts:
     """Describe a data set from its annotations and from what is known of its photos.
 
     Args:
-        known: {split: `duplicates.Seen`, or `store.Shard` for the whole split}. For a split that is missing here
+        known: {split: `duplicates.Seen`}. For a split that is missing here
             `failed` is None, and its photos' bytes are not compared.
     """
     targets = {name: split.targets for name, split in dataset.splits.items() if split.targets is not None}

@@ -35,7 +35,7 @@ class Photo:
     """One decoded photo.
 
     Attributes:
-        digest: of the bytes of its file.
+        digest: of the bytes of its file; 0 where it could not be read.
         views: {view: uint8 pixels (size, size, 3)}.
         reason: why it has none; empty where it has.
     """
@@ -47,12 +47,14 @@ class Photo:
 
 def photo(place: Place | None, size: int, views: Collection[str] = WHOLE) -> Photo:
     """Read and decode one photo to some views of `size` pixels a side; what is wrong with it becomes its reason."""
+    digest = 0
     try:
         data = images.content(place)
+        digest = images.content_digest(data)
         pixels = images.decode(data, size)
     except Unreadable as reason:
-        return Photo(reason=str(reason))
-    return Photo(images.content_digest(data), {name: images.view(pixels, name) for name in views})
+        return Photo(digest, reason=str(reason))
+    return Photo(digest, {name: images.view(pixels, name) for name in views})
 
 
 def in_threads(

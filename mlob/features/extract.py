@@ -7,7 +7,7 @@ import functools
 import itertools
 import pathlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -15,10 +15,22 @@ from mlob import engine
 from mlob.data import factsheet, owners, splits
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError
-from mlob.features import backbones, changes, decoding, forms, log, pipeline, runtimes, store, weights
+from mlob.features import (
+    backbones,
+    contents,
+    decoding,
+    deliveries,
+    forms,
+    log,
+    pipeline,
+    runtimes,
+    store,
+    table,
+    weights,
+)
 from mlob.features.fingerprint import Fingerprint
 from mlob.features.pipeline import Slice
-from mlob.features.plan import Plan, asked_for, fingerprint, plan
+from mlob.features.plan import Plan, again, asked_for, fingerprint, plan
 from mlob.files import digest
 from mlob.machine import load_keras, processor
 from mlob.progress import bar, say
@@ -79,56 +91,61 @@ def extract(
     Raises:
         InputError: as `plan`; no readable photo in a split; a full disk.
     """
-    plans = {name: plan(name, recipe, dataset, folder, given) for name, (recipe, folder) in sets.items()}
-    for name, store_plan in plans.items():
-        _note_changes(name, sets[name][1], store_plan.changes, dataset)
-    lacking = {name: store_plan for name, store_plan in plans.items() if store_plan.slices}
-    for size in dict.fromkeys(sets[name][0].size for name in lacking):
-        names = [name for name in lacking if sets[name][0].size == size]
-        slices = _part([photos for name in names for photos in lacking[name].slices], dataset, *part)
-        if slices:
-            load_keras()
-            work = {name: _settle(name, *sets[name], lacking[name], dataset, random_fallback) for name in names}
+    plans = plan(sets, dataset, given)
+    for name, (_, folder) in sets.items():
+        for sentence in plans[name].changes.summary():
+            say(f"{name}: {sentence}")
+        _write_indices(folder, plans[name], dataset)
+    lacking = {name: sets[name] for name in sets if plans[name].photos}
+    for size in dict.fromkeys(recipe.size for recipe, _ in lacking.values()):
+        load_keras()
+        of_size = {name: (recipe, folder) for name, (recipe, folder) in lacking.items() if recipe.size == size}
+        work = {name: _settle(name, *of_size[name], plans[name], dataset, random_fallback) for name in of_size}
+        if slices := _part(_begin(of_size, plans, dataset), *part):
             with bar(" + ".join(work), sum(len(photos.ids) for photos in slices)) as advance:
                 run(functools.partial(make_slices, work, dataset.is_remote), slices, advance)
-            forms.of.cache_clear()  # the memory is for training now
             _tell_seconds(work, slices)
-    for name, (_, folder) in sets.items():
-        _finish(name, folder, dataset, anew=name in lacking)
-    for line in dict.fromkeys(line for _, folder in sets.values() for line in _losses(folder, dataset)):
-        say(line)
+        forms.of.cache_clear()  # the memory is for training now
+    _finish(sets, plans | (again(lacking, plans, is_remote=dataset.is_remote) if lacking else {}), dataset)
 
 
 # Which slices, and with what
 
 
-def _note_changes(
-    name: str, store_folder: pathlib.Path, changed: Mapping[pathlib.Path, changes.Changes], dataset: DataSet
-) -> None:
-    """Tell what has become of a store's photos, and note the sizes and times of those that are the same."""
-    for sentence in changes.summary(changed):
-        say(f"{name}: {sentence}")
-    news = {path: shard.note for path, shard in changed.items() if shard.note}
-    if not news:
-        return
+def _begin(
+    sets: Mapping[str, tuple[FeatureSet, pathlib.Path]], plans: Mapping[str, Plan], dataset: DataSet
+) -> list[Slice]:
+    """Cut what stores lack into deliveries, and give the slices of all that are begun: of other workers', too."""
+    while any(plans[name].lacks_delivery for name in sets):
+        for name, (_, folder) in sets.items():
+            if plans[name].lacks_delivery:
+                deliveries.begin(folder, plans[name].delivery, [*plans[name].lacking.values()])
+        plans = again(sets, plans, is_remote=dataset.is_remote)
+    return [photos for name in sets for photos in plans[name].slices]
+
+
+def _write_indices(store_folder: pathlib.Path, store_plan: Plan, dataset: DataSet) -> None:
+    """Write what is known of each split's photos, where that is news."""
+    if not (store_plan.fingerprint or store_folder.is_dir()):
+        return  # nothing is settled yet
     try:
         owners.claim(store_folder, dataset.folder)
-        for path, note in news.items():
-            changes.write_note(path, note)
+        for split, index in store_plan.indices.items():
+            table.write_index(store_folder, split, index)
     except InputError as error:  # a store that one may only read
-        say(f"{error} Until then these photos are compared by content each time.")
+        say(f"{error} Until then photos are compared by content each time.")
 
 
-def _part(slices: Sequence[Slice], dataset: DataSet, part: int, parts: int) -> list[Slice]:
-    """Merge the slices that several stores lack, and take every n-th of the data set's, whichever are lacking."""
-    merged: dict[tuple[str, int], Slice] = {}
+def _part(slices: Sequence[Slice], part: int, parts: int) -> list[Slice]:
+    """Take every n-th slice of each delivery, and merge those of several stores that are of the same photos."""
+    merged: dict[tuple, Slice] = {}
     for photos in slices:
-        key = photos.split, photos.number
-        sets = (*(merged[key].feature_sets if key in merged else ()), *photos.feature_sets)
-        merged[key] = dataclasses.replace(photos, feature_sets=sets)
-    counts = [len(store.slices(split.ids)) for split in dataset.splits.values()]
-    first = dict(zip(dataset.splits, itertools.accumulate(counts, initial=0), strict=False))
-    return [photos for (split, number), photos in merged.items() if (first[split] + number) % parts == part - 1]
+        ((name, path),) = photos.shards.items()
+        if deliveries.is_of_part(path, part, parts):
+            key = photos.ids, tuple(photos.places)
+            shards = {**(merged[key].shards if key in merged else {}), name: path}
+            merged[key] = dataclasses.replace(photos, shards=shards)
+    return list(merged.values())
 
 
 def _settle(
@@ -196,11 +213,10 @@ def _downloaded(feature_set: FeatureSet, random_fallback: bool) -> weights.Sourc
 
 def _tell_seconds(work: Mapping[str, Extraction], slices: list[Slice]) -> None:
     """Tell of each store how long its photos waited, went through the network and were written."""
-    for name, extraction in work.items():
-        folder = extraction.store_folder
-        mine = [photos for photos in slices if name in photos.feature_sets]
-        paths = [store.shard_path(folder / photos.split, photos.number) for photos in mine]
-        say(f"{name}: {log.summary(log.stages(paths))}")
+    for name in work:
+        paths = [photos.shards[name] for photos in slices if name in photos.shards]
+        if paths:
+            say(f"{name}: {log.summary(log.stages(paths))}")
 
 
 def make_slices(
@@ -208,7 +224,8 @@ def make_slices(
 ) -> None:
     """Make the shards of slices: what every worker does, wherever it runs.
 
-    The shards of one slice are written while the next one is computed.
+    The shards of one slice are written while the next one is computed. What another worker has made meanwhile is not
+    made again: neither a shard nor, in another one, the features of photos of equal bytes.
 
     Args:
         work: {name of the feature set: `Extraction`}, stores of one size.
@@ -216,12 +233,15 @@ def make_slices(
         slices: of photos.
         advance: called with the number of photos just done.
     """
+    slices = [photos for photos in map(_unmade, slices) if photos.shards]
     load_keras()
     extractors = {name: extraction.extractor() for name, extraction in work.items()}
     size = next(iter(work.values())).fingerprint.size
+    known = {name: pipeline.Known(table.read(extraction.store_folder).digests) for name, extraction in work.items()}
     with concurrent.futures.ThreadPoolExecutor(1) as disk:
         writing: list[concurrent.futures.Future[None]] = []
-        for made in pipeline.make_shards(slices, extractors, size, is_remote=is_remote, advance=advance):
+        shards = pipeline.make_shards(slices, extractors, size, known=known, is_remote=is_remote, advance=advance)
+        for made in shards:
             started = time.monotonic()
             _wait_for(writing)
             waited = (time.monotonic() - started) / len(made.shards)
@@ -231,6 +251,13 @@ def make_slices(
         _wait_for(writing)
 
 
+def _unmade(photos: Slice) -> Slice:
+    """Give a slice with those of its shards that are not there."""
+    return dataclasses.replace(
+        photos, shards={name: path for name, path in photos.shards.items() if not path.is_file()}
+    )
+
+
 def _wait_for(writing: list[concurrent.futures.Future[None]]) -> None:
     """Wait until shards are written; what the writer met, a full disk for instance, is raised here."""
     for shard in writing:
@@ -238,13 +265,13 @@ def _wait_for(writing: list[concurrent.futures.Future[None]]) -> None:
 
 
 def _write(extraction: Extraction, name: str, made: pipeline.Made) -> None:
-    photos, shard = made.photos, made.shards[name]
-    path = store.shard_path(extraction.store_folder / photos.split, photos.number)
-    store.write(path, shard, extraction.fingerprint)
-    changes.write_note(path, changes.versions(photos, shard.failures))
+    path = made.photos.shards[name]
+    store.write(path, made.shards[name], extraction.fingerprint)
+    if made.photos.seen is not None:
+        contents.write_note(path, made.photos.seen, made.digests)
     log.write(
         path,
-        photos=len(photos.ids),
+        photos=len(made.photos.ids),
         seconds=made.seconds[name],
         weights=extraction.source.kind,
         parameters=extraction.parameters,
@@ -252,36 +279,36 @@ def _write(extraction: Extraction, name: str, made: pipeline.Made) -> None:
     )
 
 
-def _finish(name: str, store_folder: pathlib.Path, dataset: DataSet, *, anew: bool) -> None:
-    """Lay the virtual data sets over splits that are whole; say what other workers still have to make."""
-    for split in dataset.splits:
-        count = len(store.slices(dataset[split].ids))
-        there = sum(store.shard_path(store_folder / split, number).is_file() for number in range(count))
-        if there < count:
-            say(f"{name}: {there} of {count} {split} shards are there; the same command makes the rest.")
-        elif anew or not (store_folder / f"{split}.h5").is_file():
-            _check_some_read(store_folder / split)
-            store.write_virtual(store_folder / split)
+def _finish(sets: Mapping[str, tuple[FeatureSet, pathlib.Path]], plans: Mapping[str, Plan], dataset: DataSet) -> None:
+    """List each split's photos; tell what is still to be made, and photos without features."""
+    for name, (_, folder) in sets.items():
+        _write_indices(folder, plans[name], dataset)
+        _tell_unmade(name, plans[name])
+    for line in dict.fromkeys(line for one in plans.values() for line in _losses(one, dataset)):
+        say(line)
 
 
-def _losses(store_folder: pathlib.Path, dataset: DataSet) -> Iterator[str]:
-    """Tell the photos of a store that have no features, where all shards of their split are there."""
-    for name, split in dataset.splits.items():
-        paths = [store.shard_path(store_folder / name, number) for number, _ in enumerate(store.slices(split.ids))]
-        if all(path.is_file() for path in paths):
-            failures = {photo: reason for path in paths for photo, reason in store.header(path).failures.items()}
-            yield from factsheet.losses(name, len(split.ids), failures)
-
-
-def _check_some_read(split_folder: pathlib.Path) -> None:
-    paths = sorted(split_folder.glob("[0-9]*.h5"))
-    headers = [store.header(path) for path in paths]
-    if any(len(header.failures) < len(header.ids) for header in headers):
+def _tell_unmade(name: str, store_plan: Plan) -> None:
+    """Say what other workers still have to make; refuse a split none of whose photos can be read."""
+    if store_plan.photos:
+        say(
+            f"{name}: {store_plan.photos:,} photos in {len(store_plan.slices):,} shards are still to be made; the same "
+            "command makes them."
+        )
         return
-    reasons = collections.Counter(reason for header in headers for reason in header.failures.values())
-    for path in paths:  # so that the next run tries these photos again
-        path.unlink()
-    raise InputError(
-        f"No photo of the {split_folder.name} split can be read ({reasons.most_common(1)[0][0]}): see that the "
-        "files are whole images."
-    )
+    for split, index in store_plan.indices.items():
+        if len(index.failures) == len(index.ids):
+            reason, _ = collections.Counter(index.failures.values()).most_common(1)[0]
+            raise InputError(
+                f"No photo of the {split} split can be read ({reason}): see that the files are whole images."
+            )
+
+
+def _losses(store_plan: Plan, dataset: DataSet) -> list[str]:
+    """Tell the photos that have no features, where nothing is left to be made."""
+    if store_plan.photos:
+        return []
+    indices = store_plan.indices.items()
+    return [
+        line for split, index in indices for line in factsheet.losses(split, len(dataset[split].ids), index.failures)
+    ]

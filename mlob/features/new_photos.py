@@ -7,7 +7,7 @@ import numpy as np
 
 from mlob.data.places import Place
 from mlob.errors import InputError
-from mlob.features import changes, pipeline, store, weights
+from mlob.features import contents, pipeline, store, weights
 from mlob.features.extract import Extraction
 from mlob.features.fingerprint import Fingerprint
 from mlob.files import digest
@@ -73,7 +73,7 @@ def _never_seen(photos: Mapping[str, Place], shards: list[store.Shard]) -> dict[
     """Give the photos that no shard has features of, nor a failure that is a fault of their bytes."""
     known = {photo for shard in shards for photo in shard.ids}
     for shard in shards:
-        known |= {photo for photo, reason in shard.failures.items() if not changes.is_unread(reason)}
+        known |= {photo for photo, reason in shard.failures.items() if not contents.is_unread(reason)}
     return {photo: place for photo, place in photos.items() if photo not in known}
 
 
@@ -82,11 +82,11 @@ def _extract_photos(
 ) -> Iterator[store.Shard]:
     """Make shards of photos in a folder, numbered from the first."""
     slices = [
-        pipeline.Slice("", number, ids, [photos[photo] for photo in ids], (name,))
+        pipeline.Slice(tuple(ids), [photos[photo] for photo in ids], {name: store.shard_path(folder, number)})
         for number, ids in enumerate(store.slices(list(photos)), first)
     ]
-    extractors = {name: work.extractor()}
+    extractors, known = {name: work.extractor()}, {name: pipeline.Known()}
     with bar(name, len(photos)) as advance:
-        for made in pipeline.make_shards(slices, extractors, work.fingerprint.size, advance=advance):
-            store.write(store.shard_path(folder, made.photos.number), made.shards[name], work.fingerprint)
+        for made in pipeline.make_shards(slices, extractors, work.fingerprint.size, known=known, advance=advance):
+            store.write(made.photos.shards[name], made.shards[name], work.fingerprint)
             yield made.shards[name]

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import pathlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -31,19 +32,16 @@ class Slice:
     """A shard's worth of photos.
 
     Attributes:
-        split, number: which slice of which split.
         ids: texts.
         places: where each photo lies; None for a photo that is missing.
-        feature_sets: names of those whose shard of this slice is to be made.
-        versions: of each photo's file, taken before it is read (`places.version`): another one tells a change.
+        shards: {name of the feature set: path of the shard that is to be made of them}.
+        seen: digest of each photo's path, size and time, taken before it is read: another one tells a change.
     """
 
-    split: str
-    number: int
     ids: tuple[str, ...]
     places: Sequence[Place | None]
-    feature_sets: tuple[str, ...]
-    versions: Sequence[str] = ()
+    shards: Mapping[str, pathlib.Path]
+    seen: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +52,26 @@ class Extractor:
     run: Runner
 
 
+class Known:
+    """The contents that have features, so that photos of equal bytes go through a network once.
+
+    Args:
+        digests: of those that have features already, uint64 (n,).
+    """
+
+    def __init__(self, digests: np.ndarray | None = None) -> None:
+        self._there = np.unique(np.empty(0, np.uint64) if digests is None else digests)
+        self._made: set[int] = set()
+
+    def add(self, digest: int) -> bool:
+        """Add a content, and tell whether it is new."""
+        row = np.searchsorted(self._there, np.uint64(digest))
+        if digest in self._made or (row < len(self._there) and self._there[row] == digest):
+            return False
+        self._made.add(digest)
+        return True
+
+
 class Made(NamedTuple):
     """The shards of a slice, and how long they took: "forward" is in the network, "read" is waiting for photos.
 
@@ -61,17 +79,20 @@ class Made(NamedTuple):
         photos: the slice.
         shards: {name of the feature set: `store.Shard`}.
         seconds: {name: {stage: seconds}}; the waiting is shared out among the feature sets.
+        digests: of each photo's bytes, uint64 (n,); 0 where they were not read.
     """
 
     photos: Slice
     shards: dict[str, store.Shard]
     seconds: dict[str, dict[str, float]]
+    digests: np.ndarray
 
 
 class _Chunk(NamedTuple):
-    """Photos that went through the networks: for each feature set the rows of the readable ones, and the seconds."""
+    """Photos that went through the networks: for each feature set which of them, their rows, and the seconds."""
 
     photos: list[decoding.Photo]
+    fresh: dict[str, list[bool]]
     rows: dict[str, np.ndarray]
     seconds: dict[str, float]
 
@@ -81,15 +102,17 @@ def make_shards(
     extractors: Mapping[str, Extractor],
     size: int,
     *,
+    known: Mapping[str, Known],
     is_remote: bool = False,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Iterator[Made]:
-    """Make the shards of slices, one slice after another.
+    """Make the shards of slices, one slice after another; photos whose content has features are left out.
 
     Args:
         slices: of photos.
         extractors: {name of the feature set: `Extractor`}, all of one size.
         size: side of the decoded photos, pixels.
+        known: {name: `Known`}.
         is_remote: the photos lie in a bucket.
         advance: called with the number of photos just done.
     """
@@ -105,7 +128,7 @@ def make_shards(
     ):
         for photos in slices:
             chunks = _chunks(decoded, len(photos.ids), chunk)
-            forward = functools.partial(_forward, {name: extractors[name] for name in photos.feature_sets})
+            forward = functools.partial(_forward, {name: extractors[name] for name in photos.shards}, known)
             # On a processor the network takes all cores, and a thread would only keep Ctrl-C from it.
             done = decoding.ahead(network, forward, chunks, UNDER_WAY) if is_fast else map(forward, chunks)
             yield _made(photos, done, advance)
@@ -116,37 +139,48 @@ def _chunks(decoded: Iterator[decoding.Photo], count: int, chunk: int) -> Iterat
         yield list(itertools.islice(decoded, min(chunk, count - start)))
 
 
-def _forward(extractors: Mapping[str, Extractor], photos: list[decoding.Photo]) -> _Chunk:
-    """Run the photos that could be read through the networks, to float16."""
-    rows, seconds, limit = {}, {}, np.finfo(np.float16).max
+def _forward(extractors: Mapping[str, Extractor], known: Mapping[str, Known], photos: list[decoding.Photo]) -> _Chunk:
+    """Run the photos that could be read, and whose content is new, through the networks, to float16."""
+    fresh, rows, seconds, limit = {}, {}, {}, np.finfo(np.float16).max
     for name, extractor in extractors.items():
         started = time.monotonic()
-        features = extractor.run([photo.views[extractor.view] for photo in photos if not photo.reason])
+        fresh[name] = [not photo.reason and known[name].add(photo.digest) for photo in photos]
+        chosen = itertools.compress(photos, fresh[name])
+        features = extractor.run([photo.views[extractor.view] for photo in chosen])
         rows[name] = features.clip(-limit, limit).astype(np.float16)
         seconds[name] = time.monotonic() - started
-    return _Chunk(photos, rows, seconds)
+    return _Chunk(photos, fresh, rows, seconds)
 
 
 def _made(photos: Slice, chunks: Iterable[_Chunk], advance: Callable[[int], object]) -> Made:
     started, outcomes = time.monotonic(), []
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in photos.feature_sets}
-    seconds = {name: {"read": 0.0, "forward": 0.0} for name in photos.feature_sets}
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in photos.shards}
+    fresh: dict[str, list[bool]] = {name: [] for name in photos.shards}
+    seconds = {name: {"read": 0.0, "forward": 0.0} for name in photos.shards}
     for chunk in chunks:
-        for name in photos.feature_sets:
+        for name in photos.shards:
             rows[name].append(chunk.rows[name])
+            fresh[name] += chunk.fresh[name]
             seconds[name]["forward"] += chunk.seconds[name]
         outcomes += [(photo.digest, photo.reason) for photo in chunk.photos]
         advance(len(chunk.photos))
     waited = time.monotonic() - started - sum(spent["forward"] for spent in seconds.values())
     for spent in seconds.values():
         spent["read"] = max(0, waited) / len(seconds)
-    shards = {name: _shard(photos.ids, outcomes, np.concatenate(rows[name])) for name in rows}
-    return Made(photos, shards, seconds)
+    digests = np.array([digest for digest, _ in outcomes], np.uint64)
+    reasons = [reason for _, reason in outcomes]
+    shards = {
+        name: _shard(photos.ids, digests, reasons, np.array(fresh[name], bool), np.concatenate(rows[name]))
+        for name in rows
+    }
+    return Made(photos, shards, seconds, digests)
 
 
-def _shard(ids: tuple[str, ...], outcomes: list[tuple[int, str]], features: np.ndarray) -> store.Shard:
-    """Join the features with the ids, digests and reasons of a slice's photos: outcomes are (digest, reason)."""
-    readable = tuple(name for name, (_, reason) in zip(ids, outcomes, strict=True) if not reason)
-    digests = np.array([digest for digest, reason in outcomes if not reason], np.uint64)
-    failures = {name: reason for name, (_, reason) in zip(ids, outcomes, strict=True) if reason}
-    return store.Shard(readable, features, digests, failures)
+def _shard(
+    ids: tuple[str, ...], digests: np.ndarray, reasons: list[str], fresh: np.ndarray, features: np.ndarray
+) -> store.Shard:
+    """Join the features of a slice's fresh photos with their ids and digests, and the failures with their reasons."""
+    failed = {name: (reason, digest) for name, reason, digest in zip(ids, reasons, digests, strict=True) if reason}
+    failures = {name: reason for name, (reason, _) in failed.items()}
+    failed_digests = np.array([digest for _, digest in failed.values()], np.uint64)
+    return store.Shard(tuple(itertools.compress(ids, fresh)), features, digests[fresh], failures, failed_digests)

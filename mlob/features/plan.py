@@ -1,17 +1,21 @@
-"""What a feature store lacks: recipe, weights and annotations against the shards there. Loads no network."""
+"""What feature stores lack: recipe, weights and annotations against the rows there. Loads no network."""
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from mlob.data import images
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError
-from mlob.features import backbones, changes, log, runtimes, store, weights
+from mlob.features import backbones, changes, contents, decoding, deliveries, log, runtimes, store, table, weights
 from mlob.features.changes import Changes
+from mlob.features.contents import Photos
 from mlob.features.fingerprint import Fingerprint
 from mlob.features.pipeline import Slice
+from mlob.features.table import Index, Table
 from mlob.files import remove_stale_parts
 from mlob.recipes import FeatureSet
 
@@ -21,30 +25,43 @@ class Plan:
     """What a feature store lacks.
 
     Attributes:
-        slices: those whose shard is missing, or of photos that have come or changed since.
+        slices: those of deliveries that were begun, whose shard is missing.
+        lacking: {split: files of no delivery yet, digests of their paths, uint64 (n,)}, in annotation order.
+        delivery: number of the one that they would be.
+        indices: {split: `Index`}, of the annotations as they are.
         source: the weights, None where they must be downloaded first.
         fingerprint: of the store, None where nothing is there.
         rate: photos a second of all that was ever extracted with this feature set; None where nothing was.
-        changes: {path of a shard that is there: `Changes`}, of those whose photos are not as noted.
+        annotated: {split: `Photos`}, as they were when the first plan was made.
+        changes: what has become of them since the store saw them.
     """
 
     slices: tuple[Slice, ...]
+    lacking: dict[str, np.ndarray]
+    delivery: int
+    indices: dict[str, Index]
     source: weights.Source | None
     fingerprint: Fingerprint | None
     rate: float | None
-    changes: dict[pathlib.Path, Changes] = dataclasses.field(default_factory=dict)
+    annotated: dict[str, Photos]
+    changes: Changes
 
     @property
     def photos(self) -> int:
         """The number of photos still to be extracted."""
-        return sum(len(lacking.ids) for lacking in self.slices)
+        return sum(len(photos.ids) for photos in self.slices) + sum(map(len, self.lacking.values()))
+
+    @property
+    def lacks_delivery(self) -> bool:
+        """Whether some photos are in no delivery yet."""
+        return any(map(len, self.lacking.values()))
 
     def summary(self, feature_set: FeatureSet) -> str:
         """Tell what would be done, from what, and how long it takes at the measured rate."""
-        return " ".join([*changes.summary(self.changes), self._work(feature_set)])
+        return " ".join([*self.changes.summary(), self._work(feature_set)])
 
     def _work(self, feature_set: FeatureSet) -> str:
-        if not self.slices:
+        if not self.photos:
             return "complete"
         origin = self.source.kind if self.source else "imagenet, to be downloaded"
         time_left = (
@@ -52,43 +69,182 @@ class Plan:
             if self.rate
             else "no rate measured yet"
         )
-        return f"{self.photos:,} photos through {feature_set.backbone} (weights: {origin}), {time_left}"
+        photos = f"{self.photos:,} photo{'s' * (self.photos > 1)}"
+        return f"{photos} through {feature_set.backbone} (weights: {origin}), {time_left}"
 
 
 def plan(
-    name: str,
-    feature_set: FeatureSet,
-    dataset: DataSet,
-    store_folder: pathlib.Path,
-    given: pathlib.Path | str | None = None,
-) -> Plan:
-    """Compare a store with its recipe, weights and annotations, without loading a network.
+    sets: Mapping[str, tuple[FeatureSet, pathlib.Path]], dataset: DataSet, given: pathlib.Path | str | None = None
+) -> dict[str, Plan]:
+    """Compare stores with their recipes, weights and annotations, without loading a network.
+
+    Photos are read where the path, size or time of their file is new to a store that holds features: they may be there
+    under another name.
 
     Args:
-        name: of the feature set.
-        feature_set: its recipe.
+        sets: {name: (feature set, folder of its store: features/<set>/<data set>)}.
         dataset: whose photos the features are made of.
-        store_folder: features/<set>/<data set>.
         given: WEIGHTS=, a file or a folder.
 
     Raises:
-        InputError: a shard of another fingerprint or of other photos; weights that are not there.
+        InputError: a store of another fingerprint; weights that are not there; a split without photos.
     """
-    remove_stale_parts(store_folder)
+    photos = contents.look(dataset)
+    sources = {name: weights.at_hand(recipe, given) for name, (recipe, _) in sets.items()}
+    plans = _plans(sets, sources, photos, dataset.is_remote)
+    for split in dataset.splits:
+        _check_some_there(dataset, split, photos[split])
+    return plans
+
+
+def again(
+    sets: Mapping[str, tuple[FeatureSet, pathlib.Path]], plans: Mapping[str, Plan], *, is_remote: bool
+) -> dict[str, Plan]:
+    """Compare stores once more, with the photos and the weights of their plans.
+
+    Args:
+        sets: as of `plan`.
+        plans: {name: `Plan`}, those of `sets` and maybe more.
+        is_remote: the photos lie in a bucket.
+    """
+    photos = next(iter(plans.values())).annotated
+    return _plans(sets, {name: plans[name].source for name in sets}, photos, is_remote)
+
+
+def _plans(
+    sets: Mapping[str, tuple[FeatureSet, pathlib.Path]],
+    sources: Mapping[str, weights.Source | None],
+    photos: dict[str, Photos],
+    is_remote: bool,
+) -> dict[str, Plan]:
+    begun = {name: _begun(recipe, folder, sources[name]) for name, (recipe, folder) in sets.items()}
+    contents.recognise(photos, [folder for _, folder in sets.values()])
+    _read(begun, photos, is_remote)
+    return {name: _plan(name, *sets[name], begun[name], photos) for name in sets}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Begun:
+    """What is there of a store: its rows, the slices of its deliveries that are not made yet, source and fingerprint.
+
+    Attributes:
+        delivery: number of the next one.
+        files: that the slices are to be made of, uint64 (n,).
+    """
+
+    source: weights.Source | None
+    fingerprint: Fingerprint | None
+    delivery: int
+    unmade: dict[pathlib.Path, np.ndarray]
+    table: Table
+
+    @property
+    def files(self) -> np.ndarray:
+        return np.concatenate([np.empty(0, np.uint64), *self.unmade.values()])
+
+
+def _begun(feature_set: FeatureSet, store_folder: pathlib.Path, source: weights.Source | None) -> _Begun:
+    for folder in (store_folder, *store_folder.glob("*/")):
+        remove_stale_parts(folder)
     fingerprint = store.fingerprint(store_folder)
-    source = weights.at_hand(feature_set, given)
     if source is None and fingerprint and fingerprint.weights == weights.random().digest:
         source = weights.random()
     if fingerprint:
         store.check_fingerprint(store_folder, asked_for(feature_set, source), fingerprint)
-    slices = dict(pair for split in dataset.splits for pair in _slices(name, dataset, split, store_folder / split))
-    there = {path: photos for path, photos in slices.items() if path.is_file()}
-    suspects = _suspects(there, fingerprint)
-    size = backbones.SIZES[feature_set.size]
-    changed = changes.compare(name, suspects, size, is_remote=dataset.is_remote)
-    whole = {path for path in there if not (path in changed and changed[path].changed)}
-    lacking = tuple(photos for path, photos in slices.items() if path not in whole)
-    return Plan(lacking, source, fingerprint, log.rate(store_folder.parent.glob("*/")), changed)
+    # In this order: a delivery that is begun meanwhile is found when this one is to be, a shard that is made is read.
+    delivery = len(deliveries.folders(store_folder)) + 1
+    unmade = deliveries.unmade(store_folder)
+    return _Begun(source, fingerprint, delivery, unmade, table.read(store_folder))
+
+
+def _check_some_there(dataset: DataSet, split: str, found: Photos) -> None:
+    if not found.files.any() and not found.digests.any():
+        raise InputError(
+            f"None of the {len(found.ids):,} {split} photos lies in {dataset.folder} (looked for "
+            f"{dataset.looked_for(split)}): put them there."
+        )
+
+
+def _read(begun: Mapping[str, _Begun], photos: Mapping[str, Photos], is_remote: bool) -> None:
+    """Read the photos that a store which holds features may know by their content."""
+    asking = {name: there for name, there in begun.items() if not there.table.is_empty}
+    chosen = []
+    for found in photos.values():
+        asked = [~np.isin(found.files, there.files) for there in asking.values()]
+        unknown = (found.files != 0) & ~found.known
+        chosen.append((found, unknown & np.any(asked, axis=0) if asked else np.zeros(len(found.ids), bool)))
+    contents.read(" + ".join(asking), chosen, is_remote=is_remote)
+
+
+def _plan(
+    name: str, feature_set: FeatureSet, store_folder: pathlib.Path, there: _Begun, photos: dict[str, Photos]
+) -> Plan:
+    wanted = {split: _wanted(found, there, backbones.SIZES[feature_set.size]) for split, found in photos.items()}
+    _drop_repeats(photos, wanted, by_content=not there.table.is_empty)
+    return Plan(
+        tuple(_slices(name, there, photos)),
+        {split: found.files[wanted[split]] for split, found in photos.items()},
+        there.delivery,
+        {split: _index(found, there.table) for split, found in photos.items()},
+        there.source,
+        there.fingerprint,
+        log.rate(store_folder.parent.glob("*/")),
+        photos,
+        changes.count(store_folder, photos, wanted),
+    )
+
+
+def _wanted(found: Photos, there: _Begun, size: int) -> np.ndarray:
+    """Choose the photos that have no row and are in no slice: bool (n,)."""
+    is_free = (found.files != 0) & ~np.isin(found.files, there.files)
+    if there.table.is_empty:
+        return is_free & ~(found.known & (found.digests == 0))
+    lacking = is_free & (found.digests != 0) & ~there.table.has(found.digests)
+    for row in np.flatnonzero(lacking & there.table.has_failed(found.digests)).tolist():
+        reason = there.table.failures[int(found.digests[row])]
+        lacking[row] = contents.is_unread(reason) and decoding.photo(found.places[row], size).reason != reason
+    return lacking
+
+
+def _drop_repeats(photos: Mapping[str, Photos], wanted: dict[str, np.ndarray], *, by_content: bool) -> None:
+    """Leave one of several photos of one content; of those that were never read, one of each file."""
+    taken = np.empty(0, np.uint64)
+    for split, found in photos.items():
+        rows = np.flatnonzero(wanted[split])
+        keys = (found.digests if by_content else found.files)[rows]
+        _, first = np.unique(keys, return_index=True)
+        first = np.sort(first[~np.isin(keys[first], taken)])
+        wanted[split] = np.isin(np.arange(len(found.ids)), rows[first])
+        taken = np.concatenate([taken, keys[first]])
+
+
+def _slices(name: str, there: _Begun, photos: Mapping[str, Photos]) -> list[Slice]:
+    """Find the photos of the slices that are not made yet; what is gone, or has a row meanwhile, is passed over."""
+    at = {
+        int(found.files[row]): (found, row)
+        for found in photos.values()
+        for row in np.flatnonzero(np.isin(found.files, there.files) & ~there.table.has(found.digests)).tolist()
+        if found.files[row]
+    }
+    slices = []
+    for path, files in there.unmade.items():
+        kept = [at[file] for file in files.tolist() if file in at]
+        if kept:
+            seen = np.array([found.seen[row] for found, row in kept], np.uint64)
+            ids, places = (tuple(found.ids[row] for found, row in kept), [found.places[row] for found, row in kept])
+            slices.append(Slice(ids, places, {name: path}, seen))
+    return slices
+
+
+def _index(found: Photos, rows: Table) -> Index:
+    """List a split's photos with their digests, and why some have no row."""
+    failures = {}
+    for row in np.flatnonzero(~rows.has(found.digests)).tolist():
+        name = found.ids[row]
+        if reason := rows.failures.get(int(found.digests[row])) or found.failures.get(name):
+            failures[name] = reason
+    seen = np.where(found.known | (found.files == 0), found.seen, np.uint64(0))
+    return Index(found.ids, found.digests, seen, failures)
 
 
 def fingerprint(
@@ -128,34 +284,3 @@ def _of_recipe(feature_set: FeatureSet) -> dict[str, Any]:
         "preprocessing": backbones.PREPROCESSING_VERSION,
         "decoder": images.DECODER,
     }
-
-
-def _slices(
-    name: str, dataset: DataSet, split: str, split_folder: pathlib.Path
-) -> Iterator[tuple[pathlib.Path, Slice]]:
-    """Give (path of the shard, its photos) of each slice of a split."""
-    remove_stale_parts(split_folder)
-    ids, places, versions = dataset[split].ids, dataset.photos(split), dataset.versions[split]
-    if not any(places):
-        raise InputError(
-            f"None of the {len(ids):,} {split} photos lies in {dataset.folder} (looked for "
-            f"{dataset.looked_for(split)}): put them there."
-        )
-    start = 0
-    for number, slice_ids in enumerate(store.slices(ids)):
-        rows = slice(start, start := start + len(slice_ids))
-        photos = Slice(split, number, slice_ids, places[rows], (name,), versions[rows])
-        yield store.shard_path(split_folder, number), photos
-
-
-def _suspects(slices: dict[pathlib.Path, Slice], declared: Fingerprint | None) -> dict[pathlib.Path, changes.Suspect]:
-    """Check the shards that are there, {path: its photos}; give those whose photos are not as noted."""
-    suspects = {}
-    for path, photos in slices.items():
-        header = store.header(path)
-        expected = declared or header.fingerprint
-        store.check_fingerprint(path.parent.parent, expected.fields(), header.fingerprint)
-        store.check_ids(path, photos.ids, header.ids)
-        if suspect := changes.suspect(path, header, photos):
-            suspects[path] = suspect
-    return suspects

@@ -1,16 +1,16 @@
 """The HDF5 contract of a feature store: shards of at most 4,096 photos, whole or absent.
 
-A shard holds `ids`, `features` (float16, contiguous), `digests` (of each photo's bytes), `failed_ids` and
-`failed_reasons`, and two attributes: `fingerprint` (all that shaped the features, JSON) and `checksum` (of all of it).
+A shard holds `ids`, `features` (float16, contiguous), `digests` (of each photo's bytes), `failed_ids`,
+`failed_digests` and `failed_reasons`, and two attributes: `fingerprint` (all that shaped the features, JSON) and
+`checksum` (of all of it).
 """
 
-import contextlib
 import dataclasses
 import json
 import math
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,13 +20,11 @@ from mlob.features import fingerprint as fingerprints
 from mlob.features.fingerprint import Fingerprint
 from mlob.files import digest, refusal
 
-if TYPE_CHECKING:
-    from mlob.data.dataset import DataSet
-
 SLICE = 4096
 DECLARED = "fingerprint.json"
 PREDICTED = "predicted"  # beside the stores of data folders: what was extracted of photos outside of them
-DATA_SETS = ("ids", "features", "digests", "failed_ids", "failed_reasons")
+DATA_SETS = ("ids", "features", "digests", "failed_ids", "failed_digests", "failed_reasons")
+Item = TypeVar("Item")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,12 +36,15 @@ class Shard:
         features: (n, d) or (n, h, w, c) float16.
         digests: uint64 (n,), equal for photos of equal bytes.
         failures: {id: reason}.
+        failed_digests: uint64, of the bytes of those that failed, 0 where there are none; None in shards of an earlier
+            layout.
     """
 
     ids: tuple[str, ...]
     features: np.ndarray
     digests: np.ndarray
     failures: dict[str, str]
+    failed_digests: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +53,13 @@ class Header:
 
     Attributes:
         fingerprint: all that shaped its features.
-        ids: of its slice, with features or without.
-        failures: {id: reason} of those without.
-        checksum: of all that is in it.
+        digests: of the photos with features, uint64 (n,).
+        failures: {digest: reason} of those without, where their bytes are known.
     """
 
     fingerprint: Fingerprint
-    ids: set[str]
-    failures: dict[str, str]
-    checksum: str
+    digests: np.ndarray
+    failures: dict[int, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,14 +93,14 @@ class Extent:
             raise refused or InputError(changed) from error
 
 
-def slices(ids: Sequence[str]) -> list[tuple[str, ...]]:
-    """Cut ids, in annotation order, into slices of at most 4,096."""
-    return [tuple(ids[start : start + SLICE]) for start in range(0, len(ids), SLICE)]
+def slices(photos: Sequence[Item]) -> list[Sequence[Item]]:
+    """Cut photos, in annotation order, into slices of at most 4,096."""
+    return [photos[start : start + SLICE] for start in range(0, len(photos), SLICE)]
 
 
-def shard_path(split_folder: pathlib.Path, number: int) -> pathlib.Path:
-    """Name the shard of slice `number` in a split's folder."""
-    return split_folder / f"{number:05d}.h5"
+def shard_path(folder: pathlib.Path, number: int) -> pathlib.Path:
+    """Name the shard of slice `number` in the folder of a delivery."""
+    return folder / f"{number:05d}.h5"
 
 
 # One shard
@@ -119,6 +118,8 @@ def write(path: pathlib.Path, shard: Shard, fingerprint: Fingerprint) -> None:
         file["features"] = shard.features
         file["digests"] = shard.digests
         file["failed_ids"] = hdf5.text_array(shard.failures)
+        if shard.failed_digests is not None:
+            file["failed_digests"] = shard.failed_digests
         file["failed_reasons"] = hdf5.text_array(shard.failures.values())
         file.attrs["fingerprint"] = np.bytes_(text)
         file.attrs["checksum"] = np.bytes_(_checksum(shard, text))
@@ -155,9 +156,11 @@ def header(path: pathlib.Path) -> Header:
     """
     with hdf5.reading(path) as file:
         fingerprint = fingerprints.from_json(hdf5.text_attribute(file, "fingerprint"))
-        failures = _failures(file)
-        ids = {*hdf5.texts(file["ids"]), *failures}
-        return Header(fingerprint, ids, failures, hdf5.text_attribute(file, "checksum"))
+        digests, failed = _digests(file, "digests"), _failed_digests(file)
+        if len(digests) != len(file["features"]):
+            raise ValueError(f"{len(file['features'])} features, {len(digests)} digests")
+        reasons = [] if failed is None else zip(failed.tolist(), hdf5.texts(file["failed_reasons"]), strict=True)
+        return Header(fingerprint, digests, {content: reason for content, reason in reasons if content})
 
 
 def checksum(path: pathlib.Path) -> str:
@@ -181,53 +184,6 @@ def extent(path: pathlib.Path) -> Extent:
         if len(features) and features.id.get_offset() is None:
             raise ValueError("its features are packed, or in pieces")
         return Extent(path, features.id.get_offset(), features.shape)
-
-
-# A split
-
-
-def read_split(split_folder: pathlib.Path, ids: Sequence[str]) -> Shard:
-    """Read all shards of a split, joined in the order of `ids`: a `Shard` over the whole split.
-
-    Raises:
-        InputError: as of `read_shards`.
-    """
-    return _joined([shard for _, shard in read_shards(split_folder, ids)])
-
-
-def read_shards(split_folder: pathlib.Path, ids: Sequence[str]) -> Iterator[tuple[pathlib.Path, Shard]]:
-    """Read the shards of a split one after another, each checked: its path and its `Shard`.
-
-    Args:
-        split_folder: features/<set>/<data set>/<split>.
-        ids: the split's ids, in annotation order.
-
-    Raises:
-        InputError: a shard is missing or damaged, of another fingerprint, or of other ids.
-    """
-    first = None
-    for number, slice_ids in enumerate(slices(ids)):
-        path = shard_path(split_folder, number)
-        shard_header = header(path)
-        first = first or shard_header.fingerprint
-        check_fingerprint(split_folder.parent, first.fields(), shard_header.fingerprint)
-        check_ids(path, slice_ids, shard_header.ids)
-        yield path, read(path)
-
-
-def read_photos(split_folder: pathlib.Path, ids: Sequence[str]) -> Shard:
-    """Read what a split's shards tell of its photos: a `Shard` over the whole split, its features (n, 0).
-
-    Raises:
-        InputError: a shard is missing or damaged.
-    """
-    paths = [shard_path(split_folder, number) for number, _ in enumerate(slices(ids))]
-    return _joined([read_without_features(path) for path in paths])
-
-
-def write_virtual(split_folder: pathlib.Path) -> None:
-    """Lay one virtual data set over a split's shards, beside the folder: <split>.h5, for h5py, pandas or anyone."""
-    hdf5.write_virtual(split_folder.with_suffix(".h5"), sorted(split_folder.glob("[0-9]*.h5")), DATA_SETS)
 
 
 # A store
@@ -254,24 +210,6 @@ def declare(store_folder: pathlib.Path, fingerprint: Fingerprint) -> Fingerprint
     return fingerprints.declare(store_folder / DECLARED, fingerprint)
 
 
-def content_digest(store_folder: pathlib.Path) -> str:
-    """Give the digest of all that a store holds, by its shards' checksums."""
-    paths = sorted(store_folder.glob("*/[0-9]*.h5"))
-    return digest(*(f"{path.parent.name}/{path.name} {checksum(path)}" for path in paths))
-
-
-def first_whole(store_folders: Iterable[pathlib.Path], dataset: "DataSet") -> dict[str, Shard]:
-    """Read what the first store that holds all splits tells of a data set's photos.
-
-    Returns:
-        {split: `Shard` of features (n, 0)}, {} where no store holds all splits.
-    """
-    for folder in store_folders:
-        with contextlib.suppress(InputError):
-            return {name: read_photos(folder / name, split.ids) for name, split in dataset.splits.items()}
-    return {}
-
-
 def check_fingerprint(
     store_folder: pathlib.Path, asked_for: Mapping[str, str | int | None], fingerprint: Fingerprint
 ) -> None:
@@ -293,28 +231,25 @@ def check_fingerprint(
             )
 
 
-def check_ids(path: pathlib.Path, expected: Sequence[str], ids: set[str]) -> None:
-    """Refuse a shard of other photos.
-
-    Raises:
-        InputError: the slice's ids are not those in the shard.
-    """
-    missing = [name for name in expected if name not in ids]
-    if missing or len(expected) != len(ids):
-        example = missing[0] if missing else next(iter(ids - set(expected)))
-        raise InputError(
-            f"{path} holds other photos than the annotations ({len(missing)} of {len(expected)} missing, for example "
-            f"{example!r}). Remove {path.parent.parent} and run `make features` again."
-        )
-
-
 def _shard(file: hdf5.File, has_features: bool = True) -> Shard:
-    ids, features, digests = hdf5.texts(file["ids"]), file["features"], hdf5.values(file["digests"])
-    if (features.dtype, digests.dtype) != (np.float16, np.uint64) or features.ndim < 2:
+    ids, features, digests = hdf5.texts(file["ids"]), file["features"], _digests(file, "digests")
+    if features.dtype != np.float16 or features.ndim < 2:
         raise ValueError(f"features are {features.dtype} {features.shape}")
     if not len(ids) == len(features) == len(digests):
         raise ValueError(f"{len(ids)} ids, {len(features)} features, {len(digests)} digests")
-    return Shard(ids, hdf5.values(features) if has_features else features[:, :0], digests, _failures(file))
+    read = hdf5.values(features) if has_features else features[:, :0]
+    return Shard(ids, read, digests, _failures(file), _failed_digests(file))
+
+
+def _digests(file: hdf5.File, name: str) -> np.ndarray:
+    digests = hdf5.values(file[name])
+    if digests.dtype != np.uint64 or digests.ndim != 1:
+        raise ValueError(f"{name} are {digests.dtype} {digests.shape}")
+    return digests
+
+
+def _failed_digests(file: hdf5.File) -> np.ndarray | None:
+    return _digests(file, "failed_digests") if "failed_digests" in file else None
 
 
 def _failures(file: hdf5.File) -> dict[str, str]:
@@ -322,13 +257,6 @@ def _failures(file: hdf5.File) -> dict[str, str]:
 
 
 def _checksum(shard: Shard, fingerprint: str) -> str:
-    return digest(fingerprint, json.dumps([shard.ids, list(shard.failures.items())]), shard.features, shard.digests)
-
-
-def _joined(shards: list[Shard]) -> Shard:
-    return Shard(
-        tuple(name for shard in shards for name in shard.ids),
-        np.concatenate([shard.features for shard in shards]),
-        np.concatenate([shard.digests for shard in shards]),
-        {name: reason for shard in shards for name, reason in shard.failures.items()},
-    )
+    failed = () if shard.failed_digests is None else (shard.failed_digests,)
+    told = json.dumps([shard.ids, list(shard.failures.items())])
+    return digest(fingerprint, told, shard.features, shard.digests, *failed)

@@ -9,7 +9,7 @@ import numpy as np
 from mlob import predictions, workspace
 from mlob.data import facts
 from mlob.data.dataset import DataSet
-from mlob.features import store
+from mlob.features import table
 from mlob.files import digest, read_json, read_record, write_json
 from mlob.predictions import Table
 from mlob.recipes import Judging
@@ -53,7 +53,7 @@ def write(
 def _findings(
     dataset: DataSet, store_folder: pathlib.Path, folder: pathlib.Path, comparison: Comparison | None
 ) -> Findings:
-    shards = {split: store.read_photos(store_folder / split, dataset[split].ids) for split in dataset.splits}
+    shards = {name: table.read_photos(store_folder, split) for name, split in dataset.splits.items()}
     validation, take = dataset["validation"], photos.camera(dataset)
     ensemble = predictions.read(folder / "ensemble" / workspace.PREDICTIONS)["validation"]
     seen = np.flatnonzero(np.isin(validation.ids, shards["validation"].ids))

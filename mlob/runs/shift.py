@@ -12,7 +12,7 @@ from mlob.data.dataset import DataSet, Split
 from mlob.data.duplicates import Between
 from mlob.data.prevalence import Shifted
 from mlob.evaluation import shift
-from mlob.features import store
+from mlob.features import table
 from mlob.training import batches
 
 MOST = 2000  # photos of each split that the classifier sees
@@ -46,9 +46,9 @@ def describe(
         decided: {split: decisions uint8 (n, labels)}, which stand in for the labels of a split that has none.
         store_folder: features/<set>/<data set>; without one, features and contents are not compared.
     """
-    folders = {name: store_folder / name for name in dataset.splits} if store_folder else {}
-    photos = {name: store.read_photos(folder, dataset[name].ids) for name, folder in folders.items()}
-    samples = {name: sample(folder, dataset[name]) for name, folder in folders.items()}
+    compared = [(store_folder, split) for split in dataset.splits.values()] if store_folder else []
+    photos = {split.name: table.read_photos(folder, split) for folder, split in compared}
+    samples = {split.name: sample(folder, split) for folder, split in compared}
     described = facts.describe(dataset, photos)
     shares, stand_ins = label_prevalence(dataset, decided)
     apart = shift.tell_pairs_apart(samples, seed)
@@ -65,12 +65,12 @@ def label_prevalence(dataset: DataSet, decided: Mapping[str, np.ndarray]) -> tup
     return shares, list(stand_ins)
 
 
-def sample(folder: pathlib.Path, split: Split) -> np.ndarray:
+def sample(store_folder: pathlib.Path, split: Split) -> np.ndarray:
     """Read features float32 (n, d) of at most MOST different photos of a split, chosen by a hash of the id.
 
     A photo that is there twice would be recognised where its copy was fitted on, and so would its product.
     """
-    rows = batches.read([folder], split)
+    rows = batches.read([store_folder], split)
     rows = rows.take(splits.limit_rows(rows.ids.tolist(), MOST))
     _, first = np.unique(splits.places(len(rows.ids), rows.keys), return_index=True)
     features = rows.features[np.sort(first)].astype(np.float32)

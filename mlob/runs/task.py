@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mlob.data.dataset import DataSet
-from mlob.features import store
+from mlob.features import store, table
 from mlob.files import digest
 from mlob.recipes import Experiment, Judging
 from mlob.training import batches
@@ -47,7 +47,7 @@ class Task:
                 "data": self.dataset.digest,
                 **groups,
                 "fingerprint": {name: own and own.fields() for name, own in fingerprints.items()},
-                "features": {name: store.content_digest(folder) for name, folder in self.stores.items()},
+                "features": {name: table.content_digest(folder, self.dataset) for name, folder in self.stores.items()},
             }
         )
 
@@ -58,7 +58,7 @@ class Task:
 
     def rows_of(self, split: str) -> Rows:
         """Find the rows of a split in the stores."""
-        return batches.read([folder / split for folder in self.stores.values()], self.dataset[split])
+        return batches.read([*self.stores.values()], self.dataset[split])
 
     def train_and_dev(self, rows: Rows | None = None) -> tuple[Labelled, Labelled]:
         """Give the rows to train on, and those of dev; `rows` are those of train, where they are read already."""

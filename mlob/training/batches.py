@@ -1,9 +1,9 @@
 """Rows to train on, resident in memory or streamed from their shards: features joined with targets by id, in batches.
 
 Both ways give each row once an epoch. Resident rows are drawn in any order. Streamed ones are cut into runs of 256
-neighbours (1 MB at 2,048 features, which a disk reads at full speed); the runs of an epoch come in random order, as
-many at once as the allowed memory holds, and rows are drawn in any order from what is there: each part holds runs from
-all over the set.
+neighbours on disk (1 MB at 2,048 features, which a disk reads at full speed), however the annotations order them; the
+runs of an epoch come in random order, as many at once as the allowed memory holds, and rows are drawn in any order from
+what is there: each part holds runs from all over the set.
 """
 
 import concurrent.futures
@@ -19,7 +19,7 @@ from mlob import machine
 from mlob.data import splits
 from mlob.data.dataset import Split
 from mlob.errors import InputError
-from mlob.features import store
+from mlob.features import store, table
 
 RUN = 256  # neighbouring rows that are read together
 CHUNK = 8192  # rows that are handed on together, as many whole batches as go into them
@@ -37,7 +37,7 @@ class Stored:
 
     Attributes:
         stores: for each store its shards.
-        places: int32 (n, 1 + stores), each row's shard, and its place in that shard of each store.
+        places: int32 (n, stores, 2), in each store each row's shard and its place in that.
     """
 
     stores: tuple[tuple[store.Extent, ...], ...]
@@ -57,21 +57,28 @@ class Stored:
         """Of the array that reading all of it would give."""
         return 2 * int(np.prod(self.shape, dtype=np.int64))
 
+    @property
+    def order(self) -> np.ndarray:
+        """The rows as they lie in the first store, one shard after another: int (n,)."""
+        return _order(self.places[:, 0])
+
     def take(self, chosen: np.ndarray) -> "Stored":
         """Give the rows that a bool mask chooses, unread."""
         return Stored(self.stores, self.places[chosen])
 
     def __getitem__(self, rows: slice | np.ndarray, /) -> np.ndarray:
-        """Read rows, a slice or rising numbers."""
+        """Read rows, a slice or numbers, as they lie on disk."""
         places = self.places[rows]
         features = np.empty((len(places), *self.shape[1:]), np.float16)
         column = 0
-        for number, shards in enumerate(self.stores, 1):
+        for number, shards in enumerate(self.stores):
             columns = slice(column, column := column + _row_shape(shards)[-1])
-            for start, stop in itertools.pairwise(_cuts(places[:, 0], places[:, number])):
-                rising = places[start:stop, number]
-                block = shards[places[start, 0]].read(int(rising[0]), int(rising[-1]) + 1)
-                features[start:stop, ..., columns] = block[rising - rising[0]]
+            order = _order(places[:, number])
+            shard, rising = places[order, number].T
+            for start, stop in itertools.pairwise(_cuts(shard, rising)):
+                first = int(rising[start])
+                block = shards[shard[start]].read(first, int(rising[stop - 1]) + 1)
+                features[order[start:stop], ..., columns] = block[rising[start:stop] - first]
         return features
 
 
@@ -80,10 +87,14 @@ def _row_shape(shards: Sequence[store.Extent]) -> tuple[int, ...]:
     return max(shard.shape[1:] for shard in shards)
 
 
+def _order(places: np.ndarray) -> np.ndarray:
+    """Order (n, 2) shards and places in them as they lie on disk: int (n,)."""
+    return np.lexsort(places.T[::-1])
+
+
 def _cuts(shards: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Find where a new read starts, and the end: at another shard, an earlier place, or one more than a run behind."""
-    steps = np.diff(places)
-    new = (np.diff(shards) != 0) | (steps < 0) | (steps > RUN)
+    """Find where a new read starts, and the end: at another shard, or a place more than a run behind the last."""
+    new = (np.diff(shards) != 0) | (np.diff(places) > RUN)
     return np.unique([0, *(np.flatnonzero(new) + 1), len(places)])
 
 
@@ -155,63 +166,45 @@ def on_device(rows: Labelled) -> Labelled:
     return dataclasses.replace(rows, **moved)
 
 
-def read(folders: Sequence[pathlib.Path], split: Split) -> Rows:
+def read(store_folders: Sequence[pathlib.Path], split: Split) -> Rows:
     """Find the rows of a split: features of several stores side by side, left on disk, targets joined by id.
 
-    Every byte is read and checked once, a shard at a time. Photos that failed in one of the stores are left out.
+    Every byte of the shards that hold them is read and checked once, a shard at a time. Photos that failed in one of
+    the stores are left out.
 
     Args:
-        folders: of the split in each store.
+        store_folders: features/<set>/<data set>.
         split: its ids, and its targets where it has them.
 
     Raises:
-        InputError: features are not finite, or as of `store.read_shards`.
+        InputError: photos that are not extracted yet, features that are not finite, a damaged shard.
     """
-    stores = [_located(folder, split) for folder in folders]
-    places = np.stack([np.arange(len(split.ids)) // store.SLICE, *(located.places for located in stores)], axis=1)
-    whole = (places >= 0).all(axis=1)
-    features = Stored(tuple(located.extents for located in stores), places[whole].astype(np.int32))
+    located = [table.locate(folder, split) for folder in store_folders]
+    for folder, of_store in zip(store_folders, located, strict=True):
+        table.check_whole(folder, split, of_store)
+    places = np.stack([of_store.places for of_store in located], axis=1)
+    whole = (places >= 0).all(axis=(1, 2))
+    checked = [_checked(folder, split, one) for folder, one in zip(store_folders, located, strict=True)]
+    features = Stored(tuple(checked), places[whole])
     targets = split.targets if split.targets is None or whole.all() else split.targets[whole]
-    digests = stores[0].digests[whole]  # of the photos, so that every store has the same
-    together = None if split.together is None else np.array(split.together, object)[whole]
-    return Rows(np.array(split.ids, object)[whole], features, targets, digests=digests, together=together)
+    digests = located[0].digests[whole]  # of the photos, so that every store has the same
+    together = None if split.together is None else np.array(list(split.together), object)[whole]
+    return Rows(np.array(list(split.ids), object)[whole], features, targets, digests=digests, together=together)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Located:
-    """Where a split's features lie in a store.
-
-    Attributes:
-        extents: of the shards.
-        places: each photo's place in its shard, int (n,), -1 where it failed.
-        digests: of the photos, uint64 (n,), 0 where they failed.
-    """
-
-    extents: tuple[store.Extent, ...]
-    places: np.ndarray
-    digests: np.ndarray
-
-
-def _located(folder: pathlib.Path, split: Split) -> _Located:
-    """Check a store's shards, and find a split's photos in them."""
-    extents: list[store.Extent] = []
-    places: list[int] = []
-    digests: list[int] = []
+def _checked(store_folder: pathlib.Path, split: Split, located: table.Located) -> tuple[store.Extent, ...]:
+    """Check the shards that hold rows of a split, and find the features in all of the store's."""
     spoilt = 0
-    slices = store.slices(split.ids)
-    for (path, shard), ids in zip(store.read_shards(folder, split.ids), slices, strict=True):
-        axes = tuple(range(1, shard.features.ndim))
-        spoilt += int((~np.isfinite(shard.features)).any(axis=axes).sum())
-        extents.append(store.extent(path))
-        rows = {name: row for row, name in enumerate(shard.ids)}
-        places += [rows.get(name, -1) for name in ids]
-        digests += [shard.digests[row] if row >= 0 else 0 for row in places[-len(ids) :]]
+    for number in np.unique(located.places[located.places[:, 0] >= 0, 0]).tolist():
+        features = store.read(located.shards[number]).features
+        rows = np.unique(located.places[located.places[:, 0] == number, 1])
+        spoilt += int((~np.isfinite(features)).any(axis=tuple(range(1, features.ndim)))[rows].sum())
     if spoilt:
         raise InputError(
-            f"{spoilt} rows of the {split.name} features in {folder.parent} are not finite: remove that folder and run "
+            f"{spoilt} rows of the {split.name} features in {store_folder} are not finite: remove that folder and run "
             "`make features` again."
         )
-    return _Located(tuple(extents), np.array(places), np.array(digests, np.uint64))
+    return tuple(store.extent(path) for path in located.shards)
 
 
 def train_and_dev(rows: Rows, limit: int = 0, memory_bytes: int | None = None) -> tuple[Labelled, Labelled]:
@@ -273,8 +266,8 @@ def epoch(
     if not isinstance(rows.features, Stored):
         order = shuffled(count, count, generator, times)
         return _ahead(_chunks([(rows.features, rows.targets, order)], batch, chunk))
-    window = _window_rows(rows.features, rows.targets, rows.memory_bytes, chunk)
-    order = shuffled(count, window, generator, times)
+    window, lying = _window_rows(rows.features, rows.targets, rows.memory_bytes, chunk), rows.features.order
+    order = lying[shuffled(count, window, generator, None if times is None else times[lying])]
     return _ahead(_chunks(_ahead(_read_parts(rows.features, rows.targets, order, window)), batch, chunk))
 
 

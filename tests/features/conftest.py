@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlob.features import extract, forms, pipeline, runtimes, store
+from mlob.features import extract, forms, pipeline, runtimes, store, table
+from mlob.training import batches
 
 
 class Network:
@@ -39,8 +40,22 @@ def network(monkeypatch):
 
 @pytest.fixture(scope="session")
 def shards():
-    """Give the bytes of every HDF5 file of a store: shards(folder) gives {path inside the folder: bytes}."""
-    return lambda folder: {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.h5"))}
+    """Give the bytes of every shard of a store: shards(folder) gives {path inside the folder: bytes}."""
+    return lambda folder: {
+        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("**/[0-9]*.h5"))
+    }
+
+
+@pytest.fixture(scope="session")
+def rows():
+    """Give what a store has of a data set: rows(folder, dataset) gives {split: ({id: features}, {id: reason})}."""
+
+    def of_split(folder, split):
+        found = batches.read([folder], split)
+        features = {name: row.tobytes() for name, row in zip(found.ids, found.features[:], strict=True)}
+        return features, table.locate(folder, split).failures
+
+    return lambda folder, dataset: {name: of_split(folder, split) for name, split in dataset.splits.items()}
 
 
 @pytest.fixture(scope="session")

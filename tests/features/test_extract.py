@@ -14,9 +14,11 @@ import pytest
 from PIL import Image
 
 from mlob import files
+from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
-from mlob.features import decoding, extract, log, new_photos, runtimes, store, weights
+from mlob.features import decoding, extract, log, new_photos, runtimes, store, table, weights
 from mlob.recipes import FeatureSet
+from mlob.training import batches
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +30,10 @@ def run(recipe, photos, folder, **others):
     return extract.extract({"set": (recipe, folder)}, photos, **others)
 
 
+def planned(photos, folder, recipe=RECIPE):
+    return extract.plan({"set": (recipe, folder)}, photos)["set"]
+
+
 def file_of(photos, split, name):
     return photos.folder / "images" / split / f"{name}.png"
 
@@ -37,11 +43,14 @@ def test_rows_are_the_readable_photos_in_annotation_order_and_the_rest_have_a_re
     run(RECIPE, photos, tmp_path / "store")
     assert network.seen == 24 - 4
     for split, reasons in broken.items():
-        found = store.read_split(tmp_path / "store" / split, photos[split].ids)
-        assert found.ids == tuple(name for name in photos[split].ids if name not in reasons)
-        assert found.features.dtype == np.float16 and found.features.shape == (len(found.ids), 6)
-        assert set(found.failures) == set(reasons)
-        assert all(found.failures[name].startswith(reason) for name, reason in reasons.items())
+        found, failures = (
+            batches.read([tmp_path / "store"], photos[split]),
+            table.locate(tmp_path / "store", photos[split]).failures,
+        )
+        assert found.ids.tolist() == [name for name in photos[split].ids if name not in reasons]
+        assert found.features[:].dtype == np.float16 and found.features.shape == (len(found.ids), 6)
+        assert set(failures) == set(reasons)
+        assert all(failures[name].startswith(reason) for name, reason in reasons.items())
 
 
 def test_photos_without_features_are_told_with_count_and_reason_each_time(photos, network, tmp_path, capsys, spoil):
@@ -62,12 +71,13 @@ def test_where_all_photos_have_features_no_loss_is_told(photos, network, tmp_pat
 
 def test_features_are_those_of_the_photo_of_that_id(photos, network, tmp_path):
     run(RECIPE, photos, tmp_path / "store")
-    found = store.read_split(tmp_path / "store" / "test", photos["test"].ids)
+    found = batches.read([tmp_path / "store"], photos["test"])
+    features = found.features[:]
     for row, name in enumerate(found.ids):
         pixels = np.asarray(Image.open(file_of(photos, "test", name)))[:, :, 0] / 255
         white = (224 - 168) / 2  # rows above a photo of 4 to 3
         expected = (pixels[:12].mean() * (112 - white) + white) / 112
-        assert found.features[row, 0] == pytest.approx(expected, abs=0.01)
+        assert features[row, 0] == pytest.approx(expected, abs=0.01)
 
 
 def test_a_rerun_computes_nothing_and_a_second_store_has_the_same_bytes(photos, network, tmp_path, spoil, shards):
@@ -76,23 +86,29 @@ def test_a_rerun_computes_nothing_and_a_second_store_has_the_same_bytes(photos, 
     before, seen = shards(tmp_path / "one"), network.seen
     run(RECIPE, photos, tmp_path / "one")
     assert network.seen == seen and shards(tmp_path / "one") == before
-    assert extract.plan("set", RECIPE, photos, tmp_path / "one").summary(RECIPE) == "complete"
+    assert planned(photos, tmp_path / "one").summary(RECIPE) == "complete"
     run(RECIPE, photos, tmp_path / "two")
     assert shards(tmp_path / "two") == before
-    assert set(before) >= {"train/00003.h5", "validation/00002.h5", "test/00001.h5", "train.h5", "test.h5"}
+    assert set(before) == {f"0001/0000{number}.h5" for number in range(4 + 3 + 2)}  # no slice is of two splits
 
 
-def test_a_photo_that_has_come_since_is_extracted_and_no_other_shard_is_touched(photos, network, tmp_path, shards):
+def test_a_photo_that_has_come_since_is_extracted_and_no_other_shard_is_touched(
+    photos, network, tmp_path, shards, rows
+):
     missing = file_of(photos, "train", "5")
     kept = missing.read_bytes()
     run(RECIPE, photos, tmp_path / "whole")
     missing.unlink()
-    run(RECIPE, photos, tmp_path / "late")
-    assert store.header(tmp_path / "late" / "train" / "00001.h5").failures == {"5": "no file"}
+    without = read_dataset(photos.folder)
+    run(RECIPE, without, tmp_path / "late")
+    assert table.locate(tmp_path / "late", without["train"]).failures == {"5": "no file"}
+    before = shards(tmp_path / "late")
     missing.write_bytes(kept)
     network.seen = 0
     run(RECIPE, photos, tmp_path / "late")
-    assert network.seen == 3 and shards(tmp_path / "late") == shards(tmp_path / "whole")
+    after = shards(tmp_path / "late")
+    assert network.seen == 1 and after.keys() - before.keys() == {"0002/00000.h5"} and before.items() <= after.items()
+    assert rows(tmp_path / "late", photos) == rows(tmp_path / "whole", photos)
 
 
 def test_a_split_without_photos_is_refused_before_anything_is_written(photos, network, tmp_path):
@@ -102,17 +118,16 @@ def test_a_split_without_photos_is_refused_before_anything_is_written(photos, ne
     assert network.seen == 0 and not (tmp_path / "store").exists()
 
 
-def test_a_split_of_unreadable_photos_is_refused_and_tried_again_when_mended(photos, network, tmp_path, shards):
+def test_a_split_of_unreadable_photos_is_refused_and_tried_again_when_mended(photos, network, tmp_path):
     kept = {name: file_of(photos, "test", name).read_bytes() for name in photos["test"].ids}
     for name in kept:
         file_of(photos, "test", name).write_bytes(b"GIF89a")
     with pytest.raises(InputError, match="No photo of the test split can be read"):
         run(RECIPE, photos, tmp_path / "store")
-    assert not [name for name in shards(tmp_path / "store") if name.startswith("test")]
     for name, data in kept.items():
         file_of(photos, "test", name).write_bytes(data)
-    run(RECIPE, photos, tmp_path / "store")
-    assert store.read_split(tmp_path / "store" / "test", photos["test"].ids).ids == photos["test"].ids
+    run(RECIPE, read_dataset(photos.folder), tmp_path / "store")
+    assert batches.read([tmp_path / "store"], photos["test"]).ids.tolist() == [*photos["test"].ids]
 
 
 def test_a_train_split_of_unreadable_photos_is_refused_before_anything_is_written(photos, network, tmp_path):
@@ -210,11 +225,11 @@ def test_kill_9_at_any_moment_costs_no_finished_shard_and_no_byte(drawn, tmp_pat
 
 def test_what_killed_jobs_left_half_written_is_removed(photos, network, tmp_path):
     run(RECIPE, photos, tmp_path / "store")
-    for path in (tmp_path / "store" / "fingerprint.json", tmp_path / "store" / "train" / "00000.h5"):
+    for path in (tmp_path / "store" / "fingerprint.json", tmp_path / "store" / "0001" / "00000.h5"):
         part = files.part_path(path)
         part.write_text("half")
         os.utime(part, (0, 0))
-    extract.plan("set", RECIPE, photos, tmp_path / "store")
+    planned(photos, tmp_path / "store")
     assert not [path for path in (tmp_path / "store").rglob(".*")]
 
 
@@ -222,7 +237,7 @@ def test_what_is_there_decides_on_runtime_and_precision(photos, network, tmp_pat
     monkeypatch.setattr(runtimes, "choose", lambda *_: runtimes.Choice("openvino", "bfloat16"))
     run(RECIPE, photos, tmp_path / "store")
     whole = shards(tmp_path / "store")
-    (tmp_path / "store" / "train" / "00002.h5").unlink()
+    (tmp_path / "store" / "0001" / "00002.h5").unlink()
     monkeypatch.setattr(runtimes, "choose", lambda *_: pytest.fail("chose again"))
     run(RECIPE, photos, tmp_path / "store")
     assert shards(tmp_path / "store") == whole
@@ -261,7 +276,7 @@ def test_downloaded_weights_other_than_those_of_the_shards_there_are_refused(
     imagenet = FeatureSet("mobilenet")
     monkeypatch.setattr(weights, "at_hand", lambda *_: weights.Source("mine.weights.h5", None, "mine"))
     run(imagenet, photos, tmp_path / "store")
-    (tmp_path / "store" / "test" / "00000.h5").unlink()
+    (tmp_path / "store" / "0001" / "00007.h5").unlink()
     before = shards(tmp_path / "store")
     monkeypatch.setattr(weights, "at_hand", lambda *_: None)
     monkeypatch.setattr(weights, "download", lambda *_: weights.Source("imagenet", None, "Keras's"))
@@ -281,18 +296,18 @@ def test_random_weights_stand_in_where_they_may_and_are_known_again(photos, netw
     run(FeatureSet("mobilenet"), photos, tmp_path / "store", random_fallback=True)
     assert "RANDOM weights for mobilenet" in capsys.readouterr().err
     assert log.read(tmp_path / "store").weights == "random"
-    assert not extract.plan("set", FeatureSet("mobilenet"), photos, tmp_path / "store").slices
+    assert not planned(photos, tmp_path / "store", FeatureSet("mobilenet")).photos
 
 
 def test_a_dry_run_tells_photos_weights_and_the_time_at_the_measured_rate(photos, network, tmp_path):
-    told = extract.plan("set", RECIPE, photos, tmp_path / "store").summary(RECIPE)
+    told = planned(photos, tmp_path / "store").summary(RECIPE)
     assert told == "24 photos through mobilenet (weights: random), no rate measured yet"
     run(RECIPE, photos, tmp_path / "store")
     for path in (tmp_path / "store").glob("*/*.json"):  # 24 photos in 9 shards
         note = json.loads(path.read_text())
         path.write_text(json.dumps(note | {"seconds": {"read": 0.25, "forward": 0.5, "write": 0.25}}))
-    (tmp_path / "store" / "train" / "00000.h5").unlink()
-    told = extract.plan("set", RECIPE, photos, tmp_path / "store").summary(RECIPE)
+    (tmp_path / "store" / "0001" / "00000.h5").unlink()
+    told = planned(photos, tmp_path / "store").summary(RECIPE)
     assert told.startswith("3 photos") and told.endswith("about 1 s at the measured 2.7 photos/s")
 
 
@@ -324,7 +339,7 @@ def test_parts_made_apart_give_the_store_of_one_process(parts, photos, network, 
         run(RECIPE, photos, tmp_path / "parts", part=(number, parts))
     assert shards(tmp_path / "parts") == shards(tmp_path / "whole")
     assert network.seen == 2 * seen  # no photo twice
-    assert "the same command makes the rest" in capsys.readouterr().err
+    assert "the same command makes them" in capsys.readouterr().err
 
 
 def test_a_part_takes_the_same_slices_whatever_others_have_made_meanwhile(photos, network, tmp_path, shards):
@@ -355,7 +370,7 @@ def test_of_two_processes_that_begin_a_store_the_first_settles_precision(photos,
 
     monkeypatch.setattr(runtimes, "choose", choose)
     run(RECIPE, photos, tmp_path / "store")
-    assert store.header(tmp_path / "store" / "train" / "00000.h5").fingerprint == first
+    assert store.header(tmp_path / "store" / "0001" / "00000.h5").fingerprint == first
 
 
 def test_clocks_hours_apart_change_nothing(photos, network, tmp_path, shards):
@@ -387,14 +402,14 @@ def test_the_times_that_are_told_are_of_the_shards_just_made(photos, network, tm
     for path in (tmp_path / "store").glob("*/[0-9]*.json"):
         note = json.loads(path.read_text())
         path.write_text(json.dumps(note | {"seconds": {"read": 1e6, "forward": 1e6, "write": 1e6}}))
-    (tmp_path / "store" / "train" / "00000.h5").unlink()
+    (tmp_path / "store" / "0001" / "00000.h5").unlink()
     capsys.readouterr()
     run(RECIPE, photos, tmp_path / "store")
     told = re.findall(r"(\S+) s (?:waiting|in the|writing)", capsys.readouterr().err)
     assert len(told) == 3 and all(0 <= float(seconds) < 1000 for seconds in told)
 
 
-@pytest.mark.parametrize("name", ["fingerprint.json", "train/00000.json"])
+@pytest.mark.parametrize("name", ["fingerprint.json", "0001/00000.json"])
 @pytest.mark.parametrize(
     "content", ["", "5", "[]", "{}", "null", '{"backbone": 5}', '{"photos": 1, "seconds": []}', "{"]
 )
@@ -411,7 +426,7 @@ def test_a_product_of_another_shape_is_named_with_the_mend_which_mends_it(
     assert shards(tmp_path / "store") == before
 
 
-@pytest.mark.parametrize("broken", ["train/00000.h5", "test/00001.h5"])
+@pytest.mark.parametrize("broken", ["0001/00000.h5", "0001/00008.h5"])
 def test_a_shard_that_cannot_be_written_stops_the_job(broken, photos, network, tmp_path, monkeypatch):
     """Shards are written beside the computation; what the writer meets is met by the job, in whichever slice."""
 

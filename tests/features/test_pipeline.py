@@ -1,6 +1,12 @@
+import dataclasses
+import pathlib
+
 import numpy as np
 
+from mlob.data import images
 from mlob.features import decoding, pipeline
+
+ANYWHERE = pathlib.Path("00000.h5")  # no shard is written here
 
 
 class Mean:
@@ -18,16 +24,22 @@ def slices(photos, count=5, feature_sets=("one",)):
     """The train photos in slices of `count`."""
     ids, places = photos["train"].ids, photos.photos("train")
     return [
-        pipeline.Slice("train", number, ids[start : start + count], tuple(places[start : start + count]), feature_sets)
-        for number, start in enumerate(range(0, len(ids), count))
+        pipeline.Slice(
+            tuple(ids[start : start + count]), places[start : start + count], dict.fromkeys(feature_sets, ANYWHERE)
+        )
+        for start in range(0, len(ids), count)
     ]
+
+
+def nothing_known(extractors):
+    return {name: pipeline.Known() for name in extractors}
 
 
 def made_shards(photos, extractors, **options):
     """All shards of the train photos: {name: [shard of each slice]}."""
     found = {name: [] for name in extractors}
     split = slices(photos, feature_sets=tuple(extractors))
-    for made in pipeline.make_shards(split, extractors, 32, **options):
+    for made in pipeline.make_shards(split, extractors, 32, **{"known": nothing_known(extractors)} | options):
         for name, shard in made.shards.items():
             found[name].append(shard)
     return found
@@ -58,10 +70,11 @@ def test_feature_sets_of_one_size_share_the_decoding(photos, monkeypatch):
 
 def test_a_slice_goes_only_to_the_feature_sets_that_lack_it(photos):
     one, two = slices(photos, 6)
-    two = pipeline.Slice(two.split, two.number, two.ids, two.places, ("b",))
+    two = dataclasses.replace(two, shards={"b": ANYWHERE})
     extractors = {"a": pipeline.Extractor("whole", Mean()), "b": pipeline.Extractor("whole", Mean())}
-    one = pipeline.Slice(one.split, one.number, one.ids, one.places, ("a", "b"))
-    found = [tuple(made.shards) for made in pipeline.make_shards([one, two], extractors, 32)]
+    one = dataclasses.replace(one, shards={"a": ANYWHERE, "b": ANYWHERE})
+    made = pipeline.make_shards([one, two], extractors, 32, known=nothing_known(extractors))
+    found = [tuple(each.shards) for each in made]
     assert found == [("a", "b"), ("b",)]
 
 
@@ -93,6 +106,29 @@ def test_photos_that_cannot_be_read_leave_a_reason_and_a_slice_without_photos_ha
     assert first.ids == () and first.features.shape == (0, 3) and set(first.failures.values()) == {"empty file"}
 
 
+def test_photos_of_equal_bytes_go_through_a_network_once_and_one_that_is_known_does_not(photos):
+    first, *_, last = photos.photos("train")
+    last.write_bytes(first.read_bytes())
+    network, known = Mean(), pipeline.Known(np.array([7], np.uint64))
+    shards = made_shards(photos, {"one": pipeline.Extractor("whole", network)}, known={"one": known})["one"]
+    ids = [name for shard in shards for name in shard.ids]
+    assert ids == list(photos["train"].ids[:-1]) and sum(network.counts) == len(ids)
+    assert all(len(shard.ids) == len(shard.features) == len(shard.digests) for shard in shards)
+    there = pipeline.Known(np.concatenate([shard.digests for shard in shards[:1]]))
+    (rest,) = [made_shards(photos, {"one": pipeline.Extractor("whole", Mean())}, known={"one": there})["one"]]
+    assert [name for shard in rest for name in shard.ids] == ids[5:]
+    assert not known.add(7) and not there.add(int(shards[0].digests[0])) and known.add(8) and not known.add(8)
+
+
+def test_what_failed_is_known_by_its_bytes(photos):
+    broken = photos.photos("train")[1]
+    broken.write_bytes(b"no photo")
+    photos.photos("train")[2].write_bytes(b"")
+    shard = made_shards(photos, {"one": pipeline.Extractor("whole", Mean())})["one"][0]
+    assert [*shard.failures] == ["2", "3"] and shard.failures["3"] == "empty file"
+    assert shard.failed_digests.tolist() == [images.content_digest(b"no photo"), 0]
+
+
 def test_features_beyond_float16_are_its_largest_numbers(photos):
     class Huge(Mean):
         def __call__(self, photos):
@@ -103,7 +139,8 @@ def test_features_beyond_float16_are_its_largest_numbers(photos):
 
 
 def test_the_seconds_are_those_of_the_stages(photos):
-    first = next(pipeline.make_shards(slices(photos), {"one": pipeline.Extractor("whole", Mean())}, 32))
+    extractors = {"one": pipeline.Extractor("whole", Mean())}
+    first = next(pipeline.make_shards(slices(photos), extractors, 32, known=nothing_known(extractors)))
     seconds = first.seconds["one"]
     assert set(seconds) == {"read", "forward"} and min(seconds.values()) >= 0
 

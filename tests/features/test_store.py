@@ -1,7 +1,5 @@
-import dataclasses
 import errno
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from mlob.errors import InputError
-from mlob.features import store
+from mlob.features import store, table
 from mlob.features.fingerprint import Fingerprint
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=9)
@@ -29,19 +27,29 @@ def shards(draw):
     features = draw(arrays.arrays(np.uint16, (kept, draw(st.integers(1, 3))))).view(np.float16)
     digests = draw(arrays.arrays(np.uint64, kept))
     failures = {name: draw(TEXTS) for name in ids[kept:]}
-    return store.Shard(tuple(ids[:kept]), features, digests, failures)
+    failed = draw(st.none() | arrays.arrays(np.uint64, len(failures)))  # None in shards of an earlier layout
+    return store.Shard(tuple(ids[:kept]), features, digests, failures, failed)
 
 
 def shard(*ids, failures=None, seed=0):
     features = np.random.default_rng(seed).normal(size=(len(ids), 4)).astype(np.float16)
     digests = np.arange(len(ids), dtype=np.uint64) + np.uint64(2**64 - 9)
-    return store.Shard(ids, features, digests, failures or {})
+    failed = np.arange(len(failures or {}), dtype=np.uint64)
+    return store.Shard(ids, features, digests, failures or {}, failed)
 
 
 def equal(one, other):
     same = one.ids == other.ids and list(one.failures.items()) == list(other.failures.items())
-    pairs = (one.features, other.features), (one.digests, other.digests)
+    pairs = [(one.features, other.features), (one.digests, other.digests)]
+    if (one.failed_digests is None) != (other.failed_digests is None):
+        return False
+    pairs += [] if one.failed_digests is None else [(one.failed_digests, other.failed_digests)]
     return same and all(a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in pairs)
+
+
+def same_header(one, other):
+    same = one and other and (one.fingerprint, one.failures) == (other.fingerprint, other.failures)
+    return bool(same) and one.digests.tobytes() == other.digests.tobytes()
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +63,10 @@ def test_what_is_written_is_read(folder, made):
     path = store.shard_path(folder.parent / "any", 7)
     store.write(path, made, FINGERPRINT)
     assert equal(store.read(path), made)
-    ids = {*made.ids, *made.failures}
-    assert store.header(path) == store.Header(FINGERPRINT, ids, made.failures, store.checksum(path))
+    failed = [] if made.failed_digests is None else made.failed_digests.tolist()
+    known = dict(zip(failed, made.failures.values(), strict=False))
+    known.pop(0, None)  # of what was not read
+    assert same_header(store.header(path), store.Header(FINGERPRINT, made.digests, known))
 
 
 @given(shards())
@@ -72,8 +82,10 @@ def test_nor_does_the_time_of_writing_show(folder):
     writes = []
     for _ in range(2):
         store.write(folder / "00000.h5", shard("a", "b"), FINGERPRINT)
-        store.write_virtual(folder)
-        writes.append([path.read_bytes() for path in (folder / "00000.h5", folder.with_suffix(".h5"))])
+        index = table.Index(("a",), np.uint64([7]), np.uint64([8]), {"b": "no file"})
+        table.index_path(folder, "train").unlink(missing_ok=True)
+        table.write_index(folder, "train", index)
+        writes.append([path.read_bytes() for path in (folder / "00000.h5", folder / "train.h5")])
         time.sleep(1.1)  # HDF5 counts whole seconds
     assert writes[0] == writes[1]
 
@@ -129,83 +141,27 @@ def test_a_shard_cut_short_is_refused(bytes_and_content, tmp_path):
 
 
 def test_text_that_was_changed_with_care_is_refused_too(bytes_and_content, tmp_path):
-    """HDF5 guards its own structures alone: a changed id is found by the checksum, and by the annotations."""
+    """HDF5 guards its own structures alone: a changed id is found by the checksum."""
     data, _ = bytes_and_content
     path = tmp_path / "00000.h5"
     path.write_bytes(data.replace("bé".encode(), b"xyz"))
     with pytest.raises(InputError, match="checksum"):
         store.read(path)
-    with pytest.raises(InputError, match="other photos"):
-        store.check_ids(path, ("a", "bé", "c", "d"), store.header(path).ids)
-
-
-def write_split(folder, ids, monkeypatch, size=3):
-    """Write shards of three photos, the last photo of each one failed."""
-    monkeypatch.setattr(store, "SLICE", size)
-    for number, names in enumerate(store.slices(ids)):
-        made = shard(*names[:-1], failures={names[-1]: f"why {number}" * number or "?"}, seed=number)
-        store.write(store.shard_path(folder, number), made, FINGERPRINT)
 
 
 IDS = ("a", "b", "c", "dd", "eeeee", "f", "gggggggg", "h")
 
 
-def test_a_split_is_its_shards_joined(tmp_path, monkeypatch):
-    write_split(tmp_path / "train", IDS, monkeypatch)
-    joined = store.read_split(tmp_path / "train", IDS)
-    assert joined.ids == ("a", "b", "dd", "eeeee", "gggggggg") and list(joined.failures) == ["c", "f", "h"]
-    last = store.read(store.shard_path(tmp_path / "train", 2))
-    assert joined.features[-1].tobytes() == last.features[0].tobytes()
-    photos = store.read_photos(tmp_path / "train", IDS)
-    assert (photos.ids, photos.failures) == (joined.ids, joined.failures) and photos.features.shape == (5, 0)
-
-
-def test_shards_of_other_photos_are_refused(tmp_path, monkeypatch):
-    write_split(tmp_path / "train", IDS, monkeypatch)
-    with pytest.raises(InputError, match=r"1 of 3 missing, for example 'new'.*make features"):
-        store.read_split(tmp_path / "train", ("new", *IDS[1:]))
-    with pytest.raises(InputError, match="holds other photos"):
-        store.read_split(tmp_path / "train", IDS[:-1])
-    store.shard_path(tmp_path / "train", 1).unlink()
-    with pytest.raises(InputError, match=r"00001.h5 is missing: run `make features`"):
-        store.read_split(tmp_path / "train", IDS)
-
-
-def test_another_fingerprint_is_refused_by_the_field_and_the_mend(tmp_path, monkeypatch):
-    write_split(tmp_path / "data" / "train", IDS, monkeypatch)
+def test_another_fingerprint_is_refused_by_the_field_and_the_mend(tmp_path):
     with pytest.raises(InputError) as error:
         store.check_fingerprint(tmp_path / "data", {"size": 299}, FINGERPRINT)
     for part in ("size 224", "299", f"Remove {tmp_path / 'data'} ", "make features", "its own name"):
         assert part in str(error.value)
 
 
-def test_shards_that_disagree_are_refused(tmp_path, monkeypatch):
-    write_split(tmp_path / "train", IDS, monkeypatch)
-    path = store.shard_path(tmp_path / "train", 1)
-    store.write(path, store.read(path), dataclasses.replace(FINGERPRINT, precision="bfloat16"))
-    with pytest.raises(InputError, match="precision 'bfloat16'"):
-        store.read_split(tmp_path / "train", IDS)
-
-
-def test_the_virtual_data_set_is_the_shards_joined_wherever_the_folder_moves(tmp_path, monkeypatch):
-    write_split(tmp_path / "old" / "train", IDS, monkeypatch)
-    store.write_virtual(tmp_path / "old" / "train")
-    joined = store.read_split(tmp_path / "old" / "train", IDS)
-    moved = shutil.move(tmp_path / "old", tmp_path / "new")
-    write_split(tmp_path / "train", ("x", "y"), monkeypatch)  # a split of that name in the working folder is not meant
-    monkeypatch.chdir(tmp_path)
-    with h5py.File(moved / "train.h5") as file:
-        assert file["features"].is_virtual
-        assert file["features"][()].tobytes() == joined.features.tobytes()
-        assert file["digests"][()].tobytes() == joined.digests.tobytes()
-        assert tuple(file["ids"].asstr()[()]) == joined.ids
-        failed = zip(file["failed_ids"].asstr()[()], file["failed_reasons"].asstr()[()], strict=True)
-        assert dict(failed) == joined.failures
-
-
-def test_a_store_without_shards_has_no_fingerprint(tmp_path, monkeypatch):
+def test_a_store_without_shards_has_no_fingerprint(tmp_path):
     assert store.fingerprint(tmp_path / "nothing") is None
-    write_split(tmp_path / "train", IDS, monkeypatch)
+    store.write(store.shard_path(tmp_path / "0001", 0), shard("a"), FINGERPRINT)
     assert store.fingerprint(tmp_path) == FINGERPRINT
 
 

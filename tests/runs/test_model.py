@@ -15,6 +15,7 @@ from mlob.evaluation.scores import Score
 from mlob.recipes import LINEAR, LOGISTIC, Experiment, Judging, Training
 from mlob.runs import model, results
 from mlob.runs.task import Task
+from mlob.training import batches
 
 JUDGE = Judging(folds=3, draws=100)
 LEARNED = Experiment(("one",), LINEAR, Training(epochs=3, learning_rate=0.03))
@@ -114,14 +115,12 @@ def test_every_photo_is_predicted_in_order_and_a_failed_one_gets_the_labels_shar
 def test_the_model_on_disk_predicts_what_was_written(run, made, stores):
     import keras
 
-    from mlob.features import store
-
     folder, _ = run
-    shard = store.read_split(stores["one"] / "test", made["test"].ids)
+    read = batches.read([stores["one"]], made["test"])
     model = keras.saving.load_model(folder / "head.keras")
     found = predictions.read(folder / "predictions.h5")["test"]
-    rows = [found.ids.index(name) for name in shard.ids]
-    assert model.predict_on_batch(shard.features) == pytest.approx(found.probabilities[rows], abs=1e-6)
+    rows = [found.ids.index(name) for name in read.ids]
+    assert model.predict_on_batch(read.features[:]) == pytest.approx(found.probabilities[rows], abs=1e-6)
 
 
 def test_a_rerun_writes_the_same_predictions(run, made, stores, tmp_path):

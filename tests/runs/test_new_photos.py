@@ -11,7 +11,7 @@ from mlob.models import heads
 from mlob.recipes import LOGISTIC, Experiment, Head, Judging, Training
 from mlob.runs import model, predict
 from mlob.runs.task import Task
-from mlob.training import fit
+from mlob.training import batches, fit
 from mlob.training.batches import Rows
 
 IDS = ("b", "a", "é", "d", "c")
@@ -57,7 +57,8 @@ def written(folder, dataset, shape, seed):
     fingerprint = Fingerprint("mobilenet", 224, "last", "avg", "whole", 1, "any", "made up", "keras", "float32", None)
     for name, split in dataset.splits.items():
         features = generator.normal(size=(len(split.ids), *shape)).astype(np.float16)
-        shard = store.Shard(split.ids, features, np.arange(len(split.ids), dtype=np.uint64), {})
+        digests = np.arange(len(split.ids), dtype=np.uint64) + np.uint64(10_000 * len(name))  # no two photos are alike
+        shard = store.Shard(split.ids, features, digests, {})
         store.write(store.shard_path(folder / name, 0), shard, fingerprint)
     facts = {"weights": "random", "parameters": 1000, "processor": "made up", "photos": 1}
     log.write(store.shard_path(folder / "train", 0), seconds={"read": 1, "forward": 1, "write": 1}, **facts)
@@ -83,6 +84,6 @@ def test_whatever_trains_predicts_new_photos_as_it_did_those_of_test(experiment,
     stores = {name: written(tmp_path / name, made, SHAPES[name], seed) for seed, name in enumerate(experiment.stores)}
     folder = tmp_path / "run"
     model.train(Task("one", experiment, made, stores), folder, Judging(folds=2, draws=2))
-    features = {name: store.read_split(path / "test", made["test"].ids).features for name, path in stores.items()}
+    features = {name: batches.read([path], made["test"]).features[:] for name, path in stores.items()}
     found = predict.predict({"one": predict.Member(folder, experiment.stores)}, features)["one"]
     assert found == pytest.approx(predictions.read(folder / "predictions.h5")["test"].probabilities, abs=1e-5)

@@ -6,11 +6,11 @@ import pytest
 
 from mlob import predictions
 from mlob.errors import InputError
-from mlob.features import store
 from mlob.recipes import Experiment, Head, Judging, Sum, Training
 from mlob.runs import model, results
 from mlob.runs import sum as sums
 from mlob.runs.task import Task
+from mlob.training import batches
 
 JUDGE = Judging(folds=3, draws=50)
 CUT = 0.3
@@ -63,11 +63,11 @@ def test_a_photo_that_cannot_be_read_gets_each_labels_share_once(total, made):
 
 
 def test_the_model_on_disk_predicts_the_sum(total, made, stores):
-    shard = store.read_split(stores["one"] / "test", made["test"].ids)
+    read = batches.read([stores["one"]], made["test"])
     found = predicted(total[0])["test"]
-    rows = [found.ids.index(name) for name in shard.ids]
+    rows = [found.ids.index(name) for name in read.ids]
     model = keras.saving.load_model(total[0] / "head.keras")
-    assert model.predict_on_batch(shard.features) == pytest.approx(found.probabilities[rows], abs=1e-6)
+    assert model.predict_on_batch(read.features[:]) == pytest.approx(found.probabilities[rows], abs=1e-6)
 
 
 def test_the_result_is_that_of_a_run_with_the_costs_of_both(total, parts):

@@ -10,7 +10,7 @@ from mlob import machine
 from mlob.data.dataset import Split
 from mlob.data.splits import dev_rows, limit_rows
 from mlob.errors import InputError
-from mlob.features import store
+from mlob.features import store, table
 from mlob.features.fingerprint import Fingerprint
 from mlob.training import batches
 
@@ -34,11 +34,10 @@ def split_of(ids=IDS, targets=True):
 
 
 def digest_of(name):
-    """Every photo comes twice."""
-    return 2**63 + int(name.split()[1]) // 2
+    return 2**63 + int(name.split()[1])
 
 
-def write(folder, ids=IDS, base=0, failed=(), seed=None):
+def write(folder, ids=IDS, base=0, failed=(), seed=None, delivery="train"):
     """A store whose features tell whose they are: the photo's number, and `base`; shuffled in a shard by a seed."""
     for number, names in enumerate(store.slices(ids)):
         kept = [name for name in names if name not in failed]
@@ -48,20 +47,20 @@ def write(folder, ids=IDS, base=0, failed=(), seed=None):
         failures = {name: "why" for name in names if name in failed}
         digests = np.array([digest_of(name) for name in kept], np.uint64)
         shard = store.Shard(tuple(kept), features, digests, failures)
-        store.write(store.shard_path(folder, number), shard, FINGERPRINT)
+        store.write(store.shard_path(folder / delivery, number), shard, FINGERPRINT)
     return folder
 
 
 def read(tmp_path, *bases, ids=IDS, targets=True, **others):
-    folders = [write(tmp_path / str(base) / "train", ids, base, **others) for base in bases]
+    folders = [write(tmp_path / str(base), ids, base, **others) for base in bases]
     return batches.read(folders, split_of(ids, targets))
 
 
 @given(st.sets(st.sampled_from(IDS)), st.sets(st.sampled_from(IDS)), st.integers(0, 9))
 @settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_stores_and_targets_meet_by_id_and_a_photo_that_failed_in_one_is_left_out(tmp_path, failed, others, seed):
-    one = write(tmp_path / "one" / "train", base=1, failed=failed, seed=seed)
-    other = write(tmp_path / "other" / "train", base=2, failed=others, seed=seed + 1)
+    one = write(tmp_path / "one", base=1, failed=failed, seed=seed)
+    other = write(tmp_path / "other", base=2, failed=others, seed=seed + 1)
     rows = batches.read([one, other], split_of())
     expected = [number for number, name in enumerate(IDS) if name not in failed | others]
     assert rows.ids.tolist() == [IDS[number] for number in expected]
@@ -87,9 +86,9 @@ def test_features_on_disk_are_indexed_like_the_array_that_they_are(tmp_path, row
 def test_maps_stand_side_by_side_on_their_last_axis(tmp_path):
     maps = np.arange(2 * 3 * 3 * 4).reshape(2, 3, 3, 4).astype(np.float16)
     for name, part in {"one": maps[..., :3], "other": maps[..., 3:]}.items():
-        shard = store.Shard(IDS[:2], part, np.zeros(2, np.uint64), {})
+        shard = store.Shard(IDS[:2], part, np.array([7, 8], np.uint64), {})
         store.write(store.shard_path(tmp_path / name / "train", 0), shard, FINGERPRINT)
-    rows = batches.read([tmp_path / "one" / "train", tmp_path / "other" / "train"], split_of(IDS[:2]))
+    rows = batches.read([tmp_path / "one", tmp_path / "other"], split_of(IDS[:2]))
     assert rows.features.shape == maps.shape and np.array_equal(rows.features[:], maps)
 
 
@@ -101,10 +100,49 @@ def test_a_split_without_labels_joins_to_rows_without(tmp_path):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_features_that_are_not_finite_are_refused(value, tmp_path):
     features = np.array([[1, 2], [value, 3], [4, value], [value, value]], np.float16)
-    shard = store.Shard(IDS[:4], features, np.zeros(4, np.uint64), {})
+    shard = store.Shard(IDS[:4], features, np.arange(1, 5, dtype=np.uint64), {})
     store.write(store.shard_path(tmp_path / "set" / "train", 0), shard, FINGERPRINT)
     with pytest.raises(InputError, match=r"3 rows of the train features in .*set are not finite"):
-        batches.read([tmp_path / "set" / "train"], split_of(IDS[:4]))
+        batches.read([tmp_path / "set"], split_of(IDS[:4]))
+
+
+def test_rows_of_other_deliveries_and_splits_are_passed_over(tmp_path):
+    """The rows of a split may lie anywhere, in any order: what its index lists is found by content."""
+    store_folder = tmp_path / "grown"
+    for delivery, ids in {"0001": IDS[9:], "0002": IDS[:4], "0003": IDS[4:9]}.items():
+        write(store_folder, ids, seed=5, delivery=delivery)
+    ids = (*IDS[20:], *IDS[3:12], IDS[0])
+    digests = np.array([digest_of(name) for name in ids], np.uint64)
+    table.write_index(store_folder, "train", table.Index(ids, digests, digests, {}))
+    rows = batches.read([store_folder, write(tmp_path / "other", base=2)], split_of(ids))
+    numbers = [int(name.split()[1]) for name in ids]
+    assert rows.ids.tolist() == [*ids] and rows.features[:].tolist() == [[number, 0, number, 2] for number in numbers]
+    assert rows.features.order.tolist() != list(range(len(ids)))
+    assert sorted(itertools.chain(*epoch(streamed(rows, 6), 3))) == sorted(numbers)
+
+
+def test_streamed_rows_are_read_in_runs_of_the_disk_however_the_annotations_order_them(tmp_path, monkeypatch):
+    ids = tuple(f"photo {number}" for number in np.random.default_rng(0).permutation(200))
+    rows = batches.read([write(tmp_path, tuple(sorted(ids)), seed=1)], split_of(ids))
+    reads = []
+
+    def spied(extent, start, stop, read=store.Extent.read):
+        reads.append(stop - start)
+        return read(extent, start, stop)
+
+    monkeypatch.setattr(store.Extent, "read", spied)
+    epoch(streamed(rows, 40 * batches.RUN), 3)
+    assert sum(reads) < 1.5 * len(ids) and len(reads) < 2 * (len(ids) / batches.RUN + len(ids) / SHARD)
+    reads.clear()
+    assert len(rows.resident().features) == len(ids) == sum(reads) and len(reads) == len(ids) / SHARD
+
+
+def test_photos_that_are_not_extracted_yet_are_told(tmp_path):
+    write(tmp_path, IDS[:20])
+    with pytest.raises(
+        InputError, match=r"3 of 23 train photos have no features in .* 'photo 20': run `make features`"
+    ):
+        batches.read([tmp_path], split_of())
 
 
 def test_a_shard_that_vanishes_while_it_is_used_is_told(tmp_path):
@@ -247,11 +285,11 @@ def test_train_and_dev_part_the_limited_rows(count, limit):
 @pytest.mark.parametrize("limit", [0, 90])
 def test_equal_photos_are_never_on_both_sides(limit):
     ids = tuple(f"photo {number}" for number in range(120))
-    digests = np.array([digest_of(name) for name in ids], np.uint64)
+    digests = np.array([digest_of(name) // 2 for name in ids], np.uint64)  # each photo comes twice
     train, dev = batches.train_and_dev(dataclasses.replace(rows_of(120), digests=digests), limit)
     assert len(train.ids) + len(dev.ids) == (limit or 120) and len(dev.ids) > 0
     for part in (train, dev):
-        assert part.digests.tolist() == part.keys == [digest_of(name) for name in part.ids]
+        assert part.digests.tolist() == part.keys == [digest_of(name) // 2 for name in part.ids]
     assert not set(train.keys) & set(dev.keys)
 
 

@@ -167,8 +167,9 @@ def test_streamed_rows_train_as_well_as_resident_ones(rows, tmp_path, monkeypatc
     fingerprint = Fingerprint("mobilenet", 224, "last", "avg", "whole", 1, "any", "made up", "keras", "float32", None)
     for number, names in enumerate(store.slices(ids)):
         part = train.features[number * 50 :][: len(names)]
-        shard = store.Shard(names, part, np.zeros(len(names), "u8"), {})
-        store.write(store.shard_path(tmp_path, number), shard, fingerprint)
+        digests = np.arange(1, len(names) + 1, dtype=np.uint64) + np.uint64(50 * number)
+        shard = store.Shard(names, part, digests, {})
+        store.write(store.shard_path(tmp_path / "train", number), shard, fingerprint)
     stored = batches.read([tmp_path], Split("train", ids, ((),) * len(ids), train.targets))
     row_bytes = (train.features.nbytes + train.targets.nbytes) // len(ids)
     losses = {}

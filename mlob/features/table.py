@@ -1,0 +1,255 @@
+"""A store as a table: its rows are found by the content of the photo, whatever that is called and wherever it lies.
+
+A split is a list over the table, `<split>.h5` in the store: the id of each photo, in annotation order, and the digest
+of its bytes. Beside it stands a digest of what was read, path, size and time of the file: while that stays the same,
+the photo is not read again.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlob import hdf5
+from mlob.data.duplicates import Seen
+from mlob.errors import InputError
+from mlob.features import earlier, store
+from mlob.files import digest
+
+if TYPE_CHECKING:
+    from mlob.data.dataset import DataSet, Split
+
+INDEX = ("ids", "digests", "seen", "failed_ids", "failed_reasons")
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """The rows of a store, by content.
+
+    Attributes:
+        shards: paths.
+        digests: of the photos' bytes, uint64 (rows,), rising.
+        places: int32 (rows, 2), each row's shard and its place in that.
+        failures: {digest: why a photo of these bytes has no features}.
+    """
+
+    shards: tuple[pathlib.Path, ...]
+    digests: np.ndarray
+    places: np.ndarray
+    failures: dict[int, str]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was extracted yet."""
+        return not len(self.digests) and not self.failures
+
+    def find(self, digests: np.ndarray) -> np.ndarray:
+        """Find rows by content: int32 (n, 2), shard and place, -1 where there is none."""
+        if not len(self.digests):
+            return np.full((len(digests), 2), -1, np.int32)
+        rows = np.searchsorted(self.digests, digests).clip(max=len(self.digests) - 1)
+        return np.where((self.digests[rows] == digests)[:, None], self.places[rows], np.int32(-1))
+
+    def has(self, digests: np.ndarray) -> np.ndarray:
+        """Tell which contents have features: bool (n,)."""
+        return self.find(digests)[:, 0] >= 0
+
+    def has_failed(self, digests: np.ndarray) -> np.ndarray:
+        """Tell of which contents it is known that they have none: bool (n,)."""
+        return np.isin(digests, np.array([*self.failures], np.uint64))
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """A split as a list over the table, in annotation order.
+
+    Attributes:
+        ids: texts (n,).
+        digests: of the photos' bytes, uint64 (n,), 0 where they were not read.
+        seen: uint64 (n,), digest of what was read: path, size and time of the file; 0 where it was not read.
+        failures: {id: why it has no features}.
+    """
+
+    ids: Sequence[str]
+    digests: np.ndarray
+    seen: np.ndarray
+    failures: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """Where the features of a split lie.
+
+    Attributes:
+        shards: paths.
+        places: int32 (n, 2), each photo's shard and its place there; -1 where it has no features.
+        digests: of the photos, uint64 (n,), 0 where they have no features.
+        failures: {id: why it has none}.
+        missing: ids of the photos that are not extracted yet.
+    """
+
+    shards: tuple[pathlib.Path, ...]
+    places: np.ndarray
+    digests: np.ndarray
+    failures: dict[str, str]
+    missing: list[str]
+
+
+def read(store_folder: pathlib.Path) -> Table:
+    """Read where the rows of a store lie. Of rows of equal content the first counts.
+
+    Raises:
+        InputError: a shard is damaged, or of another fingerprint than the store.
+    """
+    paths = tuple(sorted(store_folder.glob("*/[0-9]*.h5")))
+    headers = [store.header(path) for path in paths]
+    if headers:
+        declared = store.fingerprint(store_folder) or headers[0].fingerprint
+        for header in headers:
+            store.check_fingerprint(store_folder, declared.fields(), header.fingerprint)
+    digests = np.concatenate([np.empty(0, np.uint64), *(header.digests for header in headers)])
+    shards = np.repeat(np.arange(len(paths)), [len(header.digests) for header in headers])
+    rows = np.concatenate([np.empty(0, int), *(np.arange(len(header.digests)) for header in headers)])
+    digests, first = np.unique(digests, return_index=True)
+    places = np.stack([shards[first], rows[first]], axis=1).astype(np.int32)
+    failures = {content: reason for header in headers[::-1] for content, reason in header.failures.items()}
+    return Table(paths, digests, places, failures)
+
+
+def index_path(store_folder: pathlib.Path, split: str) -> pathlib.Path:
+    """Name the file of a split's index."""
+    return store_folder / f"{split}.h5"
+
+
+def read_index(store_folder: pathlib.Path, split: str) -> Index:
+    """Read a split's index; in a store of an earlier layout, the shards of the split are asked.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    path = index_path(store_folder, split)
+    if path.is_file():
+        with hdf5.reading(path) as file:
+            if "seen" in file:
+                failures = zip(hdf5.texts(file["failed_ids"]), hdf5.texts(file["failed_reasons"]), strict=True)
+                columns = hdf5.values(file["digests"]), hdf5.values(file["seen"])
+                return Index(hdf5.texts(file["ids"]), *columns, dict(failures))
+    shards = earlier.shards(store_folder / split)
+    ids = [name for shard in shards for name in (*shard.ids, *shard.failures)]
+    failed = (np.zeros(len(shard.failures), np.uint64) for shard in shards)
+    parts = [part for pair in zip((shard.digests for shard in shards), failed, strict=True) for part in pair]
+    digests = np.concatenate([np.empty(0, np.uint64), *parts])
+    failures_of = {name: reason for shard in shards for name, reason in shard.failures.items()}
+    return Index(ids, digests, np.zeros(len(ids), np.uint64), failures_of)
+
+
+def write_index(store_folder: pathlib.Path, split: str, index: Index) -> None:
+    """Write a split's index, unless the same is there.
+
+    Raises:
+        InputError: the disk is full, or the folder cannot be written.
+    """
+    path = index_path(store_folder, split)
+    if path.is_file() and _is_equal(read_index(store_folder, split), index):
+        return
+    with hdf5.writing(path) as file:
+        file["ids"] = hdf5.text_array(index.ids)
+        file["digests"], file["seen"] = index.digests, index.seen
+        file["failed_ids"] = hdf5.text_array(index.failures)
+        file["failed_reasons"] = hdf5.text_array(index.failures.values())
+
+
+def _is_equal(one: Index, other: Index) -> bool:
+    columns = (one.digests, other.digests), (one.seen, other.seen)
+    same = all(np.array_equal(*pair) for pair in columns)
+    return same and one.failures == other.failures and _same_ids(one.ids, other.ids)
+
+
+def _same_ids(one: Sequence[str], other: Sequence[str]) -> bool:
+    return len(one) == len(other) and all(a == b for a, b in zip(one, other, strict=True))
+
+
+# A split
+
+
+def locate(store_folder: pathlib.Path, split: "Split", table: Table | None = None) -> Located:
+    """Find the features of a split's photos, by what its index says of their contents.
+
+    Args:
+        store_folder: features/<set>/<data set>.
+        split: in the order that is asked for, which need not be the index's.
+        table: of the store, where it was read already.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    table, index = table or read(store_folder), read_index(store_folder, split.name)
+    digests = index.digests
+    if not _same_ids(index.ids, split.ids):
+        rows = {name: row for row, name in enumerate(index.ids)}
+        order = np.array([rows.get(name, -1) for name in split.ids], int)
+        digests = np.append(digests, np.uint64(0))[order]
+    places = table.find(digests)
+    failures, missing = {}, []
+    for row in np.flatnonzero(places[:, 0] < 0).tolist():
+        name = split.ids[row]
+        if reason := table.failures.get(int(digests[row])) or index.failures.get(name):
+            failures[name] = reason
+        else:
+            missing.append(name)
+    return Located(table.shards, places, np.where(places[:, 0] < 0, np.uint64(0), digests), failures, missing)
+
+
+def check_whole(store_folder: pathlib.Path, split: "Split", located: Located) -> None:
+    """Refuse a split some of whose photos are not extracted yet.
+
+    Raises:
+        InputError: with their number, and what makes them.
+    """
+    if located.missing:
+        raise InputError(
+            f"{len(located.missing):,} of {len(split.ids):,} {split.name} photos have no features in {store_folder}, "
+            f"for example {located.missing[0]!r}: run `make features`."
+        )
+
+
+def read_photos(store_folder: pathlib.Path, split: "Split") -> Seen:
+    """Read what a store tells of a split's photos: ids and digests of those with features, and why others have none.
+
+    Raises:
+        InputError: a file is damaged, or some photos are not extracted yet.
+    """
+    located = locate(store_folder, split)
+    check_whole(store_folder, split, located)
+    has = located.places[:, 0] >= 0
+    ids = tuple(name for name, kept in zip(split.ids, has, strict=True) if kept)
+    return Seen(ids, located.digests[has], located.failures)
+
+
+def first_whole(store_folders: Iterable[pathlib.Path], dataset: "DataSet") -> dict[str, Seen]:
+    """Read what the first store that holds all splits tells of a data set's photos.
+
+    Returns:
+        {split: `Seen`}, {} where no store holds all splits.
+    """
+    for folder in store_folders:
+        try:
+            return {name: read_photos(folder, split) for name, split in dataset.splits.items()}
+        except InputError:
+            continue
+    return {}
+
+
+def content_digest(store_folder: pathlib.Path, dataset: "DataSet") -> str:
+    """Give the digest of a data set's rows in a store: of their contents and their fingerprint, not of other rows.
+
+    Raises:
+        InputError: a file is damaged.
+    """
+    fingerprint, table = store.fingerprint(store_folder), read(store_folder)
+    parts: list[str | np.ndarray] = [fingerprint.to_json() if fingerprint else ""]
+    for split in dataset.splits.values():
+        parts += [split.name, locate(store_folder, split, table).digests]
+    return digest(*parts)
