@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlob.data import labelstudio, listing
+from mlob.data import csvtable, labelstudio, listing
 from mlob.data.listing import Listed, Listing
 from mlob.errors import InputError, nearest
 from mlob.files import from_cell
@@ -75,9 +75,14 @@ def apply(annotations: Listing, folder: Folder, names: Sequence[str]) -> Listing
 
 
 def _from_table(path: Folder, labels: Labels) -> Iterator[Correction]:
-    table = listing.read_csv(path, (PHOTO, LABELS), (SPLIT, CHECKED))
+    layout, table = csvtable.read(path)
+    if not {PHOTO, LABELS} <= set(layout.header):
+        raise InputError(
+            f"{path}: expected the columns {PHOTO} and {LABELS}, and perhaps {SPLIT} and {CHECKED}, as review.csv has "
+            f"them; found {', '.join(layout.header)}."
+        )
     columns = {name: column for column, name in enumerate(labels.unique_names())}
-    for row, record in enumerate(table.to_dict("records"), 2):
+    for row, record in enumerate(table.rename_columns(list(layout.header)).to_pylist(), 2):
         if record.get(CHECKED, "x").strip():
             texts = [listing.composed(part.strip()) for part in from_cell(record[LABELS]).split(SEPARATOR)]
             chosen = [_column(text, columns, f"{path}, row {row}") for text in texts if text]

@@ -336,7 +336,8 @@ def fit(
 
     Args:
         names: of METHODS; best single is fitted whether named or not, since the others are compared with it.
-        rules: names in `thresholds.RULES`; one threshold is fitted whether named or not, for the same reason.
+        rules: names in `thresholds.RULES`; one threshold is fitted whether named or not, for the same reason, and
+            alone where there is no label that thresholds decide on.
         groups, seed, swarm: as in `Context`.
         one_each: `Decision.groups` of all but the constant answer.
 
@@ -344,7 +345,8 @@ def fit(
         A function of members (members, n, labels), targets (n, labels) and keys, one for each photo (None: all are
         different), that gives {(method, rule): Decision}, the constant answer among them, in the order of the tables.
     """
-    rules = [rule for rule in RULES if rule in (ONE_THRESHOLD, *rules)]
+    decide_on_none = one_each is not None and (one_each >= 0).all()
+    rules = [rule for rule in RULES if rule == ONE_THRESHOLD or (rule in rules and not decide_on_none)]
 
     def fit_all(members: np.ndarray, targets: np.ndarray, keys: Sequence[Hashable] | None = None) -> Fitted:
         context = Context(groups, keys, seed, swarm)

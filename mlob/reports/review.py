@@ -27,7 +27,7 @@ from mlob.reports.photos import Photo
 from mlob.workspace import LABEL_STUDIO, REVIEW
 
 COLUMNS = (SPLIT, PHOTO, "labels", CHECKED, "nearest", "probability", "threshold", "annotated")
-SHOWN = "the photo"  # name of the photo in the labelling form, which no group of labels may have
+SHOWN = "photo_shown"  # name of the photo in the labelling form, which no group of labels may have
 
 
 @dataclasses.dataclass(frozen=True)

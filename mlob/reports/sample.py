@@ -5,14 +5,13 @@ from __future__ import annotations
 import collections
 import csv
 import dataclasses
-import io
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import places
+from mlob.data import csvtable, places
 from mlob.data.dataset import DataSet
 from mlob.data.formats import SAMPLE
 from mlob.errors import InputError
@@ -22,7 +21,6 @@ from mlob.reports.form import DEFAULTS, IDS, NAMES, PAIRS, PHOTOS, PROBABILITIES
 if TYPE_CHECKING:
     from mlob.data.places import Folder
 
-DELIMITERS = (",", ";", "\t")
 FEWEST_KNOWN = 0.5  # share of the labels in a sample that are the data set's
 SEPARATORS = (" ", "|", ", ", ",", "; ", ";", "/")  # tried in this order
 TRIMS: tuple[Callable[[str], str], ...] = (  # how a photo is written there and how in the annotations
@@ -35,36 +33,32 @@ TRIMS: tuple[Callable[[str], str], ...] = (  # how a photo is written there and 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """The file as it is: its header, its rows, and what delimits their cells."""
+    """The file as it is: its header, its columns, and what delimits their cells."""
 
     path: Folder
     delimiter: str
-    header: list[str]
-    rows: list[list[str]]
+    header: tuple[str, ...]
+    columns: list[list[str]]
 
 
 def read(folder: Folder) -> Sample | None:
     """Read the sample in a data folder; None where there is none.
 
     Raises:
-        InputError: it is no table in UTF-8, or names no photos.
+        InputError: it is no table, or names no photos.
     """
     if SAMPLE not in places.names(folder):
         return None
     path = folder / SAMPLE
-    with places.reached(path):
-        data = path.read_bytes()
-    try:
-        text = data.decode("utf-8-sig")
-        delimiter = next((mark for mark in DELIMITERS if mark in text.partition("\n")[0]), DELIMITERS[0])
-        header, *rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
-    except (ValueError, csv.Error) as error:
-        raise InputError(f"{path} is not a CSV table in UTF-8 ({error}): copy it again, or remove it.") from error
-    if wrong := [number for number, row in enumerate(rows, 2) if len(row) != len(header)]:
-        raise InputError(f"{path}, row {wrong[0]}: expected {len(header)} cells as in the header: copy it again.")
-    if not rows or len(header) < 2:
-        raise InputError(f"{path}: expected a column of photos and one of labels, with rows: copy it again.")
-    return Sample(path, delimiter, header, rows)
+    layout, table = csvtable.read(path)
+    if not len(table) or len(layout.header) < 2:
+        raise InputError(
+            f"{path}: expected a column of photos and one of labels, with rows: copy it again, or remove it."
+        )
+    with places.reached(path), path.open(encoding="utf-8-sig", newline="") as file:
+        exact = tuple(next(csv.reader(file, delimiter=layout.delimiter)))  # blanks around names included
+    header = exact if tuple(map(str.strip, exact)) == layout.header else layout.header
+    return Sample(path, layout.delimiter, header, [column.to_pylist() for column in table.columns])
 
 
 def form(sample: Sample, dataset: DataSet, asked: Submission) -> Form:
@@ -77,21 +71,20 @@ def form(sample: Sample, dataset: DataSet, asked: Submission) -> Form:
         if name not in sample.header:
             raise InputError(f"{sample.path} has no column {name!r}: correct submission.image or submission.label.")
     place, known = _photos(sample, dataset["test"].ids, asked)
-    names = [row[place] for row in sample.rows]
+    names = sample.columns[place]
     _check_photos(sample, names, known)
     others = [name for at, name in enumerate(sample.header) if at != place]
     layout = _layout(sample, dataset, names, others, asked)
     if layout == PROBABILITIES:
         kind, separator = _columns(sample, dataset, others, asked), ""
     else:
-        cells = [row[1 - place] for row in sample.rows]
-        kind, separator = _marks(sample, dataset, cells, layout, asked)
+        kind, separator = _marks(sample, dataset, sample.columns[1 - place], layout, asked)
     texts, ids = written(dataset.labels, kind), list(dict.fromkeys(names))
     column = {text: number for number, text in enumerate(texts)}
     columns = [column[text] for text in others] if layout == PROBABILITIES else []
     rows = np.array([known[name] for name in ids], np.int64)
-    header = tuple(sample.header)
-    return Form(layout, header, ids, rows, texts, np.array(columns, np.int64), separator, place, sample.delimiter)
+    order = np.array(columns, np.int64)
+    return Form(layout, sample.header, ids, rows, texts, order, separator, place, sample.delimiter)
 
 
 def _photos(sample: Sample, ids: Sequence[str], asked: Submission) -> tuple[int, Mapping[str, int]]:
@@ -102,7 +95,7 @@ def _photos(sample: Sample, ids: Sequence[str], asked: Submission) -> tuple[int,
         for place, name in enumerate(sample.header):
             if len(rows) < len(ids) or asked.image not in ("", name):
                 continue
-            texts = dict.fromkeys(row[place] for row in sample.rows)
+            texts = dict.fromkeys(sample.columns[place])
             known = {text: rows[trim(text)] for text in texts if trim(text) in rows}
             if len(known) == len(texts) == len(set(known.values())):
                 return place, known

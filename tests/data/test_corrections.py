@@ -30,6 +30,8 @@ def test_only_what_was_checked_counts_and_all_of_it_where_no_column_says_so(tmp_
     assert targets(found["train"]) == [[1, 0], [1, 1]] and targets(found["validation"]) == [[1, 0]]
     found = corrected(tmp_path, "photo,labels\na.jpg,hat|red\nb.jpg,\nc.jpg,hat\n")
     assert targets(found["train"]) == [[1, 1], [0, 0]] and targets(found["validation"]) == [[1, 0]]
+    excel = corrected(tmp_path, "\ufeffsplit;photo;labels;checked\r\ntrain;a.jpg;hat;x\r\ntrain;b.jpg;red;\r\n")
+    assert targets(excel["train"]) == [[1, 0], [1, 1]]
     assert found.told[-1] == "corrections.csv corrects the labels of 3 photos; 2 have other labels than before."
 
 
@@ -85,7 +87,7 @@ REFUSED = {
     "no such label": ("photo,labels\na.jpg,hta\n", "corrections.csv, row 2: there is no label 'hta'. Did you mean hat"),
     "no such photo": ("photo,labels\nz.jpg,hat\n", "corrects 1 photos that are not in the data, the first is 'z.jpg'"),
     "another split": ("split,photo,labels\ntest,a.jpg,hat\n", "corrects 1 photos that are not in the data"),
-    "no such column": ("image,labels\na.jpg,hat\n", "expected the columns photo, labels"),
+    "no such column": ("image,labels\na.jpg,hat\n", "expected the columns photo and labels"),
 }
 
 

@@ -84,6 +84,7 @@ def test_thresholds_are_chosen_on_the_labels_that_they_decide():
 def test_where_every_label_is_of_such_a_group_no_rule_is_asked():
     members, targets = case()
     decisions = fitted(members[:, :, :3], targets[:, :3], np.zeros(3, np.int64))
+    assert {rule for _, rule in decisions} == {methods.COMMONEST, thresholds.ONE_THRESHOLD}
     for (method, _), decision in decisions.items():
         if method != methods.CONSTANT:
             assert (decision(members[:, :, :3]).sum(axis=1) == 1).all()

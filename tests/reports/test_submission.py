@@ -167,6 +167,7 @@ SAMPLES = {
                           "id,4,1,66\n7,0.25,0.75,1\n5,0.5,0.333333,0.9\n3,0.125,0,1e-07\n"),
     "examples of which some are no labels": (NUMBERED, IDS, "id,l\n7,1|4\n3,1|99\n5,1\n", "id,l\n7,1|66\n3,\n5,4|66\n"),
     "no label in any cell": (NUMBERED, IDS, "id,l\n7,\n3,\n5,\n", "id,l\n7,1 66\n3,\n5,4 66\n"),
+    "blanks in the header": (NUMBERED, IDS, "id, l\n7,1\n3,1\n5,1\n", "id, l\n7,1 66\n3,\n5,4 66\n"),
     "a photo less": (NUMBERED, IDS, "id,l\n5,1\n7,1\n", "id,l\n5,4 66\n7,1 66\n"),
 }  # fmt: skip
 
@@ -196,7 +197,7 @@ REFUSED = {
     "columns of elsewhere": ("id,a,b,d\n7,0,0,0\n3,0,0,0\n",
                              r"1 columns are no labels \('d'\) and 1 labels have no column \('c'\)"),
     "a photo twice with columns of labels": ("id,a,b,c\n7,0,0,0\n7,0,0,0\n", "two rows of the photo '7'"),
-    "a row cut short": ("id,l\n7,1\n3\n", "row 3: expected 2 cells"),
+    "a row cut short": ("id,l\n7,1\n3\n", "row 3 has 1 cell, the header has 2"),
     "no rows": ("id,l\n", "expected a column of photos and one of labels"),
     "nothing": ("", "not a CSV table"),
     "one column": ("id\n7\n", "expected a column of photos and one of labels"),
