@@ -9,7 +9,7 @@ import numpy as np
 
 from mlob.errors import InputError
 from mlob.files import archive_fault
-from mlob.labels import Exclusive
+from mlob.labels import Exclusive, prevalence
 from mlob.models.losses import with_none
 from mlob.recipes import Head
 
@@ -264,9 +264,10 @@ def prior(targets: np.ndarray, exclusive: Sequence[Exclusive] = ()) -> np.ndarra
         targets: uint8 (n, labels).
         exclusive: the groups that share a softmax each.
     """
-    prevalence = np.clip(targets.mean(axis=0), SMALLEST_PREVALENCE, 1 - SMALLEST_PREVALENCE)
-    others = 1 - prevalence
+    shares = prevalence(targets)
+    likely = np.clip(shares, SMALLEST_PREVALENCE, 1 - SMALLEST_PREVALENCE)
+    others = 1 - likely
     for columns, has_none in exclusive:
-        none = 1 - targets[:, list(columns)].mean(axis=0).sum()
+        none = 1 - shares[list(columns)].sum()
         others[list(columns)] = max(none, SMALLEST_PREVALENCE) if has_none else 1
-    return np.log(prevalence / others).astype(np.float32)
+    return np.log(likely / others).astype(np.float32)

@@ -2,12 +2,14 @@
 
 A loss is a function from targets and logits (batch, labels), float32, to one number a row (batch,). A head with
 branches has logits (batch, branches, labels); its targets are then (batch, 1, labels), and its losses
-(batch, branches).
+(batch, branches). Where some targets are unknown, they are 0 there, and `known` says which are known, 1 or 0 of the
+targets' shape; it is None where all are known.
 
 A probability is p = sigmoid(z) of its logit z, so log p = -softplus(-z) and log(1 - p) = -softplus(z), which are finite
 for every logit. All losses are means over the labels (team MLoB's own were sums, so their steps were 228 times as long
-[MLoB]). Targets y are 0 or 1, or between them where they were smoothed or mixed. Weights move a head's probabilities,
-often more than they move its ranking: compare losses at their best thresholds, never at 0.5.
+[MLoB]); an unknown one adds 0, so that a known one weighs the same in every row. Targets y are 0 or 1, or between them
+where they were smoothed or mixed. Weights move a head's probabilities, often more than they move its ranking: compare
+losses at their best thresholds, never at 0.5.
 
 Keras is imported where it is used: a recipe's names are checked against LOSSES without it.
 """
@@ -23,25 +25,27 @@ import numpy as np
 
 from mlob.errors import InputError
 from mlob.fields import check_choice
-from mlob.labels import Exclusive
+from mlob.labels import Exclusive, is_known, positives
 from mlob.recipes import Experiment, Training
 
 if TYPE_CHECKING:
     from keras import KerasTensor
 
 Function: TypeAlias = "Callable[[KerasTensor, KerasTensor], KerasTensor]"
+Known: TypeAlias = "KerasTensor | None"
 
 MARGIN = 0.05  # of the asymmetric loss, as in its paper
 HILL_MARGIN, HILL_LAMBDA = 1.0, 1.5  # of the Hill loss, as in its paper
 BETA = 0.999  # of the class-balanced loss, the mildest in its paper: rows beyond the first thousand hardly count
+UNKNOWN_FROM = 1.5  # targets that were mixed lie between 0 and 1, but for rounding; unknown ones at 2 or above
 LEAST_WEIGHT, WEIGHT_SCALE = 0.025, 10  # of team MLoB's class weights
 
 
-def binary(targets: KerasTensor, logits: KerasTensor) -> KerasTensor:
+def binary(targets: KerasTensor, logits: KerasTensor, known: Known = None) -> KerasTensor:
     """Binary cross entropy: -y log p - (1 - y) log(1 - p)."""
     from keras import ops
 
-    return ops.mean(ops.softplus(logits) - targets * logits, axis=-1)
+    return _mean(ops.softplus(logits) - targets * logits, known)
 
 
 def weighted(
@@ -49,6 +53,7 @@ def weighted(
     logits: KerasTensor,
     positive: float | np.ndarray = 1.0,
     label: float | np.ndarray = 1.0,
+    known: Known = None,
 ) -> KerasTensor:
     """Weighted binary cross entropy: v (-w y log p - (1 - y) log(1 - p)).
 
@@ -59,21 +64,26 @@ def weighted(
         targets, logits: (batch, labels).
         positive: w, a number or one a label (labels,).
         label: v, a number or one a label (labels,).
+        known: (batch, labels), 1 or 0.
     """
     from keras import ops
 
     of_positives = positive * targets * ops.softplus(-logits)
-    return ops.mean(label * (of_positives + (1 - targets) * ops.softplus(logits)), axis=-1)
+    return _mean(label * (of_positives + (1 - targets) * ops.softplus(logits)), known)
 
 
-def squared_error(targets: KerasTensor, logits: KerasTensor, label: float | np.ndarray = 1.0) -> KerasTensor:
+def squared_error(
+    targets: KerasTensor, logits: KerasTensor, label: float | np.ndarray = 1.0, known: Known = None
+) -> KerasTensor:
     """Weighted squared error: v (p - y)^2, the default loss of [MLoB]."""
     from keras import ops
 
-    return ops.mean(label * ops.square(ops.sigmoid(logits) - targets), axis=-1)
+    return _mean(label * ops.square(ops.sigmoid(logits) - targets), known)
 
 
-def focal(targets: KerasTensor, logits: KerasTensor, gamma: float = 2.0, positive: float = 1.0) -> KerasTensor:
+def focal(
+    targets: KerasTensor, logits: KerasTensor, gamma: float = 2.0, positive: float = 1.0, known: Known = None
+) -> KerasTensor:
     """Focal loss: -w y (1 - p)^gamma log p - (1 - y) p^gamma log(1 - p) (Lin, Goyal, Girshick, He and Dollar 2017).
 
     Their alpha is w / (1 + w), up to the loss's scale: 0.25 is w = 1/3.
@@ -82,10 +92,12 @@ def focal(targets: KerasTensor, logits: KerasTensor, gamma: float = 2.0, positiv
 
     minus_log_p, minus_log_rest = ops.softplus(-logits), ops.softplus(logits)
     of_positives = positive * targets * ops.exp(-gamma * minus_log_rest) * minus_log_p
-    return ops.mean(of_positives + (1 - targets) * ops.exp(-gamma * minus_log_p) * minus_log_rest, axis=-1)
+    return _mean(of_positives + (1 - targets) * ops.exp(-gamma * minus_log_p) * minus_log_rest, known)
 
 
-def asymmetric(targets: KerasTensor, logits: KerasTensor, gamma: float = 4.0, margin: float = MARGIN) -> KerasTensor:
+def asymmetric(
+    targets: KerasTensor, logits: KerasTensor, gamma: float = 4.0, margin: float = MARGIN, known: Known = None
+) -> KerasTensor:
     """Asymmetric loss: -y log p - (1 - y) s^gamma log(1 - s), s = max(p - margin, 0) (Ridnik, Ben-Baruch et al. 2021).
 
     A negative label whose p is below the margin no longer counts; their gamma of positive labels is 0 here.
@@ -94,10 +106,10 @@ def asymmetric(targets: KerasTensor, logits: KerasTensor, gamma: float = 4.0, ma
 
     shifted = ops.maximum(ops.sigmoid(logits) - margin, 1e-7)  # a power of 0 has no finite gradient
     of_negatives = -ops.power(shifted, gamma) * ops.log1p(-shifted)
-    return ops.mean(targets * ops.softplus(-logits) + (1 - targets) * of_negatives, axis=-1)
+    return _mean(targets * ops.softplus(-logits) + (1 - targets) * of_negatives, known)
 
 
-def hill(targets: KerasTensor, logits: KerasTensor, gamma: float = 2.0) -> KerasTensor:
+def hill(targets: KerasTensor, logits: KerasTensor, gamma: float = 2.0, known: Known = None) -> KerasTensor:
     """Hill loss: -y (1 - m)^gamma log m + (1 - y) (1.5 - p) p^2, m = sigmoid(z - 1) (Zhang, Cheng et al. 2021).
 
     For sets whose annotators missed labels: a negative label of which the head is nearly sure may well be there, and
@@ -107,10 +119,10 @@ def hill(targets: KerasTensor, logits: KerasTensor, gamma: float = 2.0) -> Keras
 
     p, shifted = ops.sigmoid(logits), logits - HILL_MARGIN
     of_positives = ops.exp(-gamma * ops.softplus(shifted)) * ops.softplus(-shifted)
-    return ops.mean(targets * of_positives + (1 - targets) * (HILL_LAMBDA - p) * ops.square(p), axis=-1)
+    return _mean(targets * of_positives + (1 - targets) * (HILL_LAMBDA - p) * ops.square(p), known)
 
 
-def complement(targets: KerasTensor, logits: KerasTensor) -> KerasTensor:
+def complement(targets: KerasTensor, logits: KerasTensor, known: Known = None) -> KerasTensor:
     """Binary cross entropy minus the entropy of the complement, divided by its number of labels (Chen et al. 2019).
 
     The paper, which [iNaturalist 2019] used, has one true class: it divides the other classes' probabilities by their
@@ -119,33 +131,42 @@ def complement(targets: KerasTensor, logits: KerasTensor) -> KerasTensor:
     """
     from keras import ops
 
-    negative = ops.cast(targets < 0.5, "float32")
+    negative = ops.cast(targets < 0.5, "float32") * (1 if known is None else known)
     masked = ops.log_sigmoid(logits) - 1e9 * (1 - negative)
     log_shares = ops.log_softmax(masked, axis=-1)
     entropy = -ops.sum(negative * ops.exp(log_shares) * log_shares, axis=-1)
-    return binary(targets, logits) - entropy / ops.maximum(ops.sum(negative, axis=-1), 1)
+    return binary(targets, logits, known=known) - entropy / ops.maximum(ops.sum(negative, axis=-1), 1)
 
 
-def categorical(targets: KerasTensor, outputs: KerasTensor, exclusive: Sequence[Exclusive] = ()) -> KerasTensor:
+def categorical(
+    targets: KerasTensor, outputs: KerasTensor, exclusive: Sequence[Exclusive] = (), known: Known = None
+) -> KerasTensor:
     """Cross entropy of a softmax: -sum y log p over each exclusive group; binary cross entropy of each other label.
 
-    Binary cross entropy of a softmax's probabilities would count a photo's negative labels a second time.
+    Binary cross entropy of a softmax's probabilities would count a photo's negative labels a second time. A group of
+    which a row does not know every label counts 0 there: where it knows one that is true, it knows the others
+    (`labels.completed`).
 
     Args:
         targets: (batch, labels).
         outputs: (batch, labels), what the softmax takes; the class "none" has output 0.
         exclusive: the groups that share a softmax each.
+        known: (batch, labels), 1 or 0.
     """
     from keras import ops
 
     inside = {column for group in exclusive for column in group.columns}
     rest = [column for column in range(outputs.shape[-1]) if column not in inside]
-    parts = [(ops.softplus(_at(outputs, rest)) - _at(targets, rest) * _at(outputs, rest))] if rest else []
+    parts = []
+    if rest:
+        terms = ops.softplus(_at(outputs, rest)) - _at(targets, rest) * _at(outputs, rest)
+        parts.append(terms if known is None else terms * _at(known, rest))
     for columns, has_none in exclusive:
         y, z = _at(targets, columns), _at(outputs, columns)
         total = ops.logsumexp(with_none(z) if has_none else z, axis=-1)
         positives = 1 if has_none else ops.sum(y, axis=-1)
-        parts.append((positives * total - ops.sum(y * z, axis=-1))[..., None])
+        term = (positives * total - ops.sum(y * z, axis=-1))[..., None]
+        parts.append(term if known is None else term * ops.min(_at(known, columns), axis=-1, keepdims=True))
     return ops.sum(ops.concatenate(parts, axis=-1), axis=-1) / outputs.shape[-1]
 
 
@@ -154,6 +175,13 @@ def with_none(outputs: KerasTensor) -> KerasTensor:
     from keras import ops
 
     return ops.pad(outputs, [*[(0, 0)] * (len(outputs.shape) - 1), (0, 1)])
+
+
+def _mean(terms: KerasTensor, known: Known) -> KerasTensor:
+    """The mean over the labels of what each adds to the loss; what is unknown adds nothing."""
+    from keras import ops
+
+    return ops.mean(terms if known is None else terms * known, axis=-1)
 
 
 def _at(values: KerasTensor, columns: Sequence[int]) -> KerasTensor:
@@ -208,12 +236,12 @@ class Loss:
 
     Attributes:
         build: from the recipe's `Training`, each label's number of training rows int64 (labels,), and the exclusive
-            groups, to the function of targets and logits.
+            groups, to the function of targets, logits, and what is known.
         of_softmaxes: its second argument is what the softmaxes take (`heads.with_outputs`) instead of logits, so that
             it needs a head with `groups`.
     """
 
-    build: Callable[[Training, np.ndarray, Sequence[Exclusive]], Function]
+    build: Callable[[Training, np.ndarray, Sequence[Exclusive]], Callable[..., KerasTensor]]
     of_softmaxes: bool = False
 
 
@@ -260,12 +288,24 @@ def of(training: Training, targets: np.ndarray, exclusive: Sequence[Exclusive] =
 
     Args:
         training: the recipe's `Training`.
-        targets: uint8 (n, labels) of the rows to train on.
+        targets: uint8 (n, labels) of the rows to train on; where all are known, no step looks for unknown ones.
         exclusive: the groups that share a softmax each; only losses `of_softmaxes` look at them.
     """
     loss = LOSSES[training.loss]
-    function = loss.build(training, targets.sum(axis=0, dtype=np.int64), exclusive)
-    if not training.label_smoothing:
-        return function
-    towards = chances(targets.shape[1], exclusive if loss.of_softmaxes else ())
-    return lambda targets, logits: function(smoothed(targets, training.label_smoothing, towards), logits)
+    function = loss.build(training, positives(targets).sum(axis=0, dtype=np.int64), exclusive)
+    share, towards = training.label_smoothing, chances(targets.shape[1], exclusive if loss.of_softmaxes else ())
+    whole = is_known(targets) is None
+
+    def of_rows(targets: KerasTensor, logits: KerasTensor) -> KerasTensor:
+        targets, known = (targets, None) if whole else known_apart(targets)
+        return function(smoothed(targets, share, towards) if share else targets, logits, known=known)
+
+    return of_rows
+
+
+def known_apart(targets: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
+    """Give targets that are 0 where they are unknown, and which are known, 1 or 0: float32, both (batch, labels)."""
+    from keras import ops
+
+    known = targets < UNKNOWN_FROM
+    return ops.where(known, targets, 0.0), ops.cast(known, "float32")

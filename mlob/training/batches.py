@@ -20,6 +20,7 @@ from mlob.data import splits
 from mlob.data.dataset import Split
 from mlob.errors import InputError
 from mlob.features import store, table
+from mlob.labels import positives
 
 RUN = 256  # neighbouring rows that are read together
 CHUNK = 8192  # rows that are handed on together, as many whole batches as go into them
@@ -233,7 +234,7 @@ def train_and_dev(rows: Rows, limit: int = 0, memory_bytes: int | None = None) -
             "to train, or raise training.limit."
         )
     train, dev = labelled.take(~is_dev), labelled.take(is_dev)
-    if not train.targets.any():
+    if not positives(train.targets).any():
         raise InputError(
             f"No label is left on the {len(train.ids):,} rows to train on: label more photos, or raise training.limit."
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from mlob import machine
 from mlob.errors import InputError
-from mlob.labels import exclusive_groups
+from mlob.labels import completed, count_known, exclusive_groups, is_known, known_entries
 from mlob.metrics import highest_micro_f1
 from mlob.models import heads, losses
 from mlob.progress import bar
@@ -47,13 +47,17 @@ def fit(
         after_epoch: function that is given the history after every epoch; what it raises ends the training.
 
     Raises:
-        InputError: no label's prevalence is within the recipe's, the checkpoint is damaged, or the loss is no longer
-            finite; the checkpoint of the last whole epoch stays.
+        InputError: no label's prevalence is within the recipe's, nothing is known of dev, the checkpoint is damaged, or
+            the loss is no longer finite; the checkpoint of the last whole epoch stays.
     """
     labels, columns = train.targets.shape[1], _own_columns(experiment, train.targets)
     if len(columns) < labels:
         train, dev = _only(train, columns), _only(dev, columns)
         groups = [groups[column] for column in columns] if groups else None
+    if not count_known(dev.targets):
+        raise InputError(
+            f"Training stops by {len(dev.ids):,} photos of train of which nothing is known: annotate them."
+        )
     before, arrays = _resumed(checkpoint)
     started = time.monotonic() - before.seconds
     learner = _Learner(experiment, train, dev, groups, before)
@@ -95,16 +99,23 @@ def predict(model: keras.Model, features: heads.Features) -> np.ndarray:
 
 
 def judge(model: keras.Model, dev: batches.Labelled) -> tuple[float, float]:
-    """Give the binary cross entropy on dev, and micro-F1 there at its best threshold.
+    """Give the mean binary cross entropy of what is known on dev, and micro-F1 there at its best threshold.
 
     Raises:
         InputError: the loss is not finite: what an epoch's last step spoils shows on dev alone.
     """
     probabilities = predict(model, dev.features)
-    dev_loss = float(np.mean(keras.ops.convert_to_numpy(keras.losses.binary_crossentropy(dev.targets, probabilities))))
+    dev_loss = _cross_entropy(dev.targets, probabilities)
     if not np.isfinite(dev_loss):
         raise InputError(f"The loss is {dev_loss} on dev after the epoch's last step: lower training.learning_rate.")
     return dev_loss, highest_micro_f1(dev.targets, probabilities)
+
+
+def _cross_entropy(targets: np.ndarray, probabilities: np.ndarray) -> float:
+    """Give the mean binary cross entropy of the targets that are known."""
+    if is_known(targets) is not None:
+        targets, probabilities = (each[:, np.newaxis] for each in known_entries(targets, probabilities))
+    return float(np.mean(keras.ops.convert_to_numpy(keras.losses.binary_crossentropy(targets, probabilities))))
 
 
 def _own_columns(experiment: Experiment, targets: np.ndarray) -> np.ndarray:
@@ -164,7 +175,7 @@ class _Learner:
         groups: Sequence[str] | None,
         before: _Facts,
     ) -> None:
-        self.training, self.seed, self.train, self.dev = experiment.training, experiment.seed, train, dev
+        self.training, self.seed, self.dev = experiment.training, experiment.seed, dev
         self.precision = before.precision or speed.precision(experiment, train)
         self.jit = speed.jit(experiment, train, self.precision) if before.jit is None else before.jit
         self.history = before.history
@@ -175,6 +186,7 @@ class _Learner:
         keras.utils.set_random_seed(self.seed)
         self.views = len(experiment.stores) if experiment.views else 1
         exclusive = exclusive_groups(groups, train.targets) if groups and experiment.head.groups else []
+        self.train = train = dataclasses.replace(train, targets=completed(train.targets, exclusive))
         self.model = heads.build(experiment.head, train.features, train.targets, self.precision, exclusive, self.views)
         self.loss = losses.of(self.training, train.targets, exclusive)
         self.chances = sampling.chances(train.targets, self.training.balance) if self.training.balance else None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from mlob.labels import is_known
 from mlob.metrics import highest_micro_f1
 from mlob.models.heads import Features, as_float32, moments, regression
 from mlob.progress import bar
@@ -19,7 +20,8 @@ LEAST, MOST, STEP = 1e-5, 100, 10  # how far beyond an end that is the best it g
 def fit(train: batches.Labelled, dev: batches.Labelled) -> Trained:
     """Fit one regression a label on standardised features, for each C; take the C with the highest micro-F1 on dev.
 
-    Of a map (h, w, c) the average is taken. A label that all or none of the rows have is predicted for all or none.
+    Of a map (h, w, c) the average is taken. A label is fitted on the rows that know it; one that all or none of these
+    have is predicted for all or none.
 
     Args:
         train, dev: the rows, resident.
@@ -106,9 +108,10 @@ def _regression(rows: np.ndarray, target: np.ndarray, regularisation: float) -> 
     """Fit one label: coefficients float32 (d,), and the intercept."""
     from sklearn.linear_model import LogisticRegression
 
-    prevalence = target.mean()
-    if prevalence in (0, 1):
-        return np.zeros(rows.shape[1], np.float32), np.float32(20 if prevalence else -20)
+    if (known := is_known(target)) is not None:
+        rows, target = rows[known], target[known]
+    if not 0 < np.count_nonzero(target) < len(target):
+        return np.zeros(rows.shape[1], np.float32), np.float32(20 if target.any() else -20)
     model = LogisticRegression(C=regularisation).fit(rows, target)
     return model.coef_[0].astype(np.float32), np.float32(model.intercept_[0])
 

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from mlob.labels import UNKNOWN, is_known, positives, prevalence
+
 
 def own_columns(targets: np.ndarray, least_share: float, most_share: float) -> np.ndarray:
-    """Find the labels that a specialist learns: on at least, and on less than, these shares of the rows.
+    """Find the labels that a specialist learns: on at least, and on less than, these shares of the rows that know them.
 
     Two recipes that share a cut, one's least and the other's most share, have each label once between them. Team MLoB
     cut at 100,000 of 1,014,544 rows, and left out the labels on 500 rows and fewer [MLoB].
@@ -16,8 +18,8 @@ def own_columns(targets: np.ndarray, least_share: float, most_share: float) -> n
     Returns:
         Columns, int (labels,), rising.
     """
-    prevalence = targets.mean(axis=0)
-    return np.flatnonzero((prevalence >= least_share) & ((prevalence < most_share) | (most_share >= 1)))
+    shares = prevalence(targets)
+    return np.flatnonzero((shares >= least_share) & ((shares < most_share) | (most_share >= 1)))
 
 
 def chances(targets: np.ndarray, balance: float) -> np.ndarray:
@@ -33,8 +35,9 @@ def chances(targets: np.ndarray, balance: float) -> np.ndarray:
         targets: uint8 (n, labels), at least one of them 1.
         balance: from 0, all rows alike, to 1.
     """
-    counts = targets.sum(axis=0, dtype=np.int64)
-    by_label = np.einsum("nl,l->n", targets, 1 / np.maximum(counts, 1)) / np.count_nonzero(counts)
+    true = positives(targets)
+    counts = true.sum(axis=0, dtype=np.int64)
+    by_label = np.einsum("nl,l->n", true, 1 / np.maximum(counts, 1)) / np.count_nonzero(counts)
     return balance * by_label + (1 - balance) / len(targets)
 
 
@@ -60,22 +63,27 @@ def mixed(
         targets: (batches, batch, labels).
 
     Returns:
-        Features float16 and targets float32 of the same shapes.
+        Features float16 and targets float32 of the same shapes; a target is unknown if it is in either row.
     """
     shape = targets.shape[:2]
     others = generator.permuted(np.tile(np.arange(shape[1]), (shape[0], 1)), axis=1)
     share = generator.beta(alpha, alpha, shape).astype(np.float32)
-    return (
-        _between(features, others, share).astype(np.float16),
-        _between(targets, others, share),
-    )
+    mixture, known = _between(targets, others, share), is_known(targets)
+    if known is not None:
+        mixture[~(known & _others(known, others))] = UNKNOWN
+    return _between(features, others, share).astype(np.float16), mixture
 
 
 def _between(rows: np.ndarray, others: np.ndarray, share: np.ndarray) -> np.ndarray:
     """Mix rows (batches, batch, ...) with others of their batch, int (batches, batch), in shares (batches, batch)."""
     rows = rows.astype(np.float32)
     share = share.reshape(*share.shape, *[1] * (rows.ndim - 2))
-    return share * rows + (1 - share) * rows[np.arange(len(rows))[:, None], others]
+    return share * rows + (1 - share) * _others(rows, others)
+
+
+def _others(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Take for each row of (batches, batch, ...) another of its batch, int (batches, batch)."""
+    return rows[np.arange(len(rows))[:, None], others]
 
 
 def one_view(features: np.ndarray, views: int, generator: np.random.Generator) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 
 from mlob.data import splits
 from mlob.errors import InputError
+from mlob.labels import count_known, prevalence
 from mlob.recipes import Experiment
 from mlob.training import batches, fit, sampling
 
@@ -86,6 +87,7 @@ def summary(name: str, learned: Overfit) -> str:
 
 
 def constant_loss(targets: np.ndarray) -> float:
-    """Give the mean binary cross entropy of answering each label's prevalence, for targets (n, labels)."""
-    prevalence = np.clip(targets.mean(axis=0), 1e-7, 1 - 1e-7)
-    return float(-np.mean(prevalence * np.log(prevalence) + (1 - prevalence) * np.log(1 - prevalence)))
+    """Give the mean binary cross entropy of answering each label's prevalence, over the known targets (n, labels)."""
+    shares = np.clip(prevalence(targets), 1e-7, 1 - 1e-7)
+    entropy = -(shares * np.log(shares) + (1 - shares) * np.log(1 - shares))
+    return float(np.average(entropy, weights=count_known(targets, axis=0)))

@@ -355,3 +355,10 @@ def places_in(value):
     for key, inner in pairs:
         yield value, key
         yield from places_in(inner)
+
+
+def test_the_prior_is_the_share_of_the_rows_that_know_the_label():
+    targets = np.array([[1, 255, 255], [0, 255, 1], [255, 1, 255], [255, 0, 0]], np.uint8)
+    assert heads.prior(targets) == pytest.approx([0, 0, 0])
+    known, half = heads.prior(targets[:, :1]), heads.prior(np.uint8([[1], [0]]))
+    assert np.array_equal(known, half)

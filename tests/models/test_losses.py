@@ -6,11 +6,12 @@ import sys
 import keras
 import numpy as np
 import pytest
+import unknown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlob.errors import InputError
-from mlob.labels import Exclusive
+from mlob.labels import Exclusive, completed
 from mlob.models import losses
 from mlob.recipes import Experiment, Head, Training
 
@@ -244,3 +245,80 @@ def test_names_of_losses_are_checked_without_keras():
     code = "import sys; from mlob.models.losses import LOSSES; print(len(LOSSES), 'keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(len(losses.LOSSES)), "False"]
+
+
+PLAIN = [name for name in losses.LOSSES if name not in ("complement", "categorical")]  # a sum of terms, one a label
+HALVES = np.random.default_rng(5).random((50, 4)) < 0.5
+
+
+def of_known(name, targets, known, **changes):
+    """A recipe's loss, its targets unknown but where they are known."""
+    masked = np.where(known, targets, 255).astype(np.uint8)
+    return losses.of(Training(loss=name, positive_weight=3.0, **changes), masked, EXCLUSIVE), masked
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_nothing_under_an_unknown_target_counts_nor_pulls(name, smoothing, batch):
+    import tensorflow
+
+    targets, logits = batch
+    loss, masked = of_known(name, targets, HALVES, label_smoothing=smoothing)
+    assert unknown.same_bytes(found(loss, masked, logits), found(loss, unknown.recoded(masked, 2), logits))
+    given = tensorflow.constant(logits)
+    with tensorflow.GradientTape() as tape:
+        tape.watch(given)
+        value = loss(tensorflow.constant(masked, tensorflow.float32), given)
+    slopes = tape.gradient(value, given).numpy()
+    assert np.isfinite(slopes).all() and slopes[HALVES].any()
+    if name != "categorical":
+        assert not slopes[~HALVES].any()
+        moved = np.where(HALVES, logits, logits + 2)
+        assert found(loss, masked, moved) == pytest.approx(found(loss, masked, logits), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_two_annotators_know_between_them_weighs_as_what_one_knows(name, batch):
+    targets, logits = batch
+    build = losses.LOSSES[name].build(Training(loss=name, positive_weight=3.0), COUNTS, ())
+    one, other = (
+        found(lambda y, z, known=known: build(y, z, known=known), np.where(known, targets, 0), logits)
+        for known in (HALVES.astype(np.float32), (~HALVES).astype(np.float32))
+    )
+    assert one + other == pytest.approx(found(build, targets, logits), rel=1e-4, abs=1e-6)
+
+
+def test_the_complement_is_the_known_negatives(batch):
+    targets, logits = batch
+    known = np.array([True, False, True, True])
+    loss, masked = of_known("complement", targets, np.broadcast_to(known, targets.shape))
+    entropy = found(losses.binary, targets[:, known], logits[:, known]) - found(
+        losses.complement, targets[:, known], logits[:, known]
+    )
+    expected = found(losses.binary, targets[:, known], logits[:, known]) * 3 / 4 - entropy
+    assert found(loss, masked, logits) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("has_none", [False, True])
+def test_a_group_of_which_a_row_knows_but_a_part_adds_nothing_and_one_whose_label_it_knows_adds_all(has_none):
+    exclusive = [Exclusive((0, 2), has_none)]
+    logits = np.random.default_rng(0).normal(0, 3, (4, 4)).astype(np.float32)
+    targets = np.uint8([[1, 0, 0, 1]] * 4)
+    hidden = np.uint8([[1, 0, 255, 1], [255, 0, 0, 1], [255, 0, 255, 1], [1, 255, 0, 1]])
+    hidden = completed(hidden, exclusive)
+    loss = losses.of(Training(loss="categorical"), hidden, exclusive)
+    whole = losses.of(Training(loss="categorical"), targets, exclusive)
+    alone = found(losses.binary, targets[:, [1, 3]], logits[:, [1, 3]]) / 2  # a mean over two of four
+    values = found(loss, hidden, logits)
+    assert values[:1] == pytest.approx(found(whole, targets, logits)[:1], rel=1e-5)
+    assert values[1:3] == pytest.approx(alone[1:3], rel=1e-5)
+    without = found(losses.binary, targets[:, [1]], logits[:, [1]]) / 4
+    assert values[3:] == pytest.approx((found(whole, targets, logits) - without)[3:], rel=1e-4)
+
+
+def test_weights_go_by_the_known_positives():
+    targets = np.uint8([[1, 255], [1, 255], [0, 1]])
+    loss = losses.of(Training(loss="frequency"), targets)
+    weights = losses.frequency_weights(np.array([2, 1]))
+    expected = found(lambda y, z: losses.weighted(y, z, label=weights), [[0, 1]], [[0.5, 0.5]])
+    assert found(loss, [[0, 1]], [[0.5, 0.5]]) == pytest.approx(expected)

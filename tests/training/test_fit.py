@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import unknown
 
 from mlob.data.dataset import Split
 from mlob.errors import InputError
@@ -371,3 +372,55 @@ def test_predictions_come_in_blocks_and_of_no_rows_too(rows, monkeypatch):
     monkeypatch.setattr(fit, "BLOCK", 50)
     assert fit.predict(model, rows[0].features) == pytest.approx(whole, abs=1e-6)
     assert fit.predict(model, rows[0].features[:0]).shape == (0, 3)
+
+
+@pytest.fixture(scope="module")
+def uncertain(rows):
+    """The same rows, of which some are unknown: a third of all, and one label on most of dev."""
+    generator, hidden = np.random.default_rng(3), []
+    for part in rows:
+        lost = generator.random(part.targets.shape) < 0.3
+        hidden.append(dataclasses.replace(part, targets=np.where(lost, 255, part.targets).astype(np.uint8)))
+    hidden[1].targets[3:, 2] = 255
+    return hidden
+
+
+@pytest.mark.parametrize(
+    "head, training",
+    [
+        (Head(units=(16,)), Training(epochs=2, batch=64, mixup=0.4, label_smoothing=0.1, balance=0.5)),
+        (Head(units=(16,), groups=True, branches=2), Training(epochs=2, batch=64, loss="categorical", mixup=0.4)),
+        (Head(units=(), groups=True), Training(epochs=2, batch=64, loss="complement")),
+    ],
+)
+def test_the_code_of_what_is_unknown_changes_no_byte_of_a_training(head, training, uncertain):
+    experiment, groups = Experiment(("any",), head, training), ("a", "b", "b")
+    learned = []
+    for code in (2, 255):
+        parts = [dataclasses.replace(part, targets=unknown.recoded(part.targets, code)) for part in uncertain]
+        parts[0].targets[parts[0].targets[:, 1] == 1, 2] = code  # no row is known to have both labels of the group
+        learned.append(fit.fit(experiment, *parts, name="head", groups=groups))
+    one, other = learned
+    assert unknown.same_bytes(one.model.get_weights(), other.model.get_weights()) and one.history == other.history
+
+
+def test_the_dev_loss_is_the_mean_over_what_is_known(rows, uncertain):
+    found, targets = fitted(SMALL, uncertain), uncertain[1].targets
+    probabilities = fit.predict(found.model, rows[1].features).astype(np.float64)
+    loss = -np.log(np.where(targets == 1, probabilities, 1 - probabilities))[targets <= 1].mean()
+    assert found.history[-1]["dev_loss"] == pytest.approx(loss, rel=1e-4)
+    assert found.history[-1]["dev_micro_f1"] == highest_micro_f1(targets, probabilities.astype(np.float32))
+
+
+def test_what_is_known_is_learned_as_well_as_before(rows, uncertain):
+    found = fitted(SMALL, (uncertain[0], rows[1]), epochs=10, batch=16, learning_rate=0.03)
+    mistaken = np.where(uncertain[0].targets > 1, 0, uncertain[0].targets).astype(np.uint8)
+    taken_for_absent = dataclasses.replace(uncertain[0], targets=mistaken)
+    worse = fitted(SMALL, (taken_for_absent, rows[1]), epochs=10, batch=16, learning_rate=0.03)
+    assert found.history[-1]["dev_loss"] < worse.history[-1]["dev_loss"]
+
+
+def test_dev_of_which_nothing_is_known_is_refused(rows):
+    nothing = dataclasses.replace(rows[1], targets=np.full_like(rows[1].targets, 255))
+    with pytest.raises(InputError, match="of which nothing is known"):
+        fitted(SMALL, (rows[0], nothing))

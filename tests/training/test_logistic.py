@@ -1,3 +1,4 @@
+import dataclasses
 import re
 
 import numpy as np
@@ -108,3 +109,20 @@ def test_another_dev_chooses_another_regularisation(wanted, rows, monkeypatch):
         found = logistic.fit(train, dev).predict(train.features)
     told = batches.Rows(train.ids, train.features, (found > np.median(found)).astype(np.uint8))
     assert chosen(logistic.fit(train, told)) == wanted
+
+
+def test_a_label_is_fitted_on_the_rows_that_know_it(rows):
+    train, dev = rows
+    hidden = train.targets.copy()
+    hidden[::3, 0], hidden[:, 1] = 255, 255
+    hidden[hidden[:, 2] == 0, 2] = 2
+    standardised = logistic._averaged(train.features)
+    known = hidden[:, 0] <= 1
+    expected = logistic._regression(standardised[known], train.targets[known, 0], 0.01)
+    found = logistic._regression(standardised, hidden[:, 0], 0.01)
+    assert np.array_equal(found[0], expected[0]) and found[1] == expected[1]
+    assert logistic._regression(standardised, hidden[:, 1], 0.01)[1] == -20
+    fits = [
+        logistic.fit(dataclasses.replace(train, targets=np.where(hidden > 1, code, hidden)), dev) for code in (2, 9)
+    ]
+    assert np.array_equal(*(fit.predict(dev.features) for fit in fits))

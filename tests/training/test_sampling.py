@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import unknown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -122,3 +123,30 @@ def test_the_same_generator_state_gives_the_same_epoch(batches, skewed):
         lambda generator: sampling.one_view(batches[0], 7, generator),
     ):
         assert draw(np.random.default_rng(4)).tobytes() == draw(np.random.default_rng(4)).tobytes()
+
+
+@settings(deadline=None)
+@given(unknown.masked(), unknown.CODES, st.floats(0, 1))
+def test_an_unknown_label_is_neither_drawn_nor_in_a_share(targets, code, balance):
+    other = unknown.recoded(targets, code)
+    absent = np.where(targets > 1, 0, targets)
+    if absent.any():
+        assert np.array_equal(sampling.chances(other, balance), sampling.chances(absent, balance))
+    shares = [column[column <= 1].mean() if (column <= 1).any() else 0 for column in targets.T]
+    assert sampling.own_columns(other, 0.5, 1).tolist() == [at for at, share in enumerate(shares) if share >= 0.5]
+
+
+@settings(deadline=None)
+@given(unknown.masked(), unknown.CODES)
+def test_a_mixed_target_is_unknown_where_it_is_in_either_row(targets, code):
+    rows = len(targets)
+    order = np.random.default_rng(4).permuted(np.arange(rows)[np.newaxis], axis=1)[0]
+    features = np.arange(rows, dtype=np.float16)[np.newaxis, :, np.newaxis]
+    drawn = [
+        sampling.mixed(features, given[np.newaxis], 0.4, np.random.default_rng(4))
+        for given in (targets, unknown.recoded(targets, code), np.where(targets > 1, 0, targets))
+    ]
+    assert unknown.same_bytes(drawn[0], drawn[1])
+    lost = (targets > 1) | (targets[order] > 1)
+    assert (drawn[0][1][0][lost] == 255).all()
+    assert np.array_equal(drawn[0][1][0][~lost], drawn[2][1][0][~lost]) and drawn[2][1].max() <= 1

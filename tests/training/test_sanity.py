@@ -42,3 +42,10 @@ def test_no_more_photos_are_taken_than_there_are(rows):
 
 def test_the_loss_of_a_constant_answer_is_the_entropy_of_the_prevalences():
     assert sanity.constant_loss(np.uint8([[1, 1], [0, 1]])) == pytest.approx(np.log(2) / 2, abs=1e-5)
+
+
+def test_a_constant_answer_is_judged_on_what_is_known():
+    targets = np.uint8([[1, 1], [0, 1], [255, 0], [255, 0]])
+    assert sanity.constant_loss(targets) == pytest.approx(np.log(2))
+    targets[:, 1] = [255, 1, 1, 1]
+    assert sanity.constant_loss(targets) == pytest.approx(np.log(2) * 2 / 5, rel=1e-5)
