@@ -51,9 +51,10 @@ def describe(work: Workspace) -> None:
     from mlob.data import duplicates, facts, factsheet, preflight
     from mlob.features import table
 
+    show("\n".join(factsheet.understood(work.dataset)))
     stores = [work.store(path.stem) for path in sorted(places.RECIPES.glob("*.py"))]
     photos = table.first_whole(stores, work.dataset) or duplicates.look(work.dataset)
-    show(factsheet.summary(facts.describe(work.dataset, photos), factsheet.understood(work.dataset)))
+    show(factsheet.summary(facts.describe(work.dataset, photos)))
     unfit = []
     try:
         if "test" in work.dataset.splits:

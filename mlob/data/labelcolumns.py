@@ -85,7 +85,7 @@ def read(table: Columns, ids: Texts, free: Sequence[str], asked: Annotations) ->
         _joined([own[entries.codes] for own, entries in zip(of_read, read, strict=True)]),
         _unknown(table, of_read, [entries.unknown for entries in read]),
     )
-    told = [*_told(table, chosen, read, of_read, annotations, asked), *_told_left(left)]
+    told = [*_told(chosen, read), *_told_left(left)]
     return labels, annotations, told
 
 
@@ -124,7 +124,7 @@ def _why_none(table: Columns, name: str) -> str:
         return "numbers"
     if filled < FEW or different < SHARE * filled:
         return ""
-    _, codes, values = table.parts(name, _found(table, name))
+    _, codes, values = table.parts(name, next(iter(_marks(table, name)), ""))
     return "nearly every photo has another" if len(values) >= SHARE * len(codes) else ""
 
 
@@ -187,10 +187,10 @@ def _check_separator(table: Columns, chosen: Sequence[str], asked: str) -> None:
     if not asked or any(table.row_with(name, WORDS.get(asked, asked)) for name in chosen):
         return
     for name in chosen:
-        if found := [(mark, row) for mark in "|;," if (row := table.row_with(name, mark))]:
+        for mark, row in _marks(table, name).items():
             raise InputError(
                 f"{table.path}: annotations.separator is {asked!r}, which stands in no cell of {_listed(chosen)}; row "
-                f"{found[0][1]:,} of {name} has {MARKS[found[0][0]]}: name that one, or none."
+                f"{row:,} of {name} has {MARKS[mark]}: name that one, or none."
             )
 
 
@@ -200,13 +200,18 @@ def _found(table: Columns, name: str) -> str:
     Raises:
         InputError: both occur.
     """
-    found = {mark: row for mark in "|;" if (row := table.row_with(name, mark)) is not None}
-    if len(found) > 1:
+    found = _marks(table, name)
+    if len(found.keys() - {","}) > 1:
         raise InputError(
             f"{table.path}, column {name!r}: no separator fits all cells, row {found['|']:,} has | and row "
             f"{found[';']:,} a semicolon: use one of them, or name it, SET=annotations.separator=bar."
         )
-    return next(iter(found), "," if table.row_with(name, ",") is not None else "")
+    return next(iter(found), "")
+
+
+def _marks(table: Columns, name: str) -> dict[str, int]:
+    """Give the marks that may separate labels, each with the first row that has it; a comma last."""
+    return {mark: row for mark in "|;," if (row := table.row_with(name, mark)) is not None}
 
 
 def _check_separated(table: Columns, name: str, values: list[str], codes: np.ndarray) -> None:
@@ -248,37 +253,17 @@ def _literal(text: str) -> str:
 # What was found
 
 
-def _told(
-    table: Columns,
-    names: list[str],
-    read: list[Entries],
-    columns: list[np.ndarray],
-    annotations: csr_array,
-    asked: Annotations,
-) -> Iterable[str]:
-    """Say which columns hold labels, which groups are exclusive, and of how many photos labels are unknown."""
+def _told(names: list[str], read: list[Entries]) -> Iterable[str]:
+    """Say which columns hold labels, how many, and what separates them."""
     if one_hot := [name for name, entries in zip(names, read, strict=True) if entries.is_one_hot]:
         yield f"Labels: {_counted(len(one_hot), 'column')} of 0 and 1: {_listed(one_hot)}."
     groups = [
-        f"{name} ({', '.join(filter(None, [_counted(len(entries.values), 'label'), entries.told, several]))})"
-        for name, entries, own in zip(names, read, columns, strict=True)
-        if not entries.is_one_hot and (several := _several(table, entries, own, annotations))
+        f"{name} ({', '.join(filter(None, [_counted(len(entries.values), 'label'), entries.told]))})"
+        for name, entries in zip(names, read, strict=True)
+        if not entries.is_one_hot
     ]
     if groups:
         yield f"Labels: {'a column a group: ' if len(groups) > 1 else 'the column '}{', '.join(groups)}."
-    unknown = np.unique(np.concatenate([entries.unknown for entries in read]))
-    if len(unknown):
-        yield f"Unknown ({asked.unknown}): labels of {_counted(len(unknown), 'photo')}, which are not taken for absent."
-
-
-def _several(table: Columns, entries: Entries, columns: np.ndarray, annotations: csr_array) -> str:
-    """Say whether a group is exclusive, or how many photos have several of its labels."""
-    if not entries.told and np.array_equal(np.unique(entries.rows), entries.rows):
-        return "exclusive"
-    own = annotations if len(columns) == annotations.shape[1] else annotations[:, columns]
-    counts = np.diff(own.indptr) if not len(entries.unknown) else np.asarray((own == 1).sum(axis=1))
-    several = int((counts > 1).sum())
-    return f"several on {_counted(several, 'photo')}" if several else "exclusive"
 
 
 def _told_left(left: dict[str, str]) -> Iterable[str]:

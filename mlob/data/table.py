@@ -64,14 +64,24 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
     ids, urls = _photos(table, roles)
     free = [name for name in table.cells if name not in roles]
     labels, annotations, told = labelcolumns.read(table, ids, free, asked)
-    splits, told_splits = _splits(table, roles.split) if roles.split else (None, [])
-    together, told_together = _together(table, roles.together) if roles.together else (None, [])
+    splits, words = _splits(table, roles.split) if roles.split else (None, "")
+    together = _together(table, roles.together) if roles.together else None
     listed = Listed(
         table.path, ids, urls, annotations, splits, ids_are_paths=True, together=together, first_row=table.first_row
     )
-    found = f"{table.path.name}: {len(table):,} rows, {table.told}. Photos: the column {roles.image}"
-    addresses = f", addresses: {roles.url}" if roles.url else ""
-    return Listing(labels, [listed], (f"{found}{addresses}.", *told_splits, *told_together, *told))
+    return Listing(
+        labels, [listed], (f"{table.path.name}: {len(table):,} rows, {table.told}.", _told(roles, words), *told)
+    )
+
+
+def _told(roles: Roles, words: str) -> str:
+    parts = {
+        "Photos: the column": roles.image,
+        "their addresses:": roles.url,
+        "splits:": f"{roles.split}{words}" if roles.split else "",
+        "photos that belong together:": roles.together,
+    }
+    return ", ".join(f"{what} {name}" for what, name in parts.items() if name) + "."
 
 
 def _gives_groups(folder: Folder) -> bool:
@@ -136,8 +146,8 @@ def _is_address(text: str) -> bool:
     return "://" in text
 
 
-def _splits(table: Columns, column: str) -> tuple[np.ndarray, list[str]]:
-    """Give the split of each photo, an array of texts (n,); other words for a split are told."""
+def _splits(table: Columns, column: str) -> tuple[np.ndarray, str]:
+    """Give the split of each photo, an array of texts (n,), and which other words were taken for splits."""
     rows, codes, values = table.parts(column)
     named = [NAMES.get(value.casefold(), "") for value in values]
     for code, (value, split) in enumerate(zip(values, named, strict=True)):
@@ -146,19 +156,13 @@ def _splits(table: Columns, column: str) -> tuple[np.ndarray, list[str]]:
             raise InputError(
                 f"{table.path}: the column {column} holds {value!r}; expected {', '.join(SPLITS)}: correct row {row:,}."
             )
-    other = [f"{value} is {split}" for value, split in zip(values, named, strict=True) if value.casefold() != split]
-    counts = np.bincount(codes, minlength=len(values))
-    of_splits = {split: sum(counts[code] for code, each in enumerate(named) if each == split) for split in SPLITS}
-    listed = ", ".join(f"{split} {count:,}" for split, count in of_splits.items() if count)
-    return np.array(named, KIND)[codes], [f"Splits: the column {column}: {'; '.join([listed, *other])}."]
+    words = [f"{value} is {split}" for value, split in zip(values, named, strict=True) if value.casefold() != split]
+    return np.array(named, KIND)[codes], f" ({', '.join(words)})" if words else ""
 
 
-def _together(table: Columns, column: str) -> tuple[Texts, list[str]]:
+def _together(table: Columns, column: str) -> Texts:
     """Give for each photo what it belongs to."""
     _, codes, values = table.parts(column)
-    taken = Texts()
-    taken.array = np.array(values, KIND)[codes]
-    photos = len(codes) - (int((codes == values.index("")).sum()) if "" in values else 0)
-    different = sum(map(bool, values))
-    of_all = f"{photos:,} of {len(table):,} have one, {different:,} in all"
-    return taken, [f"Photos of one {column} stay together: {of_all}."]
+    together = Texts()
+    together.array = np.array(values, KIND)[codes]
+    return together

@@ -72,7 +72,7 @@ def test_of_several_tables_photos_csv_is_taken_and_without_one_they_are_refused(
 def test_the_column_of_photos_is_found_by_its_name(tmp_path, name):
     data = read(tmp_path, f"labels,{name},split\nx,a.jpg,train\n")
     assert data["train"].ids == ("a.jpg",)
-    assert any(line.endswith(f"Photos: the column {name}.") for line in data.told)
+    assert f"Photos: the column {name}, splits: split." in data.told
 
 
 def test_of_two_columns_that_may_name_photos_one_has_to_be_named(tmp_path):
@@ -103,7 +103,7 @@ def test_a_file_whose_name_has_the_other_form_of_unicode_is_found(tmp_path):
 def test_splits_have_other_names_in_other_tables_and_a_column_that_is_named(tmp_path):
     data = read(tmp_path, "image,labels,fold\na.jpg,x,Train\nb.jpg,x,val\n", split="fold")
     assert (data["train"].ids, data["validation"].ids) == (("a.jpg",), ("b.jpg",))
-    assert "Splits: the column fold: train 1, validation 1; val is validation." in data.told
+    assert "Photos: the column image, splits: fold (val is validation)." in data.told
 
 
 @pytest.mark.parametrize(("column", "asked"), [("product", {}), ("Together", {}), ("shoot", {"together": "shoot"})])
@@ -111,4 +111,4 @@ def test_photos_of_one_product_are_noted(tmp_path, column, asked):
     rows = f"image,labels,split,{column}\na.jpg,x,train,001\nb.jpg,y,train,\nc.jpg,x,train,001\n"
     data = read(tmp_path, rows, **asked)
     assert data["train"].together == ("001", "", "001") and data.labels.names == ("x", "y")
-    assert f"Photos of one {column} stay together: 2 of 3 have one, 1 in all." in data.told
+    assert f"Photos: the column image, splits: split, photos that belong together: {column}." in data.told

@@ -31,7 +31,7 @@ def test_delimiter_line_ends_mark_and_name_of_the_file_make_no_difference(tmp_pa
     assert (data["train"].ids, targets(data["train"])) == (("a.jpg", "b.jpg"), [[0, 1, 1], [1, 0, 0]])
     what = {",": "commas", ";": "semicolons", "\t": "tabs"}[delimiter]
     bom = " with a byte-order mark" if mark else ""
-    assert f"{name}: 2 rows, cells separated by {what}, UTF-8{bom}. Photos: the column image." in data.told
+    assert f"{name}: 2 rows, cells separated by {what}, UTF-8{bom}." in data.told
 
 
 @pytest.mark.parametrize("delimiter", ",;\t")

@@ -61,7 +61,7 @@ def test_the_separator_is_found_and_told(tmp_path, between):
     data = read(tmp_path, rows)
     assert data.labels.names == ("dress", "hat", "red")
     mark = {"|": "|", ";": "a semicolon", ",": "a comma"}[between.strip()]
-    assert f"Labels: the column labels (3 labels, separated by {mark}, several on 1 photo)." in data.told
+    assert f"Labels: the column labels (3 labels, separated by {mark})." in data.told
 
 
 def test_where_a_bar_or_a_semicolon_separates_commas_are_part_of_names(tmp_path):
@@ -88,7 +88,6 @@ def test_an_empty_cell_is_none_and_the_marker_is_unknown(tmp_path):
     data = read(tmp_path, rows)
     assert data.labels.names == ("long", "red")
     assert targets(data["train"]) == [[1, 1], [UNKNOWN, 0], [0, UNKNOWN]]
-    assert "Unknown (?): labels of 2 photos, which are not taken for absent." in data.told
 
 
 def test_in_one_column_the_marker_leaves_all_labels_unknown_but_those_beside_it(tmp_path):
@@ -117,9 +116,9 @@ def test_columns_of_0_and_1_stand_beside_columns_of_groups(tmp_path):
     assert (data.labels.names, data.labels.groups) == (("blue", "red", "sale"), ("colour", "colour", "label"))
 
 
-def test_a_group_is_told_to_be_exclusive_or_on_how_many_photos_it_is_not(tmp_path):
+def test_each_group_is_told_with_its_labels_and_their_separator(tmp_path):
     data = read(tmp_path, "image,colour,sleeve\na.jpg,red|blue,long\nb.jpg,red|red,short\n")
-    told = "colour (2 labels, separated by |, several on 1 photo), sleeve (2 labels, exclusive)."
+    told = "colour (2 labels, separated by |), sleeve (2 labels)."
     assert f"Labels: a column a group: {told}" in data.told
 
 
