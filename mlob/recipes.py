@@ -267,7 +267,11 @@ class Annotations(Recipe):
         unknown: what a cell holds whose labels nobody looked for.
         split: the column of the splits.
         together: the column of what photos belong to: photos of one product are never in two splits.
+        even: a column of numbers, such as the year: photos with an even one are train and validation, all others test.
         encoding: of the table's text.
+        exclusive: groups of labels of which no photo may have two, in any format.
+        commonest: labels that each group keeps, in any format; the others become its label "other" (0 keeps all).
+        other_below: a label on a smaller share of the labelled photos becomes the label "other" of its group.
     """
 
     image: str = ""
@@ -276,7 +280,11 @@ class Annotations(Recipe):
     unknown: str = "?"
     split: str = ""
     together: str = ""
+    even: str = ""
     encoding: str = "utf-8"
+    exclusive: tuple[str, ...] = ()
+    commonest: int = 0
+    other_below: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -167,10 +167,12 @@ def read_dataset(
     """
     tree = Tree(places.data_folder(folder))
     listing = formats.read(tree.root, asked)
-    splits = [split for file in listing.files for split in _splits(file, tree, digests)]
+    assigned = [drawn.splits(tree, file, digests) if _is_open(file) else (file.splits, []) for file in listing.files]
+    splits = [split for file, (names, _) in zip(listing.files, assigned, strict=True) for split in _splits(file, names)]
+    told = (*listing.told, *(line for _, lines in assigned for line in lines))
     by_name = {split.name: split for split in splits}
     is_drawn = any(map(_is_open, listing.files))
-    return DataSet(places.data_name(tree.root), tree.root, listing.labels, by_name, tree, listing.told, is_drawn)
+    return DataSet(places.data_name(tree.root), tree.root, listing.labels, by_name, tree, told, is_drawn)
 
 
 def _is_open(file: Listed) -> bool:
@@ -178,9 +180,8 @@ def _is_open(file: Listed) -> bool:
     return file.splits is None or bool((file.splits == "").any())
 
 
-def _splits(file: Listed, tree: Tree, digests: pathlib.Path | None) -> Iterator[Split]:
-    """Give the splits of the photos that a file lists; a split without photos is left out."""
-    names = drawn.splits(tree, file, digests) if _is_open(file) else file.splits
+def _splits(file: Listed, names: np.ndarray | None) -> Iterator[Split]:
+    """Give the splits of the photos that a file lists, by the name of each one's; one without photos is left out."""
     for split in SPLITS:
         rows = np.flatnonzero(names == split)
         if len(rows) == len(file.ids):

@@ -8,7 +8,7 @@ import numpy as np
 from mlob.data import images, listing, locate, places
 from mlob.data.listing import Listed, local
 from mlob.data.places import Place
-from mlob.data.splits import draw, keys
+from mlob.data.splits import draw, kept_in_train, keys
 from mlob.data.tree import Tree
 from mlob.errors import InputError, Unreadable
 from mlob.files import write_text
@@ -18,8 +18,8 @@ from mlob.progress import say
 UNREADABLE = "unreadable "  # before the name of a photo, in place of its digest
 
 
-def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> np.ndarray:
-    """Draw the split of each photo that has none yet; give those of all, an array of texts (n,).
+def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> tuple[np.ndarray, list[str]]:
+    """Draw the split of each photo that has none yet.
 
     A split that is given to some photos is not drawn for others. Where none is given, photos without labels are the
     ones to predict: if there are any, test is these alone.
@@ -28,16 +28,23 @@ def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> np.ndarray
         tree: the `Tree` of the data folder.
         listed: the photos.
         table: a CSV file that keeps digests by name, size and time of the photo; None keeps none.
+
+    Returns:
+        The splits of all photos, an array of texts (n,); and what there is to tell of them, in lines for people.
     """
     given = listed.splits
     if given is None:
         given = np.where((listed.annotations == 1).sum(axis=1) > 0, "", "test")
     rows = np.flatnonzero(given == "")
     drawn = listed.take(rows)
-    names = np.array(draw(keys(_digests(tree, drawn, table), drawn.together)), object)
+    units = keys(_digests(tree, drawn, table), drawn.together)
+    names = np.array(draw(units), object)
+    names = np.where(np.isin(names, given[given != ""]), "train", names)
     all_names = given.astype(object)
-    all_names[rows] = np.where(np.isin(names, given[given != ""]), "train", names)
-    return all_names
+    all_names[rows] = kept_in_train(names, units, drawn.annotations)
+    moved = int((all_names[rows] != names).sum())
+    told = f"Moved to train, which would lack a rare label: {moved:,} photo{'s' * (moved != 1)}."
+    return all_names, [told] * bool(moved)
 
 
 def _digests(tree: Tree, listed: Listed, table: pathlib.Path | None) -> list[str]:

@@ -14,8 +14,10 @@ from mlob.data import (
     class_folders,
     coco,
     corrections,
+    folded,
     imaterialist,
     imaterialist2017,
+    label_groups,
     labelstudio,
     listing,
     places,
@@ -83,8 +85,13 @@ def read(folder: Folder, asked: Annotations | None = None) -> Listing:
         raise InputError(f"The data folder {folder} does not exist: name it with DATA= (--data).")
     own = [name for name in names if name not in (*corrections.FILES, SAMPLE)]
     name, file = _told(folder, own)
-    annotations = FORMATS[name].read(folder, own, asked or Annotations())
+    asked = asked or Annotations()
+    annotations = FORMATS[name].read(folder, own, asked)
     listing.check(annotations)
+    if label_groups.FILE in own and file != label_groups.FILE:
+        annotations = label_groups.apply(annotations, folder)
+    label_groups.check_exclusive(annotations, asked.exclusive)
+    annotations = folded.fold(annotations, asked)
     told = (f"Read as {name}, told by {file}.", *annotations.told)
     return corrections.apply(dataclasses.replace(annotations, told=told), folder, names)
 

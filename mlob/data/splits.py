@@ -1,9 +1,15 @@
 """Which photo belongs to which split, drawn by a hash, so that it never depends on order, machine or run."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 DEV_SHARE = 0.05
 DEV_LEAST = 200
@@ -105,6 +111,26 @@ def draw(keys: Sequence[Hashable]) -> list[str]:
     edges = np.cumsum(list(SHARES.values()))
     places = np.array([_fraction(key, "split") for key in keys])
     return [list(SHARES)[place] for place in np.searchsorted(edges[:-1], places, side="right")]
+
+
+def kept_in_train(names: np.ndarray, keys: Sequence[Hashable], annotations: csr_array) -> np.ndarray:
+    """Give the splits in which train has every label that is on two different photos or more.
+
+    Of a label that the draw left out of train, the photo with the smallest hash moves there, with those of its key.
+
+    Args:
+        names: of the drawn splits, an array of texts (n,).
+        keys: one for each photo; photos of equal keys stay together.
+        annotations: sparse (n, labels), 1 where a photo has a label.
+    """
+    has, names, numbers = (annotations == 1).tocsc(), names.copy(), places(len(keys), keys)
+    lost = np.asarray(has[names == "train"].sum(axis=0)) == 0
+    for column in np.flatnonzero(lost).tolist():
+        rows = has.indices[has.indptr[column] : has.indptr[column + 1]].tolist()
+        fractions = {numbers[row]: _fraction(keys[row], "rare") for row in rows}
+        if len(fractions) > 1 and not (names[rows] == "train").any():
+            names[numbers == min(fractions, key=lambda number: fractions[number])] = "train"
+    return names
 
 
 def _smallest(keys: Sequence[Hashable], count: int, salt: str) -> np.ndarray:

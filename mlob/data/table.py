@@ -37,6 +37,7 @@ class Roles(NamedTuple):
     url: str
     split: str
     together: str
+    even: str
 
 
 def find(folder: Folder, names: list[str]) -> str:
@@ -65,6 +66,7 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
     free = [name for name in table.cells if name not in roles]
     labels, annotations, told = labelcolumns.read(table, ids, free, asked)
     splits, words = _splits(table, roles.split) if roles.split else (None, "")
+    splits = _by_parity(table, roles.even) if roles.even else splits
     together = _together(table, roles.together) if roles.together else None
     listed = Listed(
         table.path, ids, urls, annotations, splits, ids_are_paths=True, together=together, first_row=table.first_row
@@ -78,7 +80,8 @@ def _told(roles: Roles, words: str) -> str:
     parts = {
         "Photos: the column": roles.image,
         "their addresses:": roles.url,
-        "splits:": f"{roles.split}{words}" if roles.split else "",
+        "splits:": f"{roles.split}{words}" if roles.split and not roles.even else "",
+        "test: what is not even in": roles.even,
         "photos that belong together:": roles.together,
     }
     return ", ".join(f"{what} {name}" for what, name in parts.items() if name) + "."
@@ -104,7 +107,8 @@ def _roles(table: Columns, asked: Annotations) -> Roles:
         raise InputError(f"{table.path}, column {image!r}: photos have floating-point numbers as names: save text.")
     split = table.find(asked.split, "split") if asked.split else _named(table, SPLIT)
     together = table.find(asked.together, "together") if asked.together else _named(table, TOGETHER)
-    return Roles(image, "" if url == image else url, split, together)
+    even = table.find(asked.even, "even") if asked.even else ""
+    return Roles(image, "" if url == image else url, split, together, even)
 
 
 def _image(table: Columns, asked: Annotations) -> str:
@@ -158,6 +162,14 @@ def _splits(table: Columns, column: str) -> tuple[np.ndarray, str]:
             )
     words = [f"{value} is {split}" for value, split in zip(values, named, strict=True) if value.casefold() != split]
     return np.array(named, KIND)[codes], f" ({', '.join(words)})" if words else ""
+
+
+def _by_parity(table: Columns, column: str) -> np.ndarray:
+    """Give test to the photos whose number is not even or not there; the others' splits are drawn."""
+    _, codes, values = table.parts(column)
+    numbers = [value.removesuffix(".0") for value in values]
+    of_values = ["" if number.isdecimal() and int(number) % 2 == 0 else "test" for number in numbers]
+    return np.array(of_values, KIND)[codes]
 
 
 def _together(table: Columns, column: str) -> Texts:

@@ -8,6 +8,7 @@ from layouts import split_of_each, write, write_photos
 from mlob.data import images, preflight
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
+from mlob.recipes import Annotations
 
 SPLITS = ("train", "validation", "test")
 
@@ -49,6 +50,31 @@ def test_the_order_names_and_number_of_other_photos_move_no_photo(tmp_path):
 
 def test_photos_without_labels_are_there_to_be_predicted(tmp_path):
     assert set(drawn(tmp_path, numbered(20), labels=" | ").values()) == {"test"}
+
+
+def test_a_rare_label_that_the_draw_leaves_out_of_train_is_moved_there_and_told(tmp_path):
+    splits = drawn(tmp_path / "before", numbered(40))
+    rare = [name for name, split in splits.items() if split != "train"][:2]
+    write_photos(tmp_path / "after/images", numbered(40))
+    rows = [f"{name},{'x|rare' if name in rare else 'x'}\n" for name in splits]
+    write(tmp_path / "after/photos.csv", "image,labels\n" + "".join(rows))
+    data = read_dataset(tmp_path / "after")
+    moved = [name for name, split in split_of_each(data).items() if split != splits[name]]
+    assert len(moved) == 1 and moved[0] in rare and split_of_each(data)[moved[0]] == "train"
+    assert "Moved to train, which would lack a rare label: 1 photo." in data.told
+
+
+def test_a_suite_may_split_by_the_parity_of_a_column(tmp_path):
+    write_photos(tmp_path / "images", numbered(60))
+    years = ["2010", "2011", "", "2012.0", "2012", "2014"]
+    rows = [f"{number}.jpg,x,{years[number % 6]}\n" for number in range(60)]
+    write(tmp_path / "photos.csv", "image,labels,Year\n" + "".join(rows))
+    data = read_dataset(tmp_path, asked=Annotations(even="year"))
+    found = split_of_each(data)
+    assert {number for number in range(60) if found[f"{number}.jpg"] == "test"} == {
+        number for number in range(60) if number % 6 in (1, 2)
+    }
+    assert set(found.values()) == set(SPLITS) and data.labels.names == ("x",)
 
 
 def test_where_a_table_has_photos_to_predict_they_alone_are_test_and_validation_stays_as_it_was(tmp_path):

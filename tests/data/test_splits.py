@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from mlob.data import splits
 
@@ -74,6 +75,33 @@ def test_equal_photos_are_in_dev_together_and_count_once(digests, rng):
     different = list(dict.fromkeys(digests))
     wanted = chosen(different, splits.dev_rows(different))
     assert splits.dev_rows(digests).tolist() == [digest in wanted for digest in digests]
+
+
+LABELLED = st.lists(st.tuples(st.integers(0, 9), st.sets(st.integers(0, 4))), max_size=30)
+
+
+def annotated(photos):
+    rows = [row for row, (_, labels) in enumerate(photos) for _ in labels]
+    columns = [label for _, labels in photos for label in labels]
+    return csr_array((np.ones(len(rows), np.uint8), (rows, columns)), shape=(len(photos), 5))
+
+
+@settings(deadline=None)
+@given(LABELLED, st.randoms(use_true_random=False))
+def test_train_keeps_every_label_that_is_on_two_photos_and_nothing_moves_that_need_not(photos, rng):
+    keys = [key for key, _ in photos]
+    drawn = np.array(splits.draw(keys), object)
+    kept = splits.kept_in_train(drawn, keys, annotated(photos))
+    for label in range(5):
+        own = [row for row, (_, labels) in enumerate(photos) if label in labels]
+        assert len({keys[row] for row in own}) < 2 or "train" in kept[own]
+    lost = [label for label in range(5) if not any(label in photos[row][1] for row in np.flatnonzero(drawn == "train"))]
+    moved = np.flatnonzero(kept != drawn)
+    assert len({keys[row] for row in moved}) <= len(lost) and set(kept[moved]) <= {"train"}
+    assert len({(key, split) for key, split in zip(keys, kept, strict=True)}) == len(set(keys))
+    order = rng.sample(range(len(photos)), len(photos))
+    again = splits.kept_in_train(drawn[order], [keys[row] for row in order], annotated([photos[row] for row in order]))
+    assert again.tolist() == kept[order].tolist()
 
 
 def test_splits_are_drawn_in_shares_of_70_15_and_15():
