@@ -34,10 +34,8 @@ def test_labels_of_another_format_get_groups_by_their_names_or_numbers(tmp_path)
 def test_a_name_of_two_groups_is_looked_up_with_its_group(tmp_path):
     photos = "image,usage,style,split\na.jpg,Casual,Casual,train\n"
     data = read(tmp_path, "label,group,name\nCasual,style,relaxed\nCasual,shop,x\n", photos)
-    assert sorted(zip(data.labels.groups, data.labels.names, strict=True)) == [
-        ("style", "relaxed"),
-        ("usage", "Casual"),
-    ]
+    labels = dict(zip(data.labels.groups, data.labels.names, strict=True))
+    assert labels == {"style": "relaxed", "usage": "Casual"}
     assert data.told[-1] == "labels.csv: groups of 1 label; of no photo: 1 of its labels (Casual)."
 
 
@@ -57,9 +55,7 @@ def test_a_list_of_labels_that_cannot_be_right_is_refused(tmp_path, labels, mess
 
 def test_a_photo_with_two_labels_of_a_group_that_is_called_exclusive_is_refused(tmp_path):
     labels = "label,group\nred,colour\nblue,colour\n"
-    message = (
-        r"photos\.csv, row 4: the image 'c\.jpg' has 2 labels of the group colour, 'blue' and 'red'.*\(1 such in all\)"
-    )
+    message = r"photos\.csv, row 4: the image 'c\.jpg' has 2 labels of the group colour, 'blue' and 'red'.*\(1 such"
     with pytest.raises(InputError, match=message):
         read(tmp_path, labels, exclusive=("colour",))
     assert len(read(tmp_path, labels, exclusive=("label",)).labels) == 3
