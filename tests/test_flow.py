@@ -270,6 +270,20 @@ def test_a_submission_asks_for_a_test_split_before_anything_long(workplace, unfi
     assert "has no test split" in mlob(workplace, "submission", "--data", unfinished, status=2)
 
 
+def test_a_sample_of_other_photos_is_refused_before_anything_long_and_facts_say_so(workplace, unfinished, mlob):
+    with open(unfinished / "photos.csv", "a") as file:
+        file.writelines(f"{row}.jpg,x,validation\n" for row in range(10, 13))
+        file.writelines(f"{row}.jpg,,test\n" for row in range(20, 23))
+    (unfinished / "sample_submission.csv").write_text("id,tags\n20,x\n21,x\n99,x\n")
+    refusal = f"{unfinished / 'sample_submission.csv'} names 1 photos that test lacks, the first is '99'"
+    assert refusal in mlob(workplace, "submission", "--data", unfinished, status=2)
+    told = mlob(workplace, "facts", "--data", unfinished)
+    assert f"To mend: {refusal}" in told and "Ready" not in told
+    (unfinished / "sample_submission.csv").write_text("id,tags\n21,x\n20,x\n22,x\n")
+    told = mlob(workplace, "facts", "--data", unfinished)
+    assert "submission: a row a photo (id,tags), names of labels, separated by '|', 3 photos\n" in told
+
+
 def test_facts_end_in_what_is_to_be_mended_or_in_ready(workplace, unfinished, mlob):
     told = mlob(workplace, "facts", "--data", unfinished)
     assert "9 of 9 train photos have no features: no file 9" in told

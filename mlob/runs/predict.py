@@ -23,9 +23,12 @@ COLUMNS = ("image", "label_id", "label", "group", "probability", "threshold", "f
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """A label that a photo was given, its probability there, and what this had to reach (`methods.Decision.needed`)."""
+    """A label that a photo was given, its probability there, and what this had to reach (`methods.Decision.needed`).
 
-    id: int
+    The id is empty where only mlob numbers the labels.
+    """
+
+    id: int | str
     name: str
     group: str
     probability: float
@@ -214,7 +217,7 @@ def _decide(
     return [
         tuple(
             Given(
-                labels.ids[column],
+                labels.ids[column] if labels.ids_are_own else "",
                 labels.names[column],
                 labels.groups[column],
                 _short(row[column]),
