@@ -21,6 +21,7 @@ from mlob.data import (
     labelstudio,
     listing,
     places,
+    styles,
     table,
 )
 from mlob.data.listing import Listing
@@ -58,6 +59,7 @@ def _named(*files: str) -> Callable[[Folder, list[str]], str]:
 
 FORMATS = {
     "one table": Format("photos.csv", _named(table.PHOTOS), table.read),
+    "Fashion Product Images": Format("styles.csv with a column articleType", styles.find, styles.read, is_general=True),
     "a table": Format("the only .csv, .tsv or .parquet file", table.find, table.read, is_general=True),
     "iMaterialist 2018": Format("train.json", imaterialist.find, imaterialist.read),
     "iMaterialist 2017": Format("*train.data.json", imaterialist2017.find, imaterialist2017.read),

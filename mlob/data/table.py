@@ -60,7 +60,17 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
     Raises:
         InputError: the table cannot be read; it is not clear which column holds what; a cell cannot be right.
     """
-    table = columns.read(folder / (PHOTOS if PHOTOS in names else find(folder, names)), asked.encoding)
+    return understood(
+        columns.read(folder / (PHOTOS if PHOTOS in names else find(folder, names)), asked.encoding), asked
+    )
+
+
+def understood(table: Columns, asked: Annotations) -> Listing:
+    """Tell what the columns of a table are, and read the photos.
+
+    Raises:
+        InputError: it is not clear which column holds what; a cell cannot be right.
+    """
     roles = _roles(table, asked)
     ids, urls = _photos(table, roles)
     free = [name for name in table.cells if name not in roles]

@@ -103,6 +103,8 @@ WHOLE = {
     "train2019.json": """{"images": [{"id": 1, "file_name": "a/1.jpg"}, {"id": 2, "file_name": "é.jpg"}],
       "categories": [{"id": 4, "name": "réd", "genus": "G"}, {"id": 0, "name": "x", "genus": "H"}],
       "annotations": [{"image_id": 1, "category_id": 4}, {"id": 2, "image_id": 2, "category_id": 0}]}""".encode(),
+    "styles.csv": """id,gender,masterCategory,subCategory,articleType,baseColour,season,usage,name
+      1,Men,A,B,C,réd,NA,Casual,a, b\n2,Women,A,B,C,blue,Fall,"Casual",c\n""".encode(),
     "kept.csv": b"key,digest\n1.jpg:3:1,1234\n2.jpg:none,unreadable 2.jpg\n",
 }
 

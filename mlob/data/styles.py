@@ -1,0 +1,124 @@
+"""The format of Fashion Product Images: styles.csv, and images/<id>.jpg.
+
+A table like any other, except that names of products hold commas without quotes, so that rows are longer than the
+header, and that "NA" stands for nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import itertools
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING
+
+from mlob.data import csvtable, places, table
+from mlob.data.columns import Columns
+from mlob.data.listing import Listing
+from mlob.errors import InputError
+from mlob.recipes import Annotations
+from mlob.texts import BLOCK
+
+if TYPE_CHECKING:
+    from mlob.data.places import Folder
+
+FILE = "styles.csv"
+IMAGE = "id"
+GROUPS = ("gender", "masterCategory", "subCategory", "articleType", "baseColour", "season", "usage")
+NOTHING = "NA"
+
+
+@dataclasses.dataclass
+class Rows:
+    """The rows of a table with a cell for each column of the header; counts what was mended.
+
+    Attributes:
+        long: rows that were longer than the header.
+        nothing: cells of groups that held "NA".
+    """
+
+    path: Folder
+    header: list[str]
+    long: int = 0
+    nothing: int = 0
+
+    def read(self, lines: Iterator[list[str]]) -> Iterator[list[str]]:
+        """Give the rows that are not empty, each as long as the header.
+
+        Raises:
+            InputError: a row is shorter than the header, or a cell goes on over several lines.
+        """
+        groups = [self.header.index(group) for group in GROUPS]
+        for number, row in enumerate(lines, 2):
+            if any(row):
+                self._check(number, row)
+                cells = self._cells(row)
+                for group in groups:
+                    if cells[group] == NOTHING:
+                        cells[group] = ""
+                        self.nothing += 1
+                yield cells
+
+    def _cells(self, row: list[str]) -> list[str]:
+        """Put surplus cells into the last column."""
+        last = len(self.header) - 1
+        self.long += len(row) > last + 1
+        return [*row[:last], ",".join(row[last:])]
+
+    def _check(self, number: int, row: list[str]) -> None:
+        is_open = any("\n" in cell for cell in row)
+        if is_open or len(row) < len(self.header):
+            found = "a quote that is not closed" if is_open else f"{len(row)}"
+            raise InputError(
+                f"{self.path}, row {number:,}: expected {len(self.header)} cells ({', '.join(self.header)}), found "
+                f"{found}: correct the row."
+            )
+
+
+def find(folder: Folder, names: list[str]) -> str:
+    """Give styles.csv where it has the columns of this format."""
+    is_told = FILE in names and {IMAGE, *GROUPS} <= set(csvtable.look(folder / FILE).header)
+    return FILE if is_told else ""
+
+
+def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
+    """Read the table, its seven columns of labels each a group.
+
+    Raises:
+        InputError: a row is shorter than the header; the table cannot be read; a cell cannot be right.
+    """
+    path = folder / FILE
+    try:
+        with places.reached(path), path.open("r", encoding=asked.encoding, newline="") as file:
+            columns, told = _columns(path, file, csvtable.look(path, asked.encoding))
+    except (csv.Error, UnicodeError) as error:
+        raise InputError(
+            f"{path} is not a CSV table in {asked.encoding.upper()} ({error}): save it as one, or name its encoding, "
+            "SET=annotations.encoding=…"
+        ) from error
+    named = {"image": asked.image or IMAGE, "labels": asked.labels or GROUPS}
+    found = table.understood(columns, dataclasses.replace(asked, **named))
+    return dataclasses.replace(found, told=(*found.told, *told))
+
+
+def _columns(path: Folder, file: IO[str], layout: csvtable.Layout) -> tuple[Columns, list[str]]:
+    import pyarrow
+
+    lines = csv.reader(itertools.islice(file, layout.skipped, None), delimiter=layout.delimiter)
+    header = list(layout.header)
+    if twice := [name for name in header if header.count(name) > 1]:
+        raise InputError(f"{path} has the column {twice[0]!r} {header.count(twice[0])} times: keep one.")
+    next(line for line in lines if line)
+    rows = Rows(path, header)
+    chunks: list[list[pyarrow.Array]] = [[] for _ in header]
+    filled = rows.read(lines)
+    while block := list(itertools.islice(filled, BLOCK)):
+        for chunk, cells in zip(chunks, zip(*block, strict=True), strict=True):
+            chunk.append(pyarrow.array(cells, pyarrow.string()))
+    cells = {name: pyarrow.chunked_array(chunk, pyarrow.string()) for name, chunk in zip(header, chunks, strict=True)}
+    counted = {
+        f"{rows.long:,} rows are longer than the header: what is over belongs to {header[-1]}.": rows.long,
+        f"{rows.nothing:,} cells hold {NOTHING}, which is none.": rows.nothing,
+    }
+    told = [line for line, count in counted.items() if count]
+    return Columns(path, cells, (), (), (), 2, layout.told()), told
