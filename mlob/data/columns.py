@@ -6,13 +6,14 @@ import collections
 import dataclasses
 import itertools
 import re
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from mlob.data import csvtable, listing, places
 from mlob.errors import InputError, nearest
-from mlob.texts import Texts
+from mlob.texts import BLOCK, Texts
 
 if TYPE_CHECKING:
     import pyarrow
@@ -143,6 +144,18 @@ def read(path: Folder, encoding: str) -> Columns:
         InputError: it cannot be read, or two of its columns have one name.
     """
     return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path, encoding)
+
+
+def of_rows(path: Folder, header: Sequence[str], rows: Iterator[list[str]], told: str) -> Columns:
+    """Gather rows of texts, each as long as the header, into columns, block by block."""
+    import pyarrow
+
+    chunks: list[list[pyarrow.Array]] = [[] for _ in header]
+    while block := list(itertools.islice(rows, BLOCK)):
+        for chunk, cells in zip(chunks, zip(*block, strict=True), strict=True):
+            chunk.append(pyarrow.array(cells, pyarrow.string()))
+    columns = {name: pyarrow.chunked_array(chunk, pyarrow.string()) for name, chunk in zip(header, chunks, strict=True)}
+    return Columns(path, columns, floats=(), dropped=(), unnamed=(), first_row=2, told=told)
 
 
 def _csv(path: Folder, encoding: str) -> Columns:

@@ -12,12 +12,11 @@ import itertools
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
-from mlob.data import csvtable, places, table
+from mlob.data import columns, csvtable, places, table
 from mlob.data.columns import Columns
 from mlob.data.listing import Listing
 from mlob.errors import InputError
 from mlob.recipes import Annotations
-from mlob.texts import BLOCK
 
 if TYPE_CHECKING:
     from mlob.data.places import Folder
@@ -90,35 +89,27 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
     path = folder / FILE
     try:
         with places.reached(path), path.open("r", encoding=asked.encoding, newline="") as file:
-            columns, told = _columns(path, file, csvtable.look(path, asked.encoding))
+            gathered, told = _columns(path, file, csvtable.look(path, asked.encoding))
     except (csv.Error, UnicodeError) as error:
         raise InputError(
             f"{path} is not a CSV table in {asked.encoding.upper()} ({error}): save it as one, or name its encoding, "
             "SET=annotations.encoding=…"
         ) from error
-    named = {"image": asked.image or IMAGE, "labels": asked.labels or GROUPS}
-    found = table.understood(columns, dataclasses.replace(asked, **named))
+    asked = dataclasses.replace(asked, image=asked.image or IMAGE, labels=asked.labels or GROUPS)
+    found = table.understood(gathered, asked)
     return dataclasses.replace(found, told=(*found.told, *told))
 
 
 def _columns(path: Folder, file: IO[str], layout: csvtable.Layout) -> tuple[Columns, list[str]]:
-    import pyarrow
-
     lines = csv.reader(itertools.islice(file, layout.skipped, None), delimiter=layout.delimiter)
     header = list(layout.header)
     if twice := [name for name in header if header.count(name) > 1]:
         raise InputError(f"{path} has the column {twice[0]!r} {header.count(twice[0])} times: keep one.")
     next(line for line in lines if line)
     rows = Rows(path, header)
-    chunks: list[list[pyarrow.Array]] = [[] for _ in header]
-    filled = rows.read(lines)
-    while block := list(itertools.islice(filled, BLOCK)):
-        for chunk, cells in zip(chunks, zip(*block, strict=True), strict=True):
-            chunk.append(pyarrow.array(cells, pyarrow.string()))
-    cells = {name: pyarrow.chunked_array(chunk, pyarrow.string()) for name, chunk in zip(header, chunks, strict=True)}
+    gathered = columns.of_rows(path, header, rows.read(lines), layout.told())
     counted = {
         f"{rows.long:,} rows are longer than the header: what is over belongs to {header[-1]}.": rows.long,
         f"{rows.nothing:,} cells hold {NOTHING}, which is none.": rows.nothing,
     }
-    told = [line for line, count in counted.items() if count]
-    return Columns(path, cells, (), (), (), 2, layout.told()), told
+    return gathered, [line for line, count in counted.items() if count]
