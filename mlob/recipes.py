@@ -220,6 +220,8 @@ class Ensemble(Recipe):
         draws: bootstrap draws behind an interval.
         allow_none: thresholds alone decide. Else a photo always gets the likeliest label of a group of which every
             photo of train has exactly one.
+        average_together: members' probabilities are means over the photos of a product, which get the same labels;
+            figures are over products.
     """
 
     methods: tuple[str, ...] = (
@@ -244,6 +246,7 @@ class Ensemble(Recipe):
     draws: int = 1000
     seed: int = 0
     allow_none: bool = False
+    average_together: bool = False
 
     @property
     def judging(self) -> Judging:

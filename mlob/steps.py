@@ -233,6 +233,7 @@ def fit_ensemble(work: Workspace) -> None:
     """Fit and judge the ensemble where its members, photos or recipe have changed."""
     from mlob.runs import ensemble as ensembles
 
+    ensembles.check(work.dataset, work.suite.ensemble)
     made = train(work, work.suite.members)
     train_reference(work)
     members = {name: work.run(name) for name in work.suite.members}

@@ -15,8 +15,8 @@ from mlob.errors import InputError
 from mlob.evaluation import judge, scores
 from mlob.files import digest, read_arrays, write_arrays, write_json
 from mlob.recipes import Ensemble
-from mlob.runs import results, shift
-from mlob.runs.model import PREDICTED, labelled_validation
+from mlob.runs import results, shift, stack
+from mlob.runs.model import labelled_validation
 from mlob.runs.results import Chosen, EnsembleResult, MethodResult, Tested
 from mlob.runs.task import one_each, plain
 
@@ -32,6 +32,19 @@ def identity(dataset: DataSet, runs: dict[str, pathlib.Path], recipe: Ensemble) 
     labels = digest(json.dumps([dataset.labels.names, dataset.labels.groups]))
     shaped = {"data": dataset.digest, "labels": labels, "recipe": dataclasses.asdict(recipe)}
     return plain({"predictions": found, **shaped})
+
+
+def check(dataset: DataSet, recipe: Ensemble) -> None:
+    """Refuse an ensemble over products where the annotations name none.
+
+    Raises:
+        InputError: that is so.
+    """
+    if recipe.average_together and not any(any(split.together or ()) for split in dataset.splits.values()):
+        raise InputError(
+            "ensemble.average_together is True, and no photos belong together: name the product of each photo in a "
+            "column product, or leave it out."
+        )
 
 
 def is_done(folder: pathlib.Path, wanted: dict[str, Any]) -> bool:
@@ -61,7 +74,10 @@ def fit(
             features are not compared.
         settings: SET= of the work, kept for whoever predicts with this ensemble.
     """
-    targets, (stacks, keys) = labelled_validation(dataset).known_targets, _stacks(dataset, runs)
+    labelled_validation(dataset)
+    stacks = stack.read(dataset, runs, recipe.average_together)
+    validation = stacks["validation"]
+    assert validation.targets is not None  # else it was refused
     verdict = judge.judge(
         methods.fit(
             recipe.methods,
@@ -71,14 +87,15 @@ def fit(
             swarm=recipe.swarm,
             one_each=one_each(dataset, recipe.judging),
         ),
-        stacks["validation"],
-        targets,
+        validation.members,
+        validation.targets,
         recipe.judging,
         labels=dataset.labels,
         train_positives=dataset["train"].known_targets.sum(axis=0),
-        keys=keys["validation"],
+        keys=validation.keys,
     )
-    tables = _tables(dataset, verdict, stacks)
+    blended = _blended(verdict, stacks)
+    tables = _tables(dataset, stacks, blended)
     decided = {split: table.decisions for split, table in tables.items()}
     result = EnsembleResult(
         suite=suite,
@@ -86,7 +103,8 @@ def fit(
         settings=settings,
         **_known_of(verdict),
         methods=_method_results(verdict.judged, runs),
-        test=_on_test(dataset, decided, recipe.judging, keys),
+        test=_on_test(stacks.get("test"), blended.get("test", [None])[-1], recipe.judging),
+        products=len(validation.keys) if recipe.average_together else None,
         judging=recipe.judging,
         shift=shift.describe(dataset, decided, store_folder, seed=recipe.seed),
         identity=identity(dataset, runs, recipe),
@@ -99,17 +117,26 @@ def fit(
     return result
 
 
-def _tables(dataset, verdict, stacks):
-    """Predict and decide on the photos of each split; on those of validation by fits that did not see them."""
-    decision, tables = verdict.decision, {}
-    for split, stack in stacks.items():
-        if split == "validation":
-            probabilities, decided = methods.of_the_fit(decision.blend, stack), verdict.out_of_fold
-        else:
-            probabilities = decision.probabilities(stack)
-            decided = decision.decide(probabilities)
-        tables[split] = predictions.Table(dataset[split].ids, probabilities, decided)
-    return tables
+def _blended(verdict, stacks):
+    """Predict and decide on the rows of each split, on those of validation by fits that did not see them.
+
+    Returns:
+        {split: (probabilities, decisions), both (rows, labels)}.
+    """
+    decision = verdict.decision
+    probabilities = {split: decision.probabilities(stack.members) for split, stack in stacks.items()}
+    probabilities["validation"] = methods.of_the_fit(decision.blend, stacks["validation"].members)
+    decided = {split: decision.decide(own) for split, own in probabilities.items() if split != "validation"}
+    decided["validation"] = verdict.out_of_fold
+    return {split: (probabilities[split], decided[split]) for split in stacks}
+
+
+def _tables(dataset, stacks, blended):
+    """Lay what was predicted and decided on rows out over the photos of each split."""
+    return {
+        split: predictions.Table(dataset[split].ids, *(rows[stacks[split].place] for rows in own))
+        for split, own in blended.items()
+    }
 
 
 def _known_of(verdict):
@@ -144,7 +171,12 @@ def summary(result: EnsembleResult) -> str:
     if result.test:
         lines.append(
             f"test: micro-F1 {result.test.micro_f1.value:.3f} ({result.test.micro_f1}) on {result.test.photos:,} test "
-            "photos, which played no part in any choice"
+            f"{'photos' if result.products is None else 'products'}, which played no part in any choice"
+        )
+    if result.products is not None:
+        lines.append(
+            f"these figures are over {result.products:,} products of validation, each the mean of its photos; those of "
+            "single models are over photos"
         )
     return "\n".join(lines)
 
@@ -211,34 +243,11 @@ def _paired_line(pair):
     return f"{pair.method} against {pair.against}: {gain.value:+.3f}, 95% {gain.low:+.3f} to {gain.high:+.3f}"
 
 
-def _stacks(dataset, runs):
-    """The members' probabilities float32 (members, n, labels) of each split; its photos' keys (`Table.keys`)."""
-    predicted = {
-        name: _predictions(name, folder / workspace.PREDICTIONS, dataset.labels) for name, folder in runs.items()
-    }
-    ids = {split: dataset[split].ids for split in PREDICTED if split in dataset.splits}
-    found = {split: {name: own[split] for name, own in predicted.items()} for split in ids}
-    stacks = {split: predictions.align(members, ids[split]) for split, members in found.items()}
-    first = {split: next(iter(members.values())) for split, members in found.items()}
-    return stacks, {split: table.keys(ids[split], dataset[split].together) for split, table in first.items()}
-
-
-def _predictions(name, path, labels):
-    found = predictions.read(path)
-    if predictions.read_labels(path) not in (None, list(labels.ids)):
-        raise InputError(
-            f"The predictions of {name} are of other labels than the annotations: remove {path.parent} and run "
-            f"`make train MODEL={name}`."
-        )
-    return found
-
-
-def _on_test(dataset, decided, judging, keys):
+def _on_test(stack, decided, judging):
     """Judge the decisions on a labelled test split, which nothing was fitted on; None where there is none."""
-    targets = dataset["test"].targets if "test" in decided else None
-    if targets is None:
+    if stack is None or stack.targets is None:
         return None
-    return Tested(len(targets), scores.micro_f1_of(targets, decided["test"], judging, keys["test"]))
+    return Tested(len(stack.targets), scores.micro_f1_of(stack.targets, decided, judging, stack.keys))
 
 
 def _swarm_history(judged):

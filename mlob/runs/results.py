@@ -131,6 +131,7 @@ class EnsembleResult:
         pairs: methods compared on the same photos.
         groups, labels: the chosen method's figures; the labels with their thresholds.
         folds: how many there were.
+        products: of validation, photos by themselves included, that the figures are over; None where over photos.
         swarm: the best fitness after each iteration; empty where no swarm searched.
         decision: the kind of the chosen blend, whose arrays lie in decision.npz.
         identity: all that shaped it, as `ensemble.identity` gives it.
@@ -156,6 +157,7 @@ class EnsembleResult:
     processor: str
     versions: dict[str, str | None] = dataclasses.field(default_factory=dict)
     commit: str | None = None
+    products: int | None = None
     version: int = VERSION
 
 

@@ -219,6 +219,13 @@ def test_what_no_validation_photo_can_tell_is_a_dash_and_not_drawn(written, suit
     assert dots == [([130], [0.7])]
 
 
+def test_figures_over_products_say_so(written, suite):
+    path = suite / "ensemble" / "ensemble.json"
+    assert "of ensembles are over" not in " ".join(written().split())
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"products": 1234}))
+    assert "the figures of ensembles are over 1,234 products, those of single models" in " ".join(written().split())
+
+
 def test_a_swarm_that_found_nothing_better_is_not_drawn(written, suite):
     path = suite / "ensemble" / "ensemble.json"
     assert "The swarm's search" in html.unescape(written())

@@ -369,6 +369,49 @@ def test_equal_photos_are_decided_on_by_one_fold_and_drawn_together(made, member
     assert all(found == keys if n == 90 else list(made["test"].ids) == found for n, found in drawn)
 
 
+@pytest.fixture
+def by_product(made):
+    """The data set with two photos a product on validation and test, both with the first one's labels."""
+    splits = dict(made.splits)
+    for name in ("validation", "test"):
+        count = len(made[name].ids)
+        together = [f"{number // 2}" if number < 20 else "" for number in range(count)]
+        targets = made[name].targets[[number - number % 2 if number < 20 else number for number in range(count)]]
+        splits[name] = dataclasses.replace(made[name], annotations=targets, together=together)
+    return dataclasses.replace(made, splits=splits)
+
+
+def test_a_products_photos_are_averaged_before_anything_is_fitted_and_get_the_same_labels(
+    by_product, members, tmp_path
+):
+    recipe = dataclasses.replace(RECIPE, average_together=True)
+    content = ensembles.fit("made", by_product, members, tmp_path / "ensemble", recipe)
+    assert content.products == 80 and content.test.photos == 20 and "over 80 products" in ensembles.summary(content)
+    for name, table in predictions.read(tmp_path / "ensemble/predictions.h5").items():
+        assert table.ids == tuple(by_product[name].ids)
+        for array in (table.probabilities, table.decided):
+            assert np.array_equal(array[:20:2], array[1:20:2])
+    table = predictions.read(tmp_path / "ensemble/predictions.h5")["validation"]
+    rows = [row for row in range(90) if row >= 20 or row % 2 == 0]
+    decided, targets = table.decided[rows], by_product["validation"].targets[rows]
+    chosen = (content.chosen.method, content.chosen.thresholds)
+    (figure,) = [row.scores["micro_f1"] for row in content.methods if (row.method, row.thresholds) == chosen]
+    assert figure.value == pytest.approx(micro_f1(targets, decided))
+
+
+def test_without_averaging_products_shape_folds_and_draws_alone(by_product, members, tmp_path):
+    content = ensembles.fit("made", by_product, members, tmp_path / "ensemble", RECIPE)
+    assert content.products is None and content.test.photos == 30 and "products" not in ensembles.summary(content)
+
+
+def test_averaging_where_nothing_belongs_together_is_refused_at_once(made, by_product):
+    recipe = dataclasses.replace(RECIPE, average_together=True)
+    with pytest.raises(InputError, match=r"ensemble\.average_together is True, and no photos belong together"):
+        ensembles.check(made, recipe)
+    ensembles.check(made, RECIPE)
+    ensembles.check(by_product, recipe)
+
+
 def test_features_are_compared_where_a_store_has_them(made, members, tmp_path, write_store):
     root = write_store(tmp_path / "store", made, failed=("validation 7",))
     content = ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE, root)
