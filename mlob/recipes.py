@@ -303,7 +303,7 @@ class Submission(Recipe):
             "probabilities" (a row a photo, a column a label); "photos" where no sample tells.
         image, label: names of the columns of the photos and of their labels.
         labels: whether labels are written as ids or as names.
-        separator: of the labels in a cell.
+        separator: of the labels in a cell, itself or in a word ("space", "comma", …).
         csv: probabilities.csv, too, is written beside probabilities.parquet.
     """
 

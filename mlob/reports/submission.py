@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from mlob.data.dataset import DataSet
+from mlob.data.labelcolumns import WORDS
 from mlob.errors import InputError
 from mlob.files import atomic
 from mlob.predictions import Table
@@ -89,6 +90,7 @@ def plan(dataset: DataSet, asked: Submission) -> Form:
     Raises:
         InputError: recipe, sample and data set do not fit each other.
     """
+    asked = dataclasses.replace(asked, separator=WORDS.get(asked.separator, asked.separator))
     found = sample.read(dataset.folder)
     form = sample.form(found, dataset, asked) if found else default(dataset, asked)
     check(form)

@@ -60,6 +60,7 @@ def test_a_table_of_names_gets_names_as_it_has_them_and_no_formula(tmp_path):
         (Submission("pairs"), "image_id,label_id\n7,1\n7,66\n3,\n5,4\n5,66\n"),
         (Submission("probabilities"), "image_id,1,4,66\n7,0.75,0.25,1\n3,0,0.125,1e-07\n5,0.333333,0.5,0.9\n"),
         (Submission(image="file", label="tags", labels="names", separator=";"), "file,tags\n7,a;c\n3,\n5,b;c\n"),
+        (Submission(image="file", labels="names", separator="space"), "file,labels\n7,a c\n3,\n5,b c\n"),
         (Submission("probabilities", labels="names"), "image_id,a,b,c\n7,0.75,0.25,1\n3,0,0.125,1e-07\n"),
     ],
 )
