@@ -51,7 +51,7 @@ DOORS = {
     "openvino": {"features.runtimes", "features.quantise"},
     "pyswarms": {"ensemble.swarm"},
     "pillow_heif": {"data.images"},
-    "pyarrow": {"data.columns", "data.csvtable", "data.parquet"},
+    "pyarrow": {"data.columns", "data.csvtable", "data.huggingface", "data.parquet"},
     "ray": {"engine"},
 }
 HEAVY = {

@@ -177,12 +177,52 @@ def _parquet(path: Folder) -> Columns:
         raise InputError(
             f"{path} is not a parquet file, or is cut short ({' '.join(str(error).split())[:200]}): copy it again."
         ) from error
+    return of_arrow(path, table, "parquet")
+
+
+def of_arrow(path: Folder, table: pyarrow.Table, told: str) -> Columns:
+    """Give a table of Arrow's, whose cells become texts.
+
+    Args:
+        path: of its file, for messages.
+        told: how the file is written, in a few words.
+
+    Raises:
+        InputError: two columns have one name.
+    """
+    import pyarrow
+
     types = {name: table.column(number).type for number, name in enumerate(_names(path, table.column_names))}
     cells = {name: _as_text(table.column(number)) for number, name in enumerate(types)}
     dropped = tuple(name for name, column in cells.items() if column is None)
     floats = tuple(name for name, kind in types.items() if pyarrow.types.is_floating(kind))
     kept = {name: column for name, column in cells.items() if column is not None}
-    return Columns(path, kept, floats, dropped, (), 1, "parquet")
+    return Columns(path, kept, floats, dropped, (), 1, told)
+
+
+def holds_numbers(kind: pyarrow.DataType) -> bool:
+    """Say whether the cells of a column are whole numbers, or lists of them."""
+    import pyarrow
+
+    return pyarrow.types.is_integer(kind.value_type if _holds_lists(kind) else kind)
+
+
+def numbers(column: pyarrow.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Give how many whole numbers each cell holds, int64 (n,), and these one after another; no value is no number."""
+    from pyarrow import compute
+
+    if not _holds_lists(column.type):
+        return column.is_valid().to_numpy().astype(np.int64), column.drop_null().to_numpy()
+    counts = compute.fill_null(compute.list_value_length(column), 0).to_numpy().astype(np.int64)
+    return counts, compute.fill_null(compute.list_flatten(column), -1).to_numpy()
+
+
+def lists(counts: np.ndarray, codes: np.ndarray, values: list[str]) -> pyarrow.ChunkedArray:
+    """Give cells of lists of texts: how many each holds, `counts` (n,), and which `values` these are, `codes`."""
+    import pyarrow
+
+    texts = pyarrow.array(values, pyarrow.string()).take(pyarrow.array(codes))
+    return pyarrow.chunked_array([pyarrow.ListArray.from_arrays(np.append(0, np.cumsum(counts)), texts)])
 
 
 def _as_text(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray | None:

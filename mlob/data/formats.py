@@ -15,6 +15,7 @@ from mlob.data import (
     coco,
     corrections,
     folded,
+    huggingface,
     imaterialist,
     imaterialist2017,
     label_groups,
@@ -65,6 +66,7 @@ FORMATS = {
     "iMaterialist 2017": Format("*train.data.json", imaterialist2017.find, imaterialist2017.read),
     "COCO, iNaturalist": Format("instances_train2017.json, train2019.json and the like", coco.find, coco.read),
     "Label Studio": Format("an export of Label Studio, *.json", labelstudio.find, labelstudio.read),
+    "Hugging Face": Format("*.parquet or data/*.parquet with a column of photos", huggingface.find, huggingface.read),
     "folders of classes": Format(
         "a folder for each class, dress/1.jpg or train/dress/1.jpg", class_folders.find, class_folders.read, True
     ),

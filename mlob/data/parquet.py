@@ -15,6 +15,7 @@ import numpy as np
 
 from mlob.data.places import MOST_BYTES, Inside, Place, reached
 from mlob.errors import InputError, Unreadable
+from mlob.texts import Texts
 
 if TYPE_CHECKING:
     import pyarrow
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from mlob.data.places import Folder
 
-BYTES = "bytes"  # the part of Hugging Face's image column that holds the photo; "path" is its name
+BYTES, PATH = "bytes", "path"  # the parts of Hugging Face's image column: the photo, and its name
 KEPT_BYTES = 2**30  # of row groups in memory, in each process; a single one may not be larger
 UNKNOWN_SIZE = 0  # Parquet does not tell how long a value is
 POINTER = b"version https://git-lfs"  # begins what Git leaves in place of a large file
@@ -121,6 +122,16 @@ def opened(path: Folder) -> pyarrow.parquet.ParquetFile:
             raise InputError(f"{path} is not a complete Parquet file ({_line(error)}): {mend}.") from error
 
 
+def schema(path: Folder) -> pyarrow.Schema:
+    """Give the names and types of a file's columns, and what their writer says of them.
+
+    Raises:
+        InputError: as of `opened`.
+    """
+    with opened(path) as content:
+        return content.schema_arrow
+
+
 def photo_columns(schema: pyarrow.Schema) -> list[str]:
     """List the columns that hold photos: binary ones, and structs with binary `bytes`."""
     return [field.name for field in schema if _is_binary(field.type) or _holds_bytes(field.type)]
@@ -152,24 +163,38 @@ def file(path: Folder, column: str) -> File:
     return File(path, _tag(path), column, tuple(group.num_rows for group in groups))
 
 
-def read(paths: Sequence[Folder], columns: Sequence[str]) -> pyarrow.Table:
-    """Read columns of Parquet files, row after row, without their photos.
+def read(paths: Sequence[Folder]) -> pyarrow.Table:
+    """Read Parquet files, row after row, without their photos; a column that a file lacks has no values there.
 
     Raises:
         InputError: the files differ in the type of a column, or one is damaged.
     """
     import pyarrow
 
-    tables = [_columns(path, columns) for path in paths]
-    for path, table in zip(paths, tables, strict=True):
-        if wrong := [name for name in tables[0].schema.names if name not in table.schema.names]:
-            raise InputError(f"{path} has no column {wrong[0]}, which {paths[0]} has: expected equal columns.")
+    tables = []
+    for path in paths:
+        kinds = schema(path)
+        tables.append(_columns(path, [name for name in kinds.names if name not in photo_columns(kinds)]))
     try:
         return pyarrow.concat_tables(tables, promote_options="permissive")
     except pyarrow.ArrowException as error:
         raise InputError(
             f"{paths[0]} and the files beside it differ in the type of a column: {_line(error)}"
         ) from error
+
+
+def names(files: Sequence[File]) -> Texts:
+    """Give the names of photos, (n,), that stand beside their bytes; empty where there is none."""
+    found = Texts()
+    found.array = np.concatenate([_names(file).array for file in files])
+    return found
+
+
+def _names(file: File) -> Texts:
+    columns = _columns(file.path, [f"{file.column}.{PATH}"]).columns
+    if not columns:
+        return Texts([""] * sum(file.rows))
+    return Texts(name or "" for chunk in columns[0].chunks for name in chunk.field(PATH).to_pylist())
 
 
 def _columns(path: Folder, columns: Sequence[str]) -> pyarrow.Table:

@@ -75,11 +75,11 @@ def understood(table: Columns, asked: Annotations) -> Listing:
     ids, urls = _photos(table, roles)
     free = [name for name in table.cells if name not in roles]
     labels, annotations, told = labelcolumns.read(table, ids, free, asked)
-    splits, words = _splits(table, roles.split) if roles.split else (None, "")
-    splits = _by_parity(table, roles.even) if roles.even else splits
-    together = _together(table, roles.together) if roles.together else None
+    of_split, words = splits(table, roles.split) if roles.split else (None, "")
+    of_split = _by_parity(table, roles.even) if roles.even else of_split
+    products = together(table, roles.together) if roles.together else None
     listed = Listed(
-        table.path, ids, urls, annotations, splits, ids_are_paths=True, together=together, first_row=table.first_row
+        table.path, ids, urls, annotations, of_split, ids_are_paths=True, together=products, first_row=table.first_row
     )
     return Listing(
         labels, [listed], (f"{table.path.name}: {len(table):,} rows, {table.told}.", _told(roles, words), *told)
@@ -106,7 +106,7 @@ def _gives_groups(folder: Folder) -> bool:
 
 
 def _roles(table: Columns, asked: Annotations) -> Roles:
-    url = _named(table, URL)
+    url = role(table, "", "url", URL)
     image = table.find(asked.image, "image") if asked.image else _image(table, asked) or url
     if not image:
         raise InputError(
@@ -115,10 +115,10 @@ def _roles(table: Columns, asked: Annotations) -> Roles:
         )
     if image in table.floats:
         raise InputError(f"{table.path}, column {image!r}: photos have floating-point numbers as names: save text.")
-    split = table.find(asked.split, "split") if asked.split else _named(table, SPLIT)
-    together = table.find(asked.together, "together") if asked.together else _named(table, TOGETHER)
-    even = table.find(asked.even, "even") if asked.even else ""
-    return Roles(image, "" if url == image else url, split, together, even)
+    split = role(table, asked.split, "split", SPLIT)
+    product = role(table, asked.together, "together", TOGETHER)
+    even = role(table, asked.even, "even", set())
+    return Roles(image, "" if url == image else url, split, product, even)
 
 
 def _image(table: Columns, asked: Annotations) -> str:
@@ -131,8 +131,13 @@ def _image(table: Columns, asked: Annotations) -> str:
     return found[0] if found else ""
 
 
-def _named(table: Columns, names: set[str]) -> str:
-    return next((name for name in table.cells if key(name) in names), "")
+def role(table: Columns, asked: str, field: str, names: set[str]) -> str:
+    """Give the column that a recipe's field asks for, else the first that has one of some names; empty if none has.
+
+    Raises:
+        InputError: there is no such column as the recipe asks for.
+    """
+    return table.find(asked, field) if asked else next((name for name in table.cells if key(name) in names), "")
 
 
 def _photos(table: Columns, roles: Roles) -> tuple[Texts, Mirrors]:
@@ -160,8 +165,12 @@ def _is_address(text: str) -> bool:
     return "://" in text
 
 
-def _splits(table: Columns, column: str) -> tuple[np.ndarray, str]:
-    """Give the split of each photo, an array of texts (n,), and which other words were taken for splits."""
+def splits(table: Columns, column: str) -> tuple[np.ndarray, str]:
+    """Give the split of each photo, an array of texts (n,), and which other words were taken for splits.
+
+    Raises:
+        InputError: a value is not the name of a split.
+    """
     rows, codes, values = table.parts(column)
     named = [NAMES.get(value.casefold(), "") for value in values]
     for code, (value, split) in enumerate(zip(values, named, strict=True)):
@@ -182,9 +191,9 @@ def _by_parity(table: Columns, column: str) -> np.ndarray:
     return np.array(of_values, KIND)[codes]
 
 
-def _together(table: Columns, column: str) -> Texts:
+def together(table: Columns, column: str) -> Texts:
     """Give for each photo what it belongs to."""
     _, codes, values = table.parts(column)
-    together = Texts()
-    together.array = np.array(values, KIND)[codes]
-    return together
+    products = Texts()
+    products.array = np.array(values, KIND)[codes]
+    return products
