@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from mlob.data import duplicates, prevalence
-from mlob.data.dataset import DataSet, Split
+from mlob.data.dataset import DataSet
 from mlob.data.duplicates import EXAMPLES, Known
 from mlob.data.prevalence import LabelFacts, label_facts
+from mlob.labels import count_known, positives
 
 ENDS = 10  # rarest labels, and commonest
 
@@ -42,7 +43,17 @@ class Spread:
 
 @dataclasses.dataclass(frozen=True)
 class SplitFacts:
-    """Numbers of a split. `labels_a_photo` is None without labels, `failed` if nothing is known of the photos."""
+    """Numbers of a split.
+
+    Attributes:
+        photos: in all.
+        labelled: photos with a label.
+        unlabelled: photos without one; of the others nothing is known.
+        labels_used: that are on some photo.
+        labels_a_photo: None without labels.
+        failed: None if nothing is known of the photos' files.
+        unknown: entries, each a photo and a label, of which nobody knows whether it is there.
+    """
 
     photos: int
     labelled: int
@@ -50,6 +61,7 @@ class SplitFacts:
     labels_used: int
     labels_a_photo: Spread | None
     failed: Failures | None
+    unknown: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +101,7 @@ def describe(dataset: DataSet, known: Mapping[str, Known]) -> Facts:
             `failed` is None, and its photos' bytes are not compared.
     """
     targets = {name: split.targets for name, split in dataset.splits.items() if split.targets is not None}
-    counts = {name: of_split.sum(axis=0, dtype=np.int64) for name, of_split in targets.items()}
+    counts = {name: positives(of_split).sum(axis=0, dtype=np.int64) for name, of_split in targets.items()}
     total = sum(counts.values(), np.zeros(len(dataset.labels), np.int64))
     used = [int(column) for column in np.argsort(-total, kind="stable") if total[column]]
     listed = [label_facts(dataset.labels, column, counts) for column in used]
@@ -99,7 +111,10 @@ def describe(dataset: DataSet, known: Mapping[str, Known]) -> Facts:
         photos=sum(photos.values()),
         labels=len(dataset.labels),
         labels_used=len(used),
-        splits={name: _split_facts(split, known.get(name)) for name, split in dataset.splits.items()},
+        splits={
+            name: _split_facts(len(split.ids), targets.get(name), known.get(name))
+            for name, split in dataset.splits.items()
+        },
         counts={name: of_split.tolist() for name, of_split in counts.items()},
         commonest=listed[:ENDS],
         rarest=listed[::-1][:ENDS],
@@ -107,7 +122,9 @@ def describe(dataset: DataSet, known: Mapping[str, Known]) -> Facts:
         compared=any(duplicates.is_compared(dataset, name, of_split) for name, of_split in known.items()),
         equal_between=duplicates.between(dataset, known),
         equal_within=duplicates.within(known),
-        shifted=prevalence.shifted(dataset.labels, photos, counts),
+        shifted=prevalence.shifted(
+            dataset.labels, {name: count_known(of_split, axis=0) for name, of_split in targets.items()}, counts
+        ),
     )
 
 
@@ -122,17 +139,21 @@ def failures(reasons: Mapping[str, str]) -> Failures:
     return Failures(len(reasons), listed)
 
 
-def _split_facts(split: Split, known: Known | None) -> SplitFacts:
-    targets = np.zeros((len(split.ids), 0), np.uint8) if split.targets is None else split.targets
-    a_photo = targets.sum(axis=1, dtype=np.int64)
+def _split_facts(photos: int, targets: np.ndarray | None, known: Known | None) -> SplitFacts:
+    failed = failures(known.failures) if known else None
+    if targets is None:
+        return SplitFacts(photos, 0, photos, 0, None, failed)
+    true, known_labels = positives(targets), count_known(targets, axis=1)
+    a_photo = true.sum(axis=1, dtype=np.int64)
     labelled = int(np.count_nonzero(a_photo))
     return SplitFacts(
-        photos=len(split.ids),
+        photos=photos,
         labelled=labelled,
-        unlabelled=len(split.ids) - labelled,
-        labels_used=int(np.count_nonzero(targets.any(axis=0))),
+        unlabelled=int(np.count_nonzero(known_labels)) - labelled,
+        labels_used=int(np.count_nonzero(true.any(axis=0))),
         labels_a_photo=_spread(a_photo) if labelled else None,
-        failed=failures(known.failures) if known else None,
+        failed=failed,
+        unknown=targets.size - int(known_labels.sum()),
     )
 
 

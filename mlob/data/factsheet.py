@@ -122,7 +122,13 @@ def _unlabelled_lines(splits: Mapping[str, SplitFacts]) -> Iterator[str]:
             yield f"{name}: none of the {_photos(split.photos)} has labels: they are predicted, not judged"
         elif without:
             told = "has no labels: it counts" if without == 1 else "have no labels: they count"
-            yield f"{name}: {without:,} of {_photos(split.photos)} {told} as negative for every label"
+            known = " that is known of it" if split.unknown else ""
+            yield f"{name}: {without:,} of {_photos(split.photos)} {told} as negative for every label{known}"
+        if split.unknown:
+            blank = split.photos - split.labelled - split.unlabelled
+            whole = f", and nothing is known of {_photos(blank)}" if blank else ""
+            told = f"{name}: {split.unknown:,} entries (a photo and a label) are unknown{whole}"
+            yield f"{told}: neither learned from nor judged"
 
 
 def _failure_lines(splits: Mapping[str, SplitFacts]) -> Iterator[str]:

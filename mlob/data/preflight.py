@@ -8,7 +8,7 @@ import numpy as np
 
 from mlob.data.dataset import DataSet, Split
 from mlob.errors import InputError
-from mlob.labels import Labels
+from mlob.labels import Labels, count_known, is_known, positives
 
 JUDGED = ("train", "validation")  # models are fitted on the first and judged on the second
 FEWEST = {"train": 5, "validation": 3}  # a fifth of train may be dev; a stacker is fitted on folds of folds
@@ -39,6 +39,7 @@ def doubts(dataset: DataSet) -> list[str]:
     if train is not None and train.targets is not None:
         looks = (_separated, _everywhere, _rare)
         sentences += [look(dataset.labels, train.targets) for look in looks]
+    sentences += [_never_known(name, split, dataset.labels) for name, split in dataset.splits.items() if name in JUDGED]
     return [sentence for sentence in [*sentences, _alike(dataset.labels), _torn(dataset)] if sentence]
 
 
@@ -89,7 +90,7 @@ def _few(name: str, split: Split) -> str:
 def _separated(labels: Labels, targets: np.ndarray) -> str:
     """Report labels that look like several labels in one, to be separated by |."""
     known = set(labels.names)
-    is_single = targets.sum(axis=1).max() <= 1
+    is_single = positives(targets).sum(axis=1).max() <= 1
     for mark, what in SEPARATORS.items():
         names = [name for name in labels.names if mark in name.strip(mark)]
         whole = [name for name in names if known.issuperset(part.strip() for part in name.split(mark))]
@@ -102,14 +103,24 @@ def _separated(labels: Labels, targets: np.ndarray) -> str:
 
 
 def _everywhere(labels: Labels, targets: np.ndarray) -> str:
-    names = [labels.names[column] for column in np.flatnonzero(targets.all(axis=0))]
-    return f"{_listed(names)}: on every train photo, so nothing can be learned about it." if names else ""
+    everywhere = targets.all(axis=0) & positives(targets).any(axis=0)
+    names = [labels.names[column] for column in np.flatnonzero(everywhere)]
+    known = "" if is_known(targets[:, everywhere]) is None else " of which it is known"
+    return f"{_listed(names)}: on every train photo{known}, so nothing can be learned about it." if names else ""
 
 
 def _rare(labels: Labels, targets: np.ndarray) -> str:
-    count = targets.sum(axis=0)
+    count = positives(targets).sum(axis=0)
     names = [labels.names[column] for column in np.flatnonzero((count > 0) & (count < RARE))]
     return f"{_listed(names)}: on fewer than {RARE} train photos, too few to learn from." if names else ""
+
+
+def _never_known(name: str, split: Split, labels: Labels) -> str:
+    if split.targets is None:
+        return ""
+    names = [labels.names[column] for column in np.flatnonzero(count_known(split.targets, axis=0) == 0)]
+    what = "learned" if name == "train" else "judged"
+    return f"{_listed(names)}: unknown on every {name} photo, so it cannot be {what}." if names else ""
 
 
 def _alike(labels: Labels) -> str:

@@ -49,49 +49,58 @@ def label_facts(labels: Labels, column: int, counts: Mapping[str, np.ndarray]) -
     return LabelFacts(labels.ids[column], labels.names[column], labels.groups[column], of_splits)
 
 
-def shifted(labels: Labels, photos: Mapping[str, int], counts: Mapping[str, np.ndarray]) -> Shifted | None:
+def shifted(labels: Labels, photos: Mapping[str, np.ndarray], counts: Mapping[str, np.ndarray]) -> Shifted | None:
     """Test each label's prevalence in validation against that in train; None unless both have labels.
 
-    The pooled z-test of two proportions, with Bonferroni's correction for all labels that occur. Where fewer than 5
-    photos are expected the z-test takes chance for a shift, and Fisher's exact test has to agree.
+    The pooled z-test of two proportions, with Bonferroni's correction for all labels that occur and are known in both.
+    Where fewer than 5 photos are expected the z-test takes chance for a shift, and Fisher's exact test has to agree.
 
     Args:
-        photos: {split: number of photos}.
+        photos: {split with labels: photos that know each label, int (labels,)}.
         counts: {split with labels: photos that have each label, int (labels,)}.
     """
     if not {"train", "validation"} <= counts.keys():
         return None
     train, validation = counts["train"], counts["validation"]
-    sizes = photos["train"], photos["validation"]
+    sizes = np.stack([photos["train"], photos["validation"]])
     z = z_scores(train, sizes[0], validation, sizes[1])
-    tested = int(np.count_nonzero(train + validation))
+    tested = int(np.count_nonzero((train + validation > 0) & (sizes.min(axis=0) > 0)))
     level = SIGNIFICANCE / max(tested, 1)
     critical = statistics.NormalDist().inv_cdf(1 - level / 2)
     order = [int(column) for column in np.argsort(-np.abs(z), kind="stable") if abs(z[column]) > critical]
-    differ = [column for column in order if _fisher_agrees(train[column], validation[column], sizes, level)]
+    differ = [column for column in order if _fisher_agrees(train[column], validation[column], sizes[:, column], level)]
     strongest = [
         _shifted_label(
-            label_facts(labels, column, counts), train[column] / sizes[0], validation[column] / sizes[1], z[column]
+            label_facts(labels, column, counts),
+            train[column] / sizes[0, column],
+            validation[column] / sizes[1, column],
+            z[column],
         )
         for column in differ[:STRONGEST]
     ]
     return Shifted(SIGNIFICANCE, tested, len(differ), strongest)
 
 
-def z_scores(train: np.ndarray, train_photos: int, validation: np.ndarray, validation_photos: int) -> np.ndarray:
-    """Give z (labels,) of the prevalence in validation minus that in train; 0 for a label on no photo, or on all.
+def z_scores(
+    train: np.ndarray, train_photos: np.ndarray | int, validation: np.ndarray, validation_photos: np.ndarray | int
+) -> np.ndarray:
+    """Give z (labels,) of the prevalence in validation minus that in train.
+
+    It is 0 for a label on no photo, or on all, or of which a split knows nothing.
 
     Args:
         train, validation: photos that have each label, (labels,).
-        train_photos, validation_photos: numbers of photos.
+        train_photos, validation_photos: numbers of photos, one for all labels or for each.
     """
+    is_known = np.minimum(train_photos, validation_photos) > 0
+    train_photos, validation_photos = np.maximum(train_photos, 1), np.maximum(validation_photos, 1)
     pooled = (train + validation) / (train_photos + validation_photos)
     error = np.sqrt(pooled * (1 - pooled) * (1 / train_photos + 1 / validation_photos))
     gap = validation / validation_photos - train / train_photos
-    return np.divide(gap, error, out=np.zeros(len(gap)), where=error > 0)
+    return np.divide(gap, error, out=np.zeros(len(gap)), where=(error > 0) & is_known)
 
 
-def _fisher_agrees(train: int, validation: int, sizes: tuple[int, int], level: float) -> bool:
+def _fisher_agrees(train: int, validation: int, sizes: np.ndarray, level: float) -> bool:
     """Tell whether Fisher's exact test finds a shift, too; it is not asked where at least 5 photos are expected."""
     from scipy.stats import contingency, fisher_exact
 

@@ -9,6 +9,7 @@ from mlob import predictions
 from mlob.data.dataset import DataSet, Split
 from mlob.evaluation import diagnosis
 from mlob.evaluation.diagnosis import Cell, Confused, Confusion, Reliability
+from mlob.labels import positives
 from mlob.predictions import Table
 from mlob.reports.photos import Camera, Photo
 
@@ -93,7 +94,7 @@ def diagnose(
         seen: rows of the photos that have features.
     """
     split = dataset["validation"]
-    learned = np.any(dataset["train"].known_targets, axis=0)
+    learned = np.any(positives(dataset["train"].known_targets), axis=0)
     targets, decided, probabilities = split.known_targets[seen], ensemble.decisions[seen], ensemble.probabilities[seen]
     confusions = {
         group: diagnosis.confusion(targets, decided, probabilities, columns)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -34,10 +34,15 @@ class Photo:
 
 @dataclasses.dataclass(frozen=True)
 class Labelled:
-    """A photo, and the columns of the labels that the ensemble gives it."""
+    """A photo, and the columns of the labels that the ensemble gives it.
+
+    Attributes:
+        unknown: those of the predicted ones of which nobody knows whether they are right.
+    """
 
     photo: Photo
     predicted: list[int]
+    unknown: Sequence[int] = ()
 
 
 Camera = Callable[[int], Photo]  # of a row of a split
@@ -64,7 +69,8 @@ def gallery(targets: np.ndarray, decided: np.ndarray, take: Camera, seen: np.nda
         seen: rows of the photos that have features; the others are not shown.
     """
     for row in seen[choose(targets[seen], decided[seen], per_label=PER_LABEL)].tolist():
-        yield Labelled(take(row), np.flatnonzero(decided[row]).tolist())
+        unknown = np.flatnonzero((targets[row] > 1) & (decided[row] == 1))
+        yield Labelled(take(row), np.flatnonzero(decided[row]).tolist(), unknown.tolist())
 
 
 def choose(targets: np.ndarray, decided: np.ndarray, *, per_label: int = 3, most: int = MOST) -> np.ndarray:
@@ -75,14 +81,14 @@ def choose(targets: np.ndarray, decided: np.ndarray, *, per_label: int = 3, most
     So any first part of the result covers the labels evenly; with at most `most` labels none goes without.
 
     Args:
-        targets, decided: 0/1 (n, labels).
+        targets, decided: 0/1 (n, labels); a label that is unknown on a photo is not seen there.
         per_label: turns: photos a label gets at least, where it has as many.
         most: photos in all.
 
     Returns:
         Rows, integers (up to `most`,), in order of choice. Equal inputs give equal rows.
     """
-    targets, decided = np.asarray(targets, bool), np.asarray(decided, bool)
+    targets, decided = positives(np.asarray(targets)), np.asarray(decided, bool)
     rarest_first = [label for label in np.argsort(targets.sum(axis=0), kind="stable") if targets[:, label].any()]
     chosen: list[int] = []
     for turn in range(per_label):

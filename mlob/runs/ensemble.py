@@ -14,6 +14,7 @@ from mlob.ensemble.thresholds import ONE_THRESHOLD
 from mlob.errors import InputError
 from mlob.evaluation import judge, scores
 from mlob.files import digest, read_arrays, write_arrays, write_json
+from mlob.labels import positives
 from mlob.recipes import Ensemble
 from mlob.runs import results, shift, stack
 from mlob.runs.model import labelled_validation
@@ -91,7 +92,7 @@ def fit(
         validation.targets,
         recipe.judging,
         labels=dataset.labels,
-        train_positives=dataset["train"].known_targets.sum(axis=0),
+        train_positives=positives(dataset["train"].known_targets).sum(axis=0),
         keys=validation.keys,
     )
     blended = _blended(verdict, stacks)

@@ -15,7 +15,7 @@ from mlob.evaluation import judge, scores
 from mlob.evaluation.crossfit import folds
 from mlob.features import log
 from mlob.files import archive_fault, atomic, read_record, write_json, write_text
-from mlob.labels import Labels
+from mlob.labels import Labels, prevalence
 from mlob.progress import say
 from mlob.recipes import Experiment, Judging
 from mlob.runs import results
@@ -198,9 +198,9 @@ def _predicted(head, dataset, rows, dev, prevalence):
 def _own_prevalence(experiment, targets):
     """Give each label's prevalence in the rows to train on, 0 for labels that are left to another specialist."""
     own = sampling.own_columns(targets, experiment.least_share, experiment.most_share)
-    prevalence = np.zeros(targets.shape[1])
-    prevalence[own] = targets[:, own].mean(axis=0)
-    return prevalence
+    shares = np.zeros(targets.shape[1])
+    shares[own] = prevalence(targets)[own]
+    return shares
 
 
 def _costs(head, stores, rows):

@@ -13,6 +13,7 @@ from mlob.data.duplicates import Between
 from mlob.data.prevalence import Shifted
 from mlob.evaluation import shift
 from mlob.features import table
+from mlob.labels import prevalence
 from mlob.training import batches
 
 MOST = 2000  # photos of each split that the classifier sees
@@ -60,7 +61,7 @@ def label_prevalence(dataset: DataSet, decided: Mapping[str, np.ndarray]) -> tup
     known = {name: split.targets for name, split in dataset.splits.items() if split.targets is not None}
     stand_ins = {name: of_split for name, of_split in decided.items() if name not in known}
     columns = {"id": dataset.labels.ids, "name": dataset.labels.names, "group": dataset.labels.groups}
-    columns |= {name: of_split.mean(axis=0).round(5).tolist() for name, of_split in (known | stand_ins).items()}
+    columns |= {name: prevalence(of_split).round(5).tolist() for name, of_split in (known | stand_ins).items()}
     shares = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return shares, list(stand_ins)
 

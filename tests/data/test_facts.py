@@ -273,3 +273,31 @@ def test_of_many_groups_a_few_are_named():
     many = Labels(tuple(range(12)), tuple("abcdefghijkl"), tuple(f"group {number}" for number in range(12)))
     train = Split("train", ("1",), ((),), np.ones((1, 12), np.uint8))
     assert factsheet.understood(data_set(train, labels=many))[0].endswith("group 6 (1), group 7 (1), and 4 more.")
+
+
+def test_unknown_entries_are_counted_and_are_no_labels():
+    targets = [[1, 255, 0], [0, 0, 0], [255, 255, 255], [255, 1, 1]]
+    found = facts.describe(data_set(split("train", targets)), {})
+    assert found.splits["train"] == SplitFacts(4, 2, 1, 3, Spread(0.75, 0, 2), None, unknown=5)
+    assert found.counts == {"train": [1, 1, 1]} and found.unseen == []
+    told = factsheet.summary(found)
+    assert "train: 1 of 4 photos has no labels: it counts as negative for every label that is known of it" in told
+    assert (
+        "train: 5 entries (a photo and a label) are unknown, and nothing is known of 1 photo: "
+        "neither learned from nor judged"
+    ) in told
+    never = facts.describe(data_set(split("train", [[1, 255, 0]])), {})
+    assert [label.name for label in never.unseen] == ["Red", "Hat"]
+
+
+def test_a_label_is_shifted_by_its_shares_of_the_photos_that_know_it():
+    generator = np.random.default_rng(0)
+    train = (generator.random((3000, 3)) < (0.3, 0.2, 0.1)).astype(np.uint8)
+    validation = (generator.random((900, 3)) < (0.3, 0.5, 0.1)).astype(np.uint8)
+    known_alone = facts.describe(two_splits(train[:1500], validation), {}).shifted
+    train[1500:] = 255
+    assert facts.describe(two_splits(train, validation), {}).shifted == known_alone
+    assert known_alone.labels == 1
+    validation[:, 1] = 255
+    nothing_known = facts.describe(two_splits(train, validation), {}).shifted
+    assert (nothing_known.labels, nothing_known.tested) == (0, 2)

@@ -118,3 +118,16 @@ def test_products_that_given_splits_tear_apart_are_counted(tmp_path):
     told = preflight.doubts(dataclasses.replace(dataset, splits=splits))[-1]
     assert told.startswith("photos of 2 products stand in several splits (of 'b' in train and validation and test): ")
     assert "product" not in " ".join(preflight.doubts(dataset))
+
+
+def test_what_is_never_known_or_only_where_it_is_there_is_told(tmp_path):
+    train, validation = ordinary(), ordinary()
+    train[train[:, 0] == 0, 0] = 255
+    train[:, 1], train[:9, 1] = 255, 1
+    validation[:, 2] = 255
+    found = doubt(tmp_path, train=train, validation=validation)
+    assert "coat, dress: on every train photo of which it is known, so nothing can be learned" in found
+    assert "dress: on fewer than 10 train photos" in found
+    assert "red: unknown on every validation photo, so it cannot be judged" in found
+    train[:, 1] = 255
+    assert "dress: unknown on every train photo, so it cannot be learned" in doubt(tmp_path, train=train)

@@ -56,3 +56,15 @@ def test_a_photo_that_no_model_saw_is_not_in_the_gallery(dataset, predicted):
     take, seen = (lambda row: Photo(row, None, [])), np.array([0, 1, 3])
     shown = photos.gallery(dataset["validation"].targets, predicted.decided, take, seen)
     assert {labelled.photo.id for labelled in shown} == {0, 1, 3}
+
+
+def test_a_predicted_label_of_which_nobody_knows_is_not_called_wrong():
+    targets, decided = np.uint8([[1, 255, 255], [0, 1, 0]]), np.uint8([[1, 1, 0], [1, 1, 0]])
+    shown = photos.gallery(targets, decided, lambda row: Photo(str(row), None, []), np.arange(2))
+    found = {labelled.photo.id: (labelled.predicted, labelled.unknown) for labelled in shown}
+    assert found == {"0": ([0, 1], [1]), "1": ([0, 1], [])}
+
+
+def test_a_photo_is_not_chosen_for_a_label_that_it_may_not_have():
+    targets = np.uint8([[255], [255], [1], [0]])
+    assert photos.choose(targets, np.ones((4, 1))).tolist() == [2]
