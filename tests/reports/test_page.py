@@ -269,6 +269,17 @@ def test_photos_show_what_was_right_missed_and_wrong(written):
     assert cards.count("data:image/jpeg;base64,") == 15
 
 
+def test_what_is_unknown_is_counted_and_is_not_called_wrong(written, facts):
+    assert "unknown" not in written()
+    splits = facts.splits | {"train": dataclasses.replace(facts.splits["train"], unknown=5)}
+    gallery = [Labelled(Photo("v1", None, [0]), [0, 1], [1])]
+    text = " ".join(written(facts=dataclasses.replace(facts, splits=splits), gallery=gallery).split())
+    assert "train: of 12 entries (a photo and a label) 5 are unknown: neither learned from nor judged." in text
+    cards = re.search(r'<ul id="cards"(.*?)</ul>', text).group(1)
+    assert re.findall(r'class="verdict (\w+)"', cards) == ["correct", "unknown"]
+    assert "<b>?</b> unknown</span> (predicted, and nobody knows)." in text
+
+
 def test_photos_stop_where_the_page_would_grow_too_large(written):
     endless = (Labelled(Photo(str(number), b"x" * 300_000, [0]), []) for number in itertools.count())
     text = written(gallery=endless)
