@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from mlob.data.places import Folder
 
 BYTES, PATH = "bytes", "path"  # the parts of Hugging Face's image column: the photo, and its name
-KEPT_BYTES = 2**30  # of row groups in memory, in each process; a single one may not be larger
+MOST_GROUP_BYTES = 2**30  # of a row group's photos, which are in memory at once
+KEPT_BYTES = 2**28  # of row groups in memory, in each process; two may be more, since threads read across a border
 UNKNOWN_SIZE = 0  # Parquet does not tell how long a value is
 POINTER = b"version https://git-lfs"  # begins what Git leaves in place of a large file
 
@@ -155,10 +156,10 @@ def file(path: Folder, column: str) -> File:
     for number, group in enumerate(groups):
         sizes = [group.column(at).total_uncompressed_size for at in range(group.num_columns)
                  if group.column(at).path_in_schema == leaf]  # fmt: skip
-        if sum(sizes) > KEPT_BYTES:
+        if sum(sizes) > MOST_GROUP_BYTES:
             raise InputError(
                 f"{path}: the row group {number} holds {sum(sizes) / 2**30:.1f} GiB of photos; expected at most "
-                f"{KEPT_BYTES / 2**30:g}, since it is in memory at once: write it again with a row_group_size of 100."
+                f"{MOST_GROUP_BYTES / 2**30:g}, since all are in memory at once: write it with row_group_size=100."
             )
     return File(path, _tag(path), column, tuple(group.num_rows for group in groups))
 
@@ -211,12 +212,14 @@ def _group(path: Folder, tag: str, column: str, number: int) -> pyarrow.Array:
     """Give the photos of a row group; those used last stay in memory."""
     key = path, tag, column, number
     with _reading:
-        _groups[key] = _groups.pop(key) if key in _groups else _read_group(path, column, number)
-        for oldest in list(_groups)[:-1]:
-            if sum(photos.nbytes for photos in _groups.values()) <= KEPT_BYTES:
-                break
-            del _groups[oldest]
-        return _groups[key]
+        if key in _groups:
+            _groups[key] = _groups.pop(key)
+            return _groups[key]
+        photos = _read_group(path, column, number)
+        while len(_groups) > 1 and sum(kept.nbytes for kept in _groups.values()) + photos.nbytes > KEPT_BYTES:
+            del _groups[next(iter(_groups))]
+        _groups[key] = photos
+        return photos
 
 
 def _read_group(path: Folder, column: str, number: int) -> pyarrow.Array:
@@ -226,6 +229,8 @@ def _read_group(path: Folder, column: str, number: int) -> pyarrow.Array:
         with _open(path) as content:
             leaf = _leaf(content.schema_arrow, column)
             photos = content.read_row_group(number, columns=[leaf]).column(column).combine_chunks()
+    except FileNotFoundError as error:
+        raise Unreadable("no file") from error
     except (pyarrow.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno:  # of the disk or the bucket; Parquet's own have no number
             raise

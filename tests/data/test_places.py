@@ -9,10 +9,11 @@ import shutil
 import sys
 import threading
 
+import pyarrow.parquet
 import pytest
 from layouts import on_disk
 
-from mlob.data import images, places
+from mlob.data import images, parquet, places
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError, Unreadable
 
@@ -73,6 +74,24 @@ def test_a_data_set_is_the_same_with_its_photos_in_an_archive(tmp_path, kind):
     shutil.make_archive(packed / "images", kind, tmp_path / "whole", "images")
     assert all_of(read_dataset(packed)) == all_of(whole)
     assert not read_dataset(packed).is_remote
+
+
+def test_photos_in_parquet_are_the_same_in_a_bucket(tmp_path, bucket):
+    photos = [{"bytes": data, "path": name} for name, data in PHOTOS.items()]
+    for split in ("train", "test"):
+        table = pyarrow.table({"image": photos, "label": ["a", "b"] * 3 if split == "train" else [""] * 6})
+        (tmp_path / "data").mkdir(exist_ok=True)
+        pyarrow.parquet.write_table(table, tmp_path / f"data/{split}.parquet", row_group_size=2)
+    files = {f"data/{file.name}": file.read_bytes() for file in (tmp_path / "data").iterdir()}
+    remote = read_dataset(in_bucket(bucket, "parquet", files))
+    assert remote.is_remote and all_of(remote) == all_of(read_dataset(tmp_path))
+    copy = pickle.loads(pickle.dumps(remote.photos("test")[1]))
+    assert copy.read_bytes() == remote.photos("test")[1].read_bytes() == [*PHOTOS.values()][1]
+    store = bucket[1]
+    store.rm(f"{bucket[0]}/parquet/data/test.parquet")
+    parquet._groups.clear()  # as in another process
+    with pytest.raises(Unreadable, match="no file"):
+        images.content(copy)
 
 
 def test_a_data_set_is_the_same_in_a_bucket(tmp_path, bucket):
