@@ -105,7 +105,7 @@ def _check_file(file: Listed, labels: Labels, group: str, own: np.ndarray) -> No
     several = np.flatnonzero(np.asarray(has.sum(axis=1)) > 1)
     if len(several):
         row = int(several[0])
-        names = [repr(labels.names[own[column]]) for column in has[[row]].indices]
+        names = [repr(labels.names[own[column]]) for column in has[[row]].nonzero()[1]]
         where = f", row {row + file.first_row:,}" if file.first_row else ""
         raise InputError(
             f"{file.path}{where}: the image {file.ids[row]!r} has {len(names)} labels of the group {group}, "

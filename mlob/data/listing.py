@@ -247,7 +247,7 @@ def _twice(file: Listed, name: str) -> str:
     """Say that a photo is listed twice, in which rows, and whether with the same labels."""
     first, second = np.flatnonzero(file.ids.array == name)[:2].tolist()
     rows = f", in the rows {first + file.first_row:,} and {second + file.first_row:,}" if file.first_row else ""
-    is_same = (file.annotations[[first]] != file.annotations[[second]]).nnz == 0
+    is_same = not (file.annotations[[first]] != file.annotations[[second]]).sum()
     mend = "remove one" if is_same else "put all of its labels into one row and remove one"
     other = "" if is_same else " with different labels"
     return f"{file.path}: the image {name!r} is listed twice{rows}{other}: {mend}; ids are unique in a split."

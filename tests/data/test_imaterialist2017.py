@@ -11,6 +11,7 @@ from layouts import targets, write
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 from mlob.labels import UNKNOWN
+from mlob.recipes import Annotations
 
 TASKS = {"1": "shoe:gender", "6": "dress:color", "11": "pants:color"}
 LABELS = {"1": "men", "3": "black", "4": "women", "12": "red"}
@@ -74,6 +75,21 @@ def test_every_row_is_found_again_and_nothing_else_is_known(tmp_path_factory, an
     for row, name in enumerate(data["train"].ids):
         for column, group in enumerate(data.labels.groups):
             assert (found[row, column] == UNKNOWN) == ((int(name), group) not in read)
+
+
+def test_corrections_exclusive_groups_and_rare_labels_are_as_in_any_format(folder):
+    write(folder / "corrections.csv", "split,photo,labels\ntrain,3,men\n")
+    data = read_dataset(folder, asked=Annotations(commonest=1))
+    assert data.labels.names == ("men", "black", "black", "other")
+    assert targets(data["train"])[1:] == [[255, 255, 1, 1], [1, 0, 0, 0]]
+    with pytest.raises(InputError, match=r"the image '2' has 2 labels of the group pants:color, 'black' and 'red'"):
+        read_dataset(folder, asked=Annotations(exclusive=("pants:color",)))
+
+
+def test_a_photo_that_is_listed_twice_is_refused(folder):
+    write_rows(folder, "train", (1, 2, 2), ROWS)
+    with pytest.raises(InputError, match=r"train\.data\.json: the image '2' is listed twice with different labels"):
+        read_dataset(folder)
 
 
 def test_names_of_the_files_may_begin_in_another_way(folder):
