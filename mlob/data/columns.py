@@ -158,6 +158,13 @@ def of_rows(path: Folder, header: Sequence[str], rows: Iterator[list[str]], told
     return Columns(path, columns, floats=(), dropped=(), unnamed=(), first_row=2, told=told)
 
 
+def release() -> None:
+    """Give back the memory that tables took: pyarrow keeps it for further ones, 100 bytes for each row."""
+    import pyarrow
+
+    pyarrow.default_memory_pool().release_unused()
+
+
 def _csv(path: Folder, encoding: str) -> Columns:
     layout, table = csvtable.read(path, encoding)
     names = _names(path, layout.header)

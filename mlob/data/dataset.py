@@ -22,6 +22,7 @@ from mlob.data.tree import Tree
 from mlob.errors import InputError
 from mlob.files import digest
 from mlob.labels import Labels, one_each
+from mlob.machine import memory_bytes
 from mlob.recipes import Annotations
 
 if TYPE_CHECKING:
@@ -53,9 +54,20 @@ class Split:
 
     @property
     def targets(self) -> np.ndarray | None:
-        """Targets uint8 (n, labels) of 0, 1 and `labels.UNKNOWN`; None where the split has no labels."""
+        """Targets uint8 (n, labels) of 0, 1 and `labels.UNKNOWN`; None where the split has no labels.
+
+        Raises:
+            InputError: they would not fit into half of the memory.
+        """
         if self.annotations is None or isinstance(self.annotations, np.ndarray):
             return self.annotations
+        (photos, labels), memory = self.annotations.shape, memory_bytes()
+        if photos * labels > memory / 2:
+            raise InputError(
+                f"The {self.name} split has {photos:,} photos and {labels:,} labels, which would take "
+                f"{photos * labels / 2**30:,.1f} GB of the machine's {memory / 2**30:,.1f} GB: fold rare labels into "
+                "one, for example SET=annotations.other_below=0.001, or use a machine with more memory."
+            )
         return self.annotations.toarray()
 
     @property

@@ -64,10 +64,11 @@ class Listed:
 
     def take(self, rows: np.ndarray) -> Listed:
         """Give the photos of some rows, by number."""
+        ids = self.ids.take(rows)
         return dataclasses.replace(
             self,
-            ids=self.ids.take(rows),
-            urls=self.urls.take(rows),
+            ids=ids,
+            urls=Mirrors.single(ids) if self.urls.lines is self.ids else self.urls.take(rows),
             annotations=self.annotations[rows],
             splits=None if self.splits is None else self.splits[rows],
             together=None if self.together is None else self.together.take(rows),

@@ -60,9 +60,10 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
     Raises:
         InputError: the table cannot be read; it is not clear which column holds what; a cell cannot be right.
     """
-    return understood(
-        columns.read(folder / (PHOTOS if PHOTOS in names else find(folder, names)), asked.encoding), asked
-    )
+    path = folder / (PHOTOS if PHOTOS in names else find(folder, names))
+    listed = understood(columns.read(path, asked.encoding), asked)
+    columns.release()
+    return listed
 
 
 def understood(table: Columns, asked: Annotations) -> Listing:

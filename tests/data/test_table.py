@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import split_of_each, targets, write, write_photos
 
+from mlob.data import preflight
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 
@@ -76,6 +77,16 @@ def test_a_table_that_cannot_be_right_is_refused(tmp_path, content, message):
     write(tmp_path / "photos.csv", content)
     with pytest.raises(InputError, match=message):
         read_dataset(tmp_path)
+
+
+def test_more_labels_than_fit_into_memory_are_refused_before_anything_runs(tmp_path, monkeypatch):
+    names = "|".join(map(str, range(1000)))
+    write(tmp_path / "photos.csv", f"image,labels,split\na.jpg,{names},train\nb.jpg,x,train\n")
+    data = read_dataset(tmp_path)
+    assert data["train"].targets.sum() == 1001
+    monkeypatch.setattr("mlob.data.dataset.memory_bytes", lambda: 4000)
+    with pytest.raises(InputError, match=r"train split has 2 photos and 1,001 labels.*SET=annotations\.other_below="):
+        preflight.check(data)
 
 
 NAMES = st.text("ab/.|, \"'\né", max_size=4)
