@@ -50,9 +50,7 @@ def test_parquet_that_is_cut_short_is_refused(tmp_path):
     path = stored(tmp_path, image=["a", "b"], labels=["x", "y"]) / "mine.parquet"
     for length in (0, 10, path.stat().st_size - 9):
         path.write_bytes(path.read_bytes()[:length])
-        with pytest.raises(
-            InputError, match=r"mine\.parquet is not a .*[Pp]arquet file.*: copy it again"
-        ):
+        with pytest.raises(InputError, match=r"mine\.parquet is not a .*[Pp]arquet file.*: copy it again"):
             read_dataset(tmp_path)
 
 
