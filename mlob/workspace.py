@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mlob import fields, loading, recipes
 from mlob.errors import InputError, nearest
-from mlob.files import remove_stale_parts
+from mlob.files import ANEW, read_json, remove_stale_parts
 from mlob.loading import Kind
 from mlob.progress import say
 
@@ -130,13 +130,25 @@ class Workspace:
     def runs(self) -> pathlib.Path:
         """The folder of the suite's products of this data: runs/<suite>, or runs/<suite>.<data> where another has that.
 
-        A folder that has the name of a suite is left to that suite.
+        A folder that has the name of a suite is left to that suite. Where there is none yet, the products of a data
+        folder that is gone and held the same are taken over: it was renamed.
         """
         from mlob.data import owners, places
 
         others = self.first_runs.with_name(f"{self.name}.{places.data_name(self.data_folder)}")
         candidates = (path for path in owners.numbered(others) if not _is_suite(path.name))
-        return owners.find(itertools.chain([self.first_runs], candidates), self.data_folder)
+        found = owners.find(itertools.chain([self.first_runs], candidates), self.data_folder)
+        return found if owners.owner(found) else next(filter(self._was_renamed, self.all_runs), found)
+
+    def _was_renamed(self, runs: pathlib.Path) -> bool:
+        """Whether a folder of products is of a data folder that is gone and held what this one holds."""
+        from mlob.data import owners
+
+        is_left = (noted := owners.owner(runs)) and not owners.is_there(noted)
+        if not is_left or not owners.is_there(owners.address(self.data_folder)):
+            return False
+        made_of = (read_json(recipe, ANEW).get("data") for recipe in runs.glob(f"*/{RECIPE}"))
+        return self.dataset.digest in made_of
 
     @property
     def first_runs(self) -> pathlib.Path:
@@ -152,9 +164,11 @@ class Workspace:
         """Note in the folder of products whose photos they are made of; where they are apart from others is told."""
         from mlob.data import owners
 
-        is_new = not owners.owner(self.runs)
+        before = owners.owner(self.runs)
         owners.claim(self.runs, self.data_folder)
-        if is_new and self.runs != self.first_runs:
+        if before and not owners.is_there(before):
+            say(f"{self.runs} was made of {before}, which is gone: it belongs to {self.data_folder} now.")
+        if not before and self.runs != self.first_runs:
             told = f"{self.first_runs} belongs to {owners.owner(self.first_runs)}"
             say(f"{told}: what is made of {self.data_folder} goes to {self.runs}.")
 

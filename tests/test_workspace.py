@@ -1,5 +1,7 @@
 """What `mlob clean` removes is ours, and all that is ours is removed."""
 
+import json
+
 import pytest
 
 from mlob import workspace
@@ -143,8 +145,27 @@ def test_each_data_folder_of_a_suite_has_runs_of_its_own(suite, tmp_path, capfd)
     )
     assert len(told) == 3
     (tmp_path / "b/mine").rename(tmp_path / "mine")
+    assert work_of(tmp_path, "mine").runs.name == "tiny.mine"
+    told = capfd.readouterr().err
+    assert told == f"runs/tiny.mine was made of {tmp_path}/b/mine, which is gone: it belongs to {tmp_path}/mine now.\n"
     assert work_of(tmp_path, "mine").runs.name == "tiny.mine" and not capfd.readouterr().err
     assert work_of(tmp_path, "a/mine").run("wide") == workspace.pathlib.Path("runs/tiny/wide")
+
+
+def test_a_data_folder_that_is_renamed_keeps_its_runs_where_it_holds_the_same(suite, tmp_path):
+    table = "image,labels,split\n" + "".join(f"{row}.jpg,{'ab'[row % 2]},train\n" for row in range(9))
+    for data in ("other", "mine"):
+        fill(tmp_path / data, ["0.jpg"])
+        (tmp_path / data / "photos.csv").write_text(table)
+        work = work_of(tmp_path, data)
+    assert work.runs.name == "tiny.mine"
+    (work.run("wide") / "recipe.json").write_text(json.dumps({"data": work.dataset.digest}))
+    (tmp_path / "mine").rename(tmp_path / "shop")
+    assert work_of(tmp_path, "shop").runs.name == "tiny.mine"
+    (tmp_path / "shop").rename(tmp_path / "store")
+    (tmp_path / "store/photos.csv").write_text(table.replace(",a,", ",b,", 1))
+    (work.run("wide") / "recipe.json").write_text(json.dumps({"data": work.dataset.digest}))
+    assert workspace.Workspace("tiny", data=str(tmp_path / "store")).runs.name == "tiny.store"
 
 
 def test_runs_without_a_note_go_to_the_first_that_asks(suite, tmp_path):

@@ -60,7 +60,7 @@ def claim(folder: pathlib.Path, data_folder: Folder) -> None:
     noted = write_once(folder / NOTE, address(data_folder))
     if _is_same(noted, data_folder):
         return
-    if not _is_left(noted, data_folder):
+    if is_there(noted):
         raise InputError(f"{folder} was just begun for {noted}: run the same command again.")
     write_text(folder / NOTE, address(data_folder))
 

@@ -30,15 +30,16 @@ def changes(before: Record, now: Record) -> str:
     """Say how many photos of each split came, went, or have other labels, and how many labels came and went."""
     splits = dict.fromkeys(name.rpartition(" ")[0] for name in (*before, *now) if name.endswith(" ids"))
     told = [f"{split} photos: {', '.join(found)}" for split in splits if (found := _of_split(split, before, now))]
-    labels = _came_and_went(before["labels"], now["labels"])
+    own, others = (set(record["labels"].tolist()) for record in (now, before))
+    labels = _came_and_went(len(own - others), len(others - own))
     told += [f"labels: {', '.join(labels)}"] if labels else []
     return "; ".join(told) or "the order of the photos, or the numbers of the labels"
 
 
 def _of_split(split: str, before: Record, now: Record) -> list[str]:
     ids = [record.get(f"{split} ids", np.empty(0, np.uint64)) for record in (before, now)]
-    _, old, new = np.intersect1d(ids[0], ids[1], return_indices=True)
-    told = _came_and_went(ids[0], ids[1])
+    _, old, new = np.intersect1d(ids[0], ids[1], assume_unique=True, return_indices=True)
+    told = _came_and_went(len(ids[1]) - len(new), len(ids[0]) - len(old))
     for name, what in ((f"{split} targets", "other labels"), (f"{split} together", "another product")):
         alone = np.tile(_hashes([""]), max(map(len, ids)))
         if count := int((before.get(name, alone)[old] != now.get(name, alone)[new]).sum()):
@@ -46,8 +47,7 @@ def _of_split(split: str, before: Record, now: Record) -> list[str]:
     return told
 
 
-def _came_and_went(before: np.ndarray, now: np.ndarray) -> list[str]:
-    came, went = len(np.setdiff1d(now, before)), len(np.setdiff1d(before, now))
+def _came_and_went(came: int, went: int) -> list[str]:
     return [f"{count:,} {what}" for count, what in ((came, "came"), (went, "went")) if count]
 
 
