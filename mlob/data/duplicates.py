@@ -64,6 +64,14 @@ class Within:
     ids: list[list[str]]
 
 
+@dataclasses.dataclass(frozen=True)
+class Differing:
+    """Photos that equal an earlier one by their bytes and have other labels, with some of the pairs of ids."""
+
+    photos: int
+    ids: list[list[str]]
+
+
 def look(dataset: DataSet) -> dict[str, Seen]:
     """Look for missing files, and read those of equal size, since only these can be equal: {split: `Seen`}.
 
@@ -107,9 +115,36 @@ def within(known: Mapping[str, Known]) -> list[Within]:
     return [Within(name, len(pairs), pairs[:EXAMPLES]) for name, pairs in repeats.items() if pairs]
 
 
+def differing(dataset: DataSet, known: Mapping[str, Known]) -> Differing | None:
+    """Compare the labels of photos of equal bytes, within splits and between them; None where all agree.
+
+    What is unknown of one of the two is no difference.
+    """
+    first: dict[int, tuple[str, np.ndarray]] = {}
+    pairs = []
+    for photo, digest, own in _repeated(dataset, known):
+        earlier, other = first.setdefault(digest, (photo, own))
+        if ((own != other) & (own <= 1) & (other <= 1)).any():
+            pairs.append([earlier, photo])
+    return Differing(len(pairs), pairs[:EXAMPLES]) if pairs else None
+
+
 def is_compared(dataset: DataSet, name: str, known: Known) -> bool:
     """Tell whether the bytes of a split's photos were compared; in a bucket, not before there are features."""
     return len(known.ids) > 0 if dataset.is_remote else len(known.failures) < len(dataset[name].ids)
+
+
+def _repeated(dataset: DataSet, known: Mapping[str, Known]) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Give id, digest and targets (labels,) of the photos with labels whose bytes occur more than once."""
+    digests = np.concatenate([np.array([], np.uint64), *(split.digests for split in known.values())])
+    values, counts = np.unique(digests, return_counts=True)
+    for name, split in known.items():
+        places = np.flatnonzero(np.isin(split.digests, values[counts > 1])).tolist()
+        targets = dataset[name].targets if places else None
+        if targets is not None:
+            rows = {photo: row for row, photo in enumerate(dataset[name].ids)}
+            for place in places:
+                yield split.ids[place], int(split.digests[place]), targets[rows[split.ids[place]]]
 
 
 def _size(place: Place | None) -> str:

@@ -77,6 +77,7 @@ class Facts:
         compared: whether the photos' bytes were compared (in a bucket, not before there are features).
         equal_between, equal_within: photos that are in two splits, or in one twice.
         shifted: labels whose prevalence differs between train and validation; None unless both have labels.
+        differing: photos of equal bytes that have different labels; None if all agree.
     """
 
     photos: int
@@ -91,6 +92,7 @@ class Facts:
     equal_between: list[duplicates.Between]
     equal_within: list[duplicates.Within]
     shifted: prevalence.Shifted | None
+    differing: duplicates.Differing | None = None
 
 
 def describe(dataset: DataSet, known: Mapping[str, Known]) -> Facts:
@@ -122,6 +124,7 @@ def describe(dataset: DataSet, known: Mapping[str, Known]) -> Facts:
         compared=any(duplicates.is_compared(dataset, name, of_split) for name, of_split in known.items()),
         equal_between=duplicates.between(dataset, known),
         equal_within=duplicates.within(known),
+        differing=duplicates.differing(dataset, known),
         shifted=prevalence.shifted(
             dataset.labels, {name: count_known(of_split, axis=0) for name, of_split in targets.items()}, counts
         ),

@@ -159,6 +159,13 @@ def _equal_lines(facts: Facts) -> Iterator[str]:
     for split in facts.equal_within:
         pairs = ", ".join(" = ".join(ids) for ids in split.ids)
         yield f"{_photos(split.photos)} of {split.split} found earlier in the split ({pairs})"
+    if facts.differing:
+        pairs = ", ".join(" and ".join(ids) for ids in facts.differing.ids)
+        have = "has" if facts.differing.photos == 1 else "have"
+        yield (
+            f"{_photos(facts.differing.photos)} {have} other labels than an earlier one of equal bytes ({pairs}): "
+            "correct the labels."
+        )
 
 
 def _shift_lines(shifted: Shifted | None) -> Iterator[str]:

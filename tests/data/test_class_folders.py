@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import split_of_each, targets, touch, write_photos
 
+from mlob.data import duplicates, facts, factsheet
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 
@@ -92,6 +93,13 @@ def test_empty_class_folders_and_what_is_no_photo_are_told(tmp_path):
     assert data.labels.names == ("a", "b")
     assert "2 class folders hold no photos (0): train/c, val/b." in data.told
     assert "1 file is not named as photos are, and left out." in data.told
+
+
+def test_a_photo_in_two_class_folders_is_told(tmp_path):
+    write_photos(tmp_path, {"train/a/1.jpg": b"one", "train/b/2.jpg": b"one", "val/a/3.jpg": b"two"})
+    data = read_dataset(tmp_path)
+    told = factsheet.summary(facts.describe(data, duplicates.look(data)))
+    assert "1 photo has other labels than an earlier one of equal bytes (train/a/1.jpg and train/b/2.jpg)" in told
 
 
 def test_a_class_may_be_called_train(tmp_path):

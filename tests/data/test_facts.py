@@ -10,11 +10,11 @@ from scipy.sparse import csr_array
 
 from mlob.data import duplicates, facts, factsheet, prevalence
 from mlob.data.dataset import DataSet, Split
-from mlob.data.duplicates import Between, Within
+from mlob.data.duplicates import Between, Differing, Within
 from mlob.data.facts import SplitFacts, Spread
 from mlob.data.prevalence import LabelFacts
 from mlob.features.store import Shard
-from mlob.labels import Labels
+from mlob.labels import UNKNOWN, Labels
 
 LABELS = Labels((2, 5, 9), ("Dress", "Red", "Hat"), ("category", "colour", "category"))
 
@@ -95,6 +95,20 @@ def test_equal_photos_are_found_by_content_between_splits_and_within_one():
     ]
     assert {pair.by for pair in found.equal_between} == {"content"}
     assert found.equal_within == [Within("train", 1, [["t1", "t2"]])]
+
+
+def test_photos_of_equal_bytes_with_other_labels_are_told_and_what_is_unknown_is_no_difference():
+    dataset = two_splits([[1, 0, 0], [0, 1, 0], [1, 0, UNKNOWN], [0, 0, 1]], [[UNKNOWN, 0, 1], [1, 0, 1]])
+    shards = {
+        "train": shard(dataset["train"].ids, (5, 5, 5, 7)),
+        "validation": shard(dataset["validation"].ids, (7, 5)),
+    }
+    found = facts.describe(dataset, shards)
+    assert found.differing == Differing(2, [["t0", "t1"], ["t0", "v1"]])
+    told = "2 photos have other labels than an earlier one of equal bytes (t0 and t1, t0 and v1): correct the labels."
+    assert told in factsheet.summary(found)
+    alone = data_set(dataset["train"])
+    assert facts.describe(alone, {"train": shard(alone["train"].ids, (1, 2, 3, 4))}).differing is None
 
 
 @settings(deadline=None)
