@@ -11,9 +11,11 @@ import pytest
 
 from mlob import predictions
 from mlob.__main__ import cli
+from mlob.data.dataset import read_dataset
 from mlob.data.formats import FORMATS
 from mlob.features import store
 from mlob.features.fingerprint import Fingerprint
+from mlob.recipes import Annotations
 from mlob.runs.curve import Curve
 from mlob.runs.results import EnsembleResult, Result
 from mlob.runs.search import Search
@@ -58,6 +60,29 @@ def test_every_f1_figure_in_the_readme_is_generated():
 def test_the_readme_lists_the_formats_of_annotations():
     rows = [f"| {name} | {known.told_by} |" for name, known in FORMATS.items()]
     assert "\n".join(["| format | told by |", "| --- | --- |", *rows, ""]) in README
+
+
+def test_the_readme_names_each_field_by_which_a_table_is_read():
+    assert set(re.findall(r"annotations\.(\w+)", README)) == names_of(Annotations)
+
+
+@pytest.mark.parametrize("table", re.findall(r"```csv\n(.*?)```", README, re.DOTALL))
+def test_the_tables_of_the_readme_are_read(tmp_path, table):
+    (tmp_path / "photos.csv").write_text(table, encoding="utf-8")
+    data = read_dataset(tmp_path)
+    assert sum(len(split.ids) for split in data.splits.values()) == 3
+    assert len(data.labels) > 3
+
+
+MESSAGES = re.compile(r"^\| ([^|`]+) \| [^|]+ \|$", re.MULTILINE)
+
+
+def test_the_messages_that_the_readme_explains_are_those_that_are_printed():
+    table = README.partition("| message | what it means |\n| --- | --- |\n")[2].partition("\n\n")[0]
+    parts = [part.strip() for row in MESSAGES.findall(f"{table}\n") for part in row.split("…")]
+    source = "".join(path.read_text("utf-8") for path in sorted((ROOT / "mlob" / "data").glob("*.py")))
+    printed = re.sub(r'"\s+f?"', "", source)  # literals that Python joins
+    assert len(parts) > 8 and [part for part in parts if part not in printed] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
