@@ -23,11 +23,11 @@ At = tuple[str, str]  # (folder, relative to the data folder; file name)
 
 
 class Home(NamedTuple):
-    """A folder where photos are looked for by id. `stems`: {file name without its suffix: file name} of its photos."""
+    """A folder where photos are looked for by id. `suffixes`: of its photos, sorted."""
 
     folder: str
     files: Mapping[str, Inside | None]
-    stems: dict[str, str]
+    suffixes: list[str]
 
 
 class Places(Sequence[Place | None]):
@@ -77,11 +77,11 @@ def photos(
     Raises:
         InputError: a file outside the folders of splits would also be the photo of another split.
     """
-    urls_of = dict(zip(ids, urls, strict=True))
-    places = _in_files(tree, [tree.files], split, urls_of, others or {})
-    if missing := {name: url for name, url in urls_of.items() if name not in places}:
-        places |= _in_files(tree, [tree.files, tree.members], split, missing, others or {})
-    return Places(tree.root, [places.get(name) for name in ids])
+    found: list[Inside | At | None] = [None] * len(ids)
+    _fill(found, tree, [tree.files], split, ids, urls, others or {})
+    if not all(found):
+        _fill(found, tree, [tree.files, tree.members], split, ids, urls, others or {})
+    return Places(tree.root, found)
 
 
 def looked_for(split: str, name: str, url: str) -> list[str]:
@@ -92,28 +92,43 @@ def looked_for(split: str, name: str, url: str) -> list[str]:
     return [*by_id, *(by_url[:1] if url.startswith(f"{FLAT}/") else by_url)]
 
 
-def _in_files(
-    tree: Tree, listings: list[Files], split: str, urls: dict[str, str], others: Mapping[str, Sequence[str]]
-) -> dict[str, Inside | At]:
-    """Find photos, {id: url}, in the last of some listings. Other splits' own photos may be in any of them.
+def _fill(
+    found: list[Inside | At | None],
+    tree: Tree,
+    listings: list[Files],
+    split: str,
+    ids: Sequence[str],
+    urls: Sequence[str],
+    others: Mapping[str, Sequence[str]],
+) -> None:
+    """Find those photos that were not found yet in the last of some listings; other splits' may be in any of them.
 
-    Returns:
-        {id: place, or folder and name of a file on disk} of the photos that are there.
+    Args:
+        found: for each photo its place, or folder and name of a file on disk; None is replaced.
     """
     files = listings[-1]
     homes = [_home(folder, files) for folder in dict.fromkeys((_own(split), FLAT))]
-    by_url, by_id = {}, {}
-    for name, url in urls.items():
-        if name == url and (at := _by_url(files, url)):
-            by_url[name] = at
-        elif at := _by_id(homes, name):
-            by_id[name] = at
-        elif at := _by_url(files, url):
-            by_url[name] = at
-    by_id |= _by_content(tree, homes, [name for name in urls if name not in by_id and name not in by_url])
-    flat = {name: file for name, (folder, file) in by_id.items() if folder == FLAT}
+    rows, flat = {}, {}
+    for row, (name, url) in enumerate(zip(ids, urls, strict=True)):
+        if found[row]:
+            continue
+        at = _by_url(files, url) if name == url else None
+        if not at and (at := _by_id(homes, name)) and at[0] == FLAT:
+            flat[name] = at[1]
+        if at := at or _by_url(files, url):
+            found[row] = _held(files, at)
+        else:
+            rows[name] = row
+    for name, at in _by_content(tree, homes, list(rows)).items():
+        found[rows[name]] = _held(files, at)
+        if at[0] == FLAT:
+            flat[name] = at[1]
     _check_claims(tree, listings, split, flat, others)
-    return {name: files[folder][file] or (folder, file) for name, (folder, file) in (by_id | by_url).items()}
+
+
+def _held(files: Files, at: At) -> Inside | At:
+    folder, file = at
+    return files[folder][file] or at
 
 
 def _check_claims(
@@ -121,9 +136,8 @@ def _check_claims(
 ) -> None:
     """Refuse a file in images/, {id: file}, that two splits would take: it would be wrong for one of them."""
     for other, ids in others.items():
-        if other == split or not (shared := flat.keys() & set(ids)):
-            continue
-        own = [_home(_own(other), files) for files in listings]
+        shared = [name for name in ids if name in flat] if flat and other != split else []
+        own = [_home(_own(other), files) for files in listings if shared]
         for name in sorted(shared):
             if not _by_id(own, name):
                 raise InputError(
@@ -137,9 +151,8 @@ def _own(split: str) -> str:
 
 
 def _home(folder: str, files: Files) -> Home:
-    """Give a folder with its photos; of two files that differ in the suffix alone, the first in sorted order."""
-    photos = filter(has_suffix, sorted(files[folder], reverse=True))
-    return Home(folder, files[folder], {posixpath.splitext(file)[0]: file for file in photos})
+    suffixes = {posixpath.splitext(file)[1] for file in files[folder]}
+    return Home(folder, files[folder], sorted(suffix for suffix in suffixes if suffix.lower() in images.SUFFIXES))
 
 
 def has_suffix(file: str) -> bool:
@@ -148,13 +161,15 @@ def has_suffix(file: str) -> bool:
 
 
 def _by_id(homes: list[Home], name: str) -> At | None:
-    """Find a photo in folders: the file of exactly that name, else one of that name and a suffix."""
+    """Find a photo in folders: the file of exactly that name, else the first of that name and a suffix."""
     forms = _forms(name)
     for home in homes:
         for form in forms:
-            file = form if form in home.files and has_suffix(form) else home.stems.get(form)
-            if file:
-                return home.folder, file
+            if form in home.files and has_suffix(form):
+                return home.folder, form
+            for suffix in home.suffixes:
+                if (file := form + suffix) in home.files:
+                    return home.folder, file
     return None
 
 
