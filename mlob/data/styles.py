@@ -87,9 +87,10 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
         InputError: a row is shorter than the header; the table cannot be read; a cell cannot be right.
     """
     path = folder / FILE
+    layout = csvtable.look(path, asked.encoding)
     try:
         with places.reached(path), path.open("r", encoding=asked.encoding, newline="") as file:
-            gathered, told = _columns(path, file, csvtable.look(path, asked.encoding))
+            gathered, told = _columns(path, file, layout)
     except (csv.Error, UnicodeError) as error:
         raise InputError(
             f"{path} is not a CSV table in {asked.encoding.upper()} ({error}): save it as one, or name its encoding, "

@@ -235,3 +235,32 @@ def test_an_extra_that_is_not_installed_is_named(monkeypatch, scheme, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(InputError, match=rf'{scheme}://photos/mine needs .* pip install "mlob\[{scheme}\]"\.$'):
         read_dataset(f"{scheme}://photos/mine")
+
+
+COCO = {"images": [{"id": 1, "file_name": "a.jpg"}], "categories": [{"id": 4, "name": "x"}, {"id": 5, "name": "y"}]}
+STYLES = """id,gender,masterCategory,subCategory,articleType,baseColour,season,usage,split,productDisplayName
+1,Men,A,B,C,Red,Fall,NA,train,a, b
+2,Men,A,B,D,Red,Fall,NA,test,c
+"""
+LAYOUTS = {
+    "classes": {
+        "train/a/1.jpg": b"one",
+        "train/b/summer/2.jpg": b"two",
+        "val/a/3.jpg": b"three",
+        "test/4.jpg": b"four",
+    },
+    "coco": {
+        "annotations/instances_train2017.json": json.dumps(
+            COCO | {"annotations": [{"image_id": 1, "category_id": 4}]}
+        ).encode(),
+        "train2017/a.jpg": b"one",
+    },
+    "styles": {"styles.csv": STYLES.encode(), "images/1.jpg": b"one", "images/2.jpg": b"two"},
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_formats_are_told_and_read_in_a_bucket_as_on_a_disk(bucket, tmp_path, name):
+    stored = read_dataset(in_bucket(bucket, name, LAYOUTS[name]))
+    on_a_disk = read_dataset(on_disk(tmp_path, LAYOUTS[name]))
+    assert all_of(stored) == all_of(on_a_disk) and stored.told == on_a_disk.told
