@@ -137,7 +137,7 @@ class Workspace:
 
         others = self.first_runs.with_name(f"{self.name}.{places.data_name(self.data_folder)}")
         candidates = (path for path in owners.numbered(others) if not _is_suite(path.name))
-        found = owners.find(itertools.chain([self.first_runs], candidates), self.data_folder)
+        found = owners.find(itertools.chain([self.first_runs], candidates), self.data_folder, self.all_runs)
         return found if owners.owner(found) else next(filter(self._was_renamed, self.all_runs), found)
 
     def _was_renamed(self, runs: pathlib.Path) -> bool:
@@ -177,10 +177,11 @@ class Workspace:
         return self.runs / model
 
     def store(self, name: str) -> pathlib.Path:
-        """The folder of a feature set's store of this data."""
+        """The folder of a feature set's store of this data, under whatever name it had when the store was made."""
         from mlob.features import store_folders
 
-        return store_folders.find(self.features / name, self.dataset.folder)
+        found = store_folders.find(self.features / name, self.dataset.folder)
+        return found if found.is_dir() else next(store_folders.renamed(self.features / name, self.dataset), found)
 
     def stores(self, model: str) -> dict[str, pathlib.Path]:
         """The stores that a model reads: {name: folder}."""

@@ -320,6 +320,22 @@ def test_another_data_folder_of_the_same_name_has_features_and_runs_of_its_own(w
     assert "90 photos through efficientnet_lite0" in told and "runs/tiny.photos/wide" in told
 
 
+def test_a_data_folder_that_was_renamed_keeps_its_features_and_its_runs(workplace, tmp_path, mlob):
+    shutil.copytree(workplace / "photos", tmp_path / "shop")
+    for products in ("features", "runs"):
+        shutil.copytree(workplace / products, tmp_path / products)
+    for note in [*tmp_path.glob("features/*/photos/folder.txt"), tmp_path / "runs/tiny/folder.txt"]:
+        note.write_text("/gone/mine")
+    settings = {"FEATURES": str(tmp_path / "features"), "RUNS": str(tmp_path / "runs"), "DATA": str(tmp_path / "shop")}
+    told = mlob(workplace, "ensemble", "--dry-run", **settings)
+    assert told.count(": complete") == 2 and "would be made" not in told
+    told = mlob(workplace, "ensemble", **settings)
+    assert (
+        f"{tmp_path / 'runs/tiny'} was made of /gone/mine, which is gone: it belongs to {tmp_path / 'shop'} now" in told
+    )
+    assert "anew" not in told and not list(tmp_path.glob("*/*shop"))
+
+
 def test_set_changes_a_recipe_and_the_run_is_made_anew(workplace, tmp_path, mlob):
     runs = {"RUNS": str(tmp_path)}
     mlob(workplace, "train", "--model", "wide", **runs)

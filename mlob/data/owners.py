@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 NOTE = "folder.txt"  # holds the address of the data folder
 
 
-def find(candidates: Iterable[pathlib.Path], data_folder: Folder) -> pathlib.Path:
+def find(candidates: Iterable[pathlib.Path], data_folder: Folder, there: Iterable[pathlib.Path] = ()) -> pathlib.Path:
     """Find a data folder's own among folders of products, which may be missing still; no two data folders share one.
 
     A folder that notes no owner goes to the first data folder that asks for it. So does one whose owner is gone, where
@@ -31,7 +31,11 @@ def find(candidates: Iterable[pathlib.Path], data_folder: Folder) -> pathlib.Pat
     Args:
         candidates: the folders, without end, in the order in which they are handed out.
         data_folder: where the photos lie, on a disk or in a bucket.
+        there: folders of products of whatever name, one of which may be its own since it was renamed.
     """
+    for folder in there:
+        if _is_same(owner(folder), data_folder):
+            return folder
     free: list[pathlib.Path] = []
     for candidate in candidates:
         noted = owner(candidate)

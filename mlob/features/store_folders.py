@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import pathlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mlob.data import owners, places
-from mlob.features import store
+from mlob.features import store, table
 from mlob.files import digest
 
 if TYPE_CHECKING:
+    from mlob.data.dataset import DataSet
     from mlob.data.places import Folder
 
 
@@ -29,7 +31,22 @@ def find(feature_set_folder: pathlib.Path, data_folder: Folder) -> pathlib.Path:
     """
     name = places.data_name(data_folder)
     kept = 1 if name == store.PREDICTED else 0  # that name is kept for photos to predict
-    return owners.find(itertools.islice(owners.numbered(feature_set_folder / name), kept, None), data_folder)
+    candidates = itertools.islice(owners.numbered(feature_set_folder / name), kept, None)
+    return owners.find(candidates, data_folder, sorted(feature_set_folder.glob("*/")))
+
+
+def renamed(feature_set_folder: pathlib.Path, dataset: DataSet) -> Iterator[pathlib.Path]:
+    """Find stores whose data folder is gone and had a split of just these ids: it was renamed.
+
+    Raises:
+        InputError: a store is damaged.
+    """
+    for folder in sorted(feature_set_folder.glob("*/")):
+        noted = owners.owner(folder)
+        if noted and not owners.is_there(noted):
+            indices = ((table.read_index(folder, name), split) for name, split in dataset.splits.items())
+            if any(len(one.ids) == len(split.ids) and list(one.ids) == list(split.ids) for one, split in indices):
+                yield folder
 
 
 def digests_table(features_folder: pathlib.Path, data_folder: Folder) -> pathlib.Path:

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 
 import pytest
@@ -25,6 +26,19 @@ def test_two_data_folders_of_one_name_never_share_a_store(folders, tmp_path):
 
 def test_a_data_folder_named_as_the_photos_to_predict_has_a_store_of_its_own(tmp_path):
     assert store_folders.find(tmp_path, tmp_path / "data" / store.PREDICTED).name == f"{store.PREDICTED}.2"
+
+
+def test_a_store_is_known_by_the_ids_of_a_split_where_its_data_folder_is_gone(folders, made, write_store, tmp_path):
+    """The same store stands for a data folder that is there, for one that is gone, and for none."""
+    for owner, name in ((folders[0], "a"), (tmp_path / "gone", "b"), (None, "c")):
+        write_store(tmp_path / "set" / name, made)
+        if owner:
+            owners.claim(tmp_path / "set" / name, owner)
+    assert list(store_folders.renamed(tmp_path / "set", made)) == [tmp_path / "set" / "b"]
+    others = {name: dataclasses.replace(split, ids=split.ids[::-1]) for name, split in made.splits.items()}
+    assert not list(store_folders.renamed(tmp_path / "set", dataclasses.replace(made, splits=others)))
+    one = others | {"test": made["test"]}
+    assert list(store_folders.renamed(tmp_path / "set", dataclasses.replace(made, splits=one)))
 
 
 def test_digests_of_photos_are_kept_by_folder(folders, tmp_path):
