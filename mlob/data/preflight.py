@@ -104,21 +104,21 @@ def _separated(labels: Labels, targets: np.ndarray) -> str:
 
 def _everywhere(labels: Labels, targets: np.ndarray) -> str:
     everywhere = targets.all(axis=0) & positives(targets).any(axis=0)
-    names = [labels.names[column] for column in np.flatnonzero(everywhere)]
+    names = _named(labels, np.flatnonzero(everywhere))
     known = "" if is_known(targets[:, everywhere]) is None else " of which it is known"
     return f"{_listed(names)}: on every train photo{known}, so nothing can be learned about it." if names else ""
 
 
 def _rare(labels: Labels, targets: np.ndarray) -> str:
     count = positives(targets).sum(axis=0)
-    names = [labels.names[column] for column in np.flatnonzero((count > 0) & (count < RARE))]
+    names = _named(labels, np.flatnonzero((count > 0) & (count < RARE)))
     return f"{_listed(names)}: on fewer than {RARE} train photos, too few to learn from." if names else ""
 
 
 def _never_known(name: str, split: Split, labels: Labels) -> str:
     if split.targets is None:
         return ""
-    names = [labels.names[column] for column in np.flatnonzero(count_known(split.targets, axis=0) == 0)]
+    names = _named(labels, np.flatnonzero(count_known(split.targets, axis=0) == 0))
     what = "learned" if name == "train" else "judged"
     return f"{_listed(names)}: unknown on every {name} photo, so it cannot be {what}." if names else ""
 
@@ -144,6 +144,11 @@ def _torn(dataset: DataSet) -> str:
         f"photos of {_counted(len(torn), 'product stand', 'products stand')} in several splits (of {torn[0]!r} in "
         f"{where}): what is learned of a product in train makes the figures on its other photos too good."
     )
+
+
+def _named(labels: Labels, columns: np.ndarray) -> list[str]:
+    names = labels.unique_names()
+    return [names[column] for column in columns]
 
 
 def _listed(names: list[str]) -> str:

@@ -77,7 +77,7 @@ def prevalence(labels: Labels, facts: Facts) -> Figure | None:
         "Labels in train and validation",
         "How common the 30 commonest labels are. A long bar means that a label is much more common in one split than "
         "in the other.",
-        figures.prevalence(labels.names, of_split),
+        figures.prevalence(labels.unique_names(), of_split),
     )
 
 

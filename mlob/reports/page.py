@@ -76,7 +76,7 @@ def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Fi
         processors=tables.processors(rows),
         ensemble=ensemble,
         labels=scored,
-        names=labels.names,
+        names=labels.unique_names(),
         figures=_figures(folder, rows, ensemble, labels, findings),
         searches=drawn.search(folder),
         compared=findings.comparison,
@@ -167,4 +167,5 @@ def _fitting(gallery: Iterable[Labelled]) -> list[Labelled]:
 
 def _names_on(photos: Iterable[Labelled], labels: Labels) -> list[str]:
     """Name the labels that some photo has or was given, sorted."""
-    return sorted({labels.names[column] for shown in photos for column in {*shown.photo.true, *shown.predicted}})
+    names = labels.unique_names()
+    return sorted({names[column] for shown in photos for column in {*shown.photo.true, *shown.predicted}})

@@ -69,9 +69,10 @@ def least_certain_first(answers: Table, needed: np.ndarray) -> np.ndarray:
 def least_certain(labels: Labels, answers: Table, needed: np.ndarray) -> str:
     """Name the photos that are decided with the least certainty, each with the label that is nearest to the edge."""
     rows = least_certain_first(answers, needed)[:NAMED].tolist()
+    names = labels.unique_names()
     nearest = np.abs(answers.probabilities - needed).argmin(axis=1)
     named = [
-        f"{answers.ids[row]} ({labels.names[column]} {answers.probabilities[row, column]:.2f}, "
+        f"{answers.ids[row]} ({names[column]} {answers.probabilities[row, column]:.2f}, "
         f"{needed[row, column]:.2f} is enough)"
         for row, column in ((row, int(nearest[row])) for row in rows)
     ]

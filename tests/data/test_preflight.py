@@ -131,3 +131,10 @@ def test_what_is_never_known_or_only_where_it_is_there_is_told(tmp_path):
     assert "red: unknown on every validation photo, so it cannot be judged" in found
     train[:, 1] = 255
     assert "dress: unknown on every train photo, so it cannot be learned" in doubt(tmp_path, train=train)
+
+
+def test_a_name_that_two_groups_have_is_told_with_its_group(tmp_path):
+    dataset = data_set(tmp_path, ("Casual", "Casual", "red"), train=[[1, 0, 1]] * 200)
+    labels = dataclasses.replace(dataset.labels, groups=("style", "usage", "colour"))
+    told = " ".join(preflight.doubts(dataclasses.replace(dataset, labels=labels)))
+    assert "style: Casual, red: on every train photo" in told
