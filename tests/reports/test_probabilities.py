@@ -45,4 +45,5 @@ def test_the_photo_whose_decision_is_nearest_to_the_edge_comes_first():
     assert probabilities.least_certain_first(ANSWERS, NEEDED).tolist() == [0, 1]
     assert probabilities.least_certain_first(ANSWERS, NEEDED - 0.4).tolist() == [1, 0]
     told = probabilities.least_certain(LABELS, ANSWERS, NEEDED)
-    assert told == "least certain: a.jpg (other 0.50, 0.50 is enough), b.jpg (other 0.88, 0.50 is enough)"
+    nearest = "a.jpg (colour: other 0.50, 0.50 is enough), b.jpg (sleeve: other 0.88, 0.50 is enough)"
+    assert told == f"least certain: {nearest}"
