@@ -67,8 +67,7 @@ def count(
 
 
 def _of_split(before: table.Index, found: contents.Photos, lacking: np.ndarray) -> Changes:
-    known = {name: row for row, name in enumerate(before.ids)}
-    rows = np.array([known.get(name, -1) for name in found.ids], int)
+    rows = before.rows(found.ids)
     is_new, has_file, has_digest = rows < 0, found.files != 0, found.digests != 0
     digests, seen = (np.append(column, np.uint64(0))[rows] for column in (before.digests, before.seen))
     is_same = (found.digests == digests) & ~is_new
@@ -84,9 +83,9 @@ def _of_split(before: table.Index, found: contents.Photos, lacking: np.ndarray) 
 
 def _gone(before: table.Index, ids: Sequence[str], digests: np.ndarray) -> int:
     """Count the photos with a digest whose id is no longer there, nor is their content under another."""
-    there = set(ids)
-    rows = [row for row, name in enumerate(before.ids) if name not in there and before.digests[row]]
-    return int((~np.isin(before.digests[rows], digests)).sum())
+    is_gone, still = before.digests != 0, before.rows(ids)
+    is_gone[still[still >= 0]] = False
+    return int((~np.isin(before.digests[is_gone], digests)).sum())
 
 
 def _are(count: int) -> str:

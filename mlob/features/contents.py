@@ -158,16 +158,17 @@ def _recognise(photos: Mapping[str, Photos], pairs: Sequence[Pairs]) -> None:
 
 def _take_over(found: Photos, index: table.Index) -> None:
     """Take from an index what it knows of photos whose file is gone, and why others have no digest."""
-    without = np.flatnonzero((found.files == 0) & (found.digests == 0) | found.known & (found.digests == 0))
-    rows = {name: row for row, name in enumerate(index.ids)} if len(without) else {}
-    for row in without.tolist():
-        name = found.ids[row]
-        if (earlier_row := rows.get(name, -1)) < 0 or not index.seen[earlier_row]:
+    without = np.flatnonzero((found.digests == 0) & ((found.files == 0) | found.known))
+    if not len(without):
+        return
+    names = [found.ids[row] for row in without.tolist()]
+    for row, name, before in zip(without.tolist(), names, index.rows(names).tolist(), strict=True):
+        if before < 0 or not index.seen[before]:
             continue
         if found.files[row]:
             found.failures.setdefault(name, index.failures.get(name, "not read"))
         else:
-            found.digests[row], found.seen[row] = index.digests[earlier_row], index.seen[earlier_row]
+            found.digests[row], found.seen[row] = index.digests[before], index.seen[before]
 
 
 def _noted_pairs(store_folder: pathlib.Path) -> list[Pairs]:

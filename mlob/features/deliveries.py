@@ -9,24 +9,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mlob.errors import InputError
 from mlob.features import store
-from mlob.files import write_once
+from mlob.files import ANEW, write_once
 
 SLICES = "slices.txt"  # a line for each shard: the files that go into it, each by the digest of its path
 
 
-def folders(store_folder: pathlib.Path) -> list[pathlib.Path]:
-    """List the folders of a store's deliveries, the first one first."""
-    return sorted(path.parent for path in store_folder.glob(f"[0-9]*/{SLICES}"))
+def next_number(store_folder: pathlib.Path) -> int:
+    """Number the delivery that follows those that are there."""
+    numbers = (int(folder.name) for folder in store_folder.glob("[0-9]*/") if folder.name.isdecimal())
+    return max(numbers, default=0) + 1
 
 
 def unmade(store_folder: pathlib.Path) -> dict[pathlib.Path, np.ndarray]:
-    """List the shards that were planned and are not there: {path: files that go into it, uint64 (n,)}."""
+    """List the shards that were planned and are not there: {path: files that go into it, uint64 (n,)}.
+
+    Raises:
+        InputError: the file of a delivery is damaged.
+    """
     slices: dict[pathlib.Path, np.ndarray] = {}
-    for folder in folders(store_folder):
-        for number, line in enumerate((folder / SLICES).read_text("utf-8").splitlines()):
-            if not (path := store.shard_path(folder, number)).is_file():
-                slices[path] = np.array([int(file, 16) for file in line.split()], np.uint64)
+    for cut in sorted(store_folder.glob(f"[0-9]*/{SLICES}")):
+        for number, line in enumerate(cut.read_text("utf-8", "replace").splitlines()):
+            if not (path := store.shard_path(cut.parent, number)).is_file():
+                slices[path] = _files(cut, line)
     return slices
 
 
@@ -35,7 +41,7 @@ def begin(store_folder: pathlib.Path, number: int, lacking: Sequence[np.ndarray]
 
     Args:
         store_folder: features/<set>/<data set>.
-        number: of the delivery, one more than those that were there when it was found what is lacking.
+        number: of the delivery, the next one when it was found what is lacking.
         lacking: for each split the files that are lacking, uint64 (n,), in annotation order.
 
     Raises:
@@ -49,3 +55,10 @@ def begin(store_folder: pathlib.Path, number: int, lacking: Sequence[np.ndarray]
 def is_of_part(path: pathlib.Path, part: int, parts: int) -> bool:
     """Tell whether the i-th of n workers makes a shard, i from 1: every n-th of a delivery, whichever are there."""
     return int(path.stem) % parts == part - 1
+
+
+def _files(path: pathlib.Path, line: str) -> np.ndarray:
+    try:
+        return np.array([int(file, 16) for file in line.split()], np.uint64)
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{path} is damaged ({line!r:.40}): {ANEW}") from error

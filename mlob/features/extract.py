@@ -106,7 +106,7 @@ def extract(
                 run(functools.partial(make_slices, work, dataset.is_remote), slices, advance)
             _tell_seconds(work, slices)
         forms.of.cache_clear()  # the memory is for training now
-    _finish(sets, plans | (again(lacking, plans, is_remote=dataset.is_remote) if lacking else {}), dataset)
+    _finish(sets, plans | (again(lacking, plans, dataset) if lacking else {}), dataset)
 
 
 # Which slices, and with what
@@ -120,7 +120,7 @@ def _begin(
         for name, (_, folder) in sets.items():
             if plans[name].lacks_delivery:
                 deliveries.begin(folder, plans[name].delivery, [*plans[name].lacking.values()])
-        plans = again(sets, plans, is_remote=dataset.is_remote)
+        plans = again(sets, plans, dataset)
     return [photos for name in sets for photos in plans[name].slices]
 
 

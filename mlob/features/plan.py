@@ -91,35 +91,34 @@ def plan(
     """
     photos = contents.look(dataset)
     sources = {name: weights.at_hand(recipe, given) for name, (recipe, _) in sets.items()}
-    plans = _plans(sets, sources, photos, dataset.is_remote)
-    for split in dataset.splits:
-        _check_some_there(dataset, split, photos[split])
-    return plans
+    return _plans(sets, sources, photos, dataset)
 
 
 def again(
-    sets: Mapping[str, tuple[FeatureSet, pathlib.Path]], plans: Mapping[str, Plan], *, is_remote: bool
+    sets: Mapping[str, tuple[FeatureSet, pathlib.Path]], plans: Mapping[str, Plan], dataset: DataSet
 ) -> dict[str, Plan]:
     """Compare stores once more, with the photos and the weights of their plans.
 
     Args:
         sets: as of `plan`.
         plans: {name: `Plan`}, those of `sets` and maybe more.
-        is_remote: the photos lie in a bucket.
+        dataset: as of `plan`.
     """
     photos = next(iter(plans.values())).annotated
-    return _plans(sets, {name: plans[name].source for name in sets}, photos, is_remote)
+    return _plans(sets, {name: plans[name].source for name in sets}, photos, dataset)
 
 
 def _plans(
     sets: Mapping[str, tuple[FeatureSet, pathlib.Path]],
     sources: Mapping[str, weights.Source | None],
     photos: dict[str, Photos],
-    is_remote: bool,
+    dataset: DataSet,
 ) -> dict[str, Plan]:
     begun = {name: _begun(recipe, folder, sources[name]) for name, (recipe, folder) in sets.items()}
     contents.recognise(photos, [folder for _, folder in sets.values()])
-    _read(begun, photos, is_remote)
+    for split, found in photos.items():
+        _check_some_there(dataset, split, found)
+    _read(begun, photos, dataset.is_remote)
     return {name: _plan(name, *sets[name], begun[name], photos) for name in sets}
 
 
@@ -152,7 +151,7 @@ def _begun(feature_set: FeatureSet, store_folder: pathlib.Path, source: weights.
     if fingerprint:
         store.check_fingerprint(store_folder, asked_for(feature_set, source), fingerprint)
     # In this order: a delivery that is begun meanwhile is found when this one is to be, a shard that is made is read.
-    delivery = len(deliveries.folders(store_folder)) + 1
+    delivery = deliveries.next_number(store_folder)
     unmade = deliveries.unmade(store_folder)
     return _Begun(source, fingerprint, delivery, unmade, table.read(store_folder))
 

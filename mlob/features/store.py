@@ -159,7 +159,9 @@ def header(path: pathlib.Path) -> Header:
         digests, failed = _digests(file, "digests"), _failed_digests(file)
         if len(digests) != len(file["features"]):
             raise ValueError(f"{len(file['features'])} features, {len(digests)} digests")
-        reasons = [] if failed is None else zip(failed.tolist(), hdf5.texts(file["failed_reasons"]), strict=True)
+        if failed is None or not len(failed):
+            return Header(fingerprint, digests, {})
+        reasons = zip(failed.tolist(), hdf5.texts(file["failed_reasons"]), strict=True)
         return Header(fingerprint, digests, {content: reason for content, reason in reasons if content})
 
 

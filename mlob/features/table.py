@@ -77,6 +77,13 @@ class Index:
     seen: np.ndarray
     failures: dict[str, str]
 
+    def rows(self, ids: Sequence[str]) -> np.ndarray:
+        """Find ids in the list: int (n,), -1 for one that is not there."""
+        if _same_ids(self.ids, ids):
+            return np.arange(len(ids))
+        known = {name: row for row, name in enumerate(self.ids)}
+        return np.array([known.get(name, -1) for name in ids], int)
+
 
 @dataclasses.dataclass(frozen=True)
 class Located:
@@ -186,11 +193,7 @@ def locate(store_folder: pathlib.Path, split: "Split", table: Table | None = Non
         InputError: a file is damaged.
     """
     table, index = table or read(store_folder), read_index(store_folder, split.name)
-    digests = index.digests
-    if not _same_ids(index.ids, split.ids):
-        rows = {name: row for row, name in enumerate(index.ids)}
-        order = np.array([rows.get(name, -1) for name in split.ids], int)
-        digests = np.append(digests, np.uint64(0))[order]
+    digests = np.append(index.digests, np.uint64(0))[index.rows(split.ids)]
     places = table.find(digests)
     failures, missing = {}, []
     for row in np.flatnonzero(places[:, 0] < 0).tolist():

@@ -1,10 +1,13 @@
 """What goes into which shard is cut once, whoever cuts it, and no two deliveries have a shard in common."""
 
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlob.errors import InputError
 from mlob.features import deliveries, store
 
 FILES = st.lists(st.integers(1, 2**64 - 1), unique=True, max_size=10)
@@ -45,7 +48,18 @@ def test_a_later_delivery_has_names_of_its_own(tmp_path):
     deliveries.begin(tmp_path, 2, columns([9]))
     (tmp_path / "0001" / "00000.h5").write_text("made")
     assert unmade(tmp_path) == {"0001/00001.h5": [4], "0002/00000.h5": [9]}
-    assert [folder.name for folder in deliveries.folders(tmp_path)] == ["0001", "0002"]
+    assert deliveries.next_number(tmp_path) == 3
+    shutil.rmtree(tmp_path / "0001")
+    (tmp_path / "0002" / "slices.txt").unlink()
+    assert deliveries.next_number(tmp_path) == 3  # what lies there is never overwritten
+
+
+@pytest.mark.parametrize("line", ["x", "-1", "1" * 40, "\udc80"])
+def test_a_cut_that_is_damaged_is_named(line, tmp_path):
+    deliveries.begin(tmp_path, 1, columns([1, 2]))
+    (tmp_path / "0001" / "slices.txt").write_bytes(line.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match=r"slices.txt is damaged .*remove it and run the same command again"):
+        deliveries.unmade(tmp_path)
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 20])
