@@ -61,7 +61,8 @@ class Stored:
     @property
     def order(self) -> np.ndarray:
         """The rows as they lie in the first store, one shard after another: int (n,)."""
-        return _order(self.places[:, 0])
+        order = _order(self.places[:, 0])
+        return np.arange(len(self)) if order is None else order
 
     def take(self, chosen: np.ndarray) -> "Stored":
         """Give the rows that a bool mask chooses, unread."""
@@ -75,11 +76,10 @@ class Stored:
         for number, shards in enumerate(self.stores):
             columns = slice(column, column := column + _row_shape(shards)[-1])
             order = _order(places[:, number])
-            shard, rising = places[order, number].T
+            shard, rising = (places[:, number] if order is None else places[order, number]).T
             for start, stop in itertools.pairwise(_cuts(shard, rising)):
-                first = int(rising[start])
-                block = shards[shard[start]].read(first, int(rising[stop - 1]) + 1)
-                features[order[start:stop], ..., columns] = block[rising[start:stop] - first]
+                part = _read(shards[shard[start]], rising[start:stop])
+                features[slice(start, stop) if order is None else order[start:stop], ..., columns] = part
         return features
 
 
@@ -88,9 +88,17 @@ def _row_shape(shards: Sequence[store.Extent]) -> tuple[int, ...]:
     return max(shard.shape[1:] for shard in shards)
 
 
-def _order(places: np.ndarray) -> np.ndarray:
-    """Order (n, 2) shards and places in them as they lie on disk: int (n,)."""
-    return np.lexsort(places.T[::-1])
+def _order(places: np.ndarray) -> np.ndarray | None:
+    """Order (n, 2) shards and places in them as they lie on disk: int (n,), None where they are ordered already."""
+    keys = places[:, 0].astype(np.int64) << 32 | places[:, 1]
+    return None if (np.diff(keys) >= 0).all() else np.argsort(keys, kind="stable")
+
+
+def _read(shard: store.Extent, rising: np.ndarray) -> np.ndarray:
+    """Read rows of a shard, of rising numbers."""
+    first = int(rising[0])
+    block = shard.read(first, int(rising[-1]) + 1)
+    return block if (np.diff(rising) == 1).all() else block[rising - first]
 
 
 def _cuts(shards: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -268,8 +276,8 @@ def epoch(
         order = shuffled(count, count, generator, times)
         return _ahead(_chunks([(rows.features, rows.targets, order)], batch, chunk))
     window, lying = _window_rows(rows.features, rows.targets, rows.memory_bytes, chunk), rows.features.order
-    order = lying[shuffled(count, window, generator, None if times is None else times[lying])]
-    return _ahead(_chunks(_ahead(_read_parts(rows.features, rows.targets, order, window)), batch, chunk))
+    order = shuffled(count, window, generator, None if times is None else times[lying])
+    return _ahead(_chunks(_ahead(_read_parts(rows, lying, order, window)), batch, chunk))
 
 
 def _window_rows(features: Stored, targets: np.ndarray, memory_bytes: int, chunk: int) -> int:
@@ -312,12 +320,19 @@ def shuffled(count: int, window: int, generator: np.random.Generator, times: np.
 
 
 def _read_parts(
-    features: Stored, targets: np.ndarray, order: np.ndarray, window: int
+    rows: Labelled, lying: np.ndarray, order: np.ndarray, window: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Read the rows of each window of the order: features and targets as they lie, and in which order to use them."""
+    """Read the rows of each window of the order: features and targets as they lie, and in which order to use them.
+
+    Args:
+        rows: on disk.
+        lying: their numbers as they lie there, int (n,).
+        order: places in `lying`, as they are to be used.
+        window: length of a part of the order.
+    """
     for start in range(0, len(order), window):
         chosen, places = np.unique(order[start : start + window], return_inverse=True)
-        yield features[chosen], targets[chosen], places
+        yield rows.features[lying[chosen]], rows.targets[lying[chosen]], places
 
 
 def _chunks(parts: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]], batch: int, chunk: int) -> Iterator[Batches]:
