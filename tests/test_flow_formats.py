@@ -6,6 +6,7 @@ import os
 import shutil
 import types
 
+import h5py
 import numpy as np
 import pyarrow
 import pytest
@@ -133,7 +134,7 @@ def as_label_studio(folder, drawn):
 
 
 def as_hugging_face(folder, drawn):
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for split in SPLITS:
         own = [(f"{photo}.jpg", colour) for of, photo, colour in ROWS if of == split]
         photos = [{"bytes": (drawn / file).read_bytes(), "path": file} for file, _ in own]
@@ -179,13 +180,39 @@ def test_every_format_is_here():
     assert WRITERS.keys() == FORMATS.keys()
 
 
+@pytest.fixture
+def submitted(workplace, network, tmp_path, command):
+    """Go from a format's folder to a submission: give the folder of the ensemble, and what was printed."""
+
+    def submit(name):
+        WRITERS[name](tmp_path / name / "data", workplace / "drawn")
+        own = {kind.upper(): str(tmp_path / name / kind) for kind in ("data", "features", "runs")}
+        status, printed = command(workplace, "submission", SUITE="tiny", **own)
+        assert status == 0, printed
+        return tmp_path / name / "runs/tiny/ensemble", printed
+
+    return submit
+
+
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_folder_of_each_format_ends_in_a_submission(workplace, network, tmp_path, command, name):
-    WRITERS[name](tmp_path / "data", workplace / "drawn")
-    products = {"FEATURES": str(tmp_path / "features"), "RUNS": str(tmp_path / "runs")}
-    status, printed = command(workplace, "submission", "--data", tmp_path / "data", SUITE="tiny", **products)
-    assert status == 0, printed
+def test_a_folder_of_each_format_ends_in_a_submission(submitted, name):
+    ensemble, printed = submitted(name)
     assert f"Read as {name}, told by " in printed
-    with open(tmp_path / "runs/tiny/ensemble/submission.csv", newline="", encoding="utf-8") as file:
+    with open(ensemble / "submission.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.reader(file))[1:]
     assert sorted(os.path.basename(row[0]).removesuffix(".jpg") for row in rows) == sorted(TEST)
+
+
+def test_the_same_photos_in_the_same_order_have_the_same_figures_in_every_format(submitted):
+    names = ("a table", "Fashion Product Images", "iMaterialist 2018")
+    ensembles = [submitted(name)[0] for name in names]
+    figures = [json.loads((folder / "ensemble.json").read_text())["methods"] for folder in ensembles]
+    scores = [[(each["method"], each["thresholds"], each["scores"]) for each in of_format] for of_format in figures]
+    assert scores[0] == scores[1] == scores[2]
+    one, *others = [probabilities(folder / "predictions.h5") for folder in ensembles]
+    assert len(np.unique(one)) > len(one) and all(np.array_equal(one, other) for other in others)
+
+
+def probabilities(path):
+    with h5py.File(path) as file:
+        return np.concatenate([file[split]["probabilities"][:] for split in ("validation", "test")])

@@ -151,7 +151,7 @@ def _has_splits(folder: Folder, names: set[str]) -> bool:
     if len(splits) > 1 and (others := names - splits):
         raise InputError(
             f"{folder} holds folders of splits ({', '.join(sorted(splits))}) and others ({_listed(sorted(others))}): "
-            "expected the ones or the others; move the others elsewhere."
+            "expected folders of splits alone, or of classes alone: move the rest elsewhere."
         )
     return bool(splits) and splits == names
 

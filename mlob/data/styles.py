@@ -110,7 +110,7 @@ def _columns(path: Folder, file: IO[str], layout: csvtable.Layout) -> tuple[Colu
     rows = Rows(path, header)
     gathered = columns.of_rows(path, header, rows.read(lines), layout.told())
     counted = {
-        f"{rows.long:,} rows are longer than the header: what is over belongs to {header[-1]}.": rows.long,
-        f"{rows.nothing:,} cells hold {NOTHING}, which is none.": rows.nothing,
+        f"Rows that are longer than the header, so that the rest belongs to {header[-1]}: {rows.long:,}.": rows.long,
+        f"Cells that hold {NOTHING}, which is none: {rows.nothing:,}.": rows.nothing,
     }
     return gathered, [line for line, count in counted.items() if count]

@@ -39,8 +39,8 @@ def test_columns_of_labels_are_groups_and_surplus_cells_and_na_are_no_labels(tmp
         "articleType": "Tops",
     }
     assert named(data, "train")["1"]["usage"] == "Casual" and "year" not in data.labels.groups
-    assert "1 rows are longer than the header: what is over belongs to productDisplayName." in data.told
-    assert "3 cells hold NA, which is none." in data.told
+    assert "Rows that are longer than the header, so that the rest belongs to productDisplayName: 1." in data.told
+    assert "Cells that hold NA, which is none: 3." in data.told
     assert len(exclusive_groups(data.labels.groups, data["train"].targets)) == 2  # of those with two labels
 
 
