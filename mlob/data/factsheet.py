@@ -138,9 +138,10 @@ def _failure_lines(splits: Mapping[str, SplitFacts]) -> Iterator[str]:
 
 
 def _label_lines(facts: Facts) -> Iterator[str]:
+    are_all = facts.labels_used == len(facts.commonest)
     listed = {
-        "Commonest labels": facts.commonest,
-        "Rarest labels": facts.rarest,
+        "Labels" if are_all else "Commonest labels": facts.commonest,
+        "Rarest labels": [] if are_all else facts.rarest,
         "Never in train": facts.unseen,
     }
     counted = f"(group, photos in {'/'.join(facts.counts)})"

@@ -215,7 +215,7 @@ def _labels(found: Gathered, ids: Texts, free: list[str], asked: Annotations) ->
     labels, annotations, told = labelcolumns.read(found.table, ids, found.classes, asked)
     if left := [name for name in (*free, *found.table.dropped) if name not in found.classes]:
         named = "SET=annotations.labels=[…] names all columns of labels."
-        told.append(f"Left out, since nothing tells the names of classes there: {', '.join(left)}. {named}")
+        told.append(f"Left out: {', '.join(left)} (without names of classes). {named}")
     return labels, annotations, told
 
 

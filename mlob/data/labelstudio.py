@@ -7,14 +7,16 @@ task could not have been handed in. So a question without an answer means none o
 
 from __future__ import annotations
 
+import array
 import collections
 import dataclasses
+import itertools
 import json
 import pathlib
 import posixpath
 import re
 import urllib.parse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,18 +78,18 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
         InputError: the export cannot be read, or no field of its tasks can be told to be the photo.
     """
     path = folder / find(folder, names)
-    found = list(tasks(path))
-    image = asked.image or _image_field(found, path)
-    answers = [task.answers and {key: chosen for key, chosen in task.answers.items() if key != image} for task in found]
-    ids, urls = _photos([_text(task, image, path) for task in found])
-    labels, rows, columns = _labels(answers, path)
-    annotations = labels.annotate(len(found), rows, columns)
-    splits = np.array(["test" if each is None else "" for each in answers], object)
-    field = asked.together or next((name for name in TOGETHER if found and name in found[0].data), "")
-    together = Texts(_text(task, field, path) for task in found) if field else None
+    every = tasks(path)
+    first = next(every)  # an empty export is none
+    image = asked.image or _image_field(first, path)
+    product = asked.together or next((name for name in TOGETHER if name in first.data), "")
+    found = _gathered(itertools.chain([first], every), image, product, asked.labels, path)
+    labels, columns = _labels(found, path)
+    n, is_answered = len(found.addresses), np.array(found.answered) >= 0
+    annotations = labels.annotate(n, np.array(found.rows, np.int64), columns)
+    ids, urls = _photos(found.addresses)
     listed = Listed(
-        path, listing.ids(ids, path), listing.urls(urls, path), annotations, splits,
-        ids_are_paths=True, together=together,
+        path, listing.ids(ids, path), listing.urls(urls, path), annotations, np.where(is_answered, "", "test"),
+        ids_are_paths=True, together=Texts(found.products) if product else None,
     )  # fmt: skip
     return Listing(labels, [listed], tuple(_told(found, image, labels)))
 
@@ -99,11 +101,61 @@ def tasks(path: Folder) -> Iterator[Task]:
         InputError: the file is not JSON, or no export.
     """
     content = records.read(path)
-    if not isinstance(content, records.Records | list) or not all(isinstance(record, dict) for record in content):
+    first = next(iter(content), None) if isinstance(content, records.Records | list) else None
+    if first is None:
         raise InputError(f"{path}: expected a list of tasks, as Label Studio exports it (JSON or JSON-MIN).")
-    if all("annotations" in record for record in content):
-        return (_task(record, path) for record in content)
-    return _minimal(content, path)
+    checked = (_checked(record, path) for record in content)
+    if "annotations" in _checked(first, path):
+        return (_task(record, path) for record in checked)
+    return _minimal(checked, path)
+
+
+def _checked(record: Json, path: Folder) -> dict[str, Json]:
+    if not isinstance(record, dict):
+        raise InputError(f"{path}: expected a list of tasks as objects, found {json.dumps(record)[:40]} in it.")
+    return record
+
+
+@dataclasses.dataclass
+class _Found:
+    """What the tasks hold, one after another.
+
+    Attributes:
+        addresses, products: for each task the address of its photo, and what it belongs to.
+        answered: for each task the number of questions with an answer, -1 where nobody answered the task.
+        pairs: {(question, choice): its number}.
+        rows, numbers: of each choice on each photo, the task and the pair.
+        several: the number of tasks with several annotations.
+        others: {kind: number of results that are no choices}.
+    """
+
+    addresses: list[str] = dataclasses.field(default_factory=list)
+    products: list[str] = dataclasses.field(default_factory=list)
+    answered: array.array[int] = dataclasses.field(default_factory=lambda: array.array("i"))
+    pairs: dict[tuple[str, str], int] = dataclasses.field(default_factory=dict)
+    rows: array.array[int] = dataclasses.field(default_factory=lambda: array.array("q"))
+    numbers: array.array[int] = dataclasses.field(default_factory=lambda: array.array("q"))
+    several: int = 0
+    others: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+
+
+def _gathered(every: Iterable[Task], image: str, product: str, questions: Collection[str], path: Folder) -> _Found:
+    found = _Found()
+    for row, task in enumerate(every):
+        found.addresses.append(_text(task, image, path))
+        found.products.append(_text(task, product, path) if product else "")
+        answers = {
+            question: choices
+            for question, choices in (task.answers or {}).items()
+            if choices and (question in questions if questions else question not in (image, product))
+        }
+        found.answered.append(-1 if task.answers is None else len(answers))
+        for question, choices in answers.items():
+            found.rows.extend([row] * len(choices))
+            found.numbers.extend(found.pairs.setdefault((question, each), len(found.pairs)) for each in choices)
+        found.several += task.annotations > 1
+        found.others.update(task.others)
+    return found
 
 
 def _task(record: dict[str, Json], path: Folder) -> Task:
@@ -169,16 +221,15 @@ def _texts(data: Json) -> dict[str, str]:
 # Photos
 
 
-def _image_field(found: Sequence[Task], path: Folder) -> str:
-    """Find the field of the tasks that is the address of a photo in the first of them."""
-    data = found[0].data if found else {}
-    fields = [field for field, value in data.items() if _is_address(value)]
-    if len(fields) != 1 and found:
+def _image_field(task: Task, path: Folder) -> str:
+    """Find the field of a task that is the address of a photo."""
+    fields = [field for field, value in task.data.items() if _is_address(value)]
+    if len(fields) != 1:
         raise InputError(
-            f"{path}: {len(fields)} fields of the task {found[0].name} are addresses of photos (its fields: "
-            f"{', '.join(data) or 'none'}): name the right one with SET=annotations.image=…"
+            f"{path}: {len(fields)} fields of the task {task.name} are addresses of photos (its fields: "
+            f"{', '.join(task.data) or 'none'}): name the right one with SET=annotations.image=…"
         )
-    return fields[0] if fields else ""
+    return fields[0]
 
 
 def _text(task: Task, field: str, path: Folder) -> str:
@@ -203,16 +254,16 @@ def _path(address: str) -> str:
     return (served[0] if served else urllib.parse.unquote(parts.path)).replace("\\", "/")
 
 
-def _photos(addresses: list[str]) -> tuple[list[str], list[tuple[str, ...]]]:
+def _photos(addresses: list[str]) -> tuple[list[str], Iterator[tuple[str, ...]]]:
     """Give the id of each photo, the last part of its path unless two are equal, and where else to look for it."""
     paths = [_path(address) for address in addresses]
     names = [posixpath.basename(path) for path in paths]
     is_unique = len(set(names)) == len(names)
     ids = names if is_unique else [path.lstrip("/") for path in paths]
-    urls = [
+    urls = (
         (_inside(address, path, name), *([address] if "://" in address else []))
         for address, path, name in zip(addresses, paths, names, strict=True)
-    ]
+    )
     return ids, urls
 
 
@@ -226,32 +277,24 @@ def _inside(address: str, path: str, name: str) -> str:
 # Labels
 
 
-def _labels(
-    answers: Sequence[dict[str, tuple[str, ...]] | None], path: Folder
-) -> tuple[Labels, np.ndarray, np.ndarray]:
-    """Give the labels, sorted by question and choice, and the row and the column of each label of each photo."""
-    hits = [
-        (row, question, choice)
-        for row, each in enumerate(answers)
-        for question, choices in (each or {}).items()
-        for choice in choices
-    ]
-    known = sorted({(question, choice) for _, question, choice in hits})
-    column = {pair: number for number, pair in enumerate(known)}
+def _labels(found: _Found, path: Folder) -> tuple[Labels, np.ndarray]:
+    """Give the labels, sorted by question and choice, and the column of each label of each photo."""
+    known = sorted(found.pairs)
+    column = np.empty(len(known), np.int64)
+    column[[found.pairs[pair] for pair in known]] = np.arange(len(known))
     labels = listing.labels(((number, choice, question) for number, (question, choice) in enumerate(known, 1)), path)
-    rows = np.array([row for row, _, _ in hits], np.int64)
-    return labels, rows, np.array([column[question, choice] for _, question, choice in hits], np.int64)
+    return labels, column[np.array(found.numbers, np.int64)]
 
 
-def _told(found: Sequence[Task], image: str, labels: Labels) -> Iterator[str]:
-    questions = collections.Counter(labels.groups)
-    listed = ", ".join(f"{question} ({count:,})" for question, count in questions.items())
-    yield f"The photo is {image}; questions and the number of their choices: {listed or 'none'}."
-    if left := sum(task.answers is not None and not questions.keys() <= task.answers.keys() for task in found):
+def _told(found: _Found, image: str, labels: Labels) -> Iterator[str]:
+    answered, questions = np.array(found.answered), len(set(labels.groups))
+    yield f"Photos: the field {image}. Each question is a group, each choice a label."
+    if left := int(((answered >= 0) & (answered < questions)).sum()):
         yield f"Annotated tasks that leave a question open: {left:,}. They count as having none of its labels."
-    if several := sum(task.annotations > 1 for task in found):
-        yield f"Tasks with several annotations: {several:,}. The ground truth is taken, else the latest."
-    if unanswered := sum(task.answers is None for task in found):
+    if found.several:
+        yield f"Tasks with several annotations: {found.several:,}. The ground truth is taken, else the latest."
+    if unanswered := int((answered < 0).sum()):
         yield f"Tasks not annotated, or skipped: {unanswered:,}. They are the ones to predict."
-    if others := collections.Counter(kind for task in found for kind in task.others):
-        yield f"Left out, since they are no choices: {', '.join(f'{kind} ({n:,})' for kind, n in others.items())}."
+    if found.others:
+        kinds = ", ".join(f"{kind} ({count:,})" for kind, count in found.others.items())
+        yield f"Left out, since they are no choices: {kinds}."

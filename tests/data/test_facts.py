@@ -315,3 +315,8 @@ def test_a_label_is_shifted_by_its_shares_of_the_photos_that_know_it():
     validation[:, 1] = 255
     nothing_known = facts.describe(two_splits(train, validation), {}).shifted
     assert (nothing_known.labels, nothing_known.tested) == (0, 2)
+
+
+def test_few_labels_are_listed_once():
+    told = factsheet.summary(facts.describe(data_set(split("train", [[1, 0, 1], [1, 1, 0]])), {}))
+    assert "\nLabels (group, photos in train): Dress (category, 2), " in told and "Rarest" not in told

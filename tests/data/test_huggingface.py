@@ -68,9 +68,7 @@ def test_classes_have_the_names_that_the_files_tell(written):
         {"colour: green", "label: new"},
     ]  # fmt: skip
     assert named(data, "validation") == [{"colour: blue, navy", "label: new"}]
-    assert any(
-        line.startswith("Left out, since nothing tells the names of classes there: width.") for line in data.told
-    )
+    assert any(line.startswith("Left out: width (without names of classes).") for line in data.told)
     assert data["test"].targets is None  # -1 is how a hidden label is written
     assert data["train"].ids == ("train-0", "train-1", "train-2", "train-3", "train-4")
     assert data["test"].ids == ("test-0", "test-1")

@@ -154,6 +154,15 @@ def test_photos_of_a_product_are_told_by_a_field_of_that_name(tmp_path):
     assert listed(tmp_path, tasks).files[0].together == ("shirt", "shirt")
 
 
+def test_fields_that_are_no_questions_are_told_apart_in_json_min(tmp_path):
+    records = [
+        {**minimal_record(number, {"colour": {"red"}}), "product": "shirt", "note": str(number)} for number in range(2)
+    ]
+    listing = listed(tmp_path, records)
+    assert listing.files[0].together == ("shirt", "shirt") and set(listing.labels.groups) == {"colour", "note"}
+    assert formats.read(tmp_path, Annotations(labels=("colour",))).labels.names == ("red",)
+
+
 def test_the_field_of_the_photo_is_named_where_two_are_addresses(tmp_path):
     tasks = [{**task(1, "a.jpg", annotation(choice("c", "x")))}]
     tasks[0]["data"]["back"] = "b.jpg"
@@ -168,14 +177,14 @@ def test_the_field_of_the_photo_is_named_where_two_are_addresses(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('[{"annotations": []', r"export\.json is not complete JSON|export\.json"),
+        ('[{"annotations": []', r"export\.json"),
         ('[{"id": 5, "annotations": [1]}]', r"export\.json: the task 5 holds \[1\] where a list"),
         ('[{"id": 5, "annotations": [{"result": 1}]}]', r"export\.json: the task 5 holds 1 where a list"),
         (json.dumps([task(5, "a.jpg", annotation(choice("c", ["x", "y"])))]), r"the task 5 holds the choices"),
         (json.dumps([task(5, "a.jpg", annotation({"type": "choices"}))]), r"the task 5 holds the choices null"),
         (json.dumps([task(5, "a.jpg"), task(6, "a.jpg")]), r"the image 'a\.jpg' is listed twice"),
         (json.dumps([task(5, "no photo")]), r"0 fields of the task 5 are addresses of photos \(its fields: image\)"),
-        ('[{"annotations": []}, 5]', r"expected a list of tasks"),
+        (json.dumps([task(5, "a.jpg"), 6]), r"expected a list of tasks as objects, found 6 in it"),
     ],
 )  # fmt: skip
 def test_an_export_that_cannot_be_right_is_refused(tmp_path, content, message):
