@@ -6,12 +6,12 @@ import collections
 import dataclasses
 import itertools
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import listing, locate
+from mlob.data import archives, listing, locate
 from mlob.data.listing import Listed, Listing
 from mlob.data.places import Inside
 from mlob.data.splits import NAMES, SPLITS
@@ -81,7 +81,7 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
     unknown = _unseen(columns, splits, len(classes))
     annotations = labels.annotate(len(ids), labelled, columns[labelled], unknown)
     listed = Listed(folder, ids, Mirrors.single(ids), annotations, splits, ids_are_paths=True)
-    return Listing(labels, [listed], tuple(_told(rooms, column_of)))
+    return Listing(labels, [listed], (*_told(rooms, column_of), *_told_archives(folder, rooms, names)))
 
 
 def _splits(rooms: list[Room], columns: np.ndarray, named: np.ndarray) -> np.ndarray | None:
@@ -129,7 +129,7 @@ def _understood(folder: Folder, files: Mapping[str, Mapping[str, Inside | None]]
     }
     has_splits = _has_splits(folder, {parts[0] for path, parts in inside.items() if photos[path]} - {""})
     return [
-        Room(path, *_read_path(parts, has_splits), photos[path], sum(map(_is_other, files[path])))
+        Room(path, *_read_path(parts, has_splits), photos[path], _visible(files[path]) - len(photos[path]))
         for path, parts in inside.items()
     ]
 
@@ -163,8 +163,8 @@ def _read_path(parts: list[str], has_splits: bool) -> tuple[str, str, bool]:
     return split, listing.composed(label), any(below)
 
 
-def _is_other(name: str) -> bool:
-    return not name.startswith(".") and not locate.has_suffix(name)
+def _visible(names: Iterable[str]) -> int:
+    return sum(not name.startswith(".") for name in names)
 
 
 def _is_photo(name: str) -> bool:
@@ -197,6 +197,13 @@ def _told(rooms: list[Room], column_of: Mapping[str, int]) -> Iterator[str]:
         yield f"{_counted(without, 'photo lies', 'photos lie')} in no class folder: to predict."
     if others := sum(room.others for room in rooms if room.label):
         yield f"{_counted(others, 'file is', 'files are')} not named as photos are, and left out."
+
+
+def _told_archives(folder: Folder, rooms: list[Room], names: list[str]) -> Iterator[str]:
+    packed = sorted(name for name in names if name.lower().endswith(archives.SUFFIXES))
+    is_there = any(room.photos and (folder / room.path).is_dir() for room in rooms)
+    if packed and is_there:
+        yield f"Left out, since photos lie in folders: {_listed(packed)}."
 
 
 def _counted(count: int, singular: str, plural: str) -> str:

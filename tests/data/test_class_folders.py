@@ -121,6 +121,11 @@ def test_in_an_archive_folders_count_as_if_it_were_unpacked(tmp_path):
     data = read_dataset(tmp_path)
     assert classes(data) == {"mine/train/a/1.jpg": ["a"], "mine/train/b/2.jpg": ["b"], "mine/val/a/1.jpg": ["a"]}
     assert [place.read_bytes() for place in data.photos("train")] == [b"train/a/1.jpg", b"train/b/2.jpg"]
+    assert not any("Left out" in line for line in data.told)
+    touch(tmp_path, "a/1.jpg", "b/2.jpg")
+    data = read_dataset(tmp_path)
+    assert set(split_of_each(data)) == {"a/1.jpg", "b/2.jpg"}
+    assert "Left out, since photos lie in folders: all.zip." in data.told
 
 
 def test_photos_beside_a_table_are_no_classes(tmp_path):
