@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlob.data.places import Folder
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
+FEW_VALUES = 1000  # of a column, that are counted one by one
 
 
 class Parts(NamedTuple):
@@ -52,6 +53,7 @@ class Columns:
     unnamed: tuple[str, ...]
     first_row: int
     told: str
+    _counts: dict[str, dict[str, int]] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(next(iter(self.cells.values()), ()))
@@ -119,6 +121,12 @@ class Columns:
 
         if self.is_list(name):
             return 0
+        if name not in self._counts:
+            has_few = self.distinct(name) <= FEW_VALUES
+            counts = compute.value_counts(self.cells[name]).to_pylist() if has_few else []
+            self._counts[name] = {each["values"]: each["counts"] for each in counts}
+        if few := self._counts[name]:  # Python on each value is faster than pyarrow on each cell
+            return sum(count for value, count in few.items() if re.fullmatch(pattern, value.strip()))
         found = (compute.match_substring_regex(chunk, rf"^\s*({pattern})\s*$") for chunk in self._chunks(name))
         return sum(compute.sum(each).as_py() or 0 for each in found)
 

@@ -115,7 +115,7 @@ def _label_map(path: Folder) -> Labels:
     names = map(listing.composed, table.labelName)
     groups = map(listing.composed, table.taskName) if "taskName" in table else itertools.repeat("label")
     try:
-        rows = sorted(zip(map(int, table.labelId), names, groups, strict=False))
+        rows = sorted(zip(map(records.whole, table.labelId), names, groups, strict=False))
     except ValueError as error:
         raise InputError(f"{path}: expected whole numbers as labelId ({error}).") from error
     for (label, *_), (following, *_) in itertools.pairwise(rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -27,7 +28,7 @@ NO_LABELS = {
     *("datetime", "time", "author", "photographer", "copyright", "license", "licence", "source", "link", "index"),
 }  # names of columns that are no labels
 ONES, ZEROS = ("1", "true"), ("0", "false")
-BINARY, NUMBER, WHOLE = "(?i)0|1|true|false", r"[-+]?[0-9]+([.,][0-9]+)?", r"[-+]?[0-9]+(\.0*)?|nan"
+BINARY, NUMBER, WHOLE = "0|1|true|True|TRUE|false|False|FALSE", r"[-+]?[0-9]+([.,][0-9]+)?", r"[-+]?[0-9]+(\.0*)?|nan"
 FEW = 10  # cells; of fewer nobody can tell whether they are free text
 SHARE = 0.8  # of different values among a column's cells, from which on it is no label
 MARKS = {"|": "|", ";": "a semicolon", ",": "a comma", " ": "a blank", "\t": "a tab"}
@@ -132,7 +133,7 @@ def _is_one_hot(table: Columns, name: str, unknown: str) -> bool:
     """Say whether a column is a label by itself: half of its cells, or more, are 0, 1, true or false."""
     if key(name) in ALL | CLASSES:
         return False
-    known = len(table) - table.count(name, "") - (table.count(name, _literal(unknown)) if unknown else 0)
+    known = len(table) - table.count(name, "") - (table.count(name, re.escape(unknown)) if unknown else 0)
     return bool(known) and 2 * table.count(name, BINARY) >= known
 
 
@@ -178,7 +179,8 @@ def _group(table: Columns, name: str, asked: Annotations) -> Entries:
         has = is_label[codes]
         rows, codes = rows[has], (np.cumsum(is_label, dtype=np.int32) - 1)[codes[has]]
     group = GROUP if key(name) in ALL else name
-    told = f"separated by {MARKS.get(separator, separator)}" if separator else ""
+    occurs = separator and table.row_with(name, separator) is not None
+    told = f"separated by {MARKS.get(separator, separator)}" if occurs else ""
     return Entries(group, [value for value in values if value and value != asked.unknown], rows, codes, unknown, told)
 
 
@@ -244,10 +246,6 @@ def _unknown(table: Columns, columns: list[np.ndarray], rows: list[np.ndarray]) 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-def _literal(text: str) -> str:
-    return rf"\Q{text}\E"
 
 
 # What was found

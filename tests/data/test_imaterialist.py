@@ -255,3 +255,10 @@ def test_any_json_reads_or_is_refused(tmp_path_factory, content):
         assert "train.json" in str(error)
     else:
         assert len(train.ids) == len(train.urls) == len(content["images"])
+
+
+def test_a_number_of_a_label_that_no_array_holds_is_refused(tmp_path):
+    write_split(tmp_path, "train", {1: [1]})
+    write(tmp_path / "label_map.csv", f"labelId,labelName\n1,a\n{'9' * 30},b\n")
+    with pytest.raises(InputError, match=r"label_map\.csv: expected whole numbers as labelId"):
+        read_dataset(tmp_path)
