@@ -8,7 +8,7 @@ import numpy as np
 
 from mlob.data.dataset import DataSet, Split
 from mlob.errors import InputError
-from mlob.labels import Labels, count_known, is_known, positives
+from mlob.labels import Labels, is_known, positives
 
 JUDGED = ("train", "validation")  # models are fitted on the first and judged on the second
 FEWEST = {"train": 5, "validation": 3}  # a fifth of train may be dev; a stacker is fitted on folds of folds
@@ -36,9 +36,9 @@ def doubts(dataset: DataSet) -> list[str]:
     """List what looks odd and stops nothing."""
     sentences = [_few(name, split) for name, split in dataset.splits.items()]
     train = dataset.splits.get("train")
-    if train is not None and train.targets is not None:
+    if train is not None and (targets := train.targets) is not None:
         looks = (_separated, _everywhere, _rare)
-        sentences += [look(dataset.labels, train.targets) for look in looks]
+        sentences += [look(dataset.labels, targets) for look in looks]
     sentences += [_never_known(name, split, dataset.labels) for name, split in dataset.splits.items() if name in JUDGED]
     return [sentence for sentence in [*sentences, _alike(dataset.labels), _torn(dataset)] if sentence]
 
@@ -58,15 +58,15 @@ def _refusal(dataset: DataSet, name: str) -> str:
         split = dataset[name]
     except InputError as error:
         return str(error)
-    if name in JUDGED and split.targets is None:
+    if name in JUDGED and split.annotations is None:
         purpose = "trained" if name == "train" else "judged"
         return (
             f"The {name} split of {dataset.folder} has no labels: label its photos, or nothing can be {purpose} on it."
         )
     least = FEWEST.get(name, 1)
-    if len(split.ids) < least:
+    if _known_photos(split) < least:
         return (
-            f"The {name} split of {dataset.folder} has {_photos(len(split.ids))}, expected at least {least}: add some, "
+            f"The {name} split of {dataset.folder} has {_described(split)}, expected at least {least}: add some, "
             "or move some there with the column split."
         )
     return ""
@@ -82,9 +82,21 @@ def _lost(dataset: DataSet) -> list[str]:
 
 
 def _few(name: str, split: Split) -> str:
-    if len(split.ids) >= FEW:
+    if _known_photos(split) >= FEW:
         return ""
-    return f"{name} has {_photos(len(split.ids))}: with fewer than {FEW} its figures are hardly known."
+    return f"{name} has {_described(split)}: with fewer than {FEW} its figures are hardly known."
+
+
+def _described(split: Split) -> str:
+    known = _known_photos(split)
+    return _photos(known) + (" of which something is known" if known < len(split.ids) else "")
+
+
+def _known_photos(split: Split) -> int:
+    """Count the photos of which something is known, or that are to be predicted."""
+    if split.annotations is None:
+        return len(split.ids)
+    return int(np.count_nonzero((split.annotations > 1).sum(axis=1) < split.annotations.shape[1]))
 
 
 def _separated(labels: Labels, targets: np.ndarray) -> str:
@@ -116,9 +128,9 @@ def _rare(labels: Labels, targets: np.ndarray) -> str:
 
 
 def _never_known(name: str, split: Split, labels: Labels) -> str:
-    if split.targets is None:
+    if split.annotations is None:
         return ""
-    names = _named(labels, np.flatnonzero(count_known(split.targets, axis=0) == 0))
+    names = _named(labels, np.flatnonzero((split.annotations > 1).sum(axis=0) == len(split.ids)))
     what = "learned" if name == "train" else "judged"
     return f"{_listed(names)}: unknown on every {name} photo, so it cannot be {what}." if names else ""
 

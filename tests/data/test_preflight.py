@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from mlob.data import preflight
 from mlob.data.dataset import DataSet, Split
@@ -118,6 +119,18 @@ def test_products_that_given_splits_tear_apart_are_counted(tmp_path):
     told = preflight.doubts(dataclasses.replace(dataset, splits=splits))[-1]
     assert told.startswith("photos of 2 products stand in several splits (of 'b' in train and validation and test): ")
     assert "product" not in " ".join(preflight.doubts(dataset))
+
+
+@pytest.mark.parametrize("kind", [np.array, csr_array])
+def test_photos_of_which_nothing_is_known_do_not_count(tmp_path, kind):
+    validation = ordinary()
+    validation[2:] = 255
+    dataset = data_set(tmp_path, train=ordinary(), validation=validation)
+    split = dataclasses.replace(dataset["validation"], annotations=kind(validation))
+    dataset = dataclasses.replace(dataset, splits=dataset.splits | {"validation": split})
+    with pytest.raises(InputError, match="has 2 photos of which something is known, expected at least 3"):
+        preflight.check(dataset)
+    assert "validation has 2 photos of which something is known: with fewer" in preflight.summary(with_photos(dataset))
 
 
 def test_what_is_never_known_or_only_where_it_is_there_is_told(tmp_path):

@@ -230,7 +230,7 @@ def test_a_recipe_may_name_what_stands_in_the_tables_and_is_told_the_nearest_els
         methods.check(Ensemble(rules=("one global",)))
 
 
-@pytest.mark.parametrize("broken", ["constant", "no positives", "one member"])
+@pytest.mark.parametrize("broken", ["constant", "no positives", "one member", "nothing known", "hardly anything known"])
 def test_what_teaches_nothing_is_survived(broken):
     members, targets = made()
     if broken == "constant":
@@ -239,6 +239,8 @@ def test_what_teaches_nothing_is_survived(broken):
         targets[:, 1] = 0
     if broken == "one member":
         members = members[:1]
+    if broken.endswith("known"):  # of no photo, or of the first alone
+        targets[1 if broken.startswith("hardly") else 0 :] = 255
     for decision in fitted(members, targets, names=Ensemble().methods, groups=GROUPS).values():
         assert set(np.unique(decision(members))) <= {0, 1}
 
