@@ -161,7 +161,7 @@ def _gathered(every: Iterable[Task], image: str, product: str, questions: Collec
 def _task(record: dict[str, Json], path: Folder) -> Task:
     """Read a task of the whole export: of several annotations the ground truth, else the latest."""
     name = str(record.get("id", ""))
-    given = [each for each in _list(record["annotations"], name, path) if not each.get("was_cancelled")]
+    given = [each for each in _list(record.get("annotations"), name, path) if not each.get("was_cancelled")]
     results = _list(max(given, key=_rank).get("result", []), name, path) if given else []
     answers: dict[str, tuple[str, ...]] = {}
     for result in results:

@@ -5,10 +5,11 @@ Pages within a row group cannot be reached by themselves; the row groups of Hugg
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
@@ -31,6 +32,10 @@ POINTER = b"version https://git-lfs"  # begins what Git leaves in place of a lar
 
 _groups: dict[tuple[Folder, str, str, int], pyarrow.Array] = {}  # that were read, the last one used last
 _reading = threading.Lock()  # so that threads that decode neighbours read their row group once
+
+
+class Damaged(Exception):
+    """The bytes of a file are not those of a Parquet file."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,16 +116,14 @@ def opened(path: Folder) -> pyarrow.parquet.ParquetFile:
     Raises:
         InputError: it is not one, or is not complete.
     """
-    import pyarrow
-
     with reached(path):
         try:
             return _open(path)
-        except pyarrow.ArrowException as error:
+        except Damaged as error:
             with path.open("rb") as file:
                 is_pointer = file.read(len(POINTER)) == POINTER
             mend = "run `git lfs pull`" if is_pointer else "copy it again, or move it out of the data folder"
-            raise InputError(f"{path} is not a complete Parquet file ({_line(error)}): {mend}.") from error
+            raise InputError(f"{path} is not a complete Parquet file ({error}): {mend}.") from error
 
 
 def schema(path: Folder) -> pyarrow.Schema:
@@ -199,13 +202,12 @@ def _names(file: File) -> Texts:
 
 
 def _columns(path: Folder, columns: Sequence[str]) -> pyarrow.Table:
-    import pyarrow
-
     with reached(path), opened(path) as content:
         try:
-            return content.read(columns=list(columns))
-        except (pyarrow.ArrowException, OSError) as error:
-            raise InputError(f"{path} is damaged ({_line(error)}): copy it again.") from error
+            with _understood():
+                return content.read(columns=list(columns))
+        except Damaged as error:
+            raise InputError(f"{path} is damaged ({error}): copy it again.") from error
 
 
 def _group(path: Folder, tag: str, column: str, number: int) -> pyarrow.Array:
@@ -223,17 +225,13 @@ def _group(path: Folder, tag: str, column: str, number: int) -> pyarrow.Array:
 
 
 def _read_group(path: Folder, column: str, number: int) -> pyarrow.Array:
-    import pyarrow
-
     try:
-        with _open(path) as content:
+        with _open(path) as content, _understood():
             leaf = _leaf(content.schema_arrow, column)
             photos = content.read_row_group(number, columns=[leaf]).column(column).combine_chunks()
     except FileNotFoundError as error:
         raise Unreadable("no file") from error
-    except (pyarrow.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno:  # of the disk or the bucket; Parquet's own have no number
-            raise
+    except Damaged as error:
         raise Unreadable("damaged in the Parquet file") from error
     return photos if _is_binary(photos.type) else photos.field(BYTES)
 
@@ -241,7 +239,22 @@ def _read_group(path: Folder, column: str, number: int) -> pyarrow.Array:
 def _open(path: Folder) -> pyarrow.parquet.ParquetFile:
     import pyarrow.parquet
 
-    return pyarrow.parquet.ParquetFile(path if isinstance(path, pathlib.Path) else path.open("rb"))
+    source = path if isinstance(path, pathlib.Path) else path.open("rb")
+    with _understood():
+        return pyarrow.parquet.ParquetFile(source)
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """Turn errors in the bytes of a Parquet file into `Damaged`; those of the disk or the bucket pass through."""
+    import pyarrow
+
+    try:
+        yield
+    except (pyarrow.ArrowException, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and (error.errno or type(error) is not OSError):
+            raise
+        raise Damaged(_line(error)) from error
 
 
 def _leaf(schema: pyarrow.Schema, column: str) -> str:

@@ -1,14 +1,17 @@
 """All formats give one data set and share their checks; no bytes of a file end in a traceback."""
 
 import csv
+import io
 import json
 import os
 import unicodedata
 
+import pyarrow
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from layouts import targets, write, write_photos, write_split
+from pyarrow import parquet
 
 from mlob.data import duplicates, facts, factsheet, preflight
 from mlob.data.dataset import read_dataset
@@ -90,6 +93,14 @@ def test_a_split_that_is_missing_is_refused_when_it_is_asked_for(tmp_path):
         read_dataset(tmp_path)["validation"]
 
 
+def as_parquet(columns):
+    """The bytes of a Parquet file as Hugging Face writes them."""
+    told = {"info": {"features": {"label": {"names": ["réd", "blue"], "_type": "ClassLabel"}}}}
+    buffer = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns, metadata={"huggingface": json.dumps(told)}), buffer, row_group_size=2)
+    return buffer.getvalue()
+
+
 WHOLE = {
     "train.json": b"""{"images": [{"imageId": 1, "url": ["http://h/1.jpg", "a/1.jpg"]}, {"imageId": "2", "url": null}],
         "annotations": [{"imageId": 1, "labelId": ["3", 5]}, {"imageId": "2", "labelId": 5}]}""",
@@ -105,6 +116,12 @@ WHOLE = {
       "annotations": [{"image_id": 1, "category_id": 4}, {"id": 2, "image_id": 2, "category_id": 0}]}""".encode(),
     "styles.csv": """id,gender,masterCategory,subCategory,articleType,baseColour,season,usage,name
       1,Men,A,B,C,réd,NA,Casual,a, b\n2,Women,A,B,C,blue,Fall,"Casual",c\n""".encode(),
+    "project.json": """[{"id": 1, "data": {"image": "/data/upload/1/01234567-1.jpg", "product": "é"}, "annotations": [
+      {"was_cancelled": false, "result": [{"type": "choices", "from_name": "c", "value": {"choices": ["réd"]}}]}]},
+      {"id": 2, "data": {"image": "http://h/2.jpg", "product": ""}, "annotations": []}]""".encode(),
+    "train.parquet": as_parquet(
+        {"image": [{"bytes": b"one"}, {"bytes": None}], "label": [0, -1], "product": ["é", ""]}
+    ),
     "kept.csv": b"key,digest\n1.jpg:3:1,1234\n2.jpg:none,unreadable 2.jpg\n",
 }
 
