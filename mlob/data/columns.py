@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mlob.data import csvtable, listing, places
+from mlob.data import csvtable, listing, parquet
 from mlob.errors import InputError, nearest
 from mlob.texts import BLOCK, Texts
 
@@ -151,7 +151,9 @@ def read(path: Folder, encoding: str) -> Columns:
     Raises:
         InputError: it cannot be read, or two of its columns have one name.
     """
-    return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path, encoding)
+    if path.suffix.lower() == ".parquet":
+        return of_arrow(path, parquet.read([path]), "parquet")
+    return _csv(path, encoding)
 
 
 def of_rows(path: Folder, header: Sequence[str], rows: Iterator[list[str]], told: str) -> Columns:
@@ -179,20 +181,6 @@ def _csv(path: Folder, encoding: str) -> Columns:
     cells = {name: table.column(number) for number, name in enumerate(names)}
     unnamed = tuple(name for name, given in zip(names, layout.header, strict=True) if not given)
     return Columns(path, cells, (), (), unnamed, 2 + layout.skipped, layout.told())
-
-
-def _parquet(path: Folder) -> Columns:
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        with places.reached(path), path.open("rb") as file:
-            table = parquet.read_table(file)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(
-            f"{path} is not a parquet file, or is cut short ({' '.join(str(error).split())[:200]}): copy it again."
-        ) from error
-    return of_arrow(path, table, "parquet")
 
 
 def of_arrow(path: Folder, table: pyarrow.Table, told: str) -> Columns:

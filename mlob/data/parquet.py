@@ -205,7 +205,9 @@ def _columns(path: Folder, columns: Sequence[str]) -> pyarrow.Table:
     with reached(path), opened(path) as content:
         try:
             with _understood():
-                return content.read(columns=list(columns))
+                table = content.read(columns=list(columns))
+                table.validate(full=True)  # texts, too
+                return table
         except Damaged as error:
             raise InputError(f"{path} is damaged ({error}): copy it again.") from error
 

@@ -2,6 +2,8 @@
 
 import pyarrow
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from layouts import located, targets, write
 from pyarrow import parquet
 
@@ -52,6 +54,20 @@ def test_parquet_that_is_cut_short_is_refused(tmp_path):
         path.write_bytes(path.read_bytes()[:length])
         with pytest.raises(InputError, match=r"mine\.parquet is not a .*[Pp]arquet file.*: copy it again"):
             read_dataset(tmp_path)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=3))
+def test_parquet_with_spoilt_bytes_is_read_or_refused(tmp_path_factory, spoilt):
+    folder = stored(tmp_path_factory.mktemp("data"), image=["a", "b"], labels=["x", "y"], f=[0.5, 1], l=[["u"], []])
+    content = bytearray((folder / "mine.parquet").read_bytes())
+    for place, byte in spoilt:
+        content[place % len(content)] = byte
+    (folder / "mine.parquet").write_bytes(content)
+    try:
+        read_dataset(folder)
+    except InputError as error:
+        assert "mine.parquet" in str(error)
 
 
 def test_of_several_tables_photos_csv_is_taken_and_without_one_they_are_refused(tmp_path):

@@ -122,6 +122,10 @@ WHOLE = {
     "train.parquet": as_parquet(
         {"image": [{"bytes": b"one"}, {"bytes": None}], "label": [0, -1], "product": ["é", ""]}
     ),
+    "mine.csv": (
+        "\ufeffsep=;\r\nid;colour;sleeve;product;price;split\r\n1.jpg;red|blue;long;A;1,5;train\r\n"
+        'sub/2.jpg;?;;A;2,5;val\r\n3.jpg;red;"long";;3;test\r\n;;;;;\r\n'
+    ).encode(),
     "kept.csv": b"key,digest\n1.jpg:3:1,1234\n2.jpg:none,unreadable 2.jpg\n",
 }
 
