@@ -39,6 +39,7 @@ BOUNDS = {  # smallest and largest; other numbers start at zero
     "least_share": (0, 1),
     "most_share": (0, 1),
     "seed": (0, 2**32 - 1),  # NumPy's and Keras's generators take no other
+    "annotations.other_below": (0, 1),
     "ensemble.seed": (0, 2**32 - 1),
     "ensemble.folds": (2, math.inf),
     "ensemble.iterations": (1, math.inf),

@@ -61,14 +61,23 @@ class Split:
         """
         if self.annotations is None or isinstance(self.annotations, np.ndarray):
             return self.annotations
-        (photos, labels), memory = self.annotations.shape, memory_bytes()
+        self.check_size()
+        return self.annotations.toarray()
+
+    def check_size(self) -> None:
+        """Refuse targets that would not fit into half of the memory.
+
+        Raises:
+            InputError: they would not.
+        """
+        photos, labels = (0, 0) if self.annotations is None else self.annotations.shape
+        memory = memory_bytes()
         if photos * labels > memory / 2:
             raise InputError(
                 f"The {self.name} split has {photos:,} photos and {labels:,} labels, which would take "
                 f"{photos * labels / 2**30:,.1f} GB of the machine's {memory / 2**30:,.1f} GB: fold rare labels into "
                 "one, for example SET=annotations.other_below=0.001, or use a machine with more memory."
             )
-        return self.annotations.toarray()
 
     @property
     def known_targets(self) -> np.ndarray:

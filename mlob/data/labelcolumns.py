@@ -28,7 +28,11 @@ NO_LABELS = {
     *("datetime", "time", "author", "photographer", "copyright", "license", "licence", "source", "link", "index"),
 }  # names of columns that are no labels
 ONES, ZEROS = ("1", "true"), ("0", "false")
-BINARY, NUMBER, WHOLE = "0|1|true|True|TRUE|false|False|FALSE", r"[-+]?[0-9]+([.,][0-9]+)?", r"[-+]?[0-9]+(\.0*)?|nan"
+BINARY, NUMBER, WHOLE = (
+    r"[01](\.0)?|true|True|TRUE|false|False|FALSE",
+    r"[-+]?[0-9]+([.,][0-9]+)?",
+    r"[-+]?[0-9]+(\.0*)?|nan",
+)
 FEW = 10  # cells; of fewer nobody can tell whether they are free text
 SHARE = 0.8  # of different values among a column's cells, from which on it is no label
 MARKS = {"|": "|", ";": "a semicolon", ",": "a comma", " ": "a blank", "\t": "a tab"}
@@ -120,7 +124,7 @@ def _why_none(table: Columns, name: str) -> str:
     filled, different = len(table) - table.count(name, ""), table.distinct(name)
     if not filled and len(table):
         return "empty"
-    is_number = name in table.floats or (filled >= FEW and table.count(name, NUMBER) == filled)
+    is_number = name in table.floats or table.count(name, NUMBER) == filled
     if is_number and (table.count(name, WHOLE) < filled or different >= max(FEW, filled / FEW)):
         return "numbers"
     if filled < FEW or different < SHARE * filled:
@@ -130,7 +134,10 @@ def _why_none(table: Columns, name: str) -> str:
 
 
 def _is_one_hot(table: Columns, name: str, unknown: str) -> bool:
-    """Say whether a column is a label by itself: half of its cells, or more, are 0, 1, true or false."""
+    """Say whether a column is a label by itself: half of its cells, or more, are 0, 1, true or false.
+
+    So are 0.0 and 1.0, which are refused: there is no telling whether a label is called so.
+    """
     if key(name) in ALL | CLASSES:
         return False
     known = len(table) - table.count(name, "") - (table.count(name, re.escape(unknown)) if unknown else 0)

@@ -56,6 +56,7 @@ def summary(dataset: DataSet, more: Sequence[str] = ()) -> str:
 def _refusal(dataset: DataSet, name: str) -> str:
     try:
         split = dataset[name]
+        split.check_size()
     except InputError as error:
         return str(error)
     if name in JUDGED and split.annotations is None:

@@ -82,9 +82,8 @@ def understood(table: Columns, asked: Annotations) -> Listing:
     listed = Listed(
         table.path, ids, urls, annotations, of_split, ids_are_paths=True, together=products, first_row=table.first_row
     )
-    return Listing(
-        labels, [listed], (f"{table.path.name}: {len(table):,} rows, {table.told}.", _told(roles, words), *told)
-    )
+    found = f"{table.path.name}: {len(table):,} row{'s' * (len(table) != 1)}, {table.told}."
+    return Listing(labels, [listed], (found, _told(roles, words), *told))
 
 
 def _told(roles: Roles, words: str) -> str:

@@ -145,6 +145,12 @@ def test_columns_that_are_obviously_no_labels_are_left_out_and_told(tmp_path):
     assert f"Left out: {left}. SET=annotations.labels=[…] names all columns of labels." in data.told
 
 
+def test_measures_are_left_out_of_a_small_table_too(tmp_path):
+    data = read(tmp_path, "image,colour,share\na.jpg,red,0.3\nb.jpg,blue,0.7\n")
+    assert data.labels.groups == ("colour", "colour")
+    assert any(line.startswith("Left out: share (numbers).") for line in data.told)
+
+
 def test_beside_a_column_of_labels_the_others_are_left_out_and_told_unless_they_are_named(tmp_path):
     rows = "image,labels,camera\na.jpg,red,x\nb.jpg,blue,y\n"
     data = read(tmp_path, rows)

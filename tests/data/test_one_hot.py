@@ -49,6 +49,11 @@ def test_a_column_without_a_name_as_pandas_writes_its_index_is_left_out_and_told
     assert any("Left out: column 1 (without a name)" in line for line in data.told)
 
 
+def test_columns_of_0_0_and_1_0_alone_are_no_groups_with_labels_of_these_names(tmp_path):
+    with pytest.raises(InputError, match=r"labels\.csv, row 2 .* column 'red': expected 0 or 1, found '1\.0'"):
+        read(tmp_path / "one-hot", "labels.csv", [["image", "red"], ["a.jpg", "1.0"], ["b.jpg", "0.0"]])
+
+
 def test_columns_in_any_order_blanks_around_a_cell_and_a_label_on_no_photo(tmp_path):
     rows = [["split", "red ", "image", "dress"], ["train", " 1", "a.jpg", "0"], ["train", "0 ", "b.jpg", "0"]]
     data = read(tmp_path / "one-hot", "labels.csv", rows)
