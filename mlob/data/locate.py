@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlob.data.places import Folder
 
 At = tuple[str, str]  # (folder, relative to the data folder; file name)
+Around = tuple[str, str]  # what stands before and after a photo's id in its path, which many photos share
 
 
 class Home(NamedTuple):
@@ -33,8 +34,9 @@ class Home(NamedTuple):
 class Places(Sequence[Place | None]):
     """A sequence of places. The path of a file on disk is built when it is used: a million paths would take 200 MB."""
 
-    def __init__(self, root: Folder, places: list[Inside | At | None]) -> None:
-        self._root, self._places = root, places
+    def __init__(self, root: Folder, ids: Sequence[str], places: list[Inside | Around | str | None]) -> None:
+        """Take for each photo its place, or what is around its id in its path, or a path without the id; or None."""
+        self._root, self._ids, self._places = root, ids, places
 
     def __len__(self) -> int:
         return len(self._places)
@@ -45,12 +47,15 @@ class Places(Sequence[Place | None]):
     def __getitem__(self, at: slice) -> Places: ...
     def __getitem__(self, at: int | slice) -> Place | Places | None:
         if isinstance(at, slice):
-            return Places(self._root, self._places[at])
+            return Places(self._root, self._ids[at], self._places[at])
         place = self._places[at]
-        if not isinstance(place, tuple):
+        if place is None or isinstance(place, Inside):
             return place
         assert isinstance(self._root, pathlib.Path)  # in a bucket every place is an InBucket
-        return self._root.joinpath(*place)
+        if isinstance(place, str):
+            return self._root / place
+        before, after = place
+        return self._root / f"{before}{self._ids[at]}{after}"
 
 
 def photos(
@@ -77,11 +82,11 @@ def photos(
     Raises:
         InputError: a file outside the folders of splits would also be the photo of another split.
     """
-    found: list[Inside | At | None] = [None] * len(ids)
+    found: list[Inside | Around | str | None] = [None] * len(ids)
     _fill(found, tree, [tree.files], split, ids, urls, others or {})
     if not all(found):
         _fill(found, tree, [tree.files, tree.members], split, ids, urls, others or {})
-    return Places(tree.root, found)
+    return Places(tree.root, ids, found)
 
 
 def looked_for(split: str, name: str, url: str) -> list[str]:
@@ -93,7 +98,7 @@ def looked_for(split: str, name: str, url: str) -> list[str]:
 
 
 def _fill(
-    found: list[Inside | At | None],
+    found: list[Inside | Around | str | None],
     tree: Tree,
     listings: list[Files],
     split: str,
@@ -104,11 +109,12 @@ def _fill(
     """Find those photos that were not found yet in the last of some listings; other splits' may be in any of them.
 
     Args:
-        found: for each photo its place, or folder and name of a file on disk; None is replaced.
+        found: for each photo what `Places` takes; None is replaced.
     """
     files = listings[-1]
     homes = [_home(folder, files) for folder in dict.fromkeys((_own(split), FLAT))]
     rows, flat = {}, {}
+    shared: dict[Around, Around] = {}
     for row, (name, url) in enumerate(zip(ids, urls, strict=True)):
         if found[row]:
             continue
@@ -116,19 +122,23 @@ def _fill(
         if not at and (at := _by_id(homes, name)) and at[0] == FLAT:
             flat[name] = at[1]
         if at := at or _by_url(files, url):
-            found[row] = _held(files, at)
+            found[row] = _held(files, at, name, shared)
         else:
             rows[name] = row
     for name, at in _by_content(tree, homes, list(rows)).items():
-        found[rows[name]] = _held(files, at)
+        found[rows[name]] = _held(files, at, name, shared)
         if at[0] == FLAT:
             flat[name] = at[1]
     _check_claims(tree, listings, split, flat, others)
 
 
-def _held(files: Files, at: At) -> Inside | At:
+def _held(files: Files, at: At, name: str, shared: dict[Around, Around]) -> Inside | Around | str:
+    """Give what `Places` takes of a photo that was found; `shared` holds each pair once."""
     folder, file = at
-    return files[folder][file] or at
+    if place := files[folder][file]:
+        return place
+    before, is_there, after = posixpath.join(folder, file).rpartition(name)
+    return shared.setdefault((before, after), (before, after)) if is_there else after
 
 
 def _check_claims(

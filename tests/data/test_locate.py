@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import posixpath
 import zipfile
 
@@ -220,3 +221,13 @@ def test_a_folder_is_listed_once_and_only_when_it_is_asked_for(tmp_path, monkeyp
     for split in ("train", "test", "train"):
         assert all(locate.photos(tree, split, ["1"], [""]))
     assert sorted(listed) == ["images", "images/test", "images/train"]
+
+
+def test_an_id_may_stand_anywhere_in_the_path_and_slices_know_their_ids(tmp_path):
+    urls = {"1": "1/1/11.1.jpg", "2": "images/2.jpg/3.jpg", "3": "3", "é": "e/x.jpg", "4": "", "5": "5/5.png"}
+    touch(tmp_path, *(url for url in urls.values() if url), "images/4.jpg")
+    found = locate.photos(Tree(tmp_path), "train", [*urls, "6"], [*urls.values(), ""])
+    expected = [*(url or "images/4.jpg" for url in urls.values())]
+    assert list(found) == [*(tmp_path / path for path in expected), None]
+    assert list(pickle.loads(pickle.dumps(found[2:5]))) == [tmp_path / path for path in expected[2:5]]
+    assert found[-2] == tmp_path / "5/5.png" and found[-1] is None
