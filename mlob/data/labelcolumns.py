@@ -78,6 +78,7 @@ def read(table: Columns, ids: Texts, free: Sequence[str], asked: Annotations) ->
         InputError: no column holds labels; no separator fits; a cell that cannot be right.
     """
     chosen, left = _chosen(table, free, asked)
+    left |= dict.fromkeys(table.dropped, "neither text nor numbers")
     _check_separator(table, chosen, asked.separator)
     read = [_entries(table, ids, name, asked) for name in chosen]
     pairs = sorted({(value, entries.group) for entries in read for value in entries.values})

@@ -30,6 +30,12 @@ def test_parquet_holds_lists_of_labels_booleans_and_whole_numbers(tmp_path):
     assert targets(data["train"]) == [[1, 1], [0, 0]]
 
 
+def test_a_column_of_parquet_that_is_no_text_is_left_out_and_told(tmp_path):
+    data = read_dataset(stored(tmp_path, image=["a", "b"], colour=["x", "y"], box=[{"x": 1}, {"x": 2}]))
+    assert data.labels.names == ("x", "y")
+    assert any(line.startswith("Left out: box (neither text nor numbers).") for line in data.told)
+
+
 def test_a_text_that_parquet_lacks_is_an_empty_cell(tmp_path):
     data = read_dataset(stored(tmp_path, image=["a", "b"], colour=["x", None], split=["train", "train"]))
     assert targets(data["train"]) == [[1], [0]]

@@ -5,7 +5,7 @@ import csv
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layouts import targets, write
+from layouts import targets, write, write_split
 
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
@@ -38,7 +38,7 @@ def written(folder, rows):
 
 @settings(deadline=None, max_examples=25)
 @given(PHOTOS)
-def test_one_column_columns_of_0_and_1_and_a_column_a_group_give_the_same_targets(tmp_path_factory, photos):
+def test_each_layout_of_a_table_and_numbered_labels_give_the_same_targets(tmp_path_factory, photos):
     photos = [*photos, ("blue", "long"), ("red", "none"), ("", "short")]  # no label is on no photo
     names = sorted(sum(GROUPS.values(), ()))
     folder = tmp_path_factory.mktemp("data")
@@ -50,6 +50,15 @@ def test_one_column_columns_of_0_and_1_and_a_column_a_group_give_the_same_target
         written(folder / "one-hot", [["image", *names, "split"], *ones]),
         written(folder / "groups", [["image", *GROUPS, "split"], *grouped]),
     ]
+    numbered = {f"{n}.jpg": [names.index(name) + 1 for name in photo if name] for n, photo in enumerate(photos)}
+    write_split(folder / "json", "train", numbered)
+    group_of = {name: group for group, own in GROUPS.items() for name in own}
+    rows = [f"{number},{name},{group_of[name]}\n" for number, name in enumerate(names, 1)]
+    write(folder / "json/label_map.csv", "labelId,labelName,taskName\n" + "".join(rows))
+    tables.append(read_dataset(folder / "json"))
+    write(folder / "column/labels.csv", "label,group\n" + "".join(f"{name},{group_of[name]}\n" for name in names))
+    tables.append(read_dataset(folder / "column"))
+    assert tables[4].labels == tables[2].labels and tables[3].labels.groups == tables[2].labels.groups
     assert {data.labels.names for data in tables} == {tuple(names)}
     assert len({data.digest for data in tables}) == 1
     assert tables[2].labels.groups == ("colour", "sleeve", "sleeve", "colour", "sleeve")
