@@ -13,7 +13,7 @@ import numpy as np
 
 from mlob.data import images, places
 from mlob.errors import InputError, Unreadable
-from mlob.features import earlier, table
+from mlob.features import decoding, earlier, table
 from mlob.files import read_arrays, write_arrays
 from mlob.machine import cores
 from mlob.progress import bar
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 # How the reasons begin for which a photo failed although its bytes may be sound.
 UNREAD = ("no file", "not read", "access denied", images.NEEDS_HEIC)
+AHEAD = 16  # photos a thread that are read while others are noted
 Pairs = tuple[np.ndarray, np.ndarray]  # what was seen, and the digest of the bytes there: uint64 (n,) each
 
 
@@ -83,13 +84,15 @@ def read(name: str, photos: Sequence[tuple[Photos, np.ndarray]], *, is_remote: b
     total = sum(int(chosen.sum()) for _, chosen in photos)
     if not total:
         return
+    threads = places.READS if is_remote else cores()
     with (
-        concurrent.futures.ThreadPoolExecutor(places.READS if is_remote else cores()) as pool,
+        concurrent.futures.ThreadPoolExecutor(threads) as pool,
         bar(f"{name}: compared by content", total) as advance,
     ):
         for found, chosen in photos:
             rows = np.flatnonzero(chosen).tolist()
-            for row, outcome in zip(rows, pool.map(_digest, (found.places[row] for row in rows)), strict=True):
+            asked = (found.places[row] for row in rows)
+            for row, outcome in zip(rows, decoding.ahead(pool, _digest, asked, AHEAD * threads), strict=True):
                 _note(found, row, outcome)
                 advance(1)
 

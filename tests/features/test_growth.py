@@ -1,8 +1,10 @@
 """A store grows with its catalogue: whatever the history, each photo is extracted once, and rows are equal."""
 
+import concurrent.futures
 import functools
 import io
 import json
+import time
 
 import numpy as np
 import pytest
@@ -130,6 +132,7 @@ def grown(folder, sets, seed, monkeypatch):
     return catalogue, dataset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_ten_deliveries_end_as_one_and_each_different_photo_is_extracted_once(
     seed, network, tmp_path, monkeypatch, rows, shards
@@ -149,6 +152,7 @@ def test_ten_deliveries_end_as_one_and_each_different_photo_is_extracted_once(
         assert len(dataset[split].ids) == len(catalogue.photos[split])
 
 
+@pytest.mark.slow
 def test_no_photo_of_any_delivery_goes_through_the_network_twice(network, tmp_path, monkeypatch):
     """Ways that are not interrupted, so that the network's count is exact."""
     monkeypatch.setattr(extract, "_sample", lambda *_: None)
@@ -160,6 +164,7 @@ def test_no_photo_of_any_delivery_goes_through_the_network_twice(network, tmp_pa
         catalogue.change()
 
 
+@pytest.mark.slow
 def test_the_same_history_gives_the_same_bytes(network, tmp_path, monkeypatch, shards):
     for name in ("one", "other"):
         grown(tmp_path / name / "photos", {"set": (RECIPE, tmp_path / name / "store")}, 5, monkeypatch)
@@ -203,3 +208,26 @@ def test_workers_of_two_deliveries_at_once_make_no_photo_twice(network, tmp_path
     extract.extract({"set": (RECIPE, tmp_path / "once")}, second)
     assert rows(tmp_path / "store", second) == rows(tmp_path / "once", second)
     assert {path.parent.name for path in (tmp_path / "store").glob("*/[0-9]*.h5")} == {"0001", "0002"}
+
+
+def test_workers_at_the_same_time_make_no_photo_twice(network, tmp_path, monkeypatch, rows):
+    """Three workers begin when they like, twice over: on a store that is empty, and on one that has grown."""
+    monkeypatch.setattr(extract, "_sample", lambda *_: None)
+    catalogue, sets = Catalogue(tmp_path / "photos", 2), {"set": (RECIPE, tmp_path / "store")}
+    generator = np.random.default_rng(0)
+    for _ in range(2):
+        catalogue.add("train", 12)
+        catalogue.write()
+
+        def work(part, wait):
+            time.sleep(wait)
+            extract.extract(sets, read_dataset(tmp_path / "photos"), part=(part, 3))
+
+        with concurrent.futures.ThreadPoolExecutor(3) as workers:
+            list(workers.map(work, (1, 2, 3), generator.uniform(0, 0.3, 3)))
+        made = [store.read(path).digests for path in (tmp_path / "store").glob("*/[0-9]*.h5")]
+        assert sum(map(len, made)) == len(np.unique(np.concatenate(made))) == len(catalogue.contents)
+    dataset = read_dataset(tmp_path / "photos")
+    extract.extract(sets, dataset)
+    extract.extract({"set": (RECIPE, tmp_path / "once")}, dataset)
+    assert rows(tmp_path / "store", dataset) == rows(tmp_path / "once", dataset)
