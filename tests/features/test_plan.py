@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
-from mlob.features import contents, extract, log, plan, runtimes, store, weights
+from mlob.features import contents, deliveries, extract, log, plan, runtimes, store, weights
 from mlob.recipes import FeatureSet
 
 RECIPE = FeatureSet("mobilenet", weights="random")
@@ -75,6 +75,20 @@ def test_stale_parts_of_a_killed_extraction_are_no_shards(photos, network, extra
     path = store.shard_path(extracted / "0001", 1)
     path.rename(path.with_name(f"{path.name}.part"))
     assert [part.shards for part in planned(photos, extracted).slices] == [{"set": path}]
+
+
+def test_a_slice_whose_photos_have_rows_meanwhile_is_passed_over(photos, network, extracted):
+    deliveries.begin(extracted, 2, [contents.look(photos)["train"].files])
+    assert planned(photos, extracted).slices == () and planned(photos, extracted).photos == 0
+
+
+def test_of_new_photos_that_are_equal_one_is_lacking(photos, network, extracted):
+    home = photos.folder / "images"
+    data = (home / "train/1.png").read_bytes() + b"more"
+    for name in ("train/2.png", "train/3.png", "test/4.png"):
+        (home / name).write_bytes(data)
+    lacking = planned(read_dataset(photos.folder), extracted)
+    assert lacking.photos == 1 and [len(files) for files in lacking.lacking.values()] == [1, 0, 0]
 
 
 @pytest.mark.parametrize("field, value", [("pool", "max"), ("backbone", "resnet50"), ("view", "flip")])
