@@ -219,10 +219,7 @@ def read_csv(path: Folder, needed: Sequence[str], optional: Sequence[str]) -> pd
         ) from error
     header = list(pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, header=None, nrows=1).iloc[0])
     if twice := [name for name in (*needed, *optional) if header.count(name) > 1]:
-        raise InputError(
-            f"{path} has the column {twice[0]} {header.count(twice[0])} times: keep one (in photos.csv all "
-            "labels of a photo are in one cell, separated by |)."
-        )
+        raise InputError(f"{path} has the column {twice[0]} {header.count(twice[0])} times: keep one.")
     table.columns = header  # as in the file: pandas renames columns without a name, and those of equal names
     if not set(needed) <= set(header):
         raise InputError(
