@@ -1,10 +1,9 @@
 """Photos that are in a data set twice, and photos without a file or that cannot be read."""
 
-import collections
 import concurrent.futures
 import dataclasses
 import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +16,8 @@ from mlob.machine import cores
 from mlob.progress import bar
 
 EXAMPLES = 10  # ids shown of a longer list
+BLOCK = 4096  # photos that wait to be read
+NO_FILE = -1  # the size of a photo without a file
 
 
 class Known(Protocol):
@@ -77,17 +78,23 @@ def look(dataset: DataSet) -> dict[str, Seen]:
 
     In a bucket no photo is read.
     """
-    photos = {
-        (name, photo): place
+    photos = {name: dataset.photos(name) for name in dataset.splits}
+    sizes = {name: np.array([_size(place) for place in places], np.int64) for name, places in photos.items()}
+    rows = _to_read(dataset, sizes)
+    chosen = (photos[name][row] for name, of_split in rows.items() for row in of_split.tolist())
+    outcomes = iter(list(_digests(chosen, sum(map(len, rows.values())))))
+    return {
+        name: _seen(split.ids, sizes[name], dict(zip(rows[name].tolist(), outcomes, strict=False)))
         for name, split in dataset.splits.items()
-        for photo, place in zip(split.ids, dataset.photos(name), strict=True)
     }
-    sizes = {key: _size(place) for key, place in photos.items()}
-    shared = collections.Counter() if dataset.is_remote else collections.Counter(sizes.values())
-    read = {key: photos[key] for key, size in sizes.items() if size and (shared[size] > 1 or size == "0")}
-    outcomes = dict(zip(read, _digests(read.values()), strict=True))
-    outcomes |= {key: "no file" for key, size in sizes.items() if not size}
-    return {name: _seen(name, outcomes) for name in dataset.splits}
+
+
+def _to_read(dataset: DataSet, sizes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Choose the photos to be read: {split: rows}; of an empty file, too, since it tells why there is no photo."""
+    values, counts = np.unique(np.concatenate([*sizes.values()]), return_counts=True)
+    shared = values[(values == 0) | ((counts > 1) & (values > 0) & (not dataset.is_remote))]
+    unread = [name for name, split in dataset.splits.items() if dataset.is_remote and split.places is not None]
+    return {name: np.flatnonzero(np.isin(of_split, shared) & (name not in unread)) for name, of_split in sizes.items()}
 
 
 def between(dataset: DataSet, known: Mapping[str, Known]) -> list[Between]:
@@ -147,18 +154,20 @@ def _repeated(dataset: DataSet, known: Mapping[str, Known]) -> Iterator[tuple[st
                 yield split.ids[place], int(split.digests[place]), targets[rows[split.ids[place]]]
 
 
-def _size(place: Place | None) -> str:
-    """Give the size of a photo's file as a text, empty if there is no file."""
+def _size(place: Place | None) -> int:
+    """Give the size of a photo's file, -1 if there is none."""
     size, _, time = places.version(place).partition(":")
-    return size if time else ""
+    return int(size) if time else NO_FILE
 
 
-def _digests(photos: Collection[Place | None]) -> Iterator[int | str]:
-    """Yield the digest of each photo, or the reason why it cannot be read."""
-    with concurrent.futures.ThreadPoolExecutor(cores()) as pool, bar("photos twice", len(photos)) as advance:
-        for outcome in pool.map(_digest, photos):
-            yield outcome
-            advance(1)
+def _digests(photos: Iterable[Place | None], count: int) -> Iterator[int | str]:
+    """Yield the digest of each of some photos, or the reason why it cannot be read."""
+    remaining = iter(photos)
+    with concurrent.futures.ThreadPoolExecutor(cores()) as pool, bar("photos twice", count) as advance:
+        while block := list(itertools.islice(remaining, BLOCK)):
+            for outcome in pool.map(_digest, block):
+                yield outcome
+                advance(1)
 
 
 def _digest(place: Place | None) -> int | str:
@@ -168,12 +177,13 @@ def _digest(place: Place | None) -> int | str:
         return str(reason)
 
 
-def _seen(split: str, outcomes: Mapping[tuple[str, str], int | str]) -> Seen:
-    """Gather a split's photos: {(split, id): digest, or the reason why there is none}."""
-    of_split = {photo: outcome for (name, photo), outcome in outcomes.items() if name == split}
-    digests = {photo: outcome for photo, outcome in of_split.items() if isinstance(outcome, int)}
-    failures = {photo: outcome for photo, outcome in of_split.items() if isinstance(outcome, str)}
-    return Seen(tuple(digests), np.array([*digests.values()], np.uint64), failures)
+def _seen(ids: Sequence[str], sizes: np.ndarray, outcomes: Mapping[int, int | str]) -> Seen:
+    """Gather what is known of a split's photos, {row: digest, or the reason why there is none} of those read."""
+    digests = {row: outcome for row, outcome in outcomes.items() if isinstance(outcome, int)}
+    failures = {row: outcome for row, outcome in outcomes.items() if isinstance(outcome, str)}
+    failures |= dict.fromkeys(np.flatnonzero(sizes == NO_FILE).tolist(), "no file")
+    named = {ids[row]: reason for row, reason in sorted(failures.items())}
+    return Seen(tuple(ids[row] for row in digests), np.array([*digests.values()], np.uint64), named)
 
 
 def _addresses(split: Split) -> dict[str, tuple[str, ...]]:

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 from layouts import on_disk
 
-from mlob.data import images, parquet, places
+from mlob.data import duplicates, images, parquet, places
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError, Unreadable
 
@@ -85,6 +85,7 @@ def test_photos_in_parquet_are_the_same_in_a_bucket(tmp_path, bucket):
     files = {f"data/{file.name}": file.read_bytes() for file in (tmp_path / "data").iterdir()}
     remote = read_dataset(in_bucket(bucket, "parquet", files))
     assert remote.is_remote and all_of(remote) == all_of(read_dataset(tmp_path))
+    assert not any(seen.ids for seen in duplicates.look(remote).values())  # nothing is read from a bucket for that
     copy = pickle.loads(pickle.dumps(remote.photos("test")[1]))
     assert copy.read_bytes() == remote.photos("test")[1].read_bytes() == [*PHOTOS.values()][1]
     store = bucket[1]
