@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import posixpath
-import urllib.parse
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -111,14 +111,18 @@ def _roles(table: Columns, asked: Annotations) -> Roles:
     if not image:
         raise InputError(
             f"{table.path} has no column of photos: expected one called image, file, path, photo or id, found "
-            f"{', '.join(table.cells)}. Name it: SET=annotations.image=…"
+            f"{', '.join(table.cells)}. Name it, SET=annotations.image=…, or move a file that lists no "
+            "photos elsewhere."
         )
     if image in table.floats:
         raise InputError(f"{table.path}, column {image!r}: photos have floating-point numbers as names: save text.")
     split = role(table, asked.split, "split", SPLIT)
     product = role(table, asked.together, "together", TOGETHER)
     even = role(table, asked.even, "even", set())
-    return Roles(image, "" if url == image else url, split, product, even)
+    roles = Roles(image, "" if url == image else url, split, product, even)
+    if lists := [name for name in roles if name and table.is_list(name)]:
+        raise InputError(f"{table.path}, column {lists[0]!r}: expected one text in each cell, found lists: save texts.")
+    return roles
 
 
 def _image(table: Columns, asked: Annotations) -> str:
@@ -143,9 +147,9 @@ def role(table: Columns, asked: str, field: str, names: set[str]) -> str:
 def _photos(table: Columns, roles: Roles) -> tuple[Texts, Mirrors]:
     """Give the ids of photos, and their paths and addresses."""
     named = listing.ids(table.texts(roles.image), table.path)
-    if not any(map(_is_address, named[:100])):
+    if table.row_with(roles.image, "://") is None:
         return named, _with_addresses(named, table, roles.url)
-    files = [posixpath.basename(urllib.parse.urlsplit(text).path) if _is_address(text) else text for text in named]
+    files = [posixpath.basename(re.split("[?#]", text)[0]) if _is_address(text) else text for text in named]
     if len(set(files)) < len(set(named)):
         raise InputError(
             f"{table.path}, column {roles.image!r}: two addresses end in the same name, which would be that of both "

@@ -36,6 +36,15 @@ def test_a_column_of_parquet_that_is_no_text_is_left_out_and_told(tmp_path):
     assert any(line.startswith("Left out: box (neither text nor numbers).") for line in data.told)
 
 
+@pytest.mark.parametrize("column", ["image", "split", "product"])
+def test_lists_where_one_text_is_expected_are_refused(tmp_path, column):
+    content = {"image": ["a", "b"], "labels": ["x", "y"], "split": ["train", "test"], column: [["a"], ["b", "c"]]}
+    with pytest.raises(
+        InputError, match=rf"mine\.parquet, column '{column}': expected one text in each cell, found lists"
+    ):
+        read_dataset(stored(tmp_path, **content))
+
+
 def test_a_text_that_parquet_lacks_is_an_empty_cell(tmp_path):
     data = read_dataset(stored(tmp_path, image=["a", "b"], colour=["x", None], split=["train", "train"]))
     assert targets(data["train"]) == [[1], [0]]
@@ -110,6 +119,7 @@ def test_a_column_of_addresses_stands_beside_the_files_or_names_them(tmp_path):
     assert data["train"].urls == (("a.jpg", "http://h/1"), ("b.jpg",))
     data = read(tmp_path, "url,labels,split\nhttp://h/p/1.jpg?size=9,x,train\n")
     assert (data["train"].ids, data["train"].urls) == (("1.jpg",), (("http://h/p/1.jpg?size=9",),))
+    assert read(tmp_path, "url,labels,split\nhttp://[h/1.jpg,x,train\n")["train"].ids == ("1.jpg",)
     with pytest.raises(InputError, match=r"two addresses end in the same name.*add a column image"):
         read(tmp_path, "url,labels\nhttp://h/a/1.jpg,x\nhttp://h/b/1.jpg,x\n")
 
