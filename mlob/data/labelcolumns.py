@@ -36,13 +36,7 @@ BINARY, NUMBER, WHOLE = (
 FEW = 10  # cells; of fewer nobody can tell whether they are free text
 SHARE = 0.8  # of different values among a column's cells, from which on it is no label
 MARKS = {"|": "|", ";": "a semicolon", ",": "a comma", " ": "a blank", "\t": "a tab"}
-WORDS = {
-    "bar": "|",
-    "semicolon": ";",
-    "comma": ",",
-    "space": " ",
-    "tab": "\t",
-}  # for SET
+WORDS = {"bar": "|", "semicolon": ";", "comma": ",", "space": " ", "tab": "\t"}  # for SET
 MOST_UNKNOWN = 2**30  # entries, 5 bytes each
 
 
@@ -187,8 +181,8 @@ def _group(table: Columns, name: str, asked: Annotations) -> Entries:
         has = is_label[codes]
         rows, codes = rows[has], (np.cumsum(is_label, dtype=np.int32) - 1)[codes[has]]
     group = GROUP if key(name) in ALL else name
-    occurs = separator and table.row_with(name, separator) is not None
-    told = f"separated by {MARKS.get(separator, separator)}" if occurs else ""
+    row = table.row_with(name, separator) if separator else None
+    told = f"separated by {MARKS.get(separator, separator)}, first in row {row:,}" if row is not None else ""
     return Entries(group, [value for value in values if value and value != asked.unknown], rows, codes, unknown, told)
 
 

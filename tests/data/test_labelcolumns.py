@@ -66,11 +66,11 @@ def test_each_layout_of_a_table_and_numbered_labels_give_the_same_targets(tmp_pa
 
 @pytest.mark.parametrize("between", ["|", ";", ",", " | ", ", "])
 def test_the_separator_is_found_and_told(tmp_path, between):
-    rows = f'image,labels,split\na.jpg,"red{between}dress",train\nb.jpg,hat,train\n'
+    rows = f'image,labels,split\na.jpg,hat,train\nb.jpg,"red{between}dress",train\n'
     data = read(tmp_path, rows)
     assert data.labels.names == ("dress", "hat", "red")
     mark = {"|": "|", ";": "a semicolon", ",": "a comma"}[between.strip()]
-    assert f"Labels: the column labels (3 labels, separated by {mark})." in data.told
+    assert f"Labels: the column labels (3 labels, separated by {mark}, first in row 3)." in data.told
 
 
 def test_where_a_bar_or_a_semicolon_separates_commas_are_part_of_names(tmp_path):
@@ -127,7 +127,7 @@ def test_columns_of_0_and_1_stand_beside_columns_of_groups(tmp_path):
 
 def test_each_group_is_told_with_its_labels_and_their_separator(tmp_path):
     data = read(tmp_path, "image,colour,sleeve\na.jpg,red|blue,long\nb.jpg,red|red,short\n")
-    told = "colour (2 labels, separated by |), sleeve (2 labels)."
+    told = "colour (2 labels, separated by |, first in row 2), sleeve (2 labels)."
     assert f"Labels: a column a group: {told}" in data.told
 
 
