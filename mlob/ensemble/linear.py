@@ -113,7 +113,8 @@ def _ridge_logistic(
     spread *= 1 - spread
     # Principal components are orthogonal, so the Hessian is nearly diagonal: in units of its roots L-BFGS is done in
     # 10 to 20 steps, otherwise in hundreds.
-    truth, counted = positives(targets), _known_blocks(targets, blocks)
+    truth, known_blocks = positives(targets), _known_blocks(targets, blocks)
+    known_labels = None if known_blocks is None else known_blocks @ blocks.T
     unit = 1 / np.sqrt(np.sum(inputs**2, axis=0)[:, np.newaxis] * spread.mean(axis=0) + ridge)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
@@ -121,8 +122,8 @@ def _ridge_logistic(
         logits = start + inputs @ now
         probabilities, normaliser = _compete(logits, blocks)
         wrong_by = probabilities - truth
-        if counted is not None:
-            normaliser, wrong_by = normaliser * counted, wrong_by * (counted @ blocks.T)
+        if known_blocks is not None:
+            normaliser, wrong_by = normaliser * known_blocks, wrong_by * known_labels
         loss = normaliser.sum() - np.vdot(truth, logits) + 0.5 * np.sum(ridge * now**2)
         return loss, (unit * (inputs.T @ wrong_by + ridge * now)).ravel()
 
