@@ -1,7 +1,7 @@
 """A data set: a folder of photos with their labels, by split.
 
 A split is labelled as a whole or not at all. If any photo of it has a label, a photo without labels is a negative for
-all of them. A split without any label is there to be predicted.
+all that are known of it. A split without any label is there to be predicted.
 """
 
 from __future__ import annotations

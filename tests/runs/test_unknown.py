@@ -77,7 +77,7 @@ def _lasting(content):
 
 @pytest.mark.usefixtures("small_stackers")
 def test_the_code_of_what_is_unknown_changes_no_byte_of_any_product(made, uncertain, write_store, tmp_path):
-    stores = {"one": write_store(tmp_path / "features" / "one", made)}
+    stores = {"one": write_store(tmp_path / "features" / "one", made, failed=("validation 20",))}
     one, other = (products(uncertain(code), stores, tmp_path / str(code)) for code in (2, 255))
     assert unknown.same_bytes([one["tables"], one["decision"]], [other["tables"], other["decision"]])
     for name in ("history", "json", "mistakes", "shift"):

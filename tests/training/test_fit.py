@@ -404,6 +404,20 @@ def test_the_code_of_what_is_unknown_changes_no_byte_of_a_training(head, trainin
     assert unknown.same_bytes(one.model.get_weights(), other.model.get_weights()) and one.history == other.history
 
 
+@pytest.mark.parametrize("loss", ["binary", "categorical"])
+def test_beside_a_label_of_an_exclusive_group_the_others_are_learned_to_be_absent(rows, loss):
+    targets = rows[0].targets.copy()
+    targets[targets[:, 1] == 1, 2] = 0
+    hidden = targets.copy()
+    hidden[targets[:, 1] == 1, 2] = 255
+    experiment = Experiment(("any",), Head(units=(), groups=True), Training(epochs=1, batch=64, loss=loss, mixup=0.4))
+    one, other = (
+        fit.fit(experiment, dataclasses.replace(rows[0], targets=each), rows[1], name="head", groups=("a", "b", "b"))
+        for each in (targets, hidden)
+    )
+    assert unknown.same_bytes(one.model.get_weights(), other.model.get_weights()) and one.history == other.history
+
+
 def test_the_dev_loss_is_the_mean_over_what_is_known(rows, uncertain):
     found, targets = fitted(SMALL, uncertain), uncertain[1].targets
     probabilities = fit.predict(found.model, rows[1].features).astype(np.float64)
