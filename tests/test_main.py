@@ -107,6 +107,30 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(told, words, message):
     assert len(said) < 1000 and ("empty" in message or "expected" in message or said.count("\n") == 1)
 
 
+TABLES = {  # a table that is refused, how, and the SET that mends it
+    "two columns of photos": ("image,file,labels\na.jpg,b.jpg,x\n", "image and file", "annotations.image=file"),
+    "no separator that fits": ("image,labels\na.jpg,x|y\nb.jpg,x;y\n", "row 2 has |", "annotations.separator=|"),
+    "cells that are neither 0 nor 1": (
+        "image,red,blue\na.jpg,1,0\nb.jpg,0,2\n", "row 3 (image 'b.jpg'), column 'blue'", "annotations.labels=[red]"
+    ),
+    "another encoding": (b"image,labels\na.jpg,ros\xe9\n", "line 2: b'a.jpg,ros", "annotations.encoding=latin-1"),
+    "no column of labels": ("image,title\na.jpg,x\n", "title (by its name)", "annotations.labels=[title]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("table, message, mend", TABLES.values(), ids=TABLES)
+def test_a_table_is_refused_in_one_sentence_before_anything_runs_and_read_with_the_mend(
+    told, tmp_path, table, message, mend
+):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/photos.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
+    for verb in ("facts", "submission"):
+        status, said = told(verb, "--data", "mine")
+        assert status == 2 and message in said and mend.partition("=")[0] in said and said.count("\n") == 1
+    status, said = told("facts", "--data", "mine", "--set", mend)
+    assert status == 0 and "Read as one table, told by photos.csv." in said
+
+
 @pytest.mark.parametrize("place", ["features/average.py", "features/average.py/below", "/proc/nowhere", "x" * 5000])
 @pytest.mark.parametrize("variable, verb", [("FEATURES", "facts"), ("RUNS", "ensemble"), ("RUNS", "clean")])
 def test_products_that_have_no_folder_are_told_at_once(told, place, variable, verb):
