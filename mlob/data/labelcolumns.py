@@ -66,7 +66,8 @@ def read(table: Columns, ids: Texts, free: Sequence[str], asked: Annotations) ->
         free: the columns that are nothing else, such as the photos' names.
 
     Returns:
-        Labels, sorted by name and group and numbered from 1; annotations; and lines that say what was found.
+        Labels, group by group in the order of the table's columns, sorted by name in each, and numbered from 1;
+        annotations; and lines that say what was found.
 
     Raises:
         InputError: no column holds labels; no separator fits; a cell that cannot be right.
@@ -75,7 +76,9 @@ def read(table: Columns, ids: Texts, free: Sequence[str], asked: Annotations) ->
     left |= dict.fromkeys(table.dropped, "neither text nor numbers")
     _check_separator(table, chosen, asked.separator)
     read = [_entries(table, ids, name, asked) for name in chosen]
-    pairs = sorted({(value, entries.group) for entries in read for value in entries.values})
+    order = list(dict.fromkeys(entries.group for entries in read))
+    found = {(value, entries.group) for entries in read for value in entries.values}
+    pairs = sorted(found, key=lambda pair: (order.index(pair[1]), pair[0]))
     labels = listing.labels(((number, *pair) for number, pair in enumerate(pairs, 1)), table.path)
     columns = {pair: column for column, pair in enumerate(pairs)}
     of_read = [np.array([columns[value, entries.group] for value in entries.values], np.int32) for entries in read]

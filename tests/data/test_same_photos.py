@@ -38,7 +38,7 @@ def as_styles(folder, table):
 
 
 def as_table(folder, table):
-    write_table(folder / "photos.csv", table, ["split", *OTHERS, "id", TYPE])
+    write_table(folder / "photos.csv", table, ["split", *GROUPS, "id"])
 
 
 def as_class_folders(folder, table):
