@@ -21,8 +21,8 @@ def read(folder, content, **asked):
 def test_the_commonest_labels_of_each_group_stay_and_the_others_are_one(tmp_path):
     for rule in ({"commonest": 2}, {"other_below": 0.2}):
         data = read(tmp_path, TABLE, **rule)
-        assert data.labels.names == ("blue", "long", "red", "other")
-        assert data.labels.groups == ("colour", "sleeve", "colour", "colour")
+        assert data.labels.names == ("blue", "red", "long", "other")
+        assert data.labels.groups == ("colour", "colour", "sleeve", "colour")
         assert data["train"].targets[:, 3].tolist() == [0] * 7 + [1] * 2
         assert "Folded into 'other': 2 labels of colour." in data.told
 
@@ -33,8 +33,8 @@ def test_a_suite_that_keeps_all_labels_changes_nothing(tmp_path):
 
 def test_a_label_that_is_called_other_takes_the_folded_ones(tmp_path):
     data = read(tmp_path, TABLE + "x.jpg,other,long,train\n", commonest=2)
-    assert data.labels.names == ("blue", "long", "other", "red")
-    assert data["train"].targets[:, 2].tolist() == [0] * 7 + [1] * 3
+    assert data.labels.names == ("blue", "other", "red", "long")
+    assert data["train"].targets[:, 1].tolist() == [0] * 7 + [1] * 3
 
 
 def test_other_is_unknown_where_a_folded_label_is_and_none_is_there(tmp_path):

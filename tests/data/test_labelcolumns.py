@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -58,10 +59,14 @@ def test_each_layout_of_a_table_and_numbered_labels_give_the_same_targets(tmp_pa
     tables.append(read_dataset(folder / "json"))
     write(folder / "column/labels.csv", "label,group\n" + "".join(f"{name},{group_of[name]}\n" for name in names))
     tables.append(read_dataset(folder / "column"))
-    assert tables[4].labels == tables[2].labels and tables[3].labels.groups == tables[2].labels.groups
+    by_group = tables.pop(2)
     assert {data.labels.names for data in tables} == {tuple(names)}
     assert len({data.digest for data in tables}) == 1
-    assert tables[2].labels.groups == ("colour", "sleeve", "sleeve", "colour", "sleeve")
+    assert tables[2].labels.groups == tables[3].labels.groups == tuple(group_of[name] for name in names)
+    assert by_group.labels.names == ("blue", "red", "long", "none", "short")
+    assert by_group.labels.groups == tuple(group_of[name] for name in by_group.labels.names)
+    columns = [names.index(name) for name in by_group.labels.names]
+    assert np.array_equal(by_group["train"].targets, tables[0]["train"].targets[:, columns])
 
 
 @pytest.mark.parametrize("between", ["|", ";", ",", " | ", ", "])
@@ -95,8 +100,8 @@ def test_no_separator_that_fits_is_refused_with_the_rows(tmp_path):
 def test_an_empty_cell_is_none_and_the_marker_is_unknown(tmp_path):
     rows = "image,colour,sleeve,split\na.jpg,red,long,train\nb.jpg,,?,train\nc.jpg,?,,train\n"
     data = read(tmp_path, rows)
-    assert data.labels.names == ("long", "red")
-    assert targets(data["train"]) == [[1, 1], [UNKNOWN, 0], [0, UNKNOWN]]
+    assert data.labels.names == ("red", "long")
+    assert targets(data["train"]) == [[1, 1], [0, UNKNOWN], [UNKNOWN, 0]]
 
 
 def test_in_one_column_the_marker_leaves_all_labels_unknown_but_those_beside_it(tmp_path):
@@ -134,8 +139,8 @@ def test_each_group_is_told_with_its_labels_and_their_separator(tmp_path):
 def test_a_value_of_two_groups_is_two_labels(tmp_path):
     data = read(tmp_path, "image,usage,style,split\na.jpg,Casual,Casual,train\nb.jpg,Casual,Formal,train\n")
     assert data.labels.names == ("Casual", "Casual", "Formal")
-    assert data.labels.groups == ("style", "usage", "style")
-    assert targets(data["train"]) == [[1, 1, 0], [0, 1, 1]]
+    assert data.labels.groups == ("usage", "style", "style")
+    assert targets(data["train"]) == [[1, 1, 0], [1, 0, 1]]
 
 
 def test_names_are_text_and_stay_what_they_are(tmp_path):
@@ -165,7 +170,7 @@ def test_beside_a_column_of_labels_the_others_are_left_out_and_told_unless_they_
     data = read(tmp_path, rows)
     assert data.labels.names == ("blue", "red")
     assert any(line.startswith("Left out: camera (labels holds all labels).") for line in data.told)
-    assert read(tmp_path, rows, labels=("camera", "Labels")).labels.groups == ("label", "label", "camera", "camera")
+    assert read(tmp_path, rows, labels=("camera", "Labels")).labels.groups == ("camera", "camera", "label", "label")
 
 
 def test_a_table_without_a_column_of_labels_is_refused_with_what_there_is(tmp_path):
