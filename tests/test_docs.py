@@ -11,8 +11,8 @@ import pytest
 
 from mlob import predictions
 from mlob.__main__ import cli
+from mlob.data.annotations.formats import FORMATS
 from mlob.data.dataset import read_dataset
-from mlob.data.formats import FORMATS
 from mlob.features import store
 from mlob.features.fingerprint import Fingerprint
 from mlob.recipes import Annotations
@@ -80,7 +80,7 @@ MESSAGES = re.compile(r"^\| ([^|`]+) \| [^|]+ \|$", re.MULTILINE)
 def test_the_messages_that_the_readme_explains_are_those_that_are_printed():
     table = README.partition("| message | what it means |\n| --- | --- |\n")[2].partition("\n\n")[0]
     parts = [part.strip() for row in MESSAGES.findall(f"{table}\n") for part in row.split("…")]
-    source = "".join(path.read_text("utf-8") for path in sorted((ROOT / "mlob" / "data").glob("*.py")))
+    source = "".join(path.read_text("utf-8") for path in sorted((ROOT / "mlob" / "data").rglob("*.py")))
     printed = re.sub(r'"\s+f?"', "", source)  # literals that Python joins
     assert len(parts) > 8 and [part for part in parts if part not in printed] == []
 

@@ -14,7 +14,7 @@ from layouts import write
 from PIL import Image
 from pyarrow import parquet
 
-from mlob.data.formats import FORMATS
+from mlob.data.annotations.formats import FORMATS
 from mlob.features import forms, runtimes
 
 SUITE = """

@@ -51,7 +51,12 @@ DOORS = {
     "openvino": {"features.runtimes", "features.quantise"},
     "pyswarms": {"ensemble.swarm"},
     "pillow_heif": {"data.images"},
-    "pyarrow": {"data.columns", "data.csvtable", "data.huggingface", "data.parquet"},
+    "pyarrow": {
+        "data.annotations.columns",
+        "data.annotations.csvtable",
+        "data.annotations.huggingface",
+        "data.parquet",
+    },
     "ray": {"engine"},
 }
 HEAVY = {

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import drawn, formats, locate, places
-from mlob.data.listing import Listed, local
+from mlob.data import drawn, locate, places
+from mlob.data.annotations import formats
+from mlob.data.annotations.listing import Listed, local
 from mlob.data.splits import SPLITS
 from mlob.data.tree import Tree
 from mlob.errors import InputError

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from mlob.data import images, listing, locate, places
-from mlob.data.listing import Listed, local
+from mlob.data import images, locate, places
+from mlob.data.annotations import listing
+from mlob.data.annotations.listing import Listed, local
 from mlob.data.places import Place
 from mlob.data.splits import draw, kept_in_train, keys
 from mlob.data.tree import Tree

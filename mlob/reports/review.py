@@ -1,6 +1,6 @@
 """Photos to check by hand, the least certain first: a table, a page, and tasks for Label Studio.
 
-What people find is read back as corrections (`data.corrections`).
+What people find is read back as corrections (`data.annotations.corrections`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from mlob.data.corrections import CHECKED, PHOTO, SEPARATOR, SPLIT
+from mlob.data.annotations.corrections import CHECKED, PHOTO, SEPARATOR, SPLIT
+from mlob.data.annotations.listing import local
 from mlob.data.dataset import DataSet
-from mlob.data.listing import local
 from mlob.files import to_cell, write_json, write_text
 from mlob.labels import Labels
 from mlob.predictions import Table

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import csvtable, places
+from mlob.data import places
+from mlob.data.annotations import csvtable
+from mlob.data.annotations.formats import SAMPLE
 from mlob.data.dataset import DataSet
-from mlob.data.formats import SAMPLE
 from mlob.errors import InputError
 from mlob.recipes import Submission
 from mlob.reports.form import DEFAULTS, IDS, NAMES, PAIRS, PHOTOS, PROBABILITIES, Form, kind_of, written

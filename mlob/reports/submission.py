@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from mlob.data.annotations.labelcolumns import WORDS
 from mlob.data.dataset import DataSet
-from mlob.data.labelcolumns import WORDS
 from mlob.errors import InputError
 from mlob.files import atomic
 from mlob.predictions import Table

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import columns, listing
-from mlob.data.listing import Listed, Listing
+from mlob.data.annotations import columns, listing
+from mlob.data.annotations.listing import Listed, Listing
 from mlob.errors import InputError, nearest
 from mlob.labels import Labels
 

@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import images, listing, places, records
-from mlob.data.listing import Listed, Listing
-from mlob.data.records import Json
+from mlob.data import images, places
+from mlob.data.annotations import listing, records
+from mlob.data.annotations.listing import Listed, Listing
+from mlob.data.annotations.records import Json
 from mlob.errors import InputError, nearest
 from mlob.labels import Labels
 from mlob.recipes import Annotations

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import coco, listing, records
-from mlob.data.listing import Listed, Listing
-from mlob.data.records import Json, Records
+from mlob.data.annotations import coco, listing, records
+from mlob.data.annotations.listing import Listed, Listing
+from mlob.data.annotations.records import Json, Records
 from mlob.data.splits import SPLITS
 from mlob.errors import InputError
 from mlob.labels import Labels

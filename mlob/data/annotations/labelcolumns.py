@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import listing
-from mlob.data.columns import Columns, key
+from mlob.data.annotations import listing
+from mlob.data.annotations.columns import Columns, key
 from mlob.errors import InputError
 from mlob.labels import Labels
 from mlob.recipes import Annotations

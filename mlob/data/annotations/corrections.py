@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlob.data import csvtable, labelstudio, listing
-from mlob.data.listing import Listed, Listing
+from mlob.data.annotations import csvtable, labelstudio, listing
+from mlob.data.annotations.listing import Listed, Listing
 from mlob.errors import InputError, nearest
 from mlob.files import from_cell
 from mlob.labels import Labels

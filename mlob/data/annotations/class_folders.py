@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import archives, listing, locate
-from mlob.data.listing import Listed, Listing
+from mlob.data import archives, locate
+from mlob.data.annotations import listing
+from mlob.data.annotations.listing import Listed, Listing
 from mlob.data.places import Inside
 from mlob.data.splits import NAMES, SPLITS
 from mlob.data.tree import FLAT, Tree

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import write
 
+from mlob.data.annotations.styles import GROUPS
 from mlob.data.dataset import read_dataset
-from mlob.data.styles import GROUPS
 
 SPLITS = ("train", "validation", "test")
 TYPE = "articleType"

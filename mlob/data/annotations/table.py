@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mlob.data import columns, csvtable, labelcolumns, listing
-from mlob.data.columns import Columns, key
-from mlob.data.listing import Listed, Listing
+from mlob.data.annotations import columns, csvtable, labelcolumns, listing
+from mlob.data.annotations.columns import Columns, key
+from mlob.data.annotations.listing import Listed, Listing
 from mlob.data.splits import NAMES, SPLITS
 from mlob.errors import InputError
 from mlob.recipes import Annotations

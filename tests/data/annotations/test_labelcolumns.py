@@ -181,5 +181,5 @@ def test_a_table_without_a_column_of_labels_is_refused_with_what_there_is(tmp_pa
 
 
 def test_more_unknown_entries_than_fit_are_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("mlob.data.labelcolumns.MOST_UNKNOWN", 3)
+    monkeypatch.setattr("mlob.data.annotations.labelcolumns.MOST_UNKNOWN", 3)
     refused(tmp_path, "image,labels\na.jpg,x|y\nb.jpg,?\nc.jpg,?\n", r"leaves 4 pairs .* expected at most 3: leave out")

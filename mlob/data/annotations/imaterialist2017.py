@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import listing, records
-from mlob.data.listing import Listed, Listing
-from mlob.data.records import Records
+from mlob.data.annotations import listing, records
+from mlob.data.annotations.listing import Listed, Listing
+from mlob.data.annotations.records import Records
 from mlob.errors import InputError
 from mlob.labels import UNKNOWN, Labels
 from mlob.recipes import Annotations

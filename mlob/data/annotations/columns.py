@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mlob.data import csvtable, listing, parquet
+from mlob.data import parquet
+from mlob.data.annotations import csvtable, listing
 from mlob.errors import InputError, nearest
 from mlob.texts import BLOCK, Texts
 

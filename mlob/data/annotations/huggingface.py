@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from mlob.data import columns, labelcolumns, listing, parquet, places
-from mlob.data import table as tables
-from mlob.data.columns import Columns, key
-from mlob.data.listing import Listed, Listing
+from mlob.data import parquet, places
+from mlob.data.annotations import columns, labelcolumns, listing
+from mlob.data.annotations import table as tables
+from mlob.data.annotations.columns import Columns, key
+from mlob.data.annotations.listing import Listed, Listing
 from mlob.data.splits import NAMES, SPLITS
 from mlob.errors import InputError, nearest
 from mlob.labels import Labels

@@ -9,7 +9,8 @@ import pytest
 from layouts import split_of_each, targets, write
 from pyarrow import parquet
 
-from mlob.data import duplicates, facts, factsheet, formats, images
+from mlob.data import duplicates, facts, factsheet, images
+from mlob.data.annotations import formats
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 from mlob.recipes import Annotations

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from mlob.data.listing import Listed, Listing
+from mlob.data.annotations.listing import Listed, Listing
 from mlob.labels import UNKNOWN, Labels
 from mlob.recipes import Annotations
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import listing, places, records
-from mlob.data.listing import Listed, Listing
-from mlob.data.records import Json, Records
+from mlob.data import places
+from mlob.data.annotations import listing, records
+from mlob.data.annotations.listing import Listed, Listing
+from mlob.data.annotations.records import Json, Records
 from mlob.data.splits import NAMES, SPLITS
 from mlob.data.tree import FLAT
 from mlob.errors import InputError

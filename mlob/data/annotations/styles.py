@@ -12,9 +12,10 @@ import itertools
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING
 
-from mlob.data import columns, csvtable, places, table
-from mlob.data.columns import Columns
-from mlob.data.listing import Listing
+from mlob.data import places
+from mlob.data.annotations import columns, csvtable, table
+from mlob.data.annotations.columns import Columns
+from mlob.data.annotations.listing import Listing
 from mlob.errors import InputError
 from mlob.recipes import Annotations
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import split_of_each, write, write_photos
 
-from mlob.data import formats, images, labelstudio
+from mlob.data import images
+from mlob.data.annotations import formats, labelstudio
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 from mlob.recipes import Annotations

@@ -10,7 +10,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mlob.data import (
+from mlob.data import places
+from mlob.data.annotations import (
     class_folders,
     coco,
     corrections,
@@ -21,11 +22,10 @@ from mlob.data import (
     label_groups,
     labelstudio,
     listing,
-    places,
     styles,
     table,
 )
-from mlob.data.listing import Listing
+from mlob.data.annotations.listing import Listing
 from mlob.errors import InputError
 from mlob.recipes import Annotations
 
