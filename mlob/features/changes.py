@@ -37,7 +37,7 @@ class Changes:
             f"{self.new:,} {_are(self.new)} new": self.new,
             f"{self.changed:,} changed": self.changed,
             f"{self.again:,} could not be read before": self.again,
-            f"{self.renamed:,} renamed or moved (known by {_their(self.renamed)} content)": self.renamed,
+            f"{self.renamed:,} renamed, moved or copied (known by {_their(self.renamed)} content)": self.renamed,
             f"{self.touched:,} of another path or time and the same content": self.touched,
             f"{self.gone:,} gone ({_their(self.gone)} features stay)": self.gone,
         }

@@ -120,7 +120,7 @@ def test_what_has_become_of_photos_is_told_in_counts_and_only_new_bytes_are_extr
     (home / "8.png").rename(home / "8.jpg")
     told = again(photos, extracted, capsys)
     assert (
-        "set: Photos: 2 are new, 1 changed, 1 renamed or moved (known by its content), 2 of another path or time and "
+        "set: Photos: 2 are new, 1 changed, 1 renamed, moved or copied (known by its content), 2 of another path or time and "
         "the same content, 2 gone (their features stay)." in told
     )
     assert network.seen == 3 and as_if_made_now(photos, extracted)
@@ -132,7 +132,7 @@ def test_a_photo_that_moves_to_another_split_is_known(photos, extracted, network
     rewrite(photos, "validation", lambda ids: {**{name: name for name in ids}, "12": ids[0]})
     home = photos.folder / "images"
     (home / "train/12.png").rename(home / "validation/12.png")
-    assert "Photos: 1 renamed or moved (known by its content)." in again(photos, extracted, capsys)
+    assert "Photos: 1 renamed, moved or copied (known by its content)." in again(photos, extracted, capsys)
     assert network.seen == 0 and as_if_made_now(photos, extracted)
 
 
