@@ -120,8 +120,8 @@ def test_what_has_become_of_photos_is_told_in_counts_and_only_new_bytes_are_extr
     (home / "8.png").rename(home / "8.jpg")
     told = again(photos, extracted, capsys)
     assert (
-        "set: Photos: 2 are new, 1 changed, 1 renamed, moved or copied (known by its content), 2 of another path or time and "
-        "the same content, 2 gone (their features stay)." in told
+        "set: Photos: 2 are new, 1 changed, 1 renamed, moved or copied (known by its content), 2 of another path or "
+        "time and the same content, 2 gone (their features stay)." in told
     )
     assert network.seen == 3 and as_if_made_now(photos, extracted)
     assert again(photos, extracted, capsys) == ""
