@@ -5,10 +5,11 @@ Beside each shard lies `photos-<number>.json`: the checksum of the shard, and {i
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping, Sequence
 
 from mlob.errors import InputError
 from mlob.features import store
-from mlob.files import read_record
+from mlob.files import digest, read_record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,29 @@ def versions(split_folder: pathlib.Path) -> dict[str, str]:
     for path in _paths(split_folder):
         noted |= _photos(path.with_name(f"photos-{path.stem}.json"), store.checksum(path))
     return noted
+
+
+def content_digest(store_folder: pathlib.Path, splits: Mapping[str, Sequence[str]]) -> str:
+    """Give the digest of a store that holds just these photos, as runs of its time have it: they stay valid.
+
+    Args:
+        store_folder: features/<set>/<data set>.
+        splits: {split: ids}.
+
+    Returns:
+        The digest; empty where the store has grown since, or is of other photos.
+
+    Raises:
+        InputError: a shard is damaged.
+    """
+    paths = sorted(store_folder.glob("*/[0-9]*.h5"))
+    if {path.parent.name for path in paths} != set(splits):
+        return ""
+    for split, ids in splits.items():
+        held = [{*shard.ids, *shard.failures} for shard in shards(store_folder / split)]
+        if [set(part) for part in store.slices(list(ids))] != held:
+            return ""
+    return digest(*(f"{path.parent.name}/{path.name} {store.checksum(path)}" for path in paths))
 
 
 def _paths(split_folder: pathlib.Path) -> list[pathlib.Path]:

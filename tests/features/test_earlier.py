@@ -10,6 +10,7 @@ import pytest
 from mlob.data import images, places
 from mlob.data.dataset import read_dataset
 from mlob.features import extract, plan, store, table
+from mlob.files import digest
 from mlob.recipes import FeatureSet
 
 RECIPE = FeatureSet("mobilenet", weights="random")
@@ -116,3 +117,16 @@ def test_photos_that_are_gone_keep_their_features(photos, as_before, rows):
     for _ in range(2):
         run(dataset, folder)
         assert rows(folder, dataset) == expected
+
+
+def test_runs_that_were_made_on_it_stay_valid_until_its_rows_are_others(photos, as_before):
+    folder, _ = as_before
+    dataset = read_dataset(photos.folder)
+    paths = sorted(folder.glob("*/[0-9]*.h5"))
+    as_it_was = digest(*(f"{path.parent.name}/{path.name} {store.checksum(path)}" for path in paths))
+    assert table.content_digest(folder, dataset) == as_it_was
+    run(dataset, folder)
+    assert table.content_digest(folder, dataset) == as_it_was
+    file_of(photos, "train", "9").write_bytes(file_of(photos, "train", "8").read_bytes() + b" ")
+    run(read_dataset(photos.folder), folder)
+    assert table.content_digest(folder, dataset) != as_it_was
