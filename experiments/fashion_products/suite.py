@@ -2,10 +2,11 @@
 
 Command: make submission SUITE=fashion_products DATA=folder WEIGHTS=folder
 The data are in the layout of iMaterialist 2018. Some members cut their networks before the last block, so weight files
-that lack it will do.
+that lack it will do. Judged by micro-F1, to which a doubtful label costs more than none: with one gender and one season
+on each photo (allow_none=False) the ensemble had 0.904 in place of 0.906, its choice cross-fitted too.
 """
 
-from mlob.recipes import Suite
+from mlob.recipes import Ensemble, Suite
 
 recipe = Suite(
     data="data/fashion-products",
@@ -28,4 +29,5 @@ recipe = Suite(
         ),
         *("side_by_side", "groups_side_by_side", "five_stores", "views", "blocks", "grid"),
     ),
+    ensemble=Ensemble(allow_none=True),
 )
