@@ -80,14 +80,7 @@ def fit(
     validation = stacks["validation"]
     assert validation.targets is not None  # else it was refused
     verdict = judge.judge(
-        methods.fit(
-            recipe.methods,
-            recipe.rules,
-            groups=dataset.labels.groups,
-            seed=recipe.seed,
-            swarm=recipe.swarm,
-            one_each=one_each(dataset, recipe.judging),
-        ),
+        _fits(dataset, recipe),
         validation.members,
         validation.targets,
         recipe.judging,
@@ -111,11 +104,28 @@ def fit(
         identity=identity(dataset, runs, recipe),
         **machine.facts(),
     )
+    _write(folder, result, tables, verdict.decision)
+    return result
+
+
+def _fits(dataset, recipe):
+    """Give the function that fits the recipe's methods and rules."""
+    return methods.fit(
+        recipe.methods,
+        recipe.rules,
+        groups=dataset.labels.groups,
+        seed=recipe.seed,
+        swarm=recipe.swarm,
+        one_each=one_each(dataset, recipe.judging),
+    )
+
+
+def _write(folder, result, tables, decision):
+    """Write an ensemble's folder; ensemble.json comes last."""
     (folder / workspace.ENSEMBLE).unlink(missing_ok=True)  # it says that all else in the folder is its own
     predictions.write(folder / workspace.PREDICTIONS, tables)
-    write_arrays(folder / workspace.DECISION, **verdict.decision.arrays())
+    write_arrays(folder / workspace.DECISION, **decision.arrays())
     write_json(folder / workspace.ENSEMBLE, dataclasses.asdict(result))
-    return result
 
 
 def _blended(verdict, stacks):
