@@ -1,9 +1,11 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from mlob.data.dataset import Split
 from mlob.evaluation.diagnosis import Confused, Confusion
+from mlob.labels import UNKNOWN
 from mlob.reports import mistakes
 from mlob.reports.photos import Photo
 
@@ -36,8 +38,9 @@ def shown(diagnosis):
     return {each.photo.id for each in shown}
 
 
-def test_no_annotation_of_a_label_that_is_never_in_train_is_doubted_or_called_a_mistake(dataset, predicted):
-    targets = np.array([[0, 1, 1], [0, 1, 0]], np.uint8)
+@pytest.mark.parametrize("absent", [0, UNKNOWN])
+def test_no_annotation_of_a_label_that_is_never_in_train_is_doubted_or_called_a_mistake(dataset, predicted, absent):
+    targets = np.array([[absent, 1, 1], [absent, 1, 0]], np.uint8)
     train = Split("train", ("t", "u"), ((), ()), targets)
     learned = dataclasses.replace(dataset, splits=dataset.splits | {"train": train})
     take = lambda row: Photo(str(row), None, [])  # noqa: E731
