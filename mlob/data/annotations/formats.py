@@ -7,7 +7,8 @@ small format is written in this file, so that no other file changes; a long one 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from mlob.data import places
@@ -102,16 +103,12 @@ def read(folder: Folder, asked: Annotations | None = None) -> Listing:
 
 def _told(folder: Folder, names: list[str]) -> tuple[str, str]:
     """Give the name of the format in a folder, and the file or folder that tells it."""
-    for is_general in (False, True):
-        told = {
-            name: file
-            for name, known in FORMATS.items()
-            if known.is_general == is_general and (file := known.find(folder, names))
-        }
-        if len(told) > 1 and not is_general:
-            raise InputError(f"{folder} holds {' and '.join(told.values())}, two formats: move one of them elsewhere.")
-        for pair in told.items():
-            return pair
+    told = dict(_found(folder, names, is_general=False))
+    if len(told) > 1:
+        raise InputError(f"{folder} holds {' and '.join(told.values())}, two formats: move one of them elsewhere.")
+    general = _found(folder, names, is_general=True)  # one by one: to find classes, all folders of photos are listed
+    for pair in itertools.chain(told.items(), general):
+        return pair
     if len(tables := table.candidates(names)) > 1:
         raise InputError(
             f"{folder} holds {len(tables)} tables, {', '.join(tables[:3])}{', …' * (len(tables) > 3)}: name the one "
@@ -122,3 +119,10 @@ def _told(folder: Folder, names: list[str]) -> tuple[str, str]:
         f"{folder} holds no annotations: expected one of {expected}. The README's section on your own photos shows "
         "each format."
     )
+
+
+def _found(folder: Folder, names: list[str], is_general: bool) -> Iterator[tuple[str, str]]:
+    """Give the formats that are told, each with the file or folder that tells it."""
+    for name, known in FORMATS.items():
+        if known.is_general == is_general and (file := known.find(folder, names)):
+            yield name, file

@@ -128,9 +128,10 @@ def test_in_an_archive_folders_count_as_if_it_were_unpacked(tmp_path):
     assert "Left out, since photos lie in folders: all.zip." in data.told
 
 
-def test_photos_beside_a_table_are_no_classes(tmp_path):
-    touch(tmp_path, "a/1.jpg", "b/2.jpg")
-    (tmp_path / "photos.csv").write_text("image,labels,split\na/1.jpg,x,train\n")
+@pytest.mark.parametrize("table", ["photos.csv", "mine.csv"])
+def test_photos_beside_a_table_are_no_classes_whatever_their_folders_are(tmp_path, table):
+    touch(tmp_path, "a/1.jpg", "train/2.jpg", "test/3.jpg")
+    (tmp_path / table).write_text("image,labels,split\na/1.jpg,x,train\n")
     assert read_dataset(tmp_path).labels.names == ("x",)
 
 
