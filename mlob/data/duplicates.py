@@ -4,7 +4,6 @@ import concurrent.futures
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -20,25 +19,15 @@ BLOCK = 4096  # photos that wait to be read
 NO_FILE = -1  # the size of a photo without a file
 
 
-class Known(Protocol):
-    """What is known of a split's photos: `Seen`."""
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """The photos that were read."""
-
-    @property
-    def digests(self) -> np.ndarray:
-        """uint64 (n,), equal for photos of equal bytes."""
-
-    @property
-    def failures(self) -> dict[str, str]:
-        """{id: reason} of the photos that are not there or could not be read."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What the files of a split tell of its photos: see `Known`."""
+    """What is known of a split's photos.
+
+    Attributes:
+        ids: of the photos that were read.
+        digests: of these, uint64 (n,), equal for photos of equal bytes.
+        failures: {id: reason} of the photos that are not there or could not be read.
+    """
 
     ids: tuple[str, ...]
     digests: np.ndarray
@@ -97,7 +86,7 @@ def _to_read(dataset: DataSet, sizes: Mapping[str, np.ndarray]) -> dict[str, np.
     return {name: np.flatnonzero(np.isin(of_split, shared) & (name not in unread)) for name, of_split in sizes.items()}
 
 
-def between(dataset: DataSet, known: Mapping[str, Known]) -> list[Between]:
+def between(dataset: DataSet, known: Mapping[str, Seen]) -> list[Between]:
     """Compare every two splits, the one further from training first.
 
     Photos are compared by their bytes, where these are known, and by their web addresses.
@@ -116,42 +105,47 @@ def between(dataset: DataSet, known: Mapping[str, Known]) -> list[Between]:
     ]
 
 
-def within(known: Mapping[str, Known]) -> list[Within]:
+def within(known: Mapping[str, Seen]) -> list[Within]:
     """List the splits in which photos repeat earlier ones, by their bytes."""
     repeats = {name: _repeats(split) for name, split in known.items()}
     return [Within(name, len(pairs), pairs[:EXAMPLES]) for name, pairs in repeats.items() if pairs]
 
 
-def differing(dataset: DataSet, known: Mapping[str, Known]) -> Differing | None:
+def differing(dataset: DataSet, known: Mapping[str, Seen], targets: Mapping[str, np.ndarray]) -> Differing | None:
     """Compare the labels of photos of equal bytes, within splits and between them; None where all agree.
 
     What is unknown of one of the two is no difference.
+
+    Args:
+        known: {split: what is known of its photos}.
+        targets: {split with labels: uint8 (n, labels)}.
     """
     first: dict[int, tuple[str, np.ndarray]] = {}
     pairs = []
-    for photo, digest, own in _repeated(dataset, known):
+    for photo, digest, own in _repeated(dataset, known, targets):
         earlier, other = first.setdefault(digest, (photo, own))
         if ((own != other) & (own <= 1) & (other <= 1)).any():
             pairs.append([earlier, photo])
     return Differing(len(pairs), pairs[:EXAMPLES]) if pairs else None
 
 
-def is_compared(dataset: DataSet, name: str, known: Known) -> bool:
+def is_compared(dataset: DataSet, name: str, known: Seen) -> bool:
     """Tell whether the bytes of a split's photos were compared; in a bucket, not before there are features."""
     return len(known.ids) > 0 if dataset.is_remote else len(known.failures) < len(dataset[name].ids)
 
 
-def _repeated(dataset: DataSet, known: Mapping[str, Known]) -> Iterator[tuple[str, int, np.ndarray]]:
+def _repeated(
+    dataset: DataSet, known: Mapping[str, Seen], targets: Mapping[str, np.ndarray]
+) -> Iterator[tuple[str, int, np.ndarray]]:
     """Give id, digest and targets (labels,) of the photos with labels whose bytes occur more than once."""
     digests = np.concatenate([np.array([], np.uint64), *(split.digests for split in known.values())])
     values, counts = np.unique(digests, return_counts=True)
     for name, split in known.items():
         places = np.flatnonzero(np.isin(split.digests, values[counts > 1])).tolist()
-        targets = dataset[name].targets if places else None
-        if targets is not None:
+        if places and name in targets:
             rows = {photo: row for row, photo in enumerate(dataset[name].ids)}
             for place in places:
-                yield split.ids[place], int(split.digests[place]), targets[rows[split.ids[place]]]
+                yield split.ids[place], int(split.digests[place]), targets[name][rows[split.ids[place]]]
 
 
 def _size(place: Place | None) -> int:
@@ -196,7 +190,7 @@ def _shared(keys: Mapping, others: Mapping) -> list[str]:
     return [name for name, key in keys.items() if key in known]
 
 
-def _repeats(split: Known) -> list[list[str]]:
+def _repeats(split: Seen) -> list[list[str]]:
     first: dict[int, str] = {}
     pairs = ((first.setdefault(key, name), name) for name, key in zip(split.ids, split.digests.tolist(), strict=True))
     return [[earlier, name] for earlier, name in pairs if earlier != name]

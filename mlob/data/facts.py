@@ -8,7 +8,7 @@ import numpy as np
 
 from mlob.data import duplicates, prevalence
 from mlob.data.dataset import DataSet
-from mlob.data.duplicates import EXAMPLES, Known
+from mlob.data.duplicates import EXAMPLES, Seen
 from mlob.data.prevalence import LabelFacts, label_facts
 from mlob.labels import count_known, positives
 
@@ -95,12 +95,12 @@ class Facts:
     differing: duplicates.Differing | None = None
 
 
-def describe(dataset: DataSet, known: Mapping[str, Known]) -> Facts:
+def describe(dataset: DataSet, known: Mapping[str, Seen]) -> Facts:
     """Describe a data set from its annotations and from what is known of its photos.
 
     Args:
-        known: {split: `duplicates.Seen`}. For a split that is missing here
-            `failed` is None, and its photos' bytes are not compared.
+        known: {split: `duplicates.Seen`}. For a split that is missing here `failed` is None, and its photos' bytes are
+            not compared.
     """
     targets = {name: split.known_targets for name, split in dataset.splits.items() if split.annotations is not None}
     counts = {name: positives(of_split).sum(axis=0, dtype=np.int64) for name, of_split in targets.items()}
@@ -124,7 +124,7 @@ def describe(dataset: DataSet, known: Mapping[str, Known]) -> Facts:
         compared=any(duplicates.is_compared(dataset, name, of_split) for name, of_split in known.items()),
         equal_between=duplicates.between(dataset, known),
         equal_within=duplicates.within(known),
-        differing=duplicates.differing(dataset, known),
+        differing=duplicates.differing(dataset, known, targets),
         shifted=prevalence.shifted(
             dataset.labels, {name: count_known(of_split, axis=0) for name, of_split in targets.items()}, counts
         ),
@@ -142,7 +142,7 @@ def failures(reasons: Mapping[str, str]) -> Failures:
     return Failures(len(reasons), listed)
 
 
-def _split_facts(photos: int, targets: np.ndarray | None, known: Known | None) -> SplitFacts:
+def _split_facts(photos: int, targets: np.ndarray | None, known: Seen | None) -> SplitFacts:
     failed = failures(known.failures) if known else None
     if targets is None:
         return SplitFacts(photos, 0, photos, 0, None, failed)

@@ -10,10 +10,9 @@ from scipy.sparse import csr_array
 
 from mlob.data import duplicates, facts, factsheet, prevalence
 from mlob.data.dataset import DataSet, Split
-from mlob.data.duplicates import Between, Differing, Within
+from mlob.data.duplicates import Between, Differing, Seen, Within
 from mlob.data.facts import SplitFacts, Spread
 from mlob.data.prevalence import LabelFacts
-from mlob.features.store import Shard
 from mlob.labels import UNKNOWN, Labels
 
 LABELS = Labels((2, 5, 9), ("Dress", "Red", "Hat"), ("category", "colour", "category"))
@@ -30,8 +29,8 @@ def data_set(*splits, labels=LABELS):
     return DataSet("made", pathlib.Path("made"), labels, {split.name: split for split in splits})
 
 
-def shard(ids, digests, failures=None):
-    return Shard(tuple(ids), np.zeros((len(ids), 1), np.float16), np.array(digests, np.uint64), failures or {})
+def seen(ids, digests, failures=None):
+    return Seen(tuple(ids), np.array(digests, np.uint64), failures or {})
 
 
 def two_splits(train, validation):
@@ -83,9 +82,9 @@ def test_without_an_annotated_train_no_label_is_called_unseen():
 def test_equal_photos_are_found_by_content_between_splits_and_within_one():
     dataset = data_set(*(split(name, None, [()] * 3) for name in ("train", "validation", "test")))
     shards = {
-        "train": shard(("t0", "t1", "t2"), (1, 2, 2)),
-        "validation": shard(("v0", "v1", "v2"), (2, 3, 4)),
-        "test": shard(("x0", "x1", "x2"), (3, 2, 9)),
+        "train": seen(("t0", "t1", "t2"), (1, 2, 2)),
+        "validation": seen(("v0", "v1", "v2"), (2, 3, 4)),
+        "test": seen(("x0", "x1", "x2"), (3, 2, 9)),
     }
     found = facts.describe(dataset, shards)
     assert [(pair.split, pair.other, pair.ids) for pair in found.equal_between] == [
@@ -100,22 +99,22 @@ def test_equal_photos_are_found_by_content_between_splits_and_within_one():
 def test_photos_of_equal_bytes_with_other_labels_are_told_and_what_is_unknown_is_no_difference():
     dataset = two_splits([[1, 0, 0], [0, 1, 0], [1, 0, UNKNOWN], [0, 0, 1]], [[UNKNOWN, 0, 1], [1, 0, 1]])
     shards = {
-        "train": shard(dataset["train"].ids, (5, 5, 5, 7)),
-        "validation": shard(dataset["validation"].ids, (7, 5)),
+        "train": seen(dataset["train"].ids, (5, 5, 5, 7)),
+        "validation": seen(dataset["validation"].ids, (7, 5)),
     }
     found = facts.describe(dataset, shards)
     assert found.differing == Differing(2, [["t0", "t1"], ["t0", "v1"]])
     told = "2 photos have other labels than an earlier one of equal bytes (t0 and t1, t0 and v1): correct the labels."
     assert told in factsheet.summary(found)
     alone = data_set(dataset["train"])
-    assert facts.describe(alone, {"train": shard(alone["train"].ids, (1, 2, 3, 4))}).differing is None
+    assert facts.describe(alone, {"train": seen(alone["train"].ids, (1, 2, 3, 4))}).differing is None
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 5), max_size=8), st.lists(st.integers(0, 5), max_size=8))
 def test_equal_photos_agree_with_comparing_every_two(first, second):
     dataset = data_set(split("train", None, [()] * len(first)), split("test", None, [()] * len(second)))
-    shards = {"train": shard(dataset["train"].ids, first), "test": shard(dataset["test"].ids, second)}
+    shards = {"train": seen(dataset["train"].ids, first), "test": seen(dataset["test"].ids, second)}
     found = facts.describe(dataset, shards)
     repeats = {"train": len(first) - len(set(first)), "test": len(second) - len(set(second))}
     assert sum(pair.photos for pair in found.equal_between) == sum(key in first for key in second)
@@ -130,7 +129,7 @@ def test_photos_that_are_not_at_hand_are_compared_by_web_address_but_never_by_a_
 
 def test_failures_are_grouped_by_reason_and_show_ten_ids():
     failures = {f"f{row}": f"not decoded: truncated ({row} bytes left)" for row in range(12)} | {"b": "blank"}
-    found = facts.describe(data_set(split("train", [[1, 0, 0]])), {"train": shard(["t0"], [1], failures)})
+    found = facts.describe(data_set(split("train", [[1, 0, 0]])), {"train": seen(["t0"], [1], failures)})
     failed = found.splits["train"].failed
     assert failed.photos == 13
     assert [(reason.reason, reason.photos) for reason in failed.reasons] == [
@@ -195,8 +194,8 @@ def test_a_new_label_has_no_ratio_and_the_strongest_twenty_are_shown_of_all():
 def test_facts_are_json_and_their_text_holds_what_matters():
     dataset = two_splits(np.tile([1, 0, 0], (200, 1)), np.tile([0, 1, 0], (100, 1)))
     shards = {
-        "train": shard(dataset["train"].ids, range(200), {"bad": "blank: one uniform colour"}),
-        "validation": shard(dataset["validation"].ids, range(199, 299)),
+        "train": seen(dataset["train"].ids, range(200), {"bad": "blank: one uniform colour"}),
+        "validation": seen(dataset["validation"].ids, range(199, 299)),
     }
     found = facts.describe(dataset, shards)
     shown = factsheet.summary(found)
