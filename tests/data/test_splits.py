@@ -171,3 +171,8 @@ def test_keys_are_equal_for_what_equal_photos_and_products_link_in_whatever_orde
 def test_photos_by_themselves_keep_their_content_as_key():
     assert splits.keys([7, "x", 7]) == splits.keys([7, "x", 7], ["", "", ""]) == [7, "x", 7]
     assert splits.keys([7, "a", 8], ["", "", "a"]) == [7, "a", "product a"]
+
+
+def test_of_linked_products_the_first_by_name_is_the_key():
+    found = splits.keys(["one", "two", "two", "three"], ["late", "late", "early", ""])
+    assert found == ["product early"] * 3 + ["three"]
