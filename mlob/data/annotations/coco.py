@@ -5,7 +5,6 @@ The categories in a photo are its labels. Supercategories, or the ranks of a tax
 
 from __future__ import annotations
 
-import array
 import collections
 import dataclasses
 import posixpath
@@ -18,13 +17,12 @@ import numpy as np
 from mlob.data import places
 from mlob.data.annotations import listing, records
 from mlob.data.annotations.listing import Listed, Listing
-from mlob.data.annotations.records import Json, Records
+from mlob.data.annotations.records import Json, Photos, Records
 from mlob.data.splits import NAMES, SPLITS
 from mlob.data.tree import FLAT
 from mlob.errors import InputError
 from mlob.labels import Labels
 from mlob.recipes import Annotations
-from mlob.texts import Mirrors, Texts
 
 if TYPE_CHECKING:
     from mlob.data.places import Folder
@@ -46,10 +44,7 @@ Ranks = dict[str, str]  # {rank: name} of a category
 class Pictures:
     """A file as it stands: photos, hits, each a row and the number of a category, and {number: category}."""
 
-    path: Folder
-    split: str
-    ids: Texts
-    urls: Mirrors
+    photos: Photos
     rows: np.ndarray
     numbers: np.ndarray
     categories: dict[int, tuple[str, Ranks]]
@@ -84,14 +79,15 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
             or a category that is not there; a category has two names.
     """
     files = [_read_split(folder, names, file) for file in _files(folder, names)]
-    for split, count in collections.Counter(file.split for file in files).items():
+    for split, count in collections.Counter(file.photos.split for file in files).items():
         if count > 1:
-            paths = " and ".join(str(file.path) for file in files if file.split == split)
+            paths = " and ".join(str(file.photos.path) for file in files if file.photos.split == split)
             raise InputError(f"{paths} are both for {split}: keep one, or put the other elsewhere.")
     categories = _merged(files)
     ranks = _ranks(categories)
     labels, columns = _labels(categories, ranks, folder)
-    listed = [_listed(file, labels, columns) for file in sorted(files, key=lambda file: SPLITS.index(file.split))]
+    files.sort(key=lambda file: SPLITS.index(file.photos.split))
+    listed = [_listed(file, labels, columns) for file in files]
     return Listing(labels, listed, tuple(_told(labels, len(categories), ranks)))
 
 
@@ -106,13 +102,12 @@ def _files(folder: Folder, names: list[str]) -> list[str]:
 
 def _read_split(folder: Folder, names: list[str], file: str) -> Pictures:
     path = folder / file
-    images, annotations, content = records.photos(path, LAYOUT)
     home, split = FILE.fullmatch(path.name).groups()  # type: ignore[union-attr]  # names were chosen by it
     above = _above(folder, names, home.replace("-dev", ""))
-    ids = listing.ids((records.photo_id(image, path) for image in images), path)
-    urls = listing.urls((_urls(image, above, path) for image in images), path)
+    photos, annotations, content = records.photos(path, NAMES[split], LAYOUT, lambda image: _urls(image, above, path))
     categories = _categories(content.get("categories") or [], path)
-    return Pictures(path, NAMES[split], ids, urls, *_hits(annotations, ids, path), categories)
+    rows, numbers = records.hits(annotations, photos, lambda each: [records.number(each, "category_id", path)])
+    return Pictures(photos, rows, numbers, categories)
 
 
 def _above(folder: Folder, names: list[str], home: str) -> str:
@@ -127,19 +122,6 @@ def _urls(image: Json, above: str, path: Folder) -> tuple[str, ...]:
     web = image.get("coco_url") if isinstance(image, dict) else None
     inside = file if file.startswith(above) else f"{above}{file}"
     return (inside, web) if isinstance(web, str) and "://" in web else (inside,)
-
-
-def _hits(annotations: Records | list, ids: Texts, path: Folder) -> tuple[np.ndarray, np.ndarray]:
-    """Give the row and the category of each annotation; a photo may have several."""
-    numbers = array.array("q")
-
-    def names() -> Iterator[str]:
-        for annotation in annotations:
-            yield records.photo_id(annotation, path)
-            numbers.append(records.number(annotation, "category_id", path))
-
-    rows = listing.rows_of(Texts(listing.checked("image id", names(), path)), ids, path)
-    return rows, np.frombuffer(numbers, np.int64)
 
 
 def _categories(content: Records | list, path: Folder) -> dict[int, tuple[str, Ranks]]:
@@ -164,8 +146,8 @@ def _merged(files: list[Pictures]) -> dict[int, tuple[str, Ranks]]:
         for number, category in file.categories.items():
             if merged.setdefault(number, category) != category:
                 raise InputError(
-                    f"{file.path}: the category {number}, {category[0]!r}, is another one ({merged[number][0]!r}) in "
-                    "another file: correct one of the two."
+                    f"{file.photos.path}: the category {number}, {category[0]!r}, is another one "
+                    f"({merged[number][0]!r}) in another file: correct one of the two."
                 )
     return dict(sorted(merged.items()))
 
@@ -196,17 +178,14 @@ def _labels(
 
 def _listed(file: Pictures, labels: Labels, columns: np.ndarray) -> Listed:
     known = np.array(labels.ids[: len(columns)], np.int64)
-    places = np.searchsorted(known, file.numbers).clip(max=max(len(known) - 1, 0))
-    if len(wrong := file.numbers[known[places] != file.numbers] if len(known) else file.numbers):
+    if len(wrong := file.numbers[~np.isin(file.numbers, known)]):
         raise InputError(
-            f"{file.path}: the category {wrong[0]} is not among the categories ({len(known):,}): correct the "
+            f"{file.photos.path}: the category {wrong[0]} is not among the categories ({len(known):,}): correct the "
             "annotation, or add the category."
         )
-    hits = columns[places] if len(places) else np.empty((0, columns.shape[1]), int)
+    hits = columns[np.searchsorted(known, file.numbers)]
     rows = np.repeat(file.rows, hits.shape[1])[hits.ravel() >= 0]
-    annotations = labels.annotate(len(file.ids), rows, hits.ravel()[hits.ravel() >= 0])
-    splits = np.broadcast_to(np.array(file.split), len(file.ids))
-    return Listed(file.path, file.ids, file.urls, annotations, splits)
+    return file.photos.annotated(labels.annotate(len(file.photos.ids), rows, hits.ravel()[hits.ravel() >= 0]))
 
 
 def _told(labels: Labels, categories: int, ranks: Sequence[str]) -> Iterator[str]:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import array
 import dataclasses
 import fnmatch
 import itertools
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlob.data.annotations import coco, listing, records
 from mlob.data.annotations.listing import Listed, Listing
-from mlob.data.annotations.records import Json, Records
+from mlob.data.annotations.records import Json, Photos
 from mlob.data.splits import SPLITS
 from mlob.errors import InputError
 from mlob.labels import Labels
 from mlob.recipes import Annotations
-from mlob.texts import Mirrors, Texts
 
 if TYPE_CHECKING:
     from mlob.data.places import Folder
@@ -55,46 +52,25 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
 class _Annotated:
     """A file as it stands: photos, and hits, each a row and the number of a label that it has."""
 
-    path: Folder
-    split: str
-    ids: Texts
-    urls: Mirrors
+    photos: Photos
     rows: np.ndarray
     numbers: np.ndarray
 
 
 def _read_split(path: Folder, split: str) -> _Annotated:
-    images, annotations, _ = records.photos(path, LAYOUT)
-    ids = listing.ids((records.photo_id(record, path) for record in images), path)
-    urls = listing.urls((records.addresses(record, path) for record in images), path)
-    return _Annotated(path, split, ids, urls, *_hits(annotations, ids, path))
-
-
-def _hits(annotations: Records | list, ids: Texts, path: Folder) -> tuple[np.ndarray, np.ndarray]:
-    """Give the row and the number of each label of each photo; several annotations of one photo add up."""
-    numbers, counts = array.array("q"), array.array("i")
-
-    def names() -> Iterator[str]:
-        for annotation in annotations:
-            yield records.photo_id(annotation, path)
-            found = _label_numbers(annotation, path)
-            numbers.extend(found)
-            counts.append(len(found))
-
-    rows = listing.rows_of(Texts(listing.checked("image id", names(), path)), ids, path)
-    return np.repeat(rows, counts), np.frombuffer(numbers, np.int64)
+    photos, annotations, _ = records.photos(path, split, LAYOUT)
+    return _Annotated(photos, *records.hits(annotations, photos, lambda each: _label_numbers(each, path)))
 
 
 def _listed(file: _Annotated, labels: Labels) -> Listed:
-    columns = np.searchsorted(labels.ids, file.numbers).clip(max=max(len(labels) - 1, 0))
     known = np.array(labels.ids, np.int64)
-    if len(wrong := file.numbers[known[columns] != file.numbers] if len(known) else file.numbers):
+    if len(wrong := file.numbers[~np.isin(file.numbers, known)]):
         raise InputError(
-            f"{file.path}: the label {wrong.min()} is not in the label map ({len(labels)} labels): correct the "
+            f"{file.photos.path}: the label {wrong.min()} is not in the label map ({len(labels)} labels): correct the "
             "annotation, or add the label to the map."
         )
-    splits = np.broadcast_to(np.array(file.split), len(file.ids))
-    return Listed(file.path, file.ids, file.urls, labels.annotate(len(file.ids), file.rows, columns), splits)
+    columns = np.searchsorted(known, file.numbers)
+    return file.photos.annotated(labels.annotate(len(file.photos.ids), file.rows, columns))
 
 
 def _label_numbers(annotation: Json, path: Folder) -> list[int]:

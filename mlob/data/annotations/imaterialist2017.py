@@ -5,7 +5,6 @@ A label may belong to several tasks ("black" to the colours of shoes and of dres
 
 from __future__ import annotations
 
-import array
 import dataclasses
 import fnmatch
 from collections.abc import Iterator
@@ -14,12 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlob.data.annotations import listing, records
-from mlob.data.annotations.listing import Listed, Listing
-from mlob.data.annotations.records import Records
+from mlob.data.annotations.listing import Listing
+from mlob.data.annotations.records import Photos, Records
 from mlob.errors import InputError
 from mlob.labels import UNKNOWN, Labels
 from mlob.recipes import Annotations
-from mlob.texts import Mirrors, Texts
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -35,10 +33,7 @@ FILES = {"train": "*train.data.json", "validation": "*validation.data.json", "te
 class Answers:
     """A file as it stands: photos, and rows, each a photo with a task and the label that it has there."""
 
-    path: Folder
-    split: str
-    ids: Texts
-    urls: Mirrors
+    photos: Photos
     rows: np.ndarray
     tasks: np.ndarray
     labels: np.ndarray
@@ -71,7 +66,8 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
     numbers = np.unique(np.concatenate([file.tasks * step + file.labels for file in files])).tolist()
     rows = ((number, known[number % step], tasks[number // step]) for number in numbers)
     labels = listing.labels(rows, folder)
-    return Listing(labels, [_listed(file, labels, step) for file in files], tuple(_told(labels, step)))
+    listed = [file.photos.annotated(_annotations(file, labels, step)) for file in files]
+    return Listing(labels, listed, tuple(_told(labels, step)))
 
 
 def _told(labels: Labels, step: int) -> Iterator[str]:
@@ -82,17 +78,12 @@ def _told(labels: Labels, step: int) -> Iterator[str]:
         yield f"A label's number is that of its task and its own: {example}."
 
 
-def _listed(file: Answers, labels: Labels, step: int) -> Listed:
-    splits = np.broadcast_to(np.array(file.split), len(file.ids))
-    return Listed(file.path, file.ids, file.urls, _annotations(file, labels, step), splits)
-
-
 def _annotations(file: Answers, labels: Labels, step: int) -> np.ndarray | csr_array:
     """Give targets uint8 (n, labels), written out: most are unknown, and a sparse array would store each of these."""
     if not len(file.rows):
-        return labels.annotate(len(file.ids), file.rows, file.rows)
+        return labels.annotate(len(file.photos.ids), file.rows, file.rows)
     numbers = np.array(labels.ids)
-    targets = np.full((len(file.ids), len(labels)), UNKNOWN, np.uint8)
+    targets = np.full((len(file.photos.ids), len(labels)), UNKNOWN, np.uint8)
     for task in np.unique(file.tasks).tolist():
         first, last = np.searchsorted(numbers, [task * step, (task + 1) * step])
         targets[file.rows[file.tasks == task], first:last] = 0
@@ -104,24 +95,11 @@ def _annotations(file: Answers, labels: Labels, step: int) -> np.ndarray | csr_a
 
 
 def _read_split(path: Folder, split: str) -> Answers:
-    images, annotations, _ = records.photos(path, LAYOUT)
-    ids = listing.ids((records.photo_id(record, path) for record in images), path)
-    urls = listing.urls((records.addresses(record, path) for record in images), path)
-    return Answers(path, split, ids, urls, *_rows(annotations, ids, path))
-
-
-def _rows(annotations: Records | list, ids: Texts, path: Folder) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give the photo, the task and the label of each row."""
-    tasks, labels = array.array("q"), array.array("q")
-
-    def names() -> Iterator[str]:
-        for annotation in annotations:
-            yield records.photo_id(annotation, path)
-            tasks.append(records.number(annotation, "taskId", path))
-            labels.append(records.number(annotation, "labelId", path))
-
-    rows = listing.rows_of(Texts(listing.checked("image id", names(), path)), ids, path)
-    return rows, np.frombuffer(tasks, np.int64), np.frombuffer(labels, np.int64)
+    photos, annotations, _ = records.photos(path, split, LAYOUT)
+    rows, numbers = records.hits(
+        annotations, photos, lambda row: [records.number(row, name, path) for name in ("taskId", "labelId")]
+    )
+    return Answers(photos, rows[::2], tasks=numbers[::2], labels=numbers[1::2])
 
 
 def _map(path: Folder, kind: str) -> dict[int, str]:
@@ -147,8 +125,8 @@ def _map(path: Folder, kind: str) -> dict[int, str]:
 def _check(file: Answers, kind: str, numbers: np.ndarray, known: dict[int, str]) -> None:
     if unknown := set(np.unique(numbers).tolist()) - known.keys():
         raise InputError(
-            f"{file.path}: the {kind} {min(unknown)} is not in the map of {kind}s ({len(known):,}): correct the row, "
-            f"or add the {kind} to the map."
+            f"{file.photos.path}: the {kind} {min(unknown)} is not in the map of {kind}s ({len(known):,}): correct the "
+            f"row, or add the {kind} to the map."
         )
 
 

@@ -6,15 +6,23 @@ file, and has the last word on what msgspec does not take.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import array
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from mlob.data import places
+from mlob.data.annotations import listing
+from mlob.data.annotations.listing import Listed
 from mlob.errors import InputError
 from mlob.files import parse_json, read_json
+from mlob.texts import Mirrors, Texts
 
 if TYPE_CHECKING:
     import msgspec
+    from scipy.sparse import csr_array
 
     from mlob.data.places import Folder
 
@@ -77,21 +85,69 @@ def _part(path: Folder, raw: msgspec.Raw) -> Any:
 # Photos and their annotations
 
 
-def photos(path: Folder, layout: str) -> tuple[Records | list, Records | list, dict[str, Any]]:
+@dataclasses.dataclass(frozen=True)
+class Photos:
+    """The photos that a file lists, all of one split."""
+
+    path: Folder
+    split: str
+    ids: Texts
+    urls: Mirrors
+
+    def annotated(self, annotations: np.ndarray | csr_array) -> Listed:
+        """Give the photos with their annotations, uint8 (n, labels)."""
+        splits = np.broadcast_to(np.array(self.split), len(self.ids))
+        return Listed(self.path, self.ids, self.urls, annotations, splits)
+
+
+def photos(
+    path: Folder, split: str, layout: str, urls: Callable[[Json], tuple[str, ...]] | None = None
+) -> tuple[Photos, Records | list, dict[str, Any]]:
     """Read a file that lists photos and perhaps annotations: the photos, the annotations, and all that the file holds.
 
     Args:
+        split: of all of its photos.
         layout: what the file is expected to hold, for messages.
+        urls: gives the addresses in the record of a photo; those of its field url where it is None.
 
     Raises:
-        InputError: as of `read`; or the file has another layout.
+        InputError: as of `read`; the file has another layout; an id or an address that cannot be right.
     """
     content = read(path)
     known = content if isinstance(content, dict) else {}
     images, annotations = known.get("images"), known.get("annotations")
     if not isinstance(images, Records | list) or not isinstance(annotations, Records | list | None):
         raise InputError(f"{path} has another layout: expected {layout}, found {shape(content)}.")
-    return images, annotations or [], known
+    ids = listing.ids((photo_id(image, path) for image in images), path)
+    mirrors = listing.urls((urls(image) if urls else addresses(image, path) for image in images), path)
+    return Photos(path, split, ids, mirrors), annotations or [], known
+
+
+def hits(
+    annotations: Records | list, photos: Photos, numbers: Callable[[Json], Sequence[int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give all numbers that annotations hold, int64 (hits,), and for each the row of its photo, int (hits,), first.
+
+    Several annotations of one photo add up.
+
+    Args:
+        numbers: gives those that one annotation holds.
+
+    Raises:
+        InputError: an annotation is about none of the photos.
+    """
+    found, counts = array.array("q"), array.array("i")
+
+    def names() -> Iterator[str]:
+        for annotation in annotations:
+            yield photo_id(annotation, photos.path)
+            of_annotation = numbers(annotation)
+            found.extend(of_annotation)
+            counts.append(len(of_annotation))
+
+    names_of = Texts(listing.checked("image id", names(), photos.path))
+    rows = listing.rows_of(names_of, photos.ids, photos.path)
+    return np.repeat(rows, counts), np.frombuffer(found, np.int64)
 
 
 def field(record: Json, names: tuple[str, ...], path: Folder) -> Json:
