@@ -24,6 +24,7 @@ ROWS = (
         "hdf5",
         "machine",
         "progress",
+        "pools",
         "engine",
     },
     {"data"},

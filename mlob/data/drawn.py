@@ -1,19 +1,18 @@
 """Splits drawn by the bytes of the photos and their products, if the annotations name none. Digests are kept."""
 
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from mlob.data import images, locate, places
+from mlob.data import digests, locate, places
 from mlob.data.annotations import listing
 from mlob.data.annotations.listing import Listed, local
 from mlob.data.places import Place
 from mlob.data.splits import draw, kept_in_train, keys
 from mlob.data.tree import Tree
-from mlob.errors import InputError, Unreadable
+from mlob.errors import InputError
 from mlob.files import write_text
-from mlob.machine import cores
 from mlob.progress import say
 
 UNREADABLE = "unreadable "  # before the name of a photo, in place of its digest
@@ -56,11 +55,13 @@ def _digests(tree: Tree, listed: Listed, table: pathlib.Path | None) -> list[str
     ids, photos = listed.ids, _photos(tree, listed)
     keys = [f"{name}:{places.version(place)}" for name, place in zip(ids, photos, strict=True)]
     new = {key: (name, place) for key, name, place in zip(keys, ids, photos, strict=True) if key not in known}
-    known |= zip(new, _digested(new.values(), places.is_remote(tree.root)), strict=True)
-    digests = [known[key] for key in keys]
+    found = digests.of((place for _, place in new.values()), is_remote=places.is_remote(tree.root))
+    for (key, (name, _)), digest in zip(new.items(), found, strict=True):
+        known[key] = str(digest) if isinstance(digest, int) else f"{UNREADABLE}{name}"
+    of_photos = [known[key] for key in keys]
     if table and new:
-        write_text(table, pd.DataFrame({"key": keys, "digest": digests}).to_csv(index=False))
-    return digests
+        write_text(table, pd.DataFrame({"key": keys, "digest": of_photos}).to_csv(index=False))
+    return of_photos
 
 
 def _photos(tree: Tree, listed: Listed) -> Sequence[Place | None]:
@@ -78,18 +79,3 @@ def _read(path: pathlib.Path) -> dict[str, str]:
         return {}
     pairs = zip(table.key, table.digest, strict=True)
     return {key: digest for key, digest in pairs if digest.isdecimal() or digest.startswith(UNREADABLE)}
-
-
-def _digested(photos: Iterable[tuple[str, Place | None]], is_remote: bool) -> Iterator[str]:
-    """Digest photos, (name, place) each, in threads."""
-    from joblib import Parallel, delayed
-
-    threads = Parallel(places.READS if is_remote else cores(), "threading", return_as="generator")
-    return threads(delayed(_digest)(name, place) for name, place in photos)
-
-
-def _digest(name: str, place: Place | None) -> str:
-    try:
-        return str(images.content_digest(images.content(place)))
-    except Unreadable:
-        return f"{UNREADABLE}{name}"

@@ -1,21 +1,17 @@
 """Photos that are in a data set twice, and photos without a file or that cannot be read."""
 
-import concurrent.futures
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from mlob.data import images, places
+from mlob.data import digests, places
 from mlob.data.dataset import DataSet, Split
 from mlob.data.places import Place
-from mlob.errors import Unreadable
-from mlob.machine import cores
 from mlob.progress import bar
 
 EXAMPLES = 10  # ids shown of a longer list
-BLOCK = 4096  # photos that wait to be read
 NO_FILE = -1  # the size of a photo without a file
 
 
@@ -71,7 +67,7 @@ def look(dataset: DataSet) -> dict[str, Seen]:
     sizes = {name: np.array([_size(place) for place in places], np.int64) for name, places in photos.items()}
     rows = _to_read(dataset, sizes)
     chosen = (photos[name][row] for name, of_split in rows.items() for row in of_split.tolist())
-    outcomes = iter(list(_digests(chosen, sum(map(len, rows.values())))))
+    outcomes = iter(_digests(chosen, sum(map(len, rows.values())), dataset.is_remote))
     return {
         name: _seen(split.ids, sizes[name], dict(zip(rows[name].tolist(), outcomes, strict=False)))
         for name, split in dataset.splits.items()
@@ -138,8 +134,8 @@ def _repeated(
     dataset: DataSet, known: Mapping[str, Seen], targets: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[str, int, np.ndarray]]:
     """Give id, digest and targets (labels,) of the photos with labels whose bytes occur more than once."""
-    digests = np.concatenate([np.array([], np.uint64), *(split.digests for split in known.values())])
-    values, counts = np.unique(digests, return_counts=True)
+    contents = np.concatenate([np.array([], np.uint64), *(split.digests for split in known.values())])
+    values, counts = np.unique(contents, return_counts=True)
     for name, split in known.items():
         places = np.flatnonzero(np.isin(split.digests, values[counts > 1])).tolist()
         if places and name in targets:
@@ -154,30 +150,23 @@ def _size(place: Place | None) -> int:
     return int(size) if time else NO_FILE
 
 
-def _digests(photos: Iterable[Place | None], count: int) -> Iterator[int | str]:
-    """Yield the digest of each of some photos, or the reason why it cannot be read."""
-    remaining = iter(photos)
-    with concurrent.futures.ThreadPoolExecutor(cores()) as pool, bar("photos twice", count) as advance:
-        while block := list(itertools.islice(remaining, BLOCK)):
-            for outcome in pool.map(_digest, block):
-                yield outcome
-                advance(1)
-
-
-def _digest(place: Place | None) -> int | str:
-    try:
-        return images.content_digest(images.content(place))
-    except Unreadable as reason:
-        return str(reason)
+def _digests(photos: Iterable[Place | None], count: int, is_remote: bool) -> list[int | str]:
+    """Give the digest of each of some photos, or the reason why it cannot be read."""
+    outcomes = []
+    with bar("photos twice", count) as advance:
+        for outcome in digests.of(photos, is_remote=is_remote):
+            outcomes.append(outcome)
+            advance(1)
+    return outcomes
 
 
 def _seen(ids: Sequence[str], sizes: np.ndarray, outcomes: Mapping[int, int | str]) -> Seen:
     """Gather what is known of a split's photos, {row: digest, or the reason why there is none} of those read."""
-    digests = {row: outcome for row, outcome in outcomes.items() if isinstance(outcome, int)}
+    read = {row: outcome for row, outcome in outcomes.items() if isinstance(outcome, int)}
     failures = {row: outcome for row, outcome in outcomes.items() if isinstance(outcome, str)}
     failures |= dict.fromkeys(np.flatnonzero(sizes == NO_FILE).tolist(), "no file")
     named = {ids[row]: reason for row, reason in sorted(failures.items())}
-    return Seen(tuple(ids[row] for row in digests), np.array([*digests.values()], np.uint64), named)
+    return Seen(tuple(ids[row] for row in read), np.array([*read.values()], np.uint64), named)
 
 
 def _addresses(split: Split) -> dict[str, tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import hashlib
 import pathlib
@@ -11,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.data import images, places
-from mlob.errors import InputError, Unreadable
-from mlob.features import decoding, earlier, table
+from mlob.data import digests, images, places
+from mlob.errors import InputError
+from mlob.features import earlier, table
 from mlob.files import read_arrays, write_arrays
-from mlob.machine import cores
 from mlob.progress import bar
 
 if TYPE_CHECKING:
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 
 # How the reasons begin for which a photo failed although its bytes may be sound.
 UNREAD = ("no file", "not read", "access denied", images.NEEDS_HEIC)
-AHEAD = 16  # photos a thread that are read while others are noted
 Pairs = tuple[np.ndarray, np.ndarray]  # what was seen, and the digest of the bytes there: uint64 (n,) each
 
 
@@ -84,15 +81,11 @@ def read(name: str, photos: Sequence[tuple[Photos, np.ndarray]], *, is_remote: b
     total = sum(int(chosen.sum()) for _, chosen in photos)
     if not total:
         return
-    threads = places.READS if is_remote else cores()
-    with (
-        concurrent.futures.ThreadPoolExecutor(threads) as pool,
-        bar(f"{name}: compared by content", total) as advance,
-    ):
+    with bar(f"{name}: compared by content", total) as advance:
         for found, chosen in photos:
             rows = np.flatnonzero(chosen).tolist()
             asked = (found.places[row] for row in rows)
-            for row, outcome in zip(rows, decoding.ahead(pool, _digest, asked, AHEAD * threads), strict=True):
+            for row, outcome in zip(rows, digests.of(asked, is_remote=is_remote), strict=True):
                 _note(found, row, outcome)
                 advance(1)
 
@@ -192,14 +185,6 @@ def _read_note(shard_path: pathlib.Path) -> Pairs | None:
 
 def _note_path(shard_path: pathlib.Path) -> pathlib.Path:
     return shard_path.with_name(f"seen-{shard_path.stem}.npz")
-
-
-def _digest(place: Place | None) -> int | str:
-    """Digest a photo's bytes, or give the reason why they cannot be read."""
-    try:
-        return images.content_digest(images.content(place))
-    except Unreadable as reason:
-        return str(reason)
 
 
 def _note(found: Photos, row: int, outcome: int | str) -> None:

@@ -5,7 +5,6 @@ threads decode no more than two, which is enough for networks on processors. Pro
 write pixels to where the network's batches are taken from, and no byte goes through a pipe.
 """
 
-import collections
 import concurrent.futures
 import concurrent.futures.process
 import dataclasses
@@ -15,19 +14,18 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Collection, Generator, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
+from mlob import pools
 from mlob.data import images
 from mlob.data.places import Place
 from mlob.errors import InputError, Unreadable
 
 GROUP = 16  # photos that a process decodes before it reports
 WHOLE = frozenset({"whole"})
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +69,7 @@ def in_threads(
     """
     read = functools.partial(photo, size=size, views=views)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        yield from ahead(pool, read, places, most)
+        yield from pools.ahead(pool, read, places, most)
 
 
 def in_processes(
@@ -92,7 +90,7 @@ def in_processes(
     pool = concurrent.futures.ProcessPoolExecutor(workers, context, _begin, (shared, shape, size, names))
     try:
         work = zip(itertools.cycle(range(groups)), _grouped(places), strict=False)
-        for group, outcomes in ahead(pool, _decode_group, work, max(1, most // GROUP)):
+        for group, outcomes in pools.ahead(pool, _decode_group, work, max(1, most // GROUP)):
             for row, (digest, reason) in enumerate(outcomes):
                 yield Photo(digest, {} if reason else dict(zip(names, pixels[group, row], strict=True)), reason)
     except concurrent.futures.process.BrokenProcessPool as error:
@@ -102,19 +100,6 @@ def in_processes(
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def ahead(
-    pool: concurrent.futures.Executor, function: Callable[[Item], Result], items: Iterable[Item], most: int
-) -> Iterator[Result]:
-    """Map in a pool, in order; at most `most` results wait."""
-    waiting: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) == most:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def _grouped(places: Iterable[Place | None]) -> Iterator[list[Place | None]]:

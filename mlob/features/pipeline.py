@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlob import pools
 from mlob.data import places
 from mlob.data.places import Place
 from mlob.features import decoding, store
@@ -130,7 +131,7 @@ def make_shards(
             chunks = _chunks(decoded, len(photos.ids), chunk)
             forward = functools.partial(_forward, {name: extractors[name] for name in photos.shards}, known)
             # On a processor the network takes all cores, and a thread would only keep Ctrl-C from it.
-            done = decoding.ahead(network, forward, chunks, UNDER_WAY) if is_fast else map(forward, chunks)
+            done = pools.ahead(network, forward, chunks, UNDER_WAY) if is_fast else map(forward, chunks)
             yield _made(photos, done, advance)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from mlob.data import duplicates, facts, factsheet, prevalence
+from mlob.data import digests, duplicates, facts, factsheet, prevalence
 from mlob.data.dataset import DataSet, Split
 from mlob.data.duplicates import Between, Differing, Seen, Within
 from mlob.data.facts import SplitFacts, Spread
@@ -239,7 +239,7 @@ def test_photos_without_a_file_are_counted_by_split(tmp_path):
 
 def test_photos_of_a_size_that_no_other_has_are_not_read(tmp_path, monkeypatch):
     read = []
-    monkeypatch.setattr(duplicates.images, "content", lambda place: read.append(place.name) or b"x")
+    monkeypatch.setattr(digests.images, "content", lambda place: read.append(place.name) or b"x")
     duplicates.look(photos(tmp_path, {"a": b"1", "b": b"22", "c": b"2", "d": b"333"}))
     assert sorted(read) == ["a.jpg", "c.jpg"]
 
@@ -251,7 +251,7 @@ def test_that_no_photo_is_there_twice_is_said(tmp_path):
 
 def test_photos_that_were_not_compared_are_not_called_different(tmp_path, monkeypatch):
     missing = photos(tmp_path / "missing", {"a": None, "b": None})
-    monkeypatch.setattr(duplicates, "_digest", lambda place: pytest.fail("there is nothing to read"))
+    monkeypatch.setattr(digests, "_digest", lambda place: pytest.fail("there is nothing to read"))
     assert "found once the photos are there" in factsheet.summary(facts.describe(missing, duplicates.look(missing)))
     there = photos(tmp_path / "there", {"a": b"1", "b": b"2"})
     monkeypatch.setattr(DataSet, "is_remote", True)

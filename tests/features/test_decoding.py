@@ -92,18 +92,3 @@ def _below(parent):
     for _ in range(4):
         below |= {child for child, above in parents.items() if above in below}
     return below - {parent}
-
-
-@pytest.mark.parametrize("ahead", [1, 4, 100])
-def test_at_most_ahead_results_wait_and_all_come_in_order(ahead):
-    started, lock = [], threading.Lock()
-
-    def note(item):
-        with lock:
-            started.append(item)
-        return item
-
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for taken, item in enumerate(decoding.ahead(pool, note, range(40), ahead)):
-            assert item == taken and len(started) <= taken + ahead
-    assert sorted(started) == list(range(40))
