@@ -213,5 +213,5 @@ def _splits(file: Listed, names: np.ndarray | None) -> Iterator[Split]:
 
 
 def _split(name: str, file: Listed) -> Split:
-    annotations = file.annotations if (file.annotations == 1).sum() else None
+    annotations = file.annotations if file.is_labelled.any() else None
     return Split(name, file.ids, file.urls, annotations, file.together, file.places)

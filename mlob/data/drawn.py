@@ -34,7 +34,7 @@ def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> tuple[np.n
     """
     given = listed.splits
     if given is None:
-        given = np.where((listed.annotations == 1).sum(axis=1) > 0, "", "test")
+        given = np.where(listed.is_labelled, "", "test")
     rows = np.flatnonzero(given == "")
     drawn = listed.take(rows)
     units = keys(_digests(tree, drawn, table), drawn.together)

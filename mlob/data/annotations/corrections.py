@@ -155,7 +155,7 @@ def _moved(file: Listed, rows: np.ndarray) -> tuple[np.ndarray | None, list[tupl
     if file.splits is None:
         return None, []
     splits, moved = file.splits.astype(object), []
-    is_labelled = (file.annotations == 1).sum(axis=1) > 0
+    is_labelled = file.is_labelled
     for split in sorted(set(file.splits[rows]) - {""}):
         inside = rows[file.splits[rows] == split]
         if is_labelled[file.splits == split].any():

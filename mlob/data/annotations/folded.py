@@ -25,7 +25,8 @@ def fold(annotated: Listing, asked: Annotations) -> Listing:
     if not (asked.commonest or asked.other_below):
         return annotated
     labels, counts = annotated.labels, _counts(annotated)
-    folded = _folded(labels, counts, _labelled(annotated), asked)
+    photos = sum(int(file.is_labelled.sum()) for file in annotated.files)
+    folded = _folded(labels, counts, photos, asked)
     if not folded.any():
         return annotated
     kept = np.flatnonzero(~folded)
@@ -55,11 +56,6 @@ def _counts(annotated: Listing) -> np.ndarray:
     """Count the photos that have each label, int (labels,)."""
     counts = [np.asarray((file.annotations == 1).sum(axis=0)) for file in annotated.files]
     return np.sum(counts, axis=0)
-
-
-def _labelled(annotated: Listing) -> int:
-    """Count the photos with labels."""
-    return sum(int(((file.annotations == 1).sum(axis=1) > 0).sum()) for file in annotated.files)
 
 
 def _folded(labels: Labels, counts: np.ndarray, photos: int, asked: Annotations) -> np.ndarray:

@@ -62,6 +62,11 @@ class Listed:
     first_row: int = 0
     places: Rows | None = None
 
+    @property
+    def is_labelled(self) -> np.ndarray:
+        """Which photos have a label, bool (n,)."""
+        return (self.annotations == 1).sum(axis=1) > 0
+
     def take(self, rows: np.ndarray) -> Listed:
         """Give the photos of some rows, by number."""
         ids = self.ids.take(rows)
