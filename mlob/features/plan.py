@@ -128,7 +128,6 @@ class _Begun:
 
     Attributes:
         delivery: number of the next one.
-        files: that the slices are to be made of, uint64 (n,).
     """
 
     source: weights.Source | None
@@ -137,9 +136,10 @@ class _Begun:
     unmade: dict[pathlib.Path, np.ndarray]
     table: Table
 
-    @property
-    def files(self) -> np.ndarray:
-        return np.concatenate([np.empty(0, np.uint64), *self.unmade.values()])
+    def in_slices(self, found: Photos) -> np.ndarray:
+        """Tell which photos go into these slices: bool (n,)."""
+        files = np.concatenate([np.empty(0, np.uint64), *self.unmade.values()])
+        return (found.files != 0) & np.isin(found.files, files)
 
 
 def _begun(feature_set: FeatureSet, store_folder: pathlib.Path, source: weights.Source | None) -> _Begun:
@@ -169,7 +169,7 @@ def _read(begun: Mapping[str, _Begun], photos: Mapping[str, Photos], is_remote: 
     asking = {name: there for name, there in begun.items() if not there.table.is_empty}
     chosen = []
     for found in photos.values():
-        asked = [~np.isin(found.files, there.files) for there in asking.values()]
+        asked = [~there.in_slices(found) for there in asking.values()]
         unknown = (found.files != 0) & ~found.known
         chosen.append((found, unknown & np.any(asked, axis=0) if asked else np.zeros(len(found.ids), bool)))
     contents.read(" + ".join(asking), chosen, is_remote=is_remote)
@@ -179,7 +179,7 @@ def _plan(
     name: str, feature_set: FeatureSet, store_folder: pathlib.Path, there: _Begun, photos: dict[str, Photos]
 ) -> Plan:
     wanted = {split: _wanted(found, there, backbones.SIZES[feature_set.size]) for split, found in photos.items()}
-    _drop_repeats(photos, wanted, by_content=not there.table.is_empty)
+    _drop_repeats(photos, wanted, there)
     return Plan(
         tuple(_slices(name, there, photos)),
         {split: found.files[wanted[split]] for split, found in photos.items()},
@@ -195,7 +195,7 @@ def _plan(
 
 def _wanted(found: Photos, there: _Begun, size: int) -> np.ndarray:
     """Choose the photos that have no row and are in no slice: bool (n,)."""
-    is_free = (found.files != 0) & ~np.isin(found.files, there.files)
+    is_free = (found.files != 0) & ~there.in_slices(found)
     if there.table.is_empty:
         return is_free & ~(found.known & (found.digests == 0))
     lacking = is_free & (found.digests != 0) & ~there.table.has(found.digests)
@@ -205,15 +205,22 @@ def _wanted(found: Photos, there: _Begun, size: int) -> np.ndarray:
     return lacking
 
 
-def _drop_repeats(photos: Mapping[str, Photos], wanted: dict[str, np.ndarray], *, by_content: bool) -> None:
-    """Leave one of several photos of one content; of those that were never read, one of each file."""
-    taken = np.empty(0, np.uint64)
-    for split, found in photos.items():
+def _drop_repeats(photos: Mapping[str, Photos], wanted: dict[str, np.ndarray], there: _Begun) -> None:
+    """Leave one of several photos of one content, none where one is in a slice; of those never read one of each file.
+
+    Args:
+        photos: {split: `Photos`}.
+        wanted: {split: bool (n,)}, where the rest is taken out.
+        there: what the store has.
+    """
+    columns = {split: found.files if there.table.is_empty else found.digests for split, found in photos.items()}
+    taken = np.concatenate([columns[split][there.in_slices(found)] for split, found in photos.items()])
+    for split, column in columns.items():
         rows = np.flatnonzero(wanted[split])
-        keys = (found.digests if by_content else found.files)[rows]
+        keys = column[rows]
         _, first = np.unique(keys, return_index=True)
         first = np.sort(first[~np.isin(keys[first], taken)])
-        wanted[split] = np.isin(np.arange(len(found.ids)), rows[first])
+        wanted[split] = np.isin(np.arange(len(column)), rows[first])
         taken = np.concatenate([taken, keys[first]])
 
 
@@ -222,8 +229,7 @@ def _slices(name: str, there: _Begun, photos: Mapping[str, Photos]) -> list[Slic
     at = {
         int(found.files[row]): (found, row)
         for found in photos.values()
-        for row in np.flatnonzero(np.isin(found.files, there.files) & ~there.table.has(found.digests)).tolist()
-        if found.files[row]
+        for row in np.flatnonzero(there.in_slices(found) & ~there.table.has(found.digests)).tolist()
     }
     slices = []
     for path, files in there.unmade.items():

@@ -91,6 +91,17 @@ def test_of_new_photos_that_are_equal_one_is_lacking(photos, network, extracted)
     assert lacking.photos == 1 and [len(files) for files in lacking.lacking.values()] == [1, 0, 0]
 
 
+def test_of_new_photos_that_are_equal_one_is_extracted_and_counted(photos, network, extracted, capsys):
+    home = photos.folder / "images"
+    for name in ("train/2.png", "test/4.png"):
+        (home / name).write_bytes((home / "train/1.png").read_bytes() + b"more")
+    network.seen = 0
+    capsys.readouterr()
+    extract.extract({"set": (RECIPE, extracted)}, read_dataset(photos.folder))
+    assert network.seen == 1 and "set: 1/1 photos" in capsys.readouterr().err
+    assert deliveries.next_number(extracted) == 3
+
+
 @pytest.mark.parametrize("field, value", [("pool", "max"), ("backbone", "resnet50"), ("view", "flip")])
 def test_a_store_of_another_recipe_is_refused_by_the_field_that_differs(photos, network, extracted, field, value):
     with pytest.raises(InputError, match=field):
