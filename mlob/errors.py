@@ -1,7 +1,9 @@
-"""The one exception for what a user can mend, and how a message ends that names what there is."""
+"""The one exception for what a user can mend, and how messages count, list and name what there is."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+EXAMPLES = 3  # named of many
 
 
 class InputError(Exception):
@@ -20,3 +22,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = list(known)
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     return f". Did you mean {' or '.join(close)}?" if close else f"; there are: {', '.join(sorted(known)) or 'none'}."
+
+
+def counted(count: int, singular: str, plural: str = "") -> str:
+    """Say how many there are: "1 photo", "2,000 photos"; the plural ends in s where none is given."""
+    return f"{count:,} {singular if count == 1 else plural or f'{singular}s'}"
+
+
+def some(names: Sequence[str]) -> str:
+    """List the first names of many: "a, b, c, …"."""
+    return ", ".join([*names[:EXAMPLES], *["…"] * (len(names) > EXAMPLES)])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 from mlob.data import archives, images
 from mlob.data.places import Inside, Place
 from mlob.data.tree import FLAT, Files, Tree
-from mlob.errors import InputError
+from mlob.errors import InputError, some
 from mlob.progress import say
 
 if TYPE_CHECKING:
@@ -249,6 +249,5 @@ def _is_photo(place: Place) -> bool:
 
 def _tell_left(path: pathlib.Path, left: list[Place]) -> None:
     if left:
-        names = ", ".join([place.name for place in left[:3]] + ["…"] * (len(left) > 3))
         count = "1 file is not a photo and was" if len(left) == 1 else f"{len(left):,} files are not photos and were"
-        say(f"{path}: {count} left out: {names}")
+        say(f"{path}: {count} left out: {some([place.name for place in left])}")

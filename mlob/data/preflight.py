@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mlob.data.dataset import DataSet, Split
-from mlob.errors import InputError
+from mlob.errors import InputError, counted
 from mlob.labels import Labels, is_known, positives
 
 JUDGED = ("train", "validation")  # models are fitted on the first and judged on the second
@@ -76,7 +76,8 @@ def _refusal(dataset: DataSet, name: str) -> str:
 def _lost(dataset: DataSet) -> list[str]:
     """Name the splits none of whose photos has a file."""
     return [
-        f"None of the {_photos(len(split.ids))} of {name} is in {dataset.folder}: put them there, or run `make images`."
+        f"None of the {counted(len(split.ids), 'photo')} of {name} is in {dataset.folder}: put them there, or run "
+        "`make images`."
         for name, split in dataset.splits.items()
         if not any(dataset.photos(name))
     ]
@@ -90,7 +91,7 @@ def _few(name: str, split: Split) -> str:
 
 def _described(split: Split) -> str:
     known = _known_photos(split)
-    return _photos(known) + (" of which something is known" if known < len(split.ids) else "")
+    return counted(known, "photo") + (" of which something is known" if known < len(split.ids) else "")
 
 
 def _known_photos(split: Split) -> int:
@@ -109,7 +110,7 @@ def _separated(labels: Labels, targets: np.ndarray) -> str:
         whole = [name for name in names if known.issuperset(part.strip() for part in name.split(mark))]
         if several := whole or (names if is_single and len(names) > 1 else []):
             return (
-                f"{_counted(len(several), 'label holds', 'labels hold')} {what}, for example {several[0]!r}: if these "
+                f"{counted(len(several), 'label holds', 'labels hold')} {what}, for example {several[0]!r}: if these "
                 "are several labels in one, separate them by |."
             )
     return ""
@@ -154,7 +155,7 @@ def _torn(dataset: DataSet) -> str:
         return ""
     where = " and ".join(name for name, products in of.items() if torn[0] in products)
     return (
-        f"photos of {_counted(len(torn), 'product stand', 'products stand')} in several splits (of {torn[0]!r} in "
+        f"photos of {counted(len(torn), 'product stand', 'products stand')} in several splits (of {torn[0]!r} in "
         f"{where}): what is learned of a product in train makes the figures on its other photos too good."
     )
 
@@ -167,11 +168,3 @@ def _named(labels: Labels, columns: np.ndarray) -> list[str]:
 def _listed(names: list[str]) -> str:
     shown = ", ".join(names[:3])
     return f"{len(names):,} labels ({shown}, …)" if len(names) > 3 else shown
-
-
-def _photos(count: int) -> str:
-    return _counted(count, "photo", "photos")
-
-
-def _counted(count: int, singular: str, plural: str) -> str:
-    return f"{count:,} {singular if count == 1 else plural}"

@@ -17,7 +17,7 @@ from mlob.data.annotations.listing import Listed, Listing
 from mlob.data.places import Inside
 from mlob.data.splits import NAMES, SPLITS
 from mlob.data.tree import FLAT, Tree
-from mlob.errors import InputError
+from mlob.errors import InputError, counted, some
 from mlob.recipes import Annotations
 from mlob.texts import Mirrors
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from mlob.data.places import Folder
 
 GROUP = "class"
-EXAMPLES = 3  # names shown of a longer list
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +68,7 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
     classes = sorted({room.label for room in rooms if room.photos and room.split != "test"} - {""})
     if len(classes) < 2:
         raise InputError(
-            f"{folder} has class folders with photos to train on for {_listed(classes) or 'no class'} alone, expected "
+            f"{folder} has class folders with photos to train on for {some(classes) or 'no class'} alone, expected "
             "at least two: add the others, or a table of the photos' labels, photos.csv."
         )
     labels = listing.labels(((number, name, GROUP) for number, name in enumerate(classes, 1)), folder)
@@ -151,7 +150,7 @@ def _has_splits(folder: Folder, names: set[str]) -> bool:
     splits = {name for name in names if name.lower() in NAMES}
     if len(splits) > 1 and (others := names - splits):
         raise InputError(
-            f"{folder} holds folders of splits ({', '.join(sorted(splits))}) and others ({_listed(sorted(others))}): "
+            f"{folder} holds folders of splits ({', '.join(sorted(splits))}) and others ({some(sorted(others))}): "
             "expected folders of splits alone, or of classes alone: move the rest elsewhere."
         )
     return bool(splits) and splits == names
@@ -188,28 +187,20 @@ def _told(rooms: list[Room], column_of: Mapping[str, int]) -> Iterator[str]:
         yield "There is no folder validation or val: photos of train are drawn for validation."
     kept = [room for room in rooms if room.label and not room.is_nested]
     if empty := [room.path for room in kept if not photos[room.split, room.label]]:
-        yield f"{_counted(len(empty), 'class folder holds', 'class folders hold')} no photos (0): {_listed(empty)}."
+        yield f"{counted(len(empty), 'class folder holds', 'class folders hold')} no photos (0): {some(empty)}."
     if strange := [name for (_, name), count in photos.items() if count and name and name not in column_of]:
-        yield f"test: {_listed(strange)} is no class of the other photos, so what lies there has no label."
+        yield f"test: {some(strange)} is no class of the other photos, so what lies there has no label."
     if nested := [room.path for room in rooms if room.is_nested and room.photos]:
-        lie = _counted(len(nested), "folder lies within a class and counts as it", "folders lie within classes")
-        yield f"{lie}: {_listed(nested)}."
+        lie = counted(len(nested), "folder lies within a class and counts as it", "folders lie within classes")
+        yield f"{lie}: {some(nested)}."
     if without := sum(count for (_, name), count in photos.items() if name not in column_of):
-        yield f"{_counted(without, 'photo lies', 'photos lie')} in no class folder: to predict."
+        yield f"{counted(without, 'photo lies', 'photos lie')} in no class folder: to predict."
     if others := sum(room.others for room in rooms if room.label):
-        yield f"{_counted(others, 'file is', 'files are')} not named as photos are, and left out."
+        yield f"{counted(others, 'file is', 'files are')} not named as photos are, and left out."
 
 
 def _told_archives(folder: Folder, rooms: list[Room], names: list[str]) -> Iterator[str]:
     packed = sorted(name for name in names if name.lower().endswith(archives.SUFFIXES))
     is_there = any(room.photos and (folder / room.path).is_dir() for room in rooms)
     if packed and is_there:
-        yield f"Left out, since photos lie in folders: {_listed(packed)}."
-
-
-def _counted(count: int, singular: str, plural: str) -> str:
-    return f"{count:,} {singular if count == 1 else plural}"
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:EXAMPLES] + ["…"] * (len(names) > EXAMPLES))
+        yield f"Left out, since photos lie in folders: {some(packed)}."

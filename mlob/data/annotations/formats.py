@@ -27,7 +27,7 @@ from mlob.data.annotations import (
     table,
 )
 from mlob.data.annotations.listing import Listing
-from mlob.errors import InputError
+from mlob.errors import InputError, some
 from mlob.recipes import Annotations
 
 if TYPE_CHECKING:
@@ -111,8 +111,8 @@ def _told(folder: Folder, names: list[str]) -> tuple[str, str]:
         return pair
     if len(tables := table.candidates(names)) > 1:
         raise InputError(
-            f"{folder} holds {len(tables)} tables, {', '.join(tables[:3])}{', …' * (len(tables) > 3)}: name the one "
-            f"that lists the photos {table.PHOTOS}, or move the others elsewhere."
+            f"{folder} holds {len(tables)} tables, {some(tables)}: name the one that lists the photos {table.PHOTOS}, "
+            "or move the others elsewhere."
         )
     expected = ", ".join(f"{known.told_by} ({name})" for name, known in FORMATS.items())
     raise InputError(

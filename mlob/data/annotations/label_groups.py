@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlob.data.annotations import columns, listing
 from mlob.data.annotations.listing import Listed, Listing
-from mlob.errors import InputError, nearest
+from mlob.errors import InputError, counted, nearest, some
 from mlob.labels import Labels
 
 if TYPE_CHECKING:
     from mlob.data.places import Folder
 
 FILE = "labels.csv"
-EXAMPLES = 3  # of labels, in a line for people
 
 
 def apply(annotated: Listing, folder: Folder) -> Listing:
@@ -74,14 +73,10 @@ def _rows(path: Folder) -> list[tuple[str, str, str]]:
 
 def _told(rows: list[tuple[str, str, str]], unused: list[str], missing: list[str]) -> str:
     used = len(rows) - len(unused)
-    parts = [f"{FILE}: groups of {used:,} label{'s' * (used != 1)}"]
-    parts += [f"not in it: {len(missing):,} ({_listed(missing)})"] if missing else []
-    parts += [f"of no photo: {len(unused):,} of its labels ({_listed(unused)})"] if unused else []
+    parts = [f"{FILE}: groups of {counted(used, 'label')}"]
+    parts += [f"not in it: {len(missing):,} ({some(missing)})"] if missing else []
+    parts += [f"of no photo: {len(unused):,} of its labels ({some(unused)})"] if unused else []
     return "; ".join(parts) + "."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:EXAMPLES]) + ", …" * (len(names) > EXAMPLES)
 
 
 def check_exclusive(annotated: Listing, groups: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mlob.data.annotations import listing
 from mlob.data.annotations.columns import Columns, key
-from mlob.errors import InputError
+from mlob.errors import InputError, counted
 from mlob.labels import Labels
 from mlob.recipes import Annotations
 from mlob.texts import Texts
@@ -259,9 +259,9 @@ def _joined(arrays: list[np.ndarray]) -> np.ndarray:
 def _told(names: list[str], read: list[Entries]) -> Iterable[str]:
     """Say which columns hold labels, how many, and what separates them."""
     if one_hot := [name for name, entries in zip(names, read, strict=True) if entries.is_one_hot]:
-        yield f"Labels: {_counted(len(one_hot), 'column')} of 0 and 1: {_listed(one_hot)}."
+        yield f"Labels: {counted(len(one_hot), 'column')} of 0 and 1: {_listed(one_hot)}."
     groups = [
-        f"{name} ({', '.join(filter(None, [_counted(len(entries.values), 'label'), entries.told]))})"
+        f"{name} ({', '.join(filter(None, [counted(len(entries.values), 'label'), entries.told]))})"
         for name, entries in zip(names, read, strict=True)
         if not entries.is_one_hot
     ]
@@ -279,7 +279,3 @@ def _told_left(left: dict[str, str]) -> Iterable[str]:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8:,} more" if len(names) > 8 else "")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"

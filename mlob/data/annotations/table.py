@@ -13,7 +13,7 @@ from mlob.data.annotations import columns, csvtable, labelcolumns, listing
 from mlob.data.annotations.columns import Columns, key
 from mlob.data.annotations.listing import Listed, Listing
 from mlob.data.splits import NAMES, SPLITS
-from mlob.errors import InputError
+from mlob.errors import InputError, counted
 from mlob.recipes import Annotations
 from mlob.texts import KIND, Mirrors, Texts
 
@@ -82,7 +82,7 @@ def understood(table: Columns, asked: Annotations) -> Listing:
     listed = Listed(
         table.path, ids, urls, annotations, of_split, ids_are_paths=True, together=products, first_row=table.first_row
     )
-    found = f"{table.path.name}: {len(table):,} row{'s' * (len(table) != 1)}, {table.told}."
+    found = f"{table.path.name}: {counted(len(table), 'row')}, {table.told}."
     return Listing(labels, [listed], (found, _told(roles, words), *told))
 
 
