@@ -147,15 +147,23 @@ class DataSet:
         return places.is_remote(self.folder)
 
     def photos(self, split: str) -> Sequence[Place | None]:
-        """Find a split's photos, None for a photo without a file.
+        """Find a split's photos, None for a photo without a file; they are looked for once.
 
         Raises:
             InputError: a file would also be the photo of another split.
         """
-        photos, others = self[split], {name: other.ids for name, other in self.splits.items() if name != split}
+        photos = self[split]
         if photos.places is not None:
             return photos.places
-        return locate.photos(self._tree, split, photos.ids, list(map(local, photos.urls)), others=others)
+        if split not in self._found:
+            others = {name: other.ids for name, other in self.splits.items() if name != split}
+            urls = list(map(local, photos.urls))
+            self._found[split] = locate.photos(self._tree, split, photos.ids, urls, others=others)
+        return self._found[split]
+
+    @functools.cached_property
+    def _found(self) -> dict[str, Sequence[Place | None]]:
+        return {}
 
     @functools.cached_property
     def _tree(self) -> Tree:

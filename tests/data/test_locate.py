@@ -7,7 +7,7 @@ import posixpath
 import zipfile
 
 import pytest
-from layouts import located, on_disk, touch
+from layouts import located, on_disk, touch, write
 
 from mlob.data import images, locate
 from mlob.data.dataset import read_dataset
@@ -231,3 +231,16 @@ def test_an_id_may_stand_anywhere_in_the_path_and_slices_know_their_ids(tmp_path
     assert list(found) == [*(tmp_path / path for path in expected), None]
     assert list(pickle.loads(pickle.dumps(found[2:5]))) == [tmp_path / path for path in expected[2:5]]
     assert found[-2] == tmp_path / "5/5.png" and found[-1] is None
+
+
+def test_the_photos_of_a_data_set_are_looked_for_once(tmp_path, monkeypatch):
+    touch(tmp_path, "images/1.jpg")
+    write(tmp_path / "photos.csv", "image,labels,split\n1.jpg,x,train\n2.jpg,x,train\n")
+    dataset, asked, photos = read_dataset(tmp_path), [], locate.photos
+    monkeypatch.setattr(
+        locate, "photos", lambda tree, split, *more, **named: asked.append(split) or photos(tree, split, *more, **named)
+    )
+    for _ in range(2):
+        assert list(dataset.photos("train")) == [tmp_path / "images/1.jpg", None]
+        assert len(dataset.versions["train"]) == 2
+    assert asked == ["train"]
