@@ -195,7 +195,8 @@ def read(store_folders: Sequence[pathlib.Path], split: Split) -> Rows:
     whole = (places >= 0).all(axis=(1, 2))
     checked = [_checked(folder, split, one) for folder, one in zip(store_folders, located, strict=True)]
     features = Stored(tuple(checked), places[whole])
-    targets = split.targets if split.targets is None or whole.all() else split.targets[whole]
+    targets = split.targets  # each time that it is asked for it is written out
+    targets = targets if targets is None or whole.all() else targets[whole]
     digests = located[0].digests[whole]  # of the photos, so that every store has the same
     together = None if split.together is None else np.array(list(split.together), object)[whole]
     return Rows(np.array(list(split.ids), object)[whole], features, targets, digests=digests, together=together)
@@ -206,8 +207,10 @@ def _checked(store_folder: pathlib.Path, split: Split, located: table.Located) -
     spoilt = 0
     for number in np.unique(located.places[located.places[:, 0] >= 0, 0]).tolist():
         features = store.read(located.shards[number]).features
-        rows = np.unique(located.places[located.places[:, 0] == number, 1])
-        spoilt += int((~np.isfinite(features)).any(axis=tuple(range(1, features.ndim)))[rows].sum())
+        is_spoilt = (~np.isfinite(features)).any(axis=tuple(range(1, features.ndim)))
+        if is_spoilt.any():
+            rows = np.unique(located.places[located.places[:, 0] == number, 1])
+            spoilt += int(is_spoilt[rows].sum())
     if spoilt:
         raise InputError(
             f"{spoilt} rows of the {split.name} features in {store_folder} are not finite: remove that folder and run "
