@@ -218,13 +218,21 @@ def check_whole(store_folder: pathlib.Path, split: "Split", located: Located) ->
         )
 
 
-def read_photos(store_folder: pathlib.Path, split: "Split") -> Seen:
-    """Read what a store tells of a split's photos: ids and digests of those with features, and why others have none.
+def read_photos(store_folder: pathlib.Path, dataset: "DataSet") -> dict[str, Seen]:
+    """Read what a store tells of photos: ids and digests of those with features, and why others have none.
+
+    Returns:
+        {split: `Seen`}.
 
     Raises:
         InputError: a file is damaged, or some photos are not extracted yet.
     """
-    located = locate(store_folder, split)
+    table = read(store_folder)
+    return {name: _seen(store_folder, split, table) for name, split in dataset.splits.items()}
+
+
+def _seen(store_folder: pathlib.Path, split: "Split", table: Table) -> Seen:
+    located = locate(store_folder, split, table)
     check_whole(store_folder, split, located)
     has = located.places[:, 0] >= 0
     ids = tuple(name for name, kept in zip(split.ids, has, strict=True) if kept)
@@ -239,7 +247,7 @@ def first_whole(store_folders: Iterable[pathlib.Path], dataset: "DataSet") -> di
     """
     for folder in store_folders:
         try:
-            return {name: read_photos(folder, split) for name, split in dataset.splits.items()}
+            return read_photos(folder, dataset)
         except InputError:
             continue
     return {}

@@ -53,7 +53,7 @@ def write(
 def _findings(
     dataset: DataSet, store_folder: pathlib.Path, folder: pathlib.Path, comparison: Comparison | None
 ) -> Findings:
-    shards = {name: table.read_photos(store_folder, split) for name, split in dataset.splits.items()}
+    shards = table.read_photos(store_folder, dataset)
     validation, take = dataset["validation"], photos.camera(dataset)
     ensemble = predictions.read(folder / "ensemble" / workspace.PREDICTIONS)["validation"]
     seen = np.flatnonzero(np.isin(validation.ids, shards["validation"].ids))

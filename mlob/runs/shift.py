@@ -47,9 +47,8 @@ def describe(
         decided: {split: decisions uint8 (n, labels)}, which stand in for the labels of a split that has none.
         store_folder: features/<set>/<data set>; without one, features and contents are not compared.
     """
-    compared = [(store_folder, split) for split in dataset.splits.values()] if store_folder else []
-    photos = {split.name: table.read_photos(folder, split) for folder, split in compared}
-    samples = {split.name: sample(folder, split) for folder, split in compared}
+    photos = table.read_photos(store_folder, dataset) if store_folder else {}
+    samples = {name: sample(store_folder, split) for name, split in dataset.splits.items()} if store_folder else {}
     described = facts.describe(dataset, photos)
     shares, stand_ins = label_prevalence(dataset, decided)
     apart = shift.tell_pairs_apart(samples, seed)

@@ -198,7 +198,7 @@ def test_photos_that_are_gone_keep_their_features_and_are_told_each_time(photos,
         file_of(photos, "train", name).unlink()
     for _ in range(2):
         assert "4 photos have no file any more: the features stay." in again(photos, extracted, capsys)
-    assert len(table.read_photos(extracted, photos["train"]).ids) == 12
+    assert len(table.read_photos(extracted, photos)["train"].ids) == 12
     assert shards(extracted) == before
 
 

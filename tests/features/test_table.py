@@ -39,6 +39,10 @@ def split_of(ids, name="train"):
     return Split(name, tuple(ids), ((),) * len(ids), None)
 
 
+def dataset_of(**splits):
+    return DataSet("made", "nowhere", Labels((1,), ("a",), ("",)), splits)
+
+
 def listed(folder, digests, failures=None, name="train"):
     """Write an index, {id: digest}; give the split."""
     column = np.array([*digests.values()], np.uint64)
@@ -70,8 +74,8 @@ def test_a_split_is_located_in_its_own_order_and_says_what_is_missing(tmp_path):
     assert located.digests.tolist() == [0, 0, 0, 0, 5, 8]
     assert located.failures == {"c": "blank", "d": "no file"} and located.missing == ["new", "e"]
     with pytest.raises(InputError, match=r"2 of 6 train photos have no features in .*'new': run `make features`"):
-        table.read_photos(folder, split_of(("new", "e", "d", "c", "b", "a")))
-    seen = table.read_photos(folder, split_of(("c", "b", "a")))
+        table.read_photos(folder, dataset_of(train=split_of(("new", "e", "d", "c", "b", "a"))))
+    seen = table.read_photos(folder, dataset_of(train=split_of(("c", "b", "a"))))["train"]
     assert (seen.ids, seen.digests.tolist(), seen.failures) == (("b", "a"), [5, 8], {"c": "blank"})
 
 
@@ -119,10 +123,6 @@ def test_shards_that_disagree_are_refused(tmp_path):
     store.write(store.shard_path(folder / "0001", 1), shard([6]), other)
     with pytest.raises(InputError, match="precision 'bfloat16'"):
         table.read(folder)
-
-
-def dataset_of(**splits):
-    return DataSet("made", "nowhere", Labels((1,), ("a",), ("",)), splits)
 
 
 def test_the_digest_of_a_data_sets_rows_sees_no_other_rows(tmp_path):
