@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import unicodedata
 
 import pyarrow
@@ -62,6 +63,20 @@ def test_ids_urls_and_labels_that_could_not_be_read_again_are_refused(tmp_path, 
         write(tmp_path / "table/photos.csv", f'image,labels,split\na.jpg,"x{text}y",train\n'.encode())
         with pytest.raises(InputError, match=r"photos\.csv: the label .* (correct it|at most [\d,]+)\."):
             read_dataset(tmp_path / "table")
+
+
+@pytest.mark.parametrize("path", ["/etc/a.jpg", "../a.jpg", "a/../../b.jpg", "..", "a\\b.jpg", "C:\\a.jpg"])
+def test_a_path_that_leaves_the_data_folder_is_refused(tmp_path, path):
+    contents = {
+        "photos.csv": (path, f"image,labels\n{path},x\n"),
+        "train.json": ("1", json.dumps({"images": [{"imageId": 1, "url": path}]})),
+        "train2019.json": ("1", json.dumps({"images": [{"id": 1, "file_name": path}]})),
+    }
+    for name, (photo, content) in contents.items():
+        write(tmp_path / name / name, content)
+        where = re.escape(f"{name}: the image {photo!r} points to ")
+        with pytest.raises(InputError, match=where + ".* outside .* expected a path inside"):
+            read_dataset(tmp_path / name)
 
 
 def test_of_two_label_maps_or_two_formats_none_is_ignored_in_silence(tmp_path):

@@ -181,12 +181,8 @@ def test_a_label_map_with_names_that_could_not_be_read_again_is_refused(tmp_path
             read_dataset(tmp_path)
 
 
-OUTSIDE = ["/etc/a.jpg", "../a.jpg", "a/../../b.jpg", "..", "a\\b.jpg", "C:\\a.jpg"]
-
-
-@pytest.mark.parametrize("url", [*OUTSIDE, ["http://h/a.jpg", "../a.jpg"]])
-def test_a_url_that_leaves_the_data_folder_is_refused(tmp_path, url):
-    write(tmp_path / "train.json", json.dumps({"images": [{"imageId": 1, "url": url}]}))
+def test_beside_an_address_a_path_that_leaves_the_data_folder_is_refused(tmp_path):
+    write(tmp_path / "train.json", json.dumps({"images": [{"imageId": 1, "url": ["http://h/a.jpg", "../a.jpg"]}]}))
     with pytest.raises(InputError, match=r"train\.json: the image '1' points to .* outside .* expected a path inside"):
         read_dataset(tmp_path)
 
