@@ -1,12 +1,15 @@
 """Facts about a data set as lines for a terminal."""
 
 import collections
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from mlob.data import preflight
 from mlob.data.dataset import DataSet
 from mlob.data.duplicates import Between
 from mlob.data.facts import Facts, Failures, Reason, SplitFacts, failures
 from mlob.data.prevalence import FEW, LabelFacts, Shifted
+from mlob.errors import counted
 from mlob.labels import exclusive_groups
 
 MOST_GROUPS = 8  # named; of iMaterialist 2017 there are 45
@@ -83,13 +86,10 @@ def _unknown_lines(dataset: DataSet) -> Iterator[str]:
 
 
 def _product_lines(dataset: DataSet) -> Iterator[str]:
-    photos, splits = collections.Counter[str](), collections.Counter[str]()
-    for split in dataset.splits.values():
-        of_split = collections.Counter(filter(None, split.together or ()))
-        photos += of_split
-        splits.update(of_split.keys())
+    named = (split.together or () for split in dataset.splits.values())
+    photos = collections.Counter(filter(None, itertools.chain.from_iterable(named)))
     if photos:
-        several, apart = (sum(count > 1 for count in counts.values()) for counts in (photos, splits))
+        several, apart = sum(count > 1 for count in photos.values()), len(preflight.torn(dataset))
         told = f"; {apart:,} of them in two splits, which flatters the figures" if apart else ""
         yield f"Photos that belong together: {several:,} products of more than one photo{told}."
 
@@ -191,7 +191,7 @@ def _listed(photos: Reason | Between) -> str:
 
 
 def _photos(count: int) -> str:
-    return f"{count:,} photo{'s' if count != 1 else ''}"
+    return counted(count, "photo")
 
 
 def _named(label: LabelFacts) -> str:

@@ -53,6 +53,14 @@ def summary(dataset: DataSet, more: Sequence[str] = ()) -> str:
     return "\n".join(lines + end)
 
 
+def torn(dataset: DataSet) -> dict[str, list[str]]:
+    """Find the products whose photos stand in several splits, {product: splits}, sorted by product."""
+    of = {name: {each for each in split.together or () if each} for name, split in dataset.splits.items()}
+    count = collections.Counter(product for products in of.values() for product in products)
+    several = sorted(product for product, splits in count.items() if splits > 1)
+    return {product: [name for name, products in of.items() if product in products] for product in several}
+
+
 def _refusal(dataset: DataSet, name: str) -> str:
     try:
         split = dataset[name]
@@ -148,15 +156,13 @@ def _alike(labels: Labels) -> str:
 
 def _torn(dataset: DataSet) -> str:
     """Report products whose photos stand in several splits."""
-    of = {name: sorted({each for each in split.together or () if each}) for name, split in dataset.splits.items()}
-    count = collections.Counter(product for products in of.values() for product in products)
-    torn = sorted(product for product, splits in count.items() if splits > 1)
-    if not torn:
+    found = torn(dataset)
+    if not found:
         return ""
-    where = " and ".join(name for name, products in of.items() if torn[0] in products)
+    first, where = next(iter(found.items()))
     return (
-        f"photos of {counted(len(torn), 'product stand', 'products stand')} in several splits (of {torn[0]!r} in "
-        f"{where}): what is learned of a product in train makes the figures on its other photos too good."
+        f"photos of {counted(len(found), 'product stand', 'products stand')} in several splits (of {first!r} in "
+        f"{' and '.join(where)}): what is learned of a product in train makes the figures on its other photos too good."
     )
 
 
