@@ -72,12 +72,14 @@ def extract(work: Workspace, models: Collection[str], **where: Any) -> None:
     names = [name for model in models for name in work.stores(model) if name not in work.extracted]
     work.extracted.update(names)
     sets = {name: (work.feature_set(name), work.store(name)) for name in names}
-    is_first = bool(sets) and len(sets) == len(work.extracted) and not any(path.exists() for _, path in sets.values())
+    if not sets:
+        return  # no photo need be looked for
+    is_first = len(sets) == len(work.extracted) and not any(path.exists() for _, path in sets.values())
     for line in factsheet.understood(work.dataset) if is_first else ():
         say(line)
     if not work.is_dry:
         return extraction.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
-    for line in factsheet.missing(work.dataset) if sets else ():
+    for line in factsheet.missing(work.dataset):
         say(line)
     for name, plan in extraction.plan(sets, work.dataset, work.weights).items():
         say(f"features {name}: {plan.summary(work.feature_set(name))}")
