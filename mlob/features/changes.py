@@ -1,7 +1,6 @@
 """What has become of the photos of a data set since a store last saw them, in counts and in a sentence."""
 
 import dataclasses
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -47,16 +46,15 @@ class Changes:
 
 
 def count(
-    store_folder: pathlib.Path, photos: Mapping[str, contents.Photos], lacking: Mapping[str, np.ndarray]
+    before: Mapping[str, table.Index], photos: Mapping[str, contents.Photos], lacking: Mapping[str, np.ndarray]
 ) -> Changes:
     """Compare the photos of a data set with those that a store saw last.
 
     Args:
-        store_folder: features/<set>/<data set>.
+        before: {split: `table.Index`} of the store.
         photos: {split: `contents.Photos`}.
         lacking: {split: which of them are to be extracted, bool (n,)}.
     """
-    before = {split: table.read_index(store_folder, split) for split in photos}
     if not any(len(index.ids) for index in before.values()):
         return Changes()
     of_splits = [_of_split(before[split], found, lacking[split]) for split, found in photos.items()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -59,15 +59,20 @@ def look(dataset: DataSet) -> dict[str, Photos]:
     return {name: _now(dataset, name) for name in dataset.splits}
 
 
-def recognise(photos: Mapping[str, Photos], store_folders: Iterable[pathlib.Path]) -> None:
-    """Note in `Photos`, {split: …}, what some stores know of their contents; no photo is read."""
-    for folder in store_folders:
-        indices = {split: _index(folder, split, found) for split, found in photos.items()}
-        _recognise(photos, [(index.seen, index.digests) for index in indices.values()])
-        if any((found.files != 0)[~found.known].any() for found in photos.values()):
-            _recognise(photos, _noted_pairs(folder))
-        for split, found in photos.items():
-            _take_over(found, indices[split])
+def recognise(photos: Mapping[str, Photos], store_folder: pathlib.Path, indices: Mapping[str, table.Index]) -> None:
+    """Note in `Photos` what a store knows of their contents; no photo is read.
+
+    Args:
+        photos: {split: `Photos`}.
+        store_folder: features/<set>/<data set>.
+        indices: {split: the store's `Index`}.
+    """
+    known = {split: _with_seen(index, store_folder / split, photos[split]) for split, index in indices.items()}
+    _recognise(photos, [(index.seen, index.digests) for index in known.values()])
+    if any((found.files != 0)[~found.known].any() for found in photos.values()):
+        _recognise(photos, _noted_pairs(store_folder))
+    for split, found in photos.items():
+        _take_over(found, known[split])
 
 
 def read(name: str, photos: Sequence[tuple[Photos, np.ndarray]], *, is_remote: bool) -> None:
@@ -124,12 +129,11 @@ def _hashed(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "big")
 
 
-def _index(store_folder: pathlib.Path, split: str, found: Photos) -> table.Index:
-    """Read a split's index; one of an earlier layout, which went by ids, with what its notes say was seen."""
-    index = table.read_index(store_folder, split)
+def _with_seen(index: table.Index, split_folder: pathlib.Path, found: Photos) -> table.Index:
+    """Give a split's index; one of an earlier layout, which went by ids, with what its notes say was seen."""
     if index.seen.any():
         return index
-    versions, places = earlier.versions(store_folder / split), dict(zip(found.ids, found.places, strict=True))
+    versions, places = earlier.versions(split_folder), dict(zip(found.ids, found.places, strict=True))
     seen = [
         _hashed(f"{_path(places.get(name), found.folder)}:{versions[name]}") if name in versions else 0
         for name in index.ids

@@ -106,7 +106,10 @@ def extract(
                 run(functools.partial(make_slices, work, dataset.is_remote), slices, advance)
             _tell_seconds(work, slices)
         forms.of.cache_clear()  # the memory is for training now
-    _finish(sets, plans | (again(lacking, plans, dataset) if lacking else {}), dataset)
+    made = again(lacking, plans, dataset) if lacking else {}
+    for name, store_plan in made.items():
+        _write_indices(sets[name][1], store_plan, dataset)
+    _tell(plans | made, dataset)
 
 
 # Which slices, and with what
@@ -279,11 +282,10 @@ def _write(extraction: Extraction, name: str, made: pipeline.Made) -> None:
     )
 
 
-def _finish(sets: Mapping[str, tuple[FeatureSet, pathlib.Path]], plans: Mapping[str, Plan], dataset: DataSet) -> None:
-    """List each split's photos; tell what is still to be made, and photos without features."""
-    for name, (_, folder) in sets.items():
-        _write_indices(folder, plans[name], dataset)
-        _tell_unmade(name, plans[name])
+def _tell(plans: Mapping[str, Plan], dataset: DataSet) -> None:
+    """Tell what is still to be made, and photos without features."""
+    for name, store_plan in plans.items():
+        _tell_unmade(name, store_plan)
     for line in dict.fromkeys(line for one in plans.values() for line in _losses(one, dataset)):
         say(line)
 

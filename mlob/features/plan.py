@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -114,8 +114,9 @@ def _plans(
     photos: dict[str, Photos],
     dataset: DataSet,
 ) -> dict[str, Plan]:
-    begun = {name: _begun(recipe, folder, sources[name]) for name, (recipe, folder) in sets.items()}
-    contents.recognise(photos, [folder for _, folder in sets.values()])
+    begun = {name: _begun(recipe, folder, sources[name], [*photos]) for name, (recipe, folder) in sets.items()}
+    for name, (_, folder) in sets.items():
+        contents.recognise(photos, folder, begun[name].indices)
     for split, found in photos.items():
         _check_some_there(dataset, split, found)
     _read(begun, photos, dataset.is_remote)
@@ -128,6 +129,7 @@ class _Begun:
 
     Attributes:
         delivery: number of the next one.
+        indices: {split: `Index`}, as it was written last.
     """
 
     source: weights.Source | None
@@ -135,6 +137,7 @@ class _Begun:
     delivery: int
     unmade: dict[pathlib.Path, np.ndarray]
     table: Table
+    indices: dict[str, Index]
 
     def in_slices(self, found: Photos) -> np.ndarray:
         """Tell which photos go into these slices: bool (n,)."""
@@ -142,7 +145,9 @@ class _Begun:
         return (found.files != 0) & np.isin(found.files, files)
 
 
-def _begun(feature_set: FeatureSet, store_folder: pathlib.Path, source: weights.Source | None) -> _Begun:
+def _begun(
+    feature_set: FeatureSet, store_folder: pathlib.Path, source: weights.Source | None, splits: Sequence[str]
+) -> _Begun:
     for folder in (store_folder, *store_folder.glob("*/")):
         remove_stale_parts(folder)
     fingerprint = store.fingerprint(store_folder)
@@ -153,7 +158,9 @@ def _begun(feature_set: FeatureSet, store_folder: pathlib.Path, source: weights.
     # In this order: a delivery that is begun meanwhile is found when this one is to be, a shard that is made is read.
     delivery = deliveries.next_number(store_folder)
     unmade = deliveries.unmade(store_folder)
-    return _Begun(source, fingerprint, delivery, unmade, table.read(store_folder))
+    rows = table.read(store_folder)
+    indices = {split: table.read_index(store_folder, split) for split in splits}
+    return _Begun(source, fingerprint, delivery, unmade, rows, indices)
 
 
 def _check_some_there(dataset: DataSet, split: str, found: Photos) -> None:
@@ -189,7 +196,7 @@ def _plan(
         there.fingerprint,
         log.rate(store_folder.parent.glob("*/")),
         photos,
-        changes.count(store_folder, photos, wanted),
+        changes.count(there.indices, photos, wanted),
     )
 
 
