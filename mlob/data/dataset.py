@@ -196,7 +196,7 @@ def read_dataset(
             be read.
     """
     tree = Tree(places.data_folder(folder))
-    listing = formats.read(tree.root, asked)
+    listing = formats.read(tree, asked)
     assigned = [drawn.splits(tree, file, digests) if _is_open(file) else (file.splits, []) for file in listing.files]
     splits = [split for file, (names, _) in zip(listing.files, assigned, strict=True) for split in _splits(file, names)]
     told = (*listing.told, *(line for _, lines in assigned for line in lines))

@@ -46,8 +46,9 @@ class Tree:
         """Give the files in the archives, each once: where it would be if the archive were unpacked where it lies."""
         return self._unpacked(homes=1)
 
+    @functools.cached_property
     def folders(self) -> list[str]:
-        """List the folder itself, "", and the folders below it, sorted by path; hidden ones are left out."""
+        """The folder itself, "", and the folders below it, sorted by path; hidden ones are left out."""
         below = _folders(self.root) if isinstance(self.root, pathlib.Path) else iter(self.files)
         return sorted(folder for folder in below if not any(map(_is_hidden, folder.split("/"))))
 

@@ -48,23 +48,23 @@ class Room:
     others: int
 
 
-def find(folder: Folder, names: list[str]) -> str:
+def find(tree: Tree, names: list[str]) -> str:
     """Give the first folder of a class that holds photos; empty if there is none."""
-    return next((f"{room.path}/" for room in _rooms(folder) if room.label and room.photos), "")
+    return next((f"{room.path}/" for room in _rooms(tree) if room.label and room.photos), "")
 
 
-def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
+def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
     """Read the classes of photos from the folders that they lie in.
 
     Args:
-        folder: a `pathlib.Path`, or a `UPath` into a bucket.
+        tree: the data folder.
         names: of the files in the folder.
         asked: how a table is to be read; there is none.
 
     Raises:
         InputError: there are fewer than two classes.
     """
-    rooms = _rooms(folder)
+    folder, rooms = tree.root, _rooms(tree)
     classes = sorted({room.label for room in rooms if room.photos and room.split != "test"} - {""})
     if len(classes) < 2:
         raise InputError(
@@ -105,11 +105,10 @@ def _unseen(columns: np.ndarray, splits: np.ndarray | None, classes: int) -> tup
 # Folders
 
 
-def _rooms(folder: Folder) -> list[Room]:
+def _rooms(tree: Tree) -> list[Room]:
     """List the folders below a data folder, sorted; those in its archives where no folder holds photos."""
-    tree = Tree(folder)
-    rooms = _understood(folder, {path: tree.files[path] for path in tree.folders()})
-    return rooms if any(room.photos for room in rooms) else _understood(folder, tree.beside())
+    rooms = _understood(tree.root, {path: tree.files[path] for path in tree.folders})
+    return rooms if any(room.photos for room in rooms) else _understood(tree.root, tree.beside())
 
 
 def _understood(folder: Folder, files: Mapping[str, Mapping[str, Inside | None]]) -> list[Room]:

@@ -19,7 +19,7 @@ from mlob.data.annotations import listing, records
 from mlob.data.annotations.listing import Listed, Listing
 from mlob.data.annotations.records import Json, Photos, Records
 from mlob.data.splits import NAMES, SPLITS
-from mlob.data.tree import FLAT
+from mlob.data.tree import FLAT, Tree
 from mlob.errors import InputError
 from mlob.labels import Labels
 from mlob.recipes import Annotations
@@ -50,9 +50,9 @@ class Pictures:
     categories: dict[int, tuple[str, Ranks]]
 
 
-def find(folder: Folder, names: list[str]) -> str:
+def find(tree: Tree, names: list[str]) -> str:
     """Give the first file of the format, with its path from the folder; empty if there is none."""
-    return next(iter(_files(folder, names)), "")
+    return next(iter(_files(tree.root, names)), "")
 
 
 def is_coco(path: Folder) -> bool:
@@ -66,11 +66,11 @@ def is_coco(path: Folder) -> bool:
         return False
 
 
-def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
+def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
     """Read the JSON files in a folder, or in its annotations/.
 
     Args:
-        folder: a `pathlib.Path`, or a `UPath` into a bucket.
+        tree: the data folder.
         names: of the files in the folder.
         asked: how a table is to be read; these files tell it themselves.
 
@@ -78,14 +78,14 @@ def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
         InputError: two files are of one split; a file is cut short or has another layout; an annotation names a photo
             or a category that is not there; a category has two names.
     """
-    files = [_read_split(folder, names, file) for file in _files(folder, names)]
+    files = [_read_split(tree.root, names, file) for file in _files(tree.root, names)]
     for split, count in collections.Counter(file.photos.split for file in files).items():
         if count > 1:
             paths = " and ".join(str(file.photos.path) for file in files if file.photos.split == split)
             raise InputError(f"{paths} are both for {split}: keep one, or put the other elsewhere.")
     categories = _merged(files)
     ranks = _ranks(categories)
-    labels, columns = _labels(categories, ranks, folder)
+    labels, columns = _labels(categories, ranks, tree.root)
     files.sort(key=lambda file: SPLITS.index(file.photos.split))
     listed = [_listed(file, labels, columns) for file in files]
     return Listing(labels, listed, tuple(_told(labels, len(categories), ranks)))

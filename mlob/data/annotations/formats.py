@@ -1,6 +1,6 @@
 """The formats in which photos and their labels are read, in one table.
 
-To add a format, write a function `read(folder, names, asked)` that gives a `Listing`, and add a line to `FORMATS`. A
+To add a format, write a function `read(tree, names, asked)` that gives a `Listing`, and add a line to `FORMATS`. A
 small format is written in this file, so that no other file changes; a long one in a module of its own.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from mlob.data import places
 from mlob.data.annotations import (
@@ -27,12 +26,9 @@ from mlob.data.annotations import (
     table,
 )
 from mlob.data.annotations.listing import Listing
+from mlob.data.tree import Tree
 from mlob.errors import InputError, some
 from mlob.recipes import Annotations
-
-if TYPE_CHECKING:
-    from mlob.data.places import Folder
-
 
 SAMPLE = "sample_submission.csv"  # says what answers look like, and annotates nothing
 
@@ -43,20 +39,20 @@ class Format:
 
     Attributes:
         told_by: what in a folder tells this format, for people: the README's table and messages are made of it.
-        find: (folder, names of the files in it) -> the file or folder that tells the format; empty if none does.
-        read: (folder, names, how a table is to be read) -> `Listing`; raises InputError.
+        find: (data folder, names of the files in it) -> the file or folder that tells the format; empty if none does.
+        read: (data folder, names, how a table is to be read) -> `Listing`; raises InputError.
         is_general: whether the format counts only where no other one is told, nor a general one above it.
     """
 
     told_by: str
-    find: Callable[[Folder, list[str]], str]
-    read: Callable[[Folder, list[str], Annotations], Listing]
+    find: Callable[[Tree, list[str]], str]
+    read: Callable[[Tree, list[str], Annotations], Listing]
     is_general: bool = False
 
 
-def _named(*files: str) -> Callable[[Folder, list[str]], str]:
+def _named(*files: str) -> Callable[[Tree, list[str]], str]:
     """Give the function that finds the first of some file names."""
-    return lambda folder, names: next((file for file in files if file in names), "")
+    return lambda tree, names: next((file for file in files if file in names), "")
 
 
 FORMATS = {
@@ -74,24 +70,25 @@ FORMATS = {
 }
 
 
-def read(folder: Folder, asked: Annotations | None = None) -> Listing:
+def read(tree: Tree, asked: Annotations | None = None) -> Listing:
     """Read the annotations in a folder, in any of the formats.
 
     Args:
-        folder: a `pathlib.Path`, or a `UPath` into a bucket.
+        tree: the data folder, whose files a format may list.
         asked: how a table is to be read, where its names do not tell.
 
     Raises:
         InputError: there is no folder, or it has none of the formats, or two of them; the annotations cannot be right;
             a bucket cannot be read.
     """
+    folder = tree.root
     names = places.names(folder)
     if not names and not folder.is_dir():
         raise InputError(f"The data folder {folder} does not exist: name it with DATA= (--data).")
     own = [name for name in names if name not in (*corrections.FILES, SAMPLE)]
-    name, file = _told(folder, own)
+    name, file = _told(tree, own)
     asked = asked or Annotations()
-    annotations = FORMATS[name].read(folder, own, asked)
+    annotations = FORMATS[name].read(tree, own, asked)
     listing.check(annotations)
     if label_groups.FILE in own and file != label_groups.FILE:
         annotations = label_groups.apply(annotations, folder)
@@ -101,12 +98,12 @@ def read(folder: Folder, asked: Annotations | None = None) -> Listing:
     return corrections.apply(dataclasses.replace(annotations, told=told), folder, names)
 
 
-def _told(folder: Folder, names: list[str]) -> tuple[str, str]:
+def _told(tree: Tree, names: list[str]) -> tuple[str, str]:
     """Give the name of the format in a folder, and the file or folder that tells it."""
-    told = dict(_found(folder, names, is_general=False))
+    folder, told = tree.root, dict(_found(tree, names, is_general=False))
     if len(told) > 1:
         raise InputError(f"{folder} holds {' and '.join(told.values())}, two formats: move one of them elsewhere.")
-    general = _found(folder, names, is_general=True)  # one by one: to find classes, all folders of photos are listed
+    general = _found(tree, names, is_general=True)  # one by one: to find classes, all folders of photos are listed
     for pair in itertools.chain(told.items(), general):
         return pair
     if len(tables := table.candidates(names)) > 1:
@@ -121,8 +118,8 @@ def _told(folder: Folder, names: list[str]) -> tuple[str, str]:
     )
 
 
-def _found(folder: Folder, names: list[str], is_general: bool) -> Iterator[tuple[str, str]]:
+def _found(tree: Tree, names: list[str], is_general: bool) -> Iterator[tuple[str, str]]:
     """Give the formats that are told, each with the file or folder that tells it."""
     for name, known in FORMATS.items():
-        if known.is_general == is_general and (file := known.find(folder, names)):
+        if known.is_general == is_general and (file := known.find(tree, names)):
             yield name, file

@@ -22,6 +22,7 @@ from mlob.data.annotations import table as tables
 from mlob.data.annotations.columns import Columns, key
 from mlob.data.annotations.listing import Listed, Listing
 from mlob.data.splits import NAMES, SPLITS
+from mlob.data.tree import Tree
 from mlob.errors import InputError, nearest
 from mlob.labels import Labels
 from mlob.recipes import Annotations
@@ -59,19 +60,20 @@ class Gathered(NamedTuple):
     told: list[str]
 
 
-def find(folder: Folder, names: list[str]) -> str:
+def find(tree: Tree, names: list[str]) -> str:
     """Give the first Parquet file with photos, relative to the folder; empty if there is none."""
-    return next((path for path in _files(folder, names) if parquet.photo_columns(parquet.schema(folder / path))), "")
+    paths = _files(tree.root, names)
+    return next((path for path in paths if parquet.photo_columns(parquet.schema(tree.root / path))), "")
 
 
-def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
+def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
     """Read the Parquet files of a folder, without their photos.
 
     Raises:
         InputError: a file is damaged, or differs from the others; the column of photos or of labels cannot be told, or
             holds something else.
     """
-    found = _gathered(folder, _files(folder, names), asked)
+    found = _gathered(tree.root, _files(tree.root, names), asked)
     table, photos = found.table, found.files[0].column
     by_column = "" if found.splits.all() else tables.role(table, asked.split, "split", tables.SPLIT)
     together = tables.role(table, asked.together, "together", tables.TOGETHER)

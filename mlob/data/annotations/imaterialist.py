@@ -13,6 +13,7 @@ from mlob.data.annotations import coco, listing, records
 from mlob.data.annotations.listing import Listed, Listing
 from mlob.data.annotations.records import Json, Photos
 from mlob.data.splits import SPLITS
+from mlob.data.tree import Tree
 from mlob.errors import InputError
 from mlob.labels import Labels
 from mlob.recipes import Annotations
@@ -24,22 +25,23 @@ LAYOUT = '{"images": [{"imageId", "url"}], "annotations": [{"imageId", "labelId"
 FILES = tuple(f"{split}.json" for split in SPLITS)
 
 
-def find(folder: Folder, names: list[str]) -> str:
+def find(tree: Tree, names: list[str]) -> str:
     """Give the first file of a split, empty if there is none; COCO's files may have the same names."""
-    return next((file for file in FILES if file in names and not coco.is_coco(folder / file)), "")
+    return next((file for file in FILES if file in names and not coco.is_coco(tree.root / file)), "")
 
 
-def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
+def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
     """Read the JSON files and the label map of a folder.
 
     Args:
-        folder: a `pathlib.Path`, or a `UPath` into a bucket.
+        tree: the data folder.
         names: of the files in the folder.
         asked: how a table is to be read; these files tell it themselves.
 
     Raises:
         InputError: a file is cut short or has another layout; there are two label maps; a value has a wrong type.
     """
+    folder = tree.root
     files = [_read_split(folder / file, split) for file, split in zip(FILES, SPLITS, strict=True) if file in names]
     maps = [name for name in sorted(fnmatch.filter(names, "*label_map*.csv")) if not name.startswith(".")]
     if len(maps) > 1:

@@ -15,6 +15,7 @@ import numpy as np
 from mlob.data.annotations import listing, records
 from mlob.data.annotations.listing import Listing
 from mlob.data.annotations.records import Photos, Records
+from mlob.data.tree import Tree
 from mlob.errors import InputError
 from mlob.labels import UNKNOWN, Labels
 from mlob.recipes import Annotations
@@ -39,22 +40,23 @@ class Answers:
     labels: np.ndarray
 
 
-def find(folder: Folder, names: list[str]) -> str:
+def find(tree: Tree, names: list[str]) -> str:
     """Give the first file of a split, empty if there is none."""
     return next((name for pattern in FILES.values() for name in _matching(names, pattern)), "")
 
 
-def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
+def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
     """Read the JSON files of a folder, and the maps that name tasks and labels.
 
     Args:
-        folder: a `pathlib.Path`, or a `UPath` into a bucket.
+        tree: the data folder.
         names: of the files in the folder.
         asked: how a table is to be read; these files tell it themselves.
 
     Raises:
         InputError: a file is missing, is there twice, is cut short or has another layout; a value has a wrong type.
     """
+    folder = tree.root
     tasks = _map(_only(folder, names, "*task_map.json"), "task")
     known = _map(_only(folder, names, "*label_map.json"), "label")
     splits = {split: pattern for split, pattern in FILES.items() if _matching(names, pattern)}

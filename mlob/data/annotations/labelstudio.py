@@ -25,6 +25,7 @@ from mlob.data import images, places
 from mlob.data.annotations import listing, records
 from mlob.data.annotations.listing import Listed, Listing
 from mlob.data.annotations.records import Json
+from mlob.data.tree import Tree
 from mlob.errors import InputError, nearest
 from mlob.labels import Labels
 from mlob.recipes import Annotations
@@ -60,10 +61,10 @@ class Task:
     others: tuple[str, ...] = ()
 
 
-def find(folder: Folder, names: list[str]) -> str:
+def find(tree: Tree, names: list[str]) -> str:
     """Give the name of the export in a folder, the first of several; empty if there is none."""
     candidates = (name for name in sorted(names) if name.endswith(".json") and not name.startswith("."))
-    return next((name for name in candidates if is_export(folder / name)), "")
+    return next((name for name in candidates if is_export(tree.root / name)), "")
 
 
 def is_export(path: Folder) -> bool:
@@ -72,13 +73,13 @@ def is_export(path: Folder) -> bool:
         return bool(IS_EXPORT.match(file.read(HEAD)))
 
 
-def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
+def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
     """Read the export in a folder. Tasks that nobody answered are the ones to predict.
 
     Raises:
         InputError: the export cannot be read, or no field of its tasks can be told to be the photo.
     """
-    path = folder / find(folder, names)
+    path = tree.root / find(tree, names)
     every = tasks(path)
     first = next(every)  # an empty export is none
     image = asked.image or _image_field(first, path)

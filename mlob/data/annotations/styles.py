@@ -16,6 +16,7 @@ from mlob.data import places
 from mlob.data.annotations import columns, csvtable, table
 from mlob.data.annotations.columns import Columns
 from mlob.data.annotations.listing import Listing
+from mlob.data.tree import Tree
 from mlob.errors import InputError
 from mlob.recipes import Annotations
 
@@ -75,19 +76,19 @@ class Rows:
             )
 
 
-def find(folder: Folder, names: list[str]) -> str:
+def find(tree: Tree, names: list[str]) -> str:
     """Give styles.csv where it has the columns of this format."""
-    is_told = FILE in names and {IMAGE, *GROUPS} <= set(csvtable.look(folder / FILE).header)
+    is_told = FILE in names and {IMAGE, *GROUPS} <= set(csvtable.look(tree.root / FILE).header)
     return FILE if is_told else ""
 
 
-def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
+def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
     """Read the table, its seven columns of labels each a group.
 
     Raises:
         InputError: a row is shorter than the header; the table cannot be read; a cell cannot be right.
     """
-    path = folder / FILE
+    path = tree.root / FILE
     layout = csvtable.look(path, asked.encoding)
     try:
         with places.reached(path), path.open("r", encoding=asked.encoding, newline="") as file:

@@ -13,6 +13,7 @@ from mlob.data.annotations import columns, csvtable, labelcolumns, listing
 from mlob.data.annotations.columns import Columns, key
 from mlob.data.annotations.listing import Listed, Listing
 from mlob.data.splits import NAMES, SPLITS
+from mlob.data.tree import Tree
 from mlob.errors import InputError, counted
 from mlob.recipes import Annotations
 from mlob.texts import KIND, Mirrors, Texts
@@ -40,10 +41,10 @@ class Roles(NamedTuple):
     even: str
 
 
-def find(folder: Folder, names: list[str]) -> str:
+def find(tree: Tree, names: list[str]) -> str:
     """Find the only table in a folder, whatever its name; empty where there is none, or where there are several."""
     tables = candidates(names)
-    if not tables and LABELS in names and not _gives_groups(folder):
+    if not tables and LABELS in names and not _gives_groups(tree.root):
         return LABELS
     return tables[0] if len(tables) == 1 else ""
 
@@ -54,13 +55,13 @@ def candidates(names: list[str]) -> list[str]:
     return [name for name in tables if not any(fnmatch.fnmatch(name, other) for other in OTHERS)]
 
 
-def read(folder: Folder, names: list[str], asked: Annotations) -> Listing:
+def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
     """Read the table in a folder.
 
     Raises:
         InputError: the table cannot be read; it is not clear which column holds what; a cell cannot be right.
     """
-    path = folder / (PHOTOS if PHOTOS in names else find(folder, names))
+    path = tree.root / (PHOTOS if PHOTOS in names else find(tree, names))
     listed = understood(columns.read(path, asked.encoding), asked)
     columns.release()
     return listed

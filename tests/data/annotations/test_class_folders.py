@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import split_of_each, targets, touch, write_photos
 
-from mlob.data import duplicates, facts, factsheet
+from mlob.data import duplicates, facts, factsheet, places, tree
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 
@@ -112,6 +112,16 @@ def test_folders_that_link_in_a_circle_are_read_once(tmp_path):
     os.symlink(tmp_path, tmp_path / "a/again")
     os.symlink(tmp_path / "b", tmp_path / "c")
     assert sum(len(split.ids) for split in read_dataset(tmp_path).splits.values()) == 2
+
+
+def test_each_folder_is_listed_once_for_its_photos_to_be_read_and_found(tmp_path, monkeypatch):
+    listed = []
+    monkeypatch.setattr(tree, "files_in", lambda folder: listed.append(folder) or places.files_in(folder))
+    monkeypatch.setattr(tree, "folders_in", lambda folder: listed.append(f"{folder}/") or places.folders_in(folder))
+    touch(tmp_path, "train/a/1.jpg", "train/b/2.jpg", "val/a/3.jpg")
+    data = read_dataset(tmp_path)
+    assert all(place.is_file() for split in data.splits for place in data.photos(split))
+    assert len(listed) == len(set(listed)) and tmp_path / "train/b" in listed
 
 
 def test_in_an_archive_folders_count_as_if_it_were_unpacked(tmp_path):

@@ -12,6 +12,7 @@ from pyarrow import parquet
 from mlob.data import duplicates, facts, factsheet, images
 from mlob.data.annotations import formats
 from mlob.data.dataset import read_dataset
+from mlob.data.tree import Tree
 from mlob.errors import InputError
 from mlob.recipes import Annotations
 
@@ -151,12 +152,12 @@ def test_photos_are_named_by_a_column_or_beside_their_bytes_where_names_differ(t
     expected = {"column": ("7", "9"), "beside": ("x.jpg", "y.jpg"), "equal": ("train-0", "train-1")}
     if kind != IMAGE:
         expected["beside"] = ("train-0", "train-1")
-    assert {name: tuple(formats.read(tmp_path / name).files[0].ids) for name in expected} == expected
+    assert {name: tuple(formats.read(Tree(tmp_path / name)).files[0].ids) for name in expected} == expected
 
 
 def test_a_product_is_in_one_split_by_a_column_of_that_name(tmp_path):
     put(tmp_path / "train.parquet", {"label": ["a", "b"], "product": ["shirt", None]})
-    assert formats.read(tmp_path).files[0].together == ("shirt", "")
+    assert formats.read(Tree(tmp_path)).files[0].together == ("shirt", "")
 
 
 def test_classes_of_one_name_stay_two(tmp_path):
@@ -197,7 +198,7 @@ def test_the_column_of_photos_is_named_where_two_could_be_it(tmp_path):
     put(tmp_path / "train.parquet", {"picture": [b"x", b"y"], "label": ["a", "b"]})
     with pytest.raises(InputError, match=r"photos in the columns image, picture: name the right one, SET="):
         read_dataset(tmp_path)
-    listed = formats.read(tmp_path, Annotations(image="picture")).files[0]
+    listed = formats.read(Tree(tmp_path), Annotations(image="picture")).files[0]
     assert [place.read_bytes() for place in listed.places] == [b"x", b"y"]
 
 

@@ -10,6 +10,7 @@ from layouts import split_of_each, write, write_photos
 from mlob.data import images
 from mlob.data.annotations import formats, labelstudio
 from mlob.data.dataset import read_dataset
+from mlob.data.tree import Tree
 from mlob.errors import InputError
 from mlob.recipes import Annotations
 
@@ -47,7 +48,7 @@ def minimal_record(number, answers):
 
 def listed(folder, tasks):
     write(folder / "project-1.json", json.dumps(tasks))
-    return formats.read(folder)
+    return formats.read(Tree(folder))
 
 
 def chosen(listing):
@@ -161,7 +162,7 @@ def test_fields_that_are_no_questions_are_told_apart_in_json_min(tmp_path):
     ]
     listing = listed(tmp_path, records)
     assert listing.files[0].together == ("shirt", "shirt") and set(listing.labels.groups) == {"colour", "note"}
-    assert formats.read(tmp_path, Annotations(labels=("colour",))).labels.names == ("red",)
+    assert formats.read(Tree(tmp_path), Annotations(labels=("colour",))).labels.names == ("red",)
 
 
 def test_the_field_of_the_photo_is_named_where_two_are_addresses(tmp_path):
@@ -169,10 +170,10 @@ def test_the_field_of_the_photo_is_named_where_two_are_addresses(tmp_path):
     tasks[0]["data"]["back"] = "b.jpg"
     write(tmp_path / "export.json", json.dumps(tasks))
     with pytest.raises(InputError, match=r"2 fields of the task 1 .*image, back.*SET=annotations\.image"):
-        formats.read(tmp_path)
-    assert formats.read(tmp_path, Annotations(image="back")).files[0].ids == ("b.jpg",)
+        formats.read(Tree(tmp_path))
+    assert formats.read(Tree(tmp_path), Annotations(image="back")).files[0].ids == ("b.jpg",)
     with pytest.raises(InputError, match=r"the task 1 has no text 'bak'\. Did you mean back\?"):
-        formats.read(tmp_path, Annotations(image="bak"))
+        formats.read(Tree(tmp_path), Annotations(image="bak"))
 
 
 @pytest.mark.parametrize(
