@@ -144,8 +144,7 @@ class Workspace:
         """Whether a folder of products is of a data folder that is gone and held what this one holds."""
         from mlob.data import owners
 
-        is_left = (noted := owners.owner(runs)) and not owners.is_there(noted)
-        if not is_left or not owners.is_there(owners.address(self.data_folder)):
+        if not owners.is_left(runs) or not owners.is_there(owners.address(self.data_folder)):
             return False
         made_of = (read_json(recipe, ANEW).get("data") for recipe in runs.glob(f"*/{RECIPE}"))
         return self.dataset.digest in made_of

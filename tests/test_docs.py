@@ -7,13 +7,14 @@ import pathlib
 import re
 import tokenize
 
+import numpy as np
 import pytest
 
-from mlob import predictions
+from mlob import hdf5, predictions
 from mlob.__main__ import cli
 from mlob.data.annotations.formats import FORMATS
 from mlob.data.dataset import read_dataset
-from mlob.features import store
+from mlob.features import store, table
 from mlob.features.fingerprint import Fingerprint
 from mlob.recipes import Annotations
 from mlob.runs.curve import Curve
@@ -165,10 +166,17 @@ def names_of(kind):
     return {field.name for field in dataclasses.fields(kind)}
 
 
+def explained(heading, column="field"):
+    """Give what the table below a heading, of which the first column is named, has in that column."""
+    section = re.search(rf"^### {re.escape(heading)}\n(.*?)^##", ARCHITECTURE, re.DOTALL | re.MULTILINE)[1]
+    table = section.partition(f"| {column} |")[2].partition("\n\n")[0]
+    first = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")]
+    return set(re.findall(r"`(\w+)`", " ".join(first)))
+
+
 @pytest.mark.parametrize(
     ("heading", "fields"),
     [
-        ("Feature store", {*store.DATA_SETS}),
         ("fingerprint.json", names_of(Fingerprint)),
         ("predictions.h5", names_of(predictions.Table)),
         ("result.json", names_of(Result)),
@@ -178,7 +186,14 @@ def names_of(kind):
     ],
 )
 def test_every_field_of_a_product_is_explained(heading, fields):
-    section = re.search(rf"^### {re.escape(heading)}\n(.*?)^##", ARCHITECTURE, re.DOTALL | re.MULTILINE)[1]
-    table = section.partition("| field |")[2].partition("\n\n")[0]
-    first = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| `")]
-    assert set(re.findall(r"`(\w+)`", " ".join(first))) == fields
+    assert explained(heading) == fields
+
+
+def test_every_field_of_a_store_is_explained(tmp_path):
+    digests, none = np.ones(1, np.uint64), np.empty(0, np.uint64)
+    fingerprint = Fingerprint("mobilenet", 224, "last", "avg", "whole", 1, "any", "made up", "keras", "float32", None)
+    store.write(tmp_path / "shard.h5", store.Shard(("a",), np.ones((1, 1), np.float16), digests, {}, none), fingerprint)
+    table.write_index(tmp_path, "train", table.Index(("a",), digests, digests, {}))
+    for name, column in {"shard": "field", "train": "in the list"}.items():
+        with hdf5.reading(tmp_path / f"{name}.h5") as file:
+            assert explained("Feature store", column) == {*file}

@@ -41,7 +41,7 @@ def find(candidates: Iterable[pathlib.Path], data_folder: Folder, there: Iterabl
         noted = owner(candidate)
         if noted and _is_same(noted, data_folder):
             return candidate
-        if not noted or _is_left(noted, data_folder):
+        if not noted or _was_moved(noted, data_folder):
             free.append(candidate)
         if not noted:
             break
@@ -86,7 +86,13 @@ def is_there(address: str) -> bool:
     return places.is_remote(address) or os.path.isdir(address)
 
 
-def _is_left(noted: str, data_folder: Folder) -> bool:
+def is_left(folder: pathlib.Path) -> bool:
+    """Say whether the data folder that a folder of products was made of is gone."""
+    noted = owner(folder)
+    return bool(noted) and not is_there(noted)
+
+
+def _was_moved(noted: str, data_folder: Folder) -> bool:
     """Whether an owner is gone, and may have been moved to where this data folder is."""
     return not is_there(noted) and pathlib.PurePath(noted).name == pathlib.PurePath(address(data_folder)).name
 

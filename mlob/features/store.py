@@ -23,7 +23,6 @@ from mlob.files import digest, refusal
 SLICE = 4096
 DECLARED = "fingerprint.json"
 PREDICTED = "predicted"  # beside the stores of data folders: what was extracted of photos outside of them
-DATA_SETS = ("ids", "features", "digests", "failed_ids", "failed_digests", "failed_reasons")
 Item = TypeVar("Item")
 
 

@@ -42,11 +42,9 @@ def renamed(feature_set_folder: pathlib.Path, dataset: DataSet) -> Iterator[path
         InputError: a store is damaged.
     """
     for folder in sorted(feature_set_folder.glob("*/")):
-        noted = owners.owner(folder)
-        if noted and not owners.is_there(noted):
-            indices = ((table.read_index(folder, name), split) for name, split in dataset.splits.items())
-            if any(len(one.ids) == len(split.ids) and list(one.ids) == list(split.ids) for one, split in indices):
-                yield folder
+        indices = ((table.read_index(folder, name), split) for name, split in dataset.splits.items())
+        if owners.is_left(folder) and any(index.is_of(split.ids) for index, split in indices):
+            yield folder
 
 
 def digests_table(features_folder: pathlib.Path, data_folder: Folder) -> pathlib.Path:

@@ -21,8 +21,6 @@ from mlob.files import digest
 if TYPE_CHECKING:
     from mlob.data.dataset import DataSet, Split
 
-INDEX = ("ids", "digests", "seen", "failed_ids", "failed_reasons")
-
 
 @dataclasses.dataclass(frozen=True)
 class Table:
@@ -77,9 +75,13 @@ class Index:
     seen: np.ndarray
     failures: dict[str, str]
 
+    def is_of(self, ids: Sequence[str]) -> bool:
+        """Tell whether it lists just these ids, in this order."""
+        return len(self.ids) == len(ids) and all(one == other for one, other in zip(self.ids, ids, strict=True))
+
     def rows(self, ids: Sequence[str]) -> np.ndarray:
         """Find ids in the list: int (n,), -1 for one that is not there."""
-        if _same_ids(self.ids, ids):
+        if self.is_of(ids):
             return np.arange(len(ids))
         known = {name: row for row, name in enumerate(self.ids)}
         return np.array([known.get(name, -1) for name in ids], int)
@@ -171,11 +173,7 @@ def write_index(store_folder: pathlib.Path, split: str, index: Index) -> None:
 def _is_equal(one: Index, other: Index) -> bool:
     columns = (one.digests, other.digests), (one.seen, other.seen)
     same = all(np.array_equal(*pair) for pair in columns)
-    return same and one.failures == other.failures and _same_ids(one.ids, other.ids)
-
-
-def _same_ids(one: Sequence[str], other: Sequence[str]) -> bool:
-    return len(one) == len(other) and all(a == b for a, b in zip(one, other, strict=True))
+    return same and one.failures == other.failures and one.is_of(other.ids)
 
 
 # A split
