@@ -175,10 +175,7 @@ def read(paths: Sequence[Folder]) -> pyarrow.Table:
     """
     import pyarrow
 
-    tables = []
-    for path in paths:
-        kinds = schema(path)
-        tables.append(_columns(path, [name for name in kinds.names if name not in photo_columns(kinds)]))
+    tables = [_columns(path) for path in paths]
     try:
         return pyarrow.concat_tables(tables, promote_options="permissive")
     except pyarrow.ArrowException as error:
@@ -201,11 +198,14 @@ def _names(file: File) -> Texts:
     return Texts(name or "" for chunk in columns[0].chunks for name in chunk.field(PATH).to_pylist())
 
 
-def _columns(path: Folder, columns: Sequence[str]) -> pyarrow.Table:
+def _columns(path: Folder, columns: Sequence[str] | None = None) -> pyarrow.Table:
+    """Read some columns of a file, by default those without photos."""
     with reached(path), opened(path) as content:
+        kinds = content.schema_arrow
+        chosen = columns or [name for name in kinds.names if name not in photo_columns(kinds)]
         try:
             with _understood():
-                table = content.read(columns=list(columns))
+                table = content.read(columns=chosen)
                 table.validate(full=True)  # texts, too
                 return table
         except Damaged as error:
