@@ -38,6 +38,15 @@ def pytest_xdist_auto_num_workers():
     return min(machine.cores(), MOST_WORKERS)
 
 
+@pytest.fixture
+def namesakes(tmp_path):
+    """Three data folders of one last name."""
+    made = [tmp_path / place / "photos" for place in "abc"]
+    for folder in made:
+        folder.mkdir(parents=True)
+    return made
+
+
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory):
     """A folder of 24 noisy photos in the iMaterialist layout; ids start at 1 in each split."""
