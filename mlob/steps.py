@@ -137,7 +137,7 @@ def task_of(work: Workspace, model: str) -> "Task":
     """Give a model's recipe with what it is trained on."""
     from mlob.runs.task import Task
 
-    return Task(model, work.first_experiment(model), work.dataset, work.stores(model), work.memory_bytes)
+    return Task(model, work.first_experiment(model), work.dataset, work.stores(model), work.memory_bytes, work.held)
 
 
 def add(work: Workspace, model: str, total: recipes.Sum) -> bool:

@@ -70,6 +70,7 @@ class Workspace:
         memory_bytes: what the features of train may take; half of the machine's where it is None.
         is_dry: nothing is to be made in it.
         extracted: names of the stores that were seen to, and need not be looked at again.
+        held: what they hold of the data set, as tasks note it.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Workspace:
     memory_bytes: int | None = None
     is_dry: bool = False
     extracted: set[str] = dataclasses.field(default_factory=set)
+    held: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def overrides(self) -> loading.Settings:

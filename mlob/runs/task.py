@@ -25,6 +25,7 @@ class Task:
         experiment: its recipe.
         stores: {store name: features/<set>/<data set>}.
         memory_bytes: that the features of train may take, as `batches.train_and_dev` has it.
+        held: {store name: digest of what it holds of the data set}, noted here so that several tasks may share it.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Task:
     dataset: DataSet
     stores: dict[str, pathlib.Path]
     memory_bytes: int | None = None
+    held: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
@@ -47,9 +49,14 @@ class Task:
                 "data": self.dataset.digest,
                 **groups,
                 "fingerprint": {name: own and own.fields() for name, own in fingerprints.items()},
-                "features": {name: table.content_digest(folder, self.dataset) for name, folder in self.stores.items()},
+                "features": {name: self._held(name) for name in self.stores},
             }
         )
+
+    def _held(self, name: str) -> str:
+        if name not in self.held:
+            self.held[name] = table.content_digest(self.stores[name], self.dataset)
+        return self.held[name]
 
     @property
     def key(self) -> str:
