@@ -6,7 +6,7 @@ one array holds both what is true and what is known, so that rows and columns of
 
 import collections
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -142,10 +142,6 @@ class Labels:
             for name, group in zip(self.names, self.groups, strict=True)
         )
 
-    def columns(self) -> dict[int, int]:
-        """Give {label id: column}."""
-        return {label: column for column, label in enumerate(self.ids)}
-
     def annotate(
         self, n: int, rows: np.ndarray, labels: np.ndarray, unknown: tuple[np.ndarray, np.ndarray] | None = None
     ) -> "csr_array":
@@ -173,15 +169,3 @@ class Labels:
         unseen.eliminate_zeros()
         unseen.data[:] = UNKNOWN
         return (present + unseen).tocsr()
-
-    def targets(self, label_sets: Sequence[Collection[int]]) -> np.ndarray:
-        """Turn the label ids of each photo into a uint8 matrix (n, labels) of 0 and 1.
-
-        A label that is repeated on a photo counts once.
-        """
-        columns = self.columns()
-        rows = [row for row, labels in enumerate(label_sets) for _ in labels]
-        hits = [columns[label] for labels in label_sets for label in labels]
-        targets = np.zeros((len(label_sets), len(self)), np.uint8)
-        targets[rows, hits] = 1
-        return targets

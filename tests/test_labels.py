@@ -23,36 +23,33 @@ from mlob.labels import (
 LABELS = Labels((2, 5, 9), ("Dress", "Red", "Hat"), ("category", "colour", "category"))
 
 
-def test_every_label_has_its_column():
-    assert len(LABELS) == 3
-    assert LABELS.columns() == {2: 0, 5: 1, 9: 2}
-
-
-def test_targets_mark_the_labels_of_each_photo():
-    targets = LABELS.targets([[9, 2], [], [5]])
-    assert targets.dtype == np.uint8
-    assert targets.tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
+def test_annotations_mark_the_labels_of_each_photo():
+    annotations = LABELS.annotate(3, np.array([0, 0, 2]), np.array([2, 0, 1]))
+    assert len(LABELS) == 3 and annotations.dtype == np.uint8
+    assert annotations.toarray().tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
 
 
 def test_a_repeated_label_counts_once():
-    assert LABELS.targets([[5, 5, 5]]).tolist() == [[0, 1, 0]]
+    assert LABELS.annotate(1, np.zeros(3, int), np.full(3, 1)).toarray().tolist() == [[0, 1, 0]]
 
 
-def test_no_photos_and_no_labels_make_empty_targets():
-    assert LABELS.targets([]).shape == (0, 3)
-    assert Labels((), (), ()).targets([[], []]).shape == (2, 0)
+def test_no_photos_and_no_labels_make_empty_annotations():
+    nothing = np.empty(0, int)
+    assert LABELS.annotate(0, nothing, nothing).shape == (0, 3)
+    assert Labels((), (), ()).annotate(2, nothing, nothing).shape == (2, 0)
 
 
 def test_an_unknown_label_is_an_error():
-    with pytest.raises(KeyError):
-        LABELS.targets([[3]])
+    with pytest.raises(ValueError, match="exceeds"):
+        LABELS.annotate(1, np.array([0]), np.array([3]))
 
 
 @settings(deadline=None)
-@given(st.lists(st.sets(st.sampled_from(LABELS.ids))))
-def test_label_sets_come_back_from_their_targets(label_sets):
-    back = [{LABELS.ids[column] for column in row.nonzero()[0]} for row in LABELS.targets(label_sets)]
-    assert back == label_sets
+@given(st.lists(st.sets(st.sampled_from(range(3)))))
+def test_label_sets_come_back_from_their_annotations(label_sets):
+    cells = [(row, column) for row, columns in enumerate(label_sets) for column in columns]
+    annotations = LABELS.annotate(len(label_sets), *np.array(cells, int).reshape(-1, 2).T)
+    assert [set(row.nonzero()[0].tolist()) for row in annotations.toarray()] == label_sets
 
 
 def test_labels_are_frozen_and_equal_by_value():
