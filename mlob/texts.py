@@ -16,15 +16,16 @@ class Texts(Sequence[str]):
     """A sequence of texts, equal to any other sequence of the same texts."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
-        """Take over texts; an iterator is read block by block."""
-        blocks = [np.array(block, KIND) for block in _blocks(texts)]
-        self.array = np.concatenate(blocks) if blocks else np.array([], KIND)
+        """Take over texts: an array of them as it is, anything else read block by block."""
+        if isinstance(texts, np.ndarray):
+            self.array = texts if texts.dtype == KIND else texts.astype(KIND)
+        else:
+            blocks = [np.array(block, KIND) for block in _blocks(texts)]
+            self.array = np.concatenate(blocks) if blocks else np.array([], KIND)
 
     def take(self, rows: np.ndarray) -> Texts:
         """Give the texts that a mask or numbers choose."""
-        taken = Texts()
-        taken.array = self.array[rows]
-        return taken
+        return Texts(self.array[rows])
 
     def __len__(self) -> int:
         return len(self.array)
@@ -94,10 +95,7 @@ def _addresses(line: str) -> tuple[str, ...]:
     return tuple(line.split("\n")) if line else ()
 
 
-def _blocks(texts: Iterable[str]) -> Iterator[list[str] | np.ndarray]:
-    if isinstance(texts, np.ndarray):
-        yield texts
-        return
+def _blocks(texts: Iterable[str]) -> Iterator[list[str]]:
     iterator = iter(texts)
     while block := list(itertools.islice(iterator, BLOCK)):
         yield block

@@ -15,6 +15,7 @@ def test_texts_are_a_sequence_of_what_they_were_made_of(words, data):
     texts = Texts(iter(words))
     assert texts == words and list(texts) == words and tuple(words) == texts
     assert len(texts) == len(words) and texts == Texts(words)
+    assert texts == Texts(np.array(words, object)) and Texts(texts.array).array is texts.array
     rows = data.draw(st.lists(st.integers(0, len(words) - 1), max_size=30) if words else st.just([]))
     assert list(texts.take(np.array(rows, int))) == [words[row] for row in rows]
     assert texts[2:7] == words[2:7] and texts[::-1] == words[::-1]

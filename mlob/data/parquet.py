@@ -186,9 +186,7 @@ def read(paths: Sequence[Folder]) -> pyarrow.Table:
 
 def names(files: Sequence[File]) -> Texts:
     """Give the names of photos, (n,), that stand beside their bytes; empty where there is none."""
-    found = Texts()
-    found.array = np.concatenate([_names(file).array for file in files])
-    return found
+    return Texts(np.concatenate([_names(file).array for file in files]))
 
 
 def _names(file: File) -> Texts:

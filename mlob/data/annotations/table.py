@@ -199,6 +199,4 @@ def _by_parity(table: Columns, column: str) -> np.ndarray:
 def together(table: Columns, column: str) -> Texts:
     """Give for each photo what it belongs to."""
     _, codes, values = table.parts(column)
-    products = Texts()
-    products.array = np.array(values, KIND)[codes]
-    return products
+    return Texts(np.array(values, KIND)[codes])
