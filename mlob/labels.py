@@ -89,15 +89,17 @@ def exclusive_groups(groups: Sequence[str], targets: np.ndarray) -> list[Exclusi
     return exclusive
 
 
-def one_each(groups: Sequence[str], targets: np.ndarray) -> np.ndarray | None:
+def one_each(exclusive: Sequence[Exclusive], labels: int) -> np.ndarray | None:
     """Number the groups of which every row has exactly one label, int64 (labels,), with -1 for labels of other groups.
 
     None where no group is such.
 
-    Args: as of `exclusive_groups`.
+    Args:
+        exclusive: the `exclusive_groups` of some rows.
+        labels: the number of labels.
     """
-    numbers = np.full(len(groups), -1)
-    found = [group.columns for group in exclusive_groups(groups, targets) if not group.has_none]
+    numbers = np.full(labels, -1)
+    found = [group.columns for group in exclusive if not group.has_none]
     for number, columns in enumerate(found):
         numbers[list(columns)] = number
     return numbers if found else None

@@ -22,7 +22,7 @@ from mlob.data.splits import SPLITS
 from mlob.data.tree import Tree
 from mlob.errors import InputError
 from mlob.files import digest
-from mlob.labels import Labels, one_each
+from mlob.labels import Exclusive, Labels, exclusive_groups, one_each
 from mlob.machine import memory_bytes
 from mlob.recipes import Annotations
 
@@ -135,11 +135,16 @@ class DataSet:
         return digest(*parts)
 
     @functools.cached_property
-    def one_each(self) -> np.ndarray | None:
-        """The groups of which every photo of train has exactly one label, as `labels.one_each` numbers them."""
+    def exclusive(self) -> list[Exclusive]:
+        """The groups of which no photo of train has two labels; none where train has no labels."""
         train = self.splits.get("train")
         targets = None if train is None else train.targets
-        return None if targets is None else one_each(self.labels.groups, targets)
+        return [] if targets is None else exclusive_groups(self.labels.groups, targets)
+
+    @property
+    def one_each(self) -> np.ndarray | None:
+        """The groups of which every photo of train has exactly one label, as `labels.one_each` numbers them."""
+        return one_each(self.exclusive, len(self.labels))
 
     @property
     def is_remote(self) -> bool:

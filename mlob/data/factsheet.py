@@ -10,7 +10,6 @@ from mlob.data.duplicates import Between
 from mlob.data.facts import Facts, Failures, Reason, SplitFacts, failures
 from mlob.data.prevalence import FEW, LabelFacts, Shifted
 from mlob.errors import counted
-from mlob.labels import exclusive_groups
 
 MOST_GROUPS = 8  # named; of iMaterialist 2017 there are 45
 
@@ -65,10 +64,8 @@ def missing(dataset: DataSet) -> list[str]:
 
 def _group_line(dataset: DataSet) -> str:
     """Name the groups of labels, and say of which a photo has one label at most."""
-    groups, train = dataset.labels.groups, dataset.splits.get("train")
-    known = None if train is None else train.targets
-    found = [] if known is None else exclusive_groups(groups, known)
-    most = {groups[group.columns[0]]: "at most one" if group.has_none else "one each" for group in found}
+    groups = dataset.labels.groups
+    most = {groups[group.columns[0]]: "at most one" if group.has_none else "one each" for group in dataset.exclusive}
     counts = collections.Counter(groups)
     kinds = {group: f", {most.get(group, 'several')}" if count > 1 else "" for group, count in counts.items()}
     listed = [f"{group} ({count:,}{kinds[group]})" for group, count in counts.items()]

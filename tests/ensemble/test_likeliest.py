@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from mlob.ensemble import likeliest, methods, thresholds
-from mlob.labels import one_each
+from mlob.labels import exclusive_groups, one_each
 from mlob.recipes import Swarm
 
 GROUPS = np.array([0, -1, 0, 1, 1, -1, 0])
@@ -55,7 +55,7 @@ def test_without_such_groups_thresholds_decide_and_nothing_is_copied():
     ],
 )
 def test_a_group_is_such_where_every_row_has_exactly_one_label_of_it(targets, numbers):
-    found = one_each(("colour", "colour", "length", "length"), np.array(targets, np.uint8))
+    found = one_each(exclusive_groups(("colour", "colour", "length", "length"), np.array(targets, np.uint8)), 4)
     assert found is numbers if numbers is None else found.tolist() == numbers
 
 
