@@ -6,7 +6,7 @@ import collections
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -157,16 +157,17 @@ def read(path: Folder, encoding: str) -> Columns:
     return _csv(path, encoding)
 
 
-def of_rows(path: Folder, header: Sequence[str], rows: Iterator[list[str]], told: str) -> Columns:
+def of_rows(path: Folder, layout: csvtable.Layout, rows: Iterator[list[str]]) -> Columns:
     """Gather rows of texts, each as long as the header, into columns, block by block."""
     import pyarrow
 
-    chunks: list[list[pyarrow.Array]] = [[] for _ in header]
+    chunks: list[list[pyarrow.Array]] = [[] for _ in layout.header]
     while block := list(itertools.islice(rows, BLOCK)):
         for chunk, cells in zip(chunks, zip(*block, strict=True), strict=True):
             chunk.append(pyarrow.array(cells, pyarrow.string()))
-    columns = {name: pyarrow.chunked_array(chunk, pyarrow.string()) for name, chunk in zip(header, chunks, strict=True)}
-    return Columns(path, columns, floats=(), dropped=(), unnamed=(), first_row=2, told=told)
+    named = zip(layout.header, chunks, strict=True)
+    columns = {name: pyarrow.chunked_array(chunk, pyarrow.string()) for name, chunk in named}
+    return Columns(path, columns, (), (), (), layout.first_row, layout.told())
 
 
 def release() -> None:
@@ -181,7 +182,7 @@ def _csv(path: Folder, encoding: str) -> Columns:
     names = _names(path, layout.header)
     cells = {name: table.column(number) for number, name in enumerate(names)}
     unnamed = tuple(name for name, given in zip(names, layout.header, strict=True) if not given)
-    return Columns(path, cells, (), (), unnamed, 2 + layout.skipped, layout.told())
+    return Columns(path, cells, (), (), unnamed, layout.first_row, layout.told())
 
 
 def of_arrow(path: Folder, table: pyarrow.Table, told: str) -> Columns:

@@ -82,7 +82,7 @@ def _from_table(path: Folder, labels: Labels) -> Iterator[Correction]:
             f"them; found {', '.join(layout.header)}."
         )
     columns = {name: column for column, name in enumerate(labels.unique_names())}
-    for row, record in enumerate(table.rename_columns(list(layout.header)).to_pylist(), 2):
+    for row, record in enumerate(table.rename_columns(list(layout.header)).to_pylist(), layout.first_row):
         if record.get(CHECKED, "x").strip():
             texts = [listing.composed(part.strip()) for part in from_cell(record[LABELS]).split(SEPARATOR)]
             chosen = [_column(text, columns, f"{path}, row {row}") for text in texts if text]

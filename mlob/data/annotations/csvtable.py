@@ -42,6 +42,11 @@ class Layout:
     encoding: str
     has_mark: bool
 
+    @property
+    def first_row(self) -> int:
+        """The number of the first row below the header, as a spreadsheet counts."""
+        return 2 + self.skipped
+
     def told(self) -> str:
         """Say it in a few words."""
         between = DELIMITERS.get(self.delimiter, repr(self.delimiter))

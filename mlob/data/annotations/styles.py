@@ -39,7 +39,7 @@ class Rows:
     """
 
     path: Folder
-    header: list[str]
+    layout: csvtable.Layout
     long: int = 0
     nothing: int = 0
 
@@ -49,8 +49,8 @@ class Rows:
         Raises:
             InputError: a row is shorter than the header, or a cell goes on over several lines.
         """
-        groups = [self.header.index(group) for group in GROUPS]
-        for number, row in enumerate(lines, 2):
+        groups = [self.layout.header.index(group) for group in GROUPS]
+        for number, row in enumerate(lines, self.layout.first_row):
             if any(row):
                 self._check(number, row)
                 cells = self._cells(row)
@@ -62,17 +62,17 @@ class Rows:
 
     def _cells(self, row: list[str]) -> list[str]:
         """Put surplus cells into the last column."""
-        last = len(self.header) - 1
+        last = len(self.layout.header) - 1
         self.long += len(row) > last + 1
         return [*row[:last], ",".join(row[last:])]
 
     def _check(self, number: int, row: list[str]) -> None:
-        is_open = any("\n" in cell for cell in row)
-        if is_open or len(row) < len(self.header):
+        is_open, header = any("\n" in cell for cell in row), self.layout.header
+        if is_open or len(row) < len(header):
             found = "a quote that is not closed" if is_open else f"{len(row)}"
             raise InputError(
-                f"{self.path}, row {number:,}: expected {len(self.header)} cells ({', '.join(self.header)}), found "
-                f"{found}: correct the row."
+                f"{self.path}, row {number:,}: expected {len(header)} cells ({', '.join(header)}), found {found}: "
+                "correct the row."
             )
 
 
@@ -105,12 +105,12 @@ def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
 
 def _columns(path: Folder, file: IO[str], layout: csvtable.Layout) -> tuple[Columns, list[str]]:
     lines = csv.reader(itertools.islice(file, layout.skipped, None), delimiter=layout.delimiter)
-    header = list(layout.header)
+    header = layout.header
     if twice := [name for name in header if header.count(name) > 1]:
         raise InputError(f"{path} has the column {twice[0]!r} {header.count(twice[0])} times: keep one.")
     next(line for line in lines if line)
-    rows = Rows(path, header)
-    gathered = columns.of_rows(path, header, rows.read(lines), layout.told())
+    rows = Rows(path, layout)
+    gathered = columns.of_rows(path, layout, rows.read(lines))
     counted = {
         f"Rows that are longer than the header, so that the rest belongs to {header[-1]}: {rows.long:,}.": rows.long,
         f"Cells that hold {NOTHING}, which is none: {rows.nothing:,}.": rows.nothing,

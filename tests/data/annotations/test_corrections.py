@@ -85,6 +85,7 @@ def test_a_name_that_would_run_as_a_formula_is_read_back(tmp_path):
 
 REFUSED = {
     "no such label": ("photo,labels\na.jpg,hta\n", "corrections.csv, row 2: there is no label 'hta'. Did you mean hat"),
+    "below a line for Excel": ("sep=;\nphoto;labels\na.jpg;hta\n", "corrections.csv, row 3: there is no label 'hta'"),
     "no such photo": ("photo,labels\nz.jpg,hat\n", "corrects 1 photos that are not in the data, the first is 'z.jpg'"),
     "another split": ("split,photo,labels\ntest,a.jpg,hat\n", "corrects 1 photos that are not in the data"),
     "no such column": ("image,labels\na.jpg,hat\n", "expected the columns photo and labels"),

@@ -83,6 +83,15 @@ def test_rows_that_cannot_be_right_are_refused(tmp_path, row, message):
         read_dataset(tmp_path)
 
 
+def test_rows_count_from_the_line_with_which_excel_names_its_delimiter(tmp_path):
+    write_styles(tmp_path, [*ROWS, "4,Men,Apparel"], f"sep=,\n{HEADER}")
+    with pytest.raises(InputError, match=r"styles\.csv, row 6: expected 10 cells"):
+        read_dataset(tmp_path)
+    write_styles(tmp_path, [*ROWS, ROWS[0]], f"sep=,\n{HEADER}")
+    with pytest.raises(InputError, match=r"the image '1' is listed twice, in the rows 3 and 6"):
+        read_dataset(tmp_path)
+
+
 def test_another_encoding_is_refused_or_named(tmp_path):
     (tmp_path / "styles.csv").write_bytes(f"{HEADER}\n1,Men,A,B,Décolleté,D,E,2011,F,x\n".encode("latin-1"))
     with pytest.raises(
