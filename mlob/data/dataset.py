@@ -81,7 +81,7 @@ class Split:
             )
 
     @property
-    def known_targets(self) -> np.ndarray:
+    def labelled_targets(self) -> np.ndarray:
         """The targets of a split that has some.
 
         Raises:

@@ -102,7 +102,7 @@ def describe(dataset: DataSet, known: Mapping[str, Seen]) -> Facts:
         known: {split: `duplicates.Seen`}. For a split that is missing here `failed` is None, and its photos' bytes are
             not compared.
     """
-    targets = {name: split.known_targets for name, split in dataset.splits.items() if split.annotations is not None}
+    targets = {name: split.labelled_targets for name, split in dataset.splits.items() if split.annotations is not None}
     counts = {name: positives(of_split).sum(axis=0, dtype=np.int64) for name, of_split in targets.items()}
     total = sum(counts.values(), np.zeros(len(dataset.labels), np.int64))
     used = [int(column) for column in np.argsort(-total, kind="stable") if total[column]]

@@ -94,8 +94,9 @@ def diagnose(
         seen: rows of the photos that have features.
     """
     split = dataset["validation"]
-    learned = np.any(positives(dataset["train"].known_targets), axis=0)
-    targets, decided, probabilities = split.known_targets[seen], ensemble.decisions[seen], ensemble.probabilities[seen]
+    learned = np.any(positives(dataset["train"].labelled_targets), axis=0)
+    targets = split.labelled_targets[seen]
+    decided, probabilities = ensemble.decisions[seen], ensemble.probabilities[seen]
     confusions = {
         group: diagnosis.confusion(targets, decided, probabilities, columns)
         for group, columns in diagnosis.exclusive(targets, dataset.labels.groups).items()
@@ -144,4 +145,4 @@ class _Evidence:
 
 def _alike(members: Mapping[str, Table], split: Split, seen: np.ndarray) -> Alike:
     stack = predictions.align(members, split.ids)[:, seen]
-    return Alike(list(members), diagnosis.alike(stack, split.known_targets[seen]).tolist())
+    return Alike(list(members), diagnosis.alike(stack, split.labelled_targets[seen]).tolist())

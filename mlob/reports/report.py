@@ -61,7 +61,7 @@ def _findings(
         facts.describe(dataset, shards),
         mistakes.diagnose(dataset, ensemble, _members(folder), take, seen),
         comparison,
-        photos.gallery(validation.known_targets, ensemble.decisions, take, seen),
+        photos.gallery(validation.labelled_targets, ensemble.decisions, take, seen),
     )
 
 

@@ -45,7 +45,7 @@ def compare(dataset: DataSet, runs: Mapping[str, pathlib.Path], judging: Judging
     rows, ids = zip(*photos, strict=True)
     train = dataset["train"]
     together = None if train.together is None else [train.together[row] for row in rows]
-    targets, keys = train.known_targets[list(rows)], next(iter(tables.values())).keys(ids, together)
+    targets, keys = train.labelled_targets[list(rows)], next(iter(tables.values())).keys(ids, together)
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
     groups = one_each(dataset, judging)
     decided = {name: dev.decide(_at(table, ids), targets, fold, groups) for name, table in tables.items()}

@@ -85,7 +85,7 @@ def fit(
         validation.targets,
         recipe.judging,
         labels=dataset.labels,
-        train_positives=positives(dataset["train"].known_targets).sum(axis=0),
+        train_positives=positives(dataset["train"].labelled_targets).sum(axis=0),
         keys=validation.keys,
     )
     blended = _blended(verdict, stacks)

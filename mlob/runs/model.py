@@ -142,7 +142,7 @@ def judge_again(folder: pathlib.Path, dataset: DataSet, judging: Judging) -> Res
 def judged_on_validation(table: predictions.Table, dataset: DataSet, judging: Judging) -> dict:
     """Judge a model's predictions of validation: fields of its `Result`, {scores, judging, thresholds}."""
     split = labelled_validation(dataset)
-    targets, keys = split.known_targets, table.keys(split.ids, split.together)
+    targets, keys = split.labelled_targets, table.keys(split.ids, split.together)
     judged = judge.judge_model(table.probabilities, targets, judging, keys, one_each(dataset, judging))
     return {"scores": judged.scores, "judging": judging, "thresholds": ONE_THRESHOLD}
 
@@ -172,12 +172,12 @@ def compare(folder: pathlib.Path, reference: pathlib.Path, dataset: DataSet, jud
         for name, path in (("own", folder), ("reference", reference))
     }
     keys = tables["own"].keys(split.ids, split.together)
-    fold = folds(split.known_targets, judging.folds, seed=judging.seed, keys=keys)
+    fold = folds(split.labelled_targets, judging.folds, seed=judging.seed, keys=keys)
     groups = one_each(dataset, judging)
     own, other = (
-        judge.decide_alone(each, split.known_targets, fold, groups) for each in predictions.align(tables, split.ids)
+        judge.decide_alone(each, split.labelled_targets, fold, groups) for each in predictions.align(tables, split.ids)
     )
-    _, (_, gap) = scores.micro_f1s(split.known_targets, own, other, judging=judging, keys=keys)
+    _, (_, gap) = scores.micro_f1s(split.labelled_targets, own, other, judging=judging, keys=keys)
     note = f"below logistic by {gap.value:.3f} ({gap})" if gap.low > 0 else ""
     result = results.read(folder)
     if result.note != note:
