@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 import itertools
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,7 @@ def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
     """
     folder = tree.root
     files = [_read_split(folder / file, split) for file, split in zip(FILES, SPLITS, strict=True) if file in names]
-    maps = [name for name in sorted(fnmatch.filter(names, "*label_map*.csv")) if not name.startswith(".")]
+    maps = listing.matching(names, "*label_map*.csv")
     if len(maps) > 1:
         raise InputError(f"{folder} has {len(maps)} label maps, {' and '.join(maps)}: keep one, or rename the others.")
     labels = _label_map(folder / maps[0]) if maps else _numbered(files, folder)

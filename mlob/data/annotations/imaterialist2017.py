@@ -6,7 +6,6 @@ A label may belong to several tasks ("black" to the colours of shoes and of dres
 from __future__ import annotations
 
 import dataclasses
-import fnmatch
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -42,7 +41,7 @@ class Answers:
 
 def find(tree: Tree, names: list[str]) -> str:
     """Give the first file of a split, empty if there is none."""
-    return next((name for pattern in FILES.values() for name in _matching(names, pattern)), "")
+    return next((name for pattern in FILES.values() for name in listing.matching(names, pattern)), "")
 
 
 def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
@@ -59,7 +58,7 @@ def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
     folder = tree.root
     tasks = _map(_only(folder, names, "*task_map.json"), "task")
     known = _map(_only(folder, names, "*label_map.json"), "label")
-    splits = {split: pattern for split, pattern in FILES.items() if _matching(names, pattern)}
+    splits = {split: pattern for split, pattern in FILES.items() if listing.matching(names, pattern)}
     files = [_read_split(_only(folder, names, pattern), split) for split, pattern in splits.items()]
     for file in files:
         _check(file, "task", file.tasks, tasks)
@@ -133,12 +132,8 @@ def _check(file: Answers, kind: str, numbers: np.ndarray, known: dict[int, str])
 
 
 def _only(folder: Folder, names: list[str], pattern: str) -> Folder:
-    found = _matching(names, pattern)
+    found = listing.matching(names, pattern)
     if len(found) != 1:
         held = f"{len(found)}, {' and '.join(found)}: keep one" if found else "none: copy it there"
         raise InputError(f"{folder}: expected one file named {pattern}, found {held}.")
     return folder / found[0]
-
-
-def _matching(names: list[str], pattern: str) -> list[str]:
-    return [name for name in sorted(fnmatch.filter(names, pattern)) if not name.startswith(".")]

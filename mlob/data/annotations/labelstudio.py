@@ -63,8 +63,7 @@ class Task:
 
 def find(tree: Tree, names: list[str]) -> str:
     """Give the name of the export in a folder, the first of several; empty if there is none."""
-    candidates = (name for name in sorted(names) if name.endswith(".json") and not name.startswith("."))
-    return next((name for name in candidates if is_export(tree.root / name)), "")
+    return next((name for name in listing.matching(names, "*.json") if is_export(tree.root / name)), "")
 
 
 def is_export(path: Folder) -> bool:

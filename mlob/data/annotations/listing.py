@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import fnmatch
 import io
 import itertools
 import pathlib
@@ -104,6 +105,11 @@ def check(listing: Listing) -> None:
     for file in listing.files:
         _check_ids(file)
         _check_inside(file)
+
+
+def matching(names: Sequence[str], pattern: str) -> list[str]:
+    """Give the names of files that match a pattern such as "*.json", sorted; hidden ones are left out."""
+    return [name for name in sorted(fnmatch.filter(names, pattern)) if not name.startswith(".")]
 
 
 def labels(rows: Iterable[tuple[int, str, str]], path: Folder, ids_are_own: bool = False) -> Labels:
