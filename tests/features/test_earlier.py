@@ -119,6 +119,17 @@ def test_photos_that_are_gone_keep_their_features(photos, as_before, rows):
         assert rows(folder, dataset) == expected
 
 
+def test_without_notes_a_photo_that_is_gone_takes_nothing_of_another_with_its_id(photos, as_before, rows):
+    folder, expected = as_before
+    for path in folder.glob("train/photos-*.json"):
+        path.unlink()
+    file_of(photos, "train", "3").unlink()
+    dataset = read_dataset(photos.folder)
+    run(dataset, folder)
+    features, failures = rows(folder, dataset)["train"]
+    assert expected["train"][0].keys() - features.keys() == {"3"} and failures["3"] == "no file"
+
+
 def test_runs_that_were_made_on_it_stay_valid_until_its_rows_are_others(photos, as_before):
     folder, _ = as_before
     dataset = read_dataset(photos.folder)
