@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mlob.errors import counted
 from mlob.features import contents, table
 
 
@@ -41,7 +42,7 @@ class Changes:
             f"{self.gone:,} gone ({_their(self.gone)} features stay)": self.gone,
         }
         told = ", ".join(text for text, count in kinds.items() if count)
-        lost = f"{self.without:,} photo{'s have' if self.without > 1 else ' has'} no file any more: the features stay."
+        lost = f"{counted(self.without, 'photo has', 'photos have')} no file any more: the features stay."
         return [f"Photos: {told}."] * bool(told) + [lost] * bool(self.without)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from mlob import engine
 from mlob.data import factsheet, owners, splits
 from mlob.data.dataset import DataSet
-from mlob.errors import InputError
+from mlob.errors import InputError, counted
 from mlob.features import (
     backbones,
     contents,
@@ -170,7 +170,7 @@ def _settle(
     parameters = forms.of(feature_set, source, store_folder).model("float32").count_params()
     work = Extraction(feature_set, source, store_folder, settled, parameters)
     say(
-        f"{name}: {lacking.photos:,} photos through {feature_set.backbone} on {source.kind} weights, "
+        f"{name}: {counted(lacking.photos, 'photo')} through {feature_set.backbone} on {source.kind} weights, "
         f"{work.choice.runtime} {work.choice.precision}."
     )
     return work

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlob.data import images
 from mlob.data.dataset import DataSet
-from mlob.errors import InputError
+from mlob.errors import InputError, counted
 from mlob.features import backbones, changes, contents, decoding, deliveries, log, runtimes, store, table, weights
 from mlob.features.changes import Changes
 from mlob.features.contents import Photos
@@ -69,7 +69,7 @@ class Plan:
             if self.rate
             else "no rate measured yet"
         )
-        photos = f"{self.photos:,} photo{'s' * (self.photos > 1)}"
+        photos = counted(self.photos, "photo")
         return f"{photos} through {feature_set.backbone} (weights: {origin}), {time_left}"
 
 

@@ -115,7 +115,7 @@ def test_photos_of_equal_bytes_go_through_a_network_once_and_one_that_is_known_d
     assert ids == list(photos["train"].ids[:-1]) and sum(network.counts) == len(ids)
     assert all(len(shard.ids) == len(shard.features) == len(shard.digests) for shard in shards)
     there = pipeline.Known(np.concatenate([shard.digests for shard in shards[:1]]))
-    (rest,) = [made_shards(photos, {"one": pipeline.Extractor("whole", Mean())}, known={"one": there})["one"]]
+    rest = made_shards(photos, {"one": pipeline.Extractor("whole", Mean())}, known={"one": there})["one"]
     assert [name for shard in rest for name in shard.ids] == ids[5:]
     assert not known.add(7) and not there.add(int(shards[0].digests[0])) and known.add(8) and not known.add(8)
 

@@ -98,7 +98,8 @@ def test_of_new_photos_that_are_equal_one_is_extracted_and_counted(photos, netwo
     network.seen = 0
     capsys.readouterr()
     extract.extract({"set": (RECIPE, extracted)}, read_dataset(photos.folder))
-    assert network.seen == 1 and "set: 1/1 photos" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert network.seen == 1 and "set: 1 photo through" in told and "set: 1/1 photos" in told
     assert deliveries.next_number(extracted) == 3
 
 
