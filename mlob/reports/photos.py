@@ -51,7 +51,7 @@ Camera = Callable[[int], Photo]  # of a row of a split
 def camera(dataset: DataSet, name: str = "validation") -> Camera:
     """Give a function that takes one photo of a split by its row; a second time it gives the same one."""
     split, files = dataset[name], dataset.photos(name)
-    targets = np.zeros((len(split.ids), 0), np.uint8) if split.targets is None else split.targets
+    targets = np.zeros((len(split.ids), 0), np.uint8) if split.annotations is None else split.labelled_targets
 
     @functools.cache
     def take(row: int) -> Photo:

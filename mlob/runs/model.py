@@ -167,17 +167,16 @@ def compare(folder: pathlib.Path, reference: pathlib.Path, dataset: DataSet, jud
     It does where the 95% interval of the difference, on the same draws of validation photos, excludes 0.
     """
     split = labelled_validation(dataset)
+    targets = split.labelled_targets
     tables = {
         name: predictions.read(path / workspace.PREDICTIONS)["validation"]
         for name, path in (("own", folder), ("reference", reference))
     }
     keys = tables["own"].keys(split.ids, split.together)
-    fold = folds(split.labelled_targets, judging.folds, seed=judging.seed, keys=keys)
+    fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
     groups = one_each(dataset, judging)
-    own, other = (
-        judge.decide_alone(each, split.labelled_targets, fold, groups) for each in predictions.align(tables, split.ids)
-    )
-    _, (_, gap) = scores.micro_f1s(split.labelled_targets, own, other, judging=judging, keys=keys)
+    own, other = (judge.decide_alone(each, targets, fold, groups) for each in predictions.align(tables, split.ids))
+    _, (_, gap) = scores.micro_f1s(targets, own, other, judging=judging, keys=keys)
     note = f"below logistic by {gap.value:.3f} ({gap})" if gap.low > 0 else ""
     result = results.read(folder)
     if result.note != note:

@@ -57,7 +57,7 @@ def describe(
 
 def label_prevalence(dataset: DataSet, decided: Mapping[str, np.ndarray]) -> tuple[list[dict[str, Any]], list[str]]:
     """Give each label's prevalence in every split, and the splits without labels, where decisions are counted."""
-    known = {name: split.targets for name, split in dataset.splits.items() if split.targets is not None}
+    known = {name: split.labelled_targets for name, split in dataset.splits.items() if split.annotations is not None}
     stand_ins = {name: of_split for name, of_split in decided.items() if name not in known}
     columns = {"id": dataset.labels.ids, "name": dataset.labels.names, "group": dataset.labels.groups}
     columns |= {name: prevalence(of_split).round(5).tolist() for name, of_split in (known | stand_ins).items()}
