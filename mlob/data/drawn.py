@@ -11,7 +11,7 @@ from mlob.data.annotations.listing import Listed, local
 from mlob.data.places import Place
 from mlob.data.splits import draw, kept_in_train, keys
 from mlob.data.tree import Tree
-from mlob.errors import InputError
+from mlob.errors import InputError, counted
 from mlob.files import write_text
 from mlob.progress import say
 
@@ -38,12 +38,12 @@ def splits(tree: Tree, listed: Listed, table: pathlib.Path | None) -> tuple[np.n
     rows = np.flatnonzero(given == "")
     drawn = listed.take(rows)
     units = keys(_digests(tree, drawn, table), drawn.together)
-    names = np.array(draw(units), object)
-    names = np.where(np.isin(names, given[given != ""]), "train", names)
+    not_drawn = set(given.tolist())
+    names = np.array(["train" if name in not_drawn else name for name in draw(units)], object)
     all_names = given.astype(object)
     all_names[rows] = kept_in_train(names, units, drawn.annotations)
     moved = int((all_names[rows] != names).sum())
-    told = f"Moved to train, which would lack a rare label: {moved:,} photo{'s' * (moved != 1)}."
+    told = f"Moved to train, which would lack a rare label: {counted(moved, 'photo')}."
     return all_names, [told] * bool(moved)
 
 
