@@ -67,6 +67,24 @@ def test_no_more_row_groups_stay_in_memory_than_allowed_or_two(tmp_path, monkeyp
         assert len(kept) == least
 
 
+def test_the_row_groups_that_were_used_last_stay_in_memory(tmp_path, monkeypatch):
+    read, real = [], parquet._read_group
+    monkeypatch.setattr(parquet, "_read_group", lambda *key: read.append(key[-1]) or real(*key))
+    monkeypatch.setattr(parquet, "KEPT_BYTES", 1000)
+    photos = rows(write(tmp_path / "a.parquet", [bytes(400)] * 3, group=1))
+    for row in (0, 1, 0, 2, 0, 1):
+        photos[row].read_bytes()
+    assert read == [0, 1, 2, 1]
+
+
+def test_a_photo_that_is_too_large_is_unreadable_and_its_neighbour_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "MOST_BYTES", 5)
+    large, small = rows(write(tmp_path / "a.parquet", [b"larger", b"small"]))
+    with pytest.raises(Unreadable, match="too many bytes"):
+        images.content(large)
+    assert images.content(small) == b"small"
+
+
 def test_a_row_group_that_is_too_large_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet, "MOST_GROUP_BYTES", 3000)
     path = write(tmp_path / "a.parquet", [os.urandom(400) for _ in range(20)], group=20)
@@ -114,3 +132,10 @@ def test_a_file_whose_photos_are_elsewhere_is_refused(tmp_path):
     written.write_table(pyarrow.table({"image": ["a.jpg"]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match=r"expected the photos in the column image .* found .* image \(string\)"):
         rows(tmp_path / "a.parquet")
+
+
+def test_texts_that_are_not_utf_8_are_damage(tmp_path):
+    texts = pyarrow.array([b"fine", b"\xff\xfe"], pyarrow.binary()).view(pyarrow.string())
+    written.write_table(pyarrow.table({"name": texts}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a\.parquet is damaged \(.*\): copy it again"):
+        parquet.read([tmp_path / "a.parquet"])
