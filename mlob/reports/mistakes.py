@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from mlob import predictions
-from mlob.data.dataset import DataSet, Split
+from mlob.data.dataset import DataSet
 from mlob.evaluation import diagnosis
 from mlob.evaluation.diagnosis import Cell, Confused, Confusion, Reliability
 from mlob.labels import positives
@@ -104,6 +104,7 @@ def diagnose(
     judged = targets, np.where(learned, decided, targets), probabilities
     doubts = [cell for cell in diagnosis.suspects(targets, probabilities) if learned[cell[1]]]
     evidence = _Evidence(ensemble.probabilities, take, seen)
+    stack = predictions.align(members, split.ids)[:, seen]
     return Diagnosis(
         unseen=len(split.ids) - len(seen),
         unlearned=int(np.count_nonzero(~learned)),
@@ -113,7 +114,7 @@ def diagnose(
         false_positives=evidence.mistakes(diagnosis.worst_false_positives(*judged)),
         false_negatives=evidence.mistakes(diagnosis.worst_false_negatives(*judged)),
         suspects=evidence.suspects(doubts),
-        alike=_alike(members, split, seen),
+        alike=Alike(list(members), diagnosis.alike(stack, targets).tolist()),
     )
 
 
@@ -141,8 +142,3 @@ class _Evidence:
 
     def probability(self, row: int, column: int) -> float:
         return float(self.probabilities[self.seen[row], column])
-
-
-def _alike(members: Mapping[str, Table], split: Split, seen: np.ndarray) -> Alike:
-    stack = predictions.align(members, split.ids)[:, seen]
-    return Alike(list(members), diagnosis.alike(stack, split.labelled_targets[seen]).tolist())
