@@ -185,9 +185,9 @@ def submission(work: Workspace) -> None:
       mlob submission --suite photos --data data/mine
     """
     steps.check(work, work.suite.members, "train", "validation", "test")
-    steps.plan_submission(work)
+    form = steps.plan_submission(work)
     steps.fit_ensemble(work)
-    steps.submit(work)
+    steps.submit(work, form)
 
 
 @cli.command()

@@ -15,6 +15,7 @@ from mlob.progress import detail, is_verbose, say, show
 from mlob.workspace import Workspace
 
 if TYPE_CHECKING:
+    from mlob.reports.form import Form
     from mlob.reports.tables import Row
     from mlob.runs.dev import Comparison
     from mlob.runs.task import Task
@@ -262,41 +263,37 @@ def keep(work: Workspace) -> None:
     kept.write(work.run("ensemble"), kept.Kept(work.dataset.labels, feature_sets), stores)
 
 
-def plan_submission(work: Workspace) -> None:
+def plan_submission(work: Workspace) -> "Form":
     """Say what submission.csv will look like; a sample that does not fit the data is refused."""
     from mlob.reports import submission
 
-    say(submission.told(submission.plan(work.dataset, work.suite.submission), work.dataset))
+    form = submission.plan(work.dataset, work.suite.submission)
+    say(submission.told(form, work.dataset))
+    return form
 
 
-def submit(work: Workspace) -> None:
+def submit(work: Workspace, form: "Form") -> None:
     """Write the submission of the ensemble's answers on test, and all their probabilities beside it."""
-    from mlob import predictions
     from mlob.reports import probabilities, submission
     from mlob.runs import ensemble as ensembles
 
-    folder, asked = work.run("ensemble"), work.suite.submission
+    folder = work.run("ensemble")
     if not work.is_dry:
-        test = predictions.read(folder / places.PREDICTIONS)["test"]
-        submission.write(folder / places.SUBMISSION, submission.plan(work.dataset, asked), test)
-        _, decision = ensembles.load_decision(folder)
-        needed = decision.needed(test.probabilities)
-        probabilities.write(folder, work.dataset.labels, test, needed, with_csv=asked.csv)
+        test, needed = ensembles.answers(folder, "test")
+        submission.write(folder / places.SUBMISSION, form, test)
+        probabilities.write(folder, work.dataset.labels, test, needed, with_csv=work.suite.submission.csv)
         say(probabilities.least_certain(work.dataset.labels, test, needed))
     say(f"submission: {folder / places.SUBMISSION}")
 
 
 def review(work: Workspace, split: str, count: int) -> None:
     """Write the photos of a split that are decided with the least certainty, for people to check."""
-    from mlob import predictions
     from mlob.reports import review as reviews
     from mlob.runs import ensemble as ensembles
 
     folder = work.run("ensemble")
     if not work.is_dry:
-        answers = predictions.read(folder / places.PREDICTIONS)[split]
-        _, decision = ensembles.load_decision(folder)
-        found = reviews.cases(work.dataset, split, answers, decision.needed(answers.probabilities), count)
+        found = reviews.cases(work.dataset, split, *ensembles.answers(folder, split), count)
         reviews.write(folder, work.name, work.dataset, split, found)
     say(f"review: {folder / places.REVIEW}.html, {places.REVIEW}.csv, and {places.LABEL_STUDIO}.json for Label Studio")
 

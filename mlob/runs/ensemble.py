@@ -209,6 +209,17 @@ def load_decision(folder: pathlib.Path) -> tuple[list[str], methods.Decision]:
         ) from error
 
 
+def answers(folder: pathlib.Path, split: str) -> tuple[predictions.Table, np.ndarray]:
+    """Read what runs/<suite>/ensemble answers on a split, and what each probability had to reach, float32 (n, labels).
+
+    Raises:
+        InputError: as `predictions.read` and `load_decision`.
+    """
+    table = predictions.read(folder / workspace.PREDICTIONS)[split]
+    _, decision = load_decision(folder)
+    return table, decision.needed(table.probabilities)
+
+
 def decide(folder: pathlib.Path, probabilities: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Decide by the chosen method of runs/<suite>/ensemble, each member's weight applied by its name.
 
