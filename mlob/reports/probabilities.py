@@ -66,15 +66,19 @@ def least_certain_first(answers: Table, needed: np.ndarray) -> np.ndarray:
     return np.argsort(np.abs(answers.probabilities - needed).min(axis=1, initial=1), kind="stable")
 
 
+def nearest(answers: Table, needed: np.ndarray, row: int) -> int:
+    """Give the label of a photo whose probability is nearest to what it needs: its column."""
+    return int(np.abs(answers.probabilities[row] - needed[row]).argmin())
+
+
 def least_certain(labels: Labels, answers: Table, needed: np.ndarray) -> str:
     """Name the photos that are decided with the least certainty, each with the label that is nearest to the edge."""
     rows = least_certain_first(answers, needed)[:NAMED].tolist()
     names = labels.unique_names()
-    nearest = np.abs(answers.probabilities - needed).argmin(axis=1)
     named = [
         f"{answers.ids[row]} ({names[column]} {answers.probabilities[row, column]:.2f}, "
         f"{needed[row, column]:.2f} is enough)"
-        for row, column in ((row, int(nearest[row])) for row in rows)
+        for row, column in ((row, nearest(answers, needed, row)) for row in rows)
     ]
     return f"least certain: {', '.join(named)}"
 

@@ -60,18 +60,17 @@ def cases(dataset: DataSet, split: str, answers: Table, needed: np.ndarray, coun
         needed: float32 (n, labels), what each probability had to reach.
         count: number of photos.
     """
-    take, addresses = photos.camera(dataset, split), _addresses(dataset, split)
-    nearest = np.abs(answers.probabilities - needed).argmin(axis=1)
+    take, rows = photos.camera(dataset, split), probabilities.least_certain_first(answers, needed)[:count].tolist()
     return [
         Case(
             take(row),
-            addresses[row],
+            _address(dataset, split, row),
             np.flatnonzero(answers.decisions[row]).tolist(),
-            int(nearest[row]),
-            float(answers.probabilities[row, nearest[row]]),
-            float(needed[row, nearest[row]]),
+            nearest,
+            float(answers.probabilities[row, nearest]),
+            float(needed[row, nearest]),
         )
-        for row in probabilities.least_certain_first(answers, needed)[:count].tolist()
+        for row, nearest in ((row, probabilities.nearest(answers, needed, row)) for row in rows)
     ]
 
 
@@ -88,9 +87,7 @@ def write(folder: pathlib.Path, suite: str, dataset: DataSet, split: str, found:
     names = dataset.labels.unique_names()
     write_text(folder / f"{REVIEW}.csv", _csv(split, found, names))
     is_judged = dataset[split].annotations is not None
-    html = page.template("review.html").render(
-        suite=suite, split=split, cases=found, names=names, is_judged=is_judged, form=COLUMNS
-    )
+    html = page.template("review.html").render(suite=suite, split=split, cases=found, names=names, is_judged=is_judged)
     write_text(folder / f"{REVIEW}.html", html)
     write_json(folder / f"{LABEL_STUDIO}.json", [_task(case, split, dataset.labels) for case in found])
     write_text(folder / f"{LABEL_STUDIO}.xml", _form(dataset.labels, dataset.one_each))
@@ -108,22 +105,20 @@ def _csv(split: str, found: Sequence[Case], names: Sequence[str]) -> str:
     return text.getvalue()
 
 
-def _addresses(dataset: DataSet, split: str) -> list[str]:
-    """Give the address of each photo for Label Studio: in the data folder that it serves, or on the web."""
-    addresses = []
-    for place, urls, name in zip(dataset.photos(split), dataset[split].urls, dataset[split].ids, strict=True):
-        web = next((url for url in urls if "://" in url), "")
-        if web and place is None:
-            addresses.append(web)
-        else:
-            path = str(place).removeprefix(f"{dataset.folder}/") if place else local(urls) or name
-            addresses.append(f"/data/local-files/?d={urllib.parse.quote(path)}")
-    return addresses
+def _address(dataset: DataSet, split: str, row: int) -> str:
+    """Give the address of a photo for Label Studio: in the data folder that it serves, or on the web."""
+    place, urls = dataset.photos(split)[row], dataset[split].urls[row]
+    web = next((url for url in urls if "://" in url), "")
+    if web and place is None:
+        return web
+    path = str(place).removeprefix(f"{dataset.folder}/") if place else local(urls) or dataset[split].ids[row]
+    return f"/data/local-files/?d={urllib.parse.quote(path)}"
 
 
 def _task(case: Case, split: str, labels: Labels) -> dict[str, Any]:
     """Give a task of Label Studio, with what was decided filled in."""
-    chosen = {group: [each for each in case.decided if labels.groups[each] == group] for group in labels.groups}
+    groups = dict.fromkeys(labels.groups)
+    chosen = {group: [each for each in case.decided if labels.groups[each] == group] for group in groups}
     results = [
         {
             "from_name": group,
