@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,6 +47,11 @@ class Form:
     place: int = 0
     delimiter: str = ","
     is_exact: bool = True
+
+    @functools.cached_property
+    def column(self) -> dict[str, int]:
+        """The column of the decisions in which each label is, by how it is written."""
+        return {text: number for number, text in enumerate(self.labels)}
 
     def row(self, name: str, cells: Sequence[str]) -> list[str]:
         """Put a photo and the cells beside it in the order of the columns."""

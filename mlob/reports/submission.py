@@ -71,9 +71,8 @@ def _read_wide(form: Form, rows: Rows) -> np.ndarray:
 
 
 def _marked(form: Form, texts: Sequence[str]) -> np.ndarray:
-    column = {text: number for number, text in enumerate(form.labels)}
     decided = np.zeros(len(form.labels), np.uint8)
-    decided[[column[text] for text in texts]] = 1
+    decided[[form.column[text] for text in texts]] = 1
     return decided
 
 
