@@ -88,11 +88,14 @@ def _summed(place: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 
 def _stack(split: Split, tables: Mapping[str, Table], is_averaged: bool) -> Stack:
-    first, together = next(iter(tables.values())), split.together
-    keys, count = first.keys(split.ids, together), len(split.ids)
-    own = [name or row for row, name in enumerate(together)] if is_averaged and together is not None else None
-    stack = Stack(predictions.align(tables, split.ids), split.targets, keys, splits.places(count, own))
-    return averaged(stack, np.array([key != name for key, name in zip(first.keys(split.ids), split.ids, strict=True)]))
+    first, count = next(iter(tables.values())), len(split.ids)
+    keys, place = first.keys(split.ids, split.together), np.arange(count)
+    stack = Stack(predictions.align(tables, split.ids), split.targets, keys, place)
+    if split.together is None or not is_averaged:
+        return stack
+    products = splits.places(count, [name or row for row, name in enumerate(split.together)])
+    is_read = np.array([key != name for key, name in zip(first.keys(split.ids), split.ids, strict=True)])
+    return averaged(dataclasses.replace(stack, place=products), is_read)
 
 
 def _predictions(name: str, path: pathlib.Path, labels: Labels) -> dict[str, Table]:
