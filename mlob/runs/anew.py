@@ -89,9 +89,9 @@ def _short(value: Any) -> str:
 
 def _photos(folder: pathlib.Path, before: str | None, dataset: DataSet) -> str:
     """Say what has changed in the photos and their labels since those of a digest, as far as it was noted."""
+    then, now = _note(folder, str(before)), _note(folder, dataset.digest)
     with contextlib.suppress(InputError):
-        noted = read_arrays(_note(folder, str(before)))
-        return record.changes(noted, record.of(dataset))
+        return record.changes(read_arrays(then), read_arrays(now) if now.is_file() else record.of(dataset))
     return "the photos, or their labels"
 
 
