@@ -29,7 +29,7 @@ def identity(dataset: DataSet, runs: dict[str, pathlib.Path], recipe: Ensemble) 
         runs: {member: runs/<suite>/<member>}.
         recipe: the suite's `Ensemble`.
     """
-    found = {name: digest((folder / workspace.PREDICTIONS).read_bytes()) for name, folder in runs.items()}
+    found = {name: results.predictions_digest(folder) for name, folder in runs.items()}
     labels = digest(json.dumps([dataset.labels.names, dataset.labels.groups]))
     shaped = {"data": dataset.digest, "labels": labels, "recipe": dataclasses.asdict(recipe)}
     return plain({"predictions": found, **shaped})

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from mlob import workspace
 from mlob.features import forms, store
-from mlob.files import ANEW, archive_fault, atomic, digest, read_json, read_record, write_json
+from mlob.files import ANEW, archive_fault, atomic, read_json, read_record, write_json
 from mlob.labels import Labels
 from mlob.recipes import Ensemble, Experiment, FeatureSet, Sum
 from mlob.runs import results
@@ -68,7 +68,7 @@ def lacking(folder: pathlib.Path, ensemble: EnsembleResult, runs: Mapping[str, p
     for name, run in runs.items():
         if missing := [file for file in (workspace.RESULT, workspace.PREDICTIONS) if not (run / file).is_file()]:
             return f"{run / missing[0]} is missing"
-        if digest((run / workspace.PREDICTIONS).read_bytes()) != ensemble.identity["predictions"].get(name):
+        if results.predictions_digest(run) != ensemble.identity["predictions"].get(name):
             return f"{name} was trained again after the ensemble was made"
         if fault := archive_fault(run / workspace.HEAD):
             return f"{run / workspace.HEAD} {fault}"

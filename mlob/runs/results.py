@@ -13,7 +13,7 @@ from mlob import workspace
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.judge import GroupScores, LabelScores, Pair
 from mlob.evaluation.scores import Score
-from mlob.files import ANEW, read_json, record, write_json
+from mlob.files import ANEW, digest, read_json, record, write_json
 from mlob.recipes import Judging
 from mlob.runs.shift import Shift
 
@@ -193,6 +193,11 @@ def read(folder: pathlib.Path) -> Result:
 def write(folder: pathlib.Path, result: Result) -> None:
     """Write result.json: last of all, since it says that all else in the folder is there and fits."""
     write_json(folder / workspace.RESULT, dataclasses.asdict(result))
+
+
+def predictions_digest(folder: pathlib.Path) -> str:
+    """Digest the predictions in a run's folder, by which what is made of them tells whether they are still the same."""
+    return digest((folder / workspace.PREDICTIONS).read_bytes())
 
 
 def read_ensemble(folder: pathlib.Path) -> EnsembleResult | None:

@@ -10,7 +10,7 @@ import numpy as np
 from mlob import machine, predictions, workspace
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError
-from mlob.files import atomic, digest
+from mlob.files import atomic
 from mlob.predictions import Table
 from mlob.recipes import Judging, Sum
 from mlob.runs import model, results
@@ -26,7 +26,7 @@ def identity(total: Sum, dataset: DataSet, parts: dict[str, pathlib.Path]) -> di
         dataset: the `DataSet`.
         parts: {model: runs/<suite>/<model>}.
     """
-    digests = {name: digest((folder / workspace.PREDICTIONS).read_bytes()) for name, folder in parts.items()}
+    digests = {name: results.predictions_digest(folder) for name, folder in parts.items()}
     return plain({"recipe": dataclasses.asdict(total), "data": dataset.digest, "predictions": digests})
 
 
