@@ -103,6 +103,20 @@ def test_of_new_photos_that_are_equal_one_is_extracted_and_counted(photos, netwo
     assert deliveries.next_number(extracted) == 3
 
 
+def test_a_photo_that_one_store_has_begun_is_read_for_another(photos, network, extracted, tmp_path):
+    extract.extract({"set": (RECIPE, tmp_path / "other")}, photos)
+    file = photos.folder / "images/train/1.png"
+    file.write_bytes(file.read_bytes() + b"more")
+    begun = planned(read_dataset(photos.folder), extracted)
+    deliveries.begin(extracted, begun.delivery, [*begun.lacking.values()])
+    sets = {"one": (RECIPE, extracted), "other": (RECIPE, tmp_path / "other")}
+    plans = plan.plan(sets, read_dataset(photos.folder))
+    assert {name: (one.photos, one.lacks_delivery) for name, one in plans.items()} == {
+        "one": (1, False),
+        "other": (1, True),
+    }
+
+
 @pytest.mark.parametrize("field, value", [("pool", "max"), ("backbone", "resnet50"), ("view", "flip")])
 def test_a_store_of_another_recipe_is_refused_by_the_field_that_differs(photos, network, extracted, field, value):
     with pytest.raises(InputError, match=field):
