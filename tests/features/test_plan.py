@@ -117,6 +117,14 @@ def test_a_photo_that_one_store_has_begun_is_read_for_another(photos, network, e
     }
 
 
+def test_a_file_that_one_store_knows_to_be_broken_is_not_planned_for_a_new_one(photos, network, tmp_path):
+    (photos.folder / "images/test/3.png").write_bytes(b"")
+    extract.extract({"set": (RECIPE, tmp_path / "one")}, photos)
+    sets = {name: (RECIPE, tmp_path / name) for name in ("one", "other")}
+    new = plan.plan(sets, read_dataset(photos.folder))["other"]
+    assert new.photos == 23 and new.indices["test"].failures == {"3": "empty file"}
+
+
 @pytest.mark.parametrize("field, value", [("pool", "max"), ("backbone", "resnet50"), ("view", "flip")])
 def test_a_store_of_another_recipe_is_refused_by_the_field_that_differs(photos, network, extracted, field, value):
     with pytest.raises(InputError, match=field):
