@@ -154,6 +154,13 @@ def test_a_shifted_label_is_found_with_its_shares_ratio_and_z():
     assert label.z == pytest.approx(0.2 / np.sqrt(pooled * (1 - pooled) * (1 / 1000 + 1 / 400)), abs=0.005)
 
 
+@pytest.mark.parametrize("photos", [(0, 100), (100, 0), (0, 0)])
+def test_a_label_of_which_a_split_knows_nothing_is_not_shifted(photos):
+    counts = [np.array([photo // 2]) for photo in photos]
+    known = [np.array([photo]) for photo in photos]
+    assert prevalence.z_scores(counts[0], known[0], counts[1], known[1]).tolist() == [0]
+
+
 def test_counts_of_one_are_no_shift():
     train, validation = np.zeros((9000, 3)), np.zeros((100, 3))
     validation[0, 0] = 1  # by chance, as one in 91 such labels
@@ -280,6 +287,8 @@ def test_how_a_data_set_was_understood_is_told_in_a_few_lines():
         "figures.",
         "Splits, drawn by a hash of the photos: train 3, validation 2, test 1 photos.",
     ]
+    given = factsheet.understood(dataclasses.replace(data, is_drawn=False))
+    assert given[-1] == "Splits: train 3, validation 2, test 1 photos."
 
 
 def test_of_many_groups_a_few_are_named():
