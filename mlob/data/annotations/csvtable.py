@@ -69,8 +69,6 @@ def look(path: Folder, encoding: str = "utf-8") -> Layout:
     first = lines[0].strip() if lines else ""
     named = first[4:5] or "\t" if first.lower().startswith("sep=") and len(first) <= 5 else ""
     lines = lines[bool(named) :]
-    if len(sample) == SAMPLE_BYTES and len(lines) > 1:
-        lines = lines[:-1]  # which may be cut
     rows = {mark: rows for mark in ([named] if named else DELIMITERS) if (rows := _parsed(lines, mark))}
     if not rows:
         raise InputError(f"{path} is not a CSV table (it is empty): save it as one, its first row the columns' names.")
@@ -133,7 +131,7 @@ def _parsed(lines: list[str], delimiter: str) -> list[list[str]]:
 
 
 def _is_even(rows: list[list[str]]) -> bool:
-    """Say whether all rows have as many cells as the header; the last one may be cut within quotes."""
+    """Say whether all rows have as many cells as the header; the last one may be cut."""
     return all(len(row) == len(rows[0]) for row in rows[:-1] or rows)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import split_of_each, targets, touch, write, write_split
 
+from mlob.data.annotations import coco
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 from mlob.labels import exclusive_groups
@@ -100,6 +101,19 @@ def test_photos_are_found_in_the_folder_or_the_archive_of_the_files_name(tmp_pat
     assert [place.read_bytes() for place in data.photos("validation")] == [b"two"]
     assert list(data.photos("test")) == [tmp_path / "000003.jpg"]
     assert data["train"].urls[0] == ("train2017/000001.jpg", "http://images/1.jpg")
+
+
+@pytest.mark.parametrize("order", ["images annotations licenses", "licenses images annotations", "annotations images"])
+def test_a_file_is_known_by_either_end(tmp_path, monkeypatch, order):
+    monkeypatch.setattr(coco, "ENDS", 100)
+    content = {
+        "licenses": ["free " * 100],
+        "images": [{"id": number, "file_name": f"{number}.jpg"} for number in range(20)],
+        "annotations": [{"image_id": number, "category_id": 7} for number in range(20)],
+    }
+    parts = {name: content[name] for name in order.split()} | {"categories": ANIMALS}
+    write(tmp_path / "train.json", json.dumps(parts))
+    assert read_dataset(tmp_path).told[0] == "Read as COCO, iNaturalist, told by train.json."
 
 
 def test_files_of_imaterialist_2018_are_not_taken_for_it(tmp_path):

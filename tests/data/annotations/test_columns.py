@@ -1,5 +1,9 @@
 """Tables in parquet, and which table and which of its columns are taken."""
 
+import pathlib
+import re
+from unittest import mock
+
 import pyarrow
 import pytest
 from hypothesis import given, settings
@@ -7,6 +11,7 @@ from hypothesis import strategies as st
 from layouts import located, targets, write
 from pyarrow import parquet
 
+from mlob.data.annotations import columns, labelcolumns
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 from mlob.recipes import Annotations
@@ -61,6 +66,19 @@ def test_floating_point_numbers_as_labels_are_refused_and_measures_are_left_out(
     assert data.labels.names == ("x", "y")
     with pytest.raises(InputError, match=r"column 'id': photos have floating-point numbers as names"):
         read_dataset(stored(tmp_path, id=[1.0, 2.0], labels=["x", "y"]))
+
+
+@given(
+    st.lists(st.sampled_from(["", " ", "0", "1.0", " true ", "-3,5", "+7", "2.5", "nan", "?", "x1", "é"]), min_size=1)
+)
+def test_cells_are_counted_alike_whether_their_values_are_few_or_many(cells):
+    table = pyarrow.table({"cells": cells})
+    few, many = (columns.of_arrow(pathlib.Path("mine.parquet"), table, "") for _ in range(2))
+    for pattern in ("", labelcolumns.BINARY, labelcolumns.NUMBER, labelcolumns.WHOLE, re.escape("?")):
+        expected = sum(bool(re.fullmatch(pattern, cell.strip())) for cell in cells)
+        assert few.count("cells", pattern) == expected
+        with mock.patch.object(columns, "FEW_VALUES", 0):
+            assert many.count("cells", pattern) == expected
 
 
 def test_parquet_that_is_cut_short_is_refused(tmp_path):

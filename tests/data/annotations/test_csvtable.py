@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import targets, write
 
+from mlob.data.annotations import csvtable
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
 from mlob.recipes import Annotations
@@ -39,6 +40,27 @@ def test_the_line_with_which_excel_names_its_delimiter_is_no_header(tmp_path, de
     write(tmp_path / "photos.csv", f"sep={delimiter}\r\n{text(delimiter)}c.jpg{delimiter}x{delimiter}no split\n")
     with pytest.raises(InputError, match=r"holds 'no split'; .* correct row 5\."):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("delimiter", ",;\t")
+def test_wherever_the_sample_ends_the_table_is_understood_alike(tmp_path, monkeypatch, delimiter):
+    header, *rows = text(delimiter).splitlines(keepends=True)
+    content = "".join([header, *rows, f'"c, {delimiter} ""d"".jpg"{delimiter}1,5{delimiter}"two\nlines, é"\n', *rows])
+    write(tmp_path / "photos.csv", content)
+    for size in range(len(header), len(content.encode()) + 1):
+        monkeypatch.setattr(csvtable, "SAMPLE_BYTES", size)
+        layout = csvtable.look(tmp_path / "photos.csv")
+        assert (layout.delimiter, layout.header) == (delimiter, ROWS[0])
+
+
+def test_blocks_of_a_table_meet_without_a_seam(tmp_path, monkeypatch):
+    rows = [f"{number}.jpg,{'x' * (number % 5)}{';y' * (number > 20)},train\n" for number in range(40)]
+    write(tmp_path / "photos.csv", "".join(["image,labels,split\n", *rows, ",,\n" * 9]))
+    whole = read_dataset(tmp_path)
+    assert "Labels: the column labels (5 labels, separated by a semicolon, first in row 23)." in whole.told
+    monkeypatch.setattr(csvtable, "BLOCK_BYTES", 64)
+    in_blocks = read_dataset(tmp_path)
+    assert (in_blocks.digest, in_blocks.told) == (whole.digest, whole.told)
 
 
 def test_empty_rows_and_columns_below_and_beside_a_table_are_passed_over(tmp_path):

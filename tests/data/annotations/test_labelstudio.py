@@ -195,6 +195,11 @@ def test_an_export_that_cannot_be_right_is_refused(tmp_path, content, message):
         read_dataset(tmp_path)
 
 
+def test_an_export_may_begin_with_a_byte_order_mark(tmp_path):
+    write(tmp_path / "export.json", json.dumps([whole_task(1, {"colour": {"red"}})]).encode("utf-8-sig"))
+    assert formats.read(Tree(tmp_path)).labels.names == ("red",)
+
+
 def test_other_json_files_are_no_exports(tmp_path):
     for content in ('{"annotations": []}', "[]", "[1]", '[{"image": "a.jpg"}]', "", "no JSON"):
         write(tmp_path / "other.json", content)
