@@ -192,6 +192,18 @@ def test_two_feature_sets_of_one_size_decode_each_photo_once_for_both(network, t
         assert rows(tmp_path / "alone" / folder.name, dataset) == rows(folder, dataset)
 
 
+def test_copies_that_go_into_slices_of_several_workers_are_extracted_once(photos, network, tmp_path, rows):
+    home = photos.folder / "images"
+    for name in ("train/12.png", "test/1.png"):
+        (home / name).write_bytes((home / "train/1.png").read_bytes())
+    sets, dataset = {"set": (RECIPE, tmp_path / "store")}, read_dataset(photos.folder)
+    for part in (3, 1, 2):
+        extract.extract(sets, dataset, part=(part, 3))
+    assert network.seen == 24 - 2
+    extract.extract({"set": (RECIPE, tmp_path / "once")}, dataset)
+    assert rows(tmp_path / "store", dataset) == rows(tmp_path / "once", dataset)
+
+
 def test_workers_of_two_deliveries_at_once_make_no_photo_twice(network, tmp_path, monkeypatch, rows):
     """One worker of the first delivery is late: meanwhile photos have come, and been extracted by the others."""
     monkeypatch.setattr(extract, "_sample", lambda *_: None)
