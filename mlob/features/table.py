@@ -107,7 +107,7 @@ class Located:
 
 
 def read(store_folder: pathlib.Path) -> Table:
-    """Read where the rows of a store lie. Of rows of equal content the first counts.
+    """Read where the rows of a store lie. Of rows of equal content the first counts, of failures the last.
 
     Raises:
         InputError: a shard is damaged, or of another fingerprint than the store.
@@ -123,7 +123,7 @@ def read(store_folder: pathlib.Path) -> Table:
     rows = np.concatenate([np.empty(0, int), *(np.arange(len(header.digests)) for header in headers)])
     digests, first = np.unique(digests, return_index=True)
     places = np.stack([shards[first], rows[first]], axis=1).astype(np.int32)
-    failures = {content: reason for header in headers[::-1] for content, reason in header.failures.items()}
+    failures = {content: reason for header in headers for content, reason in header.failures.items()}
     return Table(paths, digests, places, failures)
 
 

@@ -308,3 +308,21 @@ def test_a_photo_that_lacked_a_package_is_tried_again_once_that_is_there(photos,
     photo = file_of(photos, "train", "3").read_bytes()
     run(read_dataset(photos.folder), tmp_path / "store")
     assert "2" not in table.locate(tmp_path / "store", photos["train"]).failures and network.seen == 1
+
+
+def test_a_photo_that_lacked_a_package_and_is_broken_is_tried_once_more(photos, network, tmp_path, monkeypatch):
+    heic, decode = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", images.decode
+    file_of(photos, "train", "2").write_bytes(heic)
+    monkeypatch.setattr(images, "FORMATS", ("JPEG", "PNG"))
+    run(photos, tmp_path / "store")
+
+    def broken(data, size):
+        if data == heic:
+            raise Unreadable("not decoded: cut short")
+        return decode(data, size)
+
+    monkeypatch.setattr(images, "decode", broken)
+    for _ in range(2):
+        run(read_dataset(photos.folder), tmp_path / "store")
+        assert table.locate(tmp_path / "store", photos["train"]).failures["2"] == "not decoded: cut short"
+        assert sorted(path.name for path in (tmp_path / "store").glob("[0-9]*/")) == ["0001", "0002"]
