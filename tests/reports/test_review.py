@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlob.data.dataset import read_dataset
+from mlob.data.dataset import DataSet, Split, read_dataset
+from mlob.labels import Labels
 from mlob.predictions import Table
 from mlob.reports import review
 
@@ -97,6 +98,16 @@ def test_tasks_of_label_studio_come_back_as_corrections_once_they_are_accepted(d
     found = read_dataset(dataset.folder)
     assert found["test"].ids == ("d.jpg",)
     assert found["train"].targets[2:].tolist() == [[0, 1, 1], [0, 1, 0]]  # e f.jpg and g.jpg, as they were decided
+
+
+def test_label_studio_finds_a_photo_in_the_data_folder_and_on_the_web_where_it_is_not_there(tmp_path):
+    (tmp_path / "images/test").mkdir(parents=True)
+    split = Split("test", ("1", "2"), (("https://a.example/1.jpg",), ("https://a.example/2.jpg",)), None)
+    dataset = DataSet("mine", tmp_path, Labels((1, 2, 3), ("a", "b", "c"), ("",) * 3), {"test": split})
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "images/test/2.jpg")
+    answers = Table(split.ids, PROBABILITIES[:2], (PROBABILITIES[:2] >= 0.5).astype(np.uint8))
+    found = {case.photo.id: case.address for case in review.cases(dataset, "test", answers, NEEDED[:2], 2)}
+    assert found == {"1": "https://a.example/1.jpg", "2": "/data/local-files/?d=images/test/2.jpg"}
 
 
 def test_the_labelling_form_asks_a_question_for_each_group(dataset, tmp_path):

@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mlob import predictions
+from mlob.data.dataset import DataSet, Split
 from mlob.data.splits import places
-from mlob.labels import UNKNOWN
+from mlob.labels import UNKNOWN, Labels
 from mlob.runs import stack
 from mlob.runs.stack import Stack
 
@@ -46,3 +48,15 @@ def test_a_split_without_labels_has_none_for_its_products():
     without = Stack(stacked("aab").members, None, ["a", "a", "b"], places(3, "aab"))
     found = stack.averaged(without, np.ones(3, bool))
     assert found.targets is None and found.members.shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize(("is_averaged", "expected"), [(True, [0.5, 0.25]), (False, [0.5, 0.75, 0.25])])
+def test_a_photo_that_could_not_be_read_has_a_row_by_itself_and_no_say_in_its_products(tmp_path, is_averaged, expected):
+    split = Split("validation", ("a", "b", "c"), ((),) * 3, np.ones((3, 1), np.uint8), together=("shirt", "shirt", ""))
+    dataset = DataSet("made", "nowhere", Labels((1,), ("red",), ("colour",)), {"validation": split})
+    digests = np.array([7, 0, 9], np.uint64)  # b could not be read
+    table = predictions.Table(split.ids, np.array([[0.5], [0.75], [0.25]], np.float32), digests=digests)
+    predictions.write(tmp_path / "predictions.h5", {"validation": table})
+    found = stack.read(dataset, {"one": tmp_path}, is_averaged)["validation"]
+    assert found.members[0, :, 0].tolist() == expected
+    assert found.members[0, found.place, 0].tolist() == ([0.5, 0.5, 0.25] if is_averaged else expected)
