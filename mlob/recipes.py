@@ -19,7 +19,8 @@ class FeatureSet(Recipe):
     """How photos become features: a backbone, cut somewhere, pooled, on some weights.
 
     Attributes:
-        backbone: a name in `mlob.features.backbones.BACKBONES`.
+        backbone: a name in `mlob.features.backbones.BACKBONES`; or "pixels", with the pool "grid": photos as they are
+            decoded.
         size: side of the input, "small" (224 pixels) or "large" (299, where the network allows it).
         layer: the last, or the name of an earlier layer, where the network is cut.
         pool: "avg" or "max" of the last map; "blocks", the averages of the main stages side by side; "grid", the last

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PREPROCESSING_VERSION = 1  # part of the fingerprint: raise it when letterbox or preprocessing change
 SIZES = {"small": 224, "large": 299}
+PIXELS = "pixels"  # the backbone that does nothing: photos stay as they are decoded
 KERAS_WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
@@ -187,16 +188,32 @@ BACKBONES = {
 # fmt: on
 
 
+def is_pixels(feature_set: FeatureSet) -> bool:
+    """Say whether a feature set is of pixels, which no network sees."""
+    return feature_set.backbone == PIXELS
+
+
 def check(feature_set: FeatureSet) -> None:
-    """Refuse a recipe whose backbone is unknown, or does not take its size.
+    """Refuse a recipe whose backbone is unknown, or does not take its size; of pixels one that asks for more than them.
 
     Raises:
         InputError: with the nearest names, or with the sizes that it takes.
     """
-    check_choice("backbone", feature_set.backbone, BACKBONES)
+    if is_pixels(feature_set):
+        return _check_pixels(feature_set)
+    check_choice("backbone", feature_set.backbone, (*BACKBONES, PIXELS))
     sizes = BACKBONES[feature_set.backbone].sizes
     if feature_set.size not in sizes:
         raise InputError(f"{feature_set.backbone} takes the size {' or '.join(sizes)}, not {feature_set.size!r}.")
+
+
+def _check_pixels(feature_set: FeatureSet) -> None:
+    plain = FeatureSet(PIXELS, size=feature_set.size, pool="grid", view=feature_set.view)
+    if feature_set != plain:
+        raise InputError(
+            f'A feature set of pixels has the pool "grid", and no layer, weights, runtime or precision: expected '
+            f"{plain}, found {feature_set}."
+        )
 
 
 def find(feature_set: FeatureSet) -> Backbone:

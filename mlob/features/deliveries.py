@@ -36,18 +36,19 @@ def unmade(store_folder: pathlib.Path) -> dict[pathlib.Path, np.ndarray]:
     return slices
 
 
-def begin(store_folder: pathlib.Path, number: int, lacking: Sequence[np.ndarray]) -> None:
+def begin(store_folder: pathlib.Path, number: int, lacking: Sequence[np.ndarray], *, of_pixels: bool = False) -> None:
     """Cut what a store lacks into a delivery's slices, unless another worker has begun it meanwhile.
 
     Args:
         store_folder: features/<set>/<data set>.
         number: of the delivery, the next one when it was found what is lacking.
         lacking: for each split the files that are lacking, uint64 (n,), in annotation order.
+        of_pixels: the store holds pixels, in smaller slices.
 
     Raises:
         InputError: the folder cannot be written.
     """
-    slices = [part for files in lacking for part in store.slices(files.tolist())]
+    slices = [part for files in lacking for part in store.slices(files.tolist(), of_pixels=of_pixels)]
     lines = [" ".join(f"{file:016x}" for file in files) for files in slices]
     write_once(store_folder / f"{number:04}" / SLICES, "".join(f"{line}\n" for line in lines))
 

@@ -120,9 +120,10 @@ def _begin(
 ) -> list[Slice]:
     """Cut what stores lack into deliveries, and give the slices of all that are begun: of other workers', too."""
     while any(plans[name].lacks_delivery for name in sets):
-        for name, (_, folder) in sets.items():
+        for name, (recipe, folder) in sets.items():
             if plans[name].lacks_delivery:
-                deliveries.begin(folder, plans[name].delivery, [*plans[name].lacking.values()])
+                lacking = [*plans[name].lacking.values()]
+                deliveries.begin(folder, plans[name].delivery, lacking, of_pixels=backbones.is_pixels(recipe))
         plans = again(sets, plans, dataset)
     return [photos for name in sets for photos in plans[name].slices]
 
@@ -167,21 +168,28 @@ def _settle(
     owners.claim(store_folder, dataset.folder)
     settled = lacking.fingerprint or store.declare(store_folder, settled)
     store.check_fingerprint(store_folder, asked_for(feature_set, source), settled)
-    parameters = forms.of(feature_set, source, store_folder).model("float32").count_params()
+    parameters = forms.of(feature_set, source, store_folder).parameters()
     work = Extraction(feature_set, source, store_folder, settled, parameters)
-    say(
-        f"{name}: {counted(lacking.photos, 'photo')} through {feature_set.backbone} on {source.kind} weights, "
-        f"{work.choice.runtime} {work.choice.precision}."
-    )
+    say(f"{name}: {counted(lacking.photos, 'photo')} {_how(work)}")
     return work
+
+
+def _how(work: Extraction) -> str:
+    """Say what becomes of a store's photos."""
+    if backbones.is_pixels(work.feature_set):
+        return f"decoded to {work.fingerprint.size} pixels a side, which are kept as they are."
+    network = f"{work.feature_set.backbone} on {work.source.kind} weights"
+    return f"through {network}, {work.choice.runtime} {work.choice.precision}."
 
 
 def _chosen(
     feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Path, dataset: DataSet
 ) -> Fingerprint:
     """Choose runtime and precision on train photos, and give the fingerprint that they make."""
-    sample = _sample(feature_set, dataset, CALIBRATION if feature_set.precision == "int8" else SAMPLE)
     extractor = forms.of(feature_set, source, store_folder)
+    if isinstance(extractor, forms.Pixels):
+        return fingerprint(feature_set, source, extractor.choice)
+    sample = _sample(feature_set, dataset, CALIBRATION if feature_set.precision == "int8" else SAMPLE)
     choice = runtimes.choose(feature_set, extractor.runner, sample)
     if choice.precision != "int8":
         return fingerprint(feature_set, source, choice)

@@ -32,6 +32,10 @@ class Forms:
         self._converted: runtimes.OpenVINOModel | None = None
         self._runners: dict[runtimes.Choice, runtimes.Runner] = {}
 
+    def parameters(self) -> int:
+        """Count those of the backbone."""
+        return self.model("float32").count_params()
+
     def model(self, precision: str) -> keras.Model:
         """Give the Keras model from uint8 photos to features, its layers computing in a precision."""
         if precision not in self._models:
@@ -72,9 +76,32 @@ class Forms:
         return runtimes.openvino_runner(self.converted(), choice.precision)
 
 
+class Pixels:
+    """The one form of the backbone that does nothing.
+
+    Args:
+        size: side of the photos, pixels.
+    """
+
+    choice = runtimes.Choice("decoder", "uint8")
+
+    def __init__(self, size: int) -> None:
+        self.shape = (-1, size, size, 3)
+
+    def parameters(self) -> int:
+        """Count none."""
+        return 0
+
+    def settle(self, choice: runtimes.Choice) -> runtimes.Runner:
+        """Give what keeps photos as they are, uint8 (n, size, size, 3)."""
+        return runtimes.Runner(lambda photos: np.array(photos, np.uint8).reshape(self.shape))
+
+
 @functools.cache
-def of(feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Path) -> Forms:
+def of(feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Path) -> Forms | Pixels:
     """Give this process's forms of an extractor: what a choice was made with is not built again for the work."""
+    if backbones.is_pixels(feature_set):
+        return Pixels(backbones.SIZES[feature_set.size])
     return Forms(feature_set, source, store_folder)
 
 

@@ -141,16 +141,23 @@ def _chunks(decoded: Iterator[decoding.Photo], count: int, chunk: int) -> Iterat
 
 
 def _forward(extractors: Mapping[str, Extractor], known: Mapping[str, Known], photos: list[decoding.Photo]) -> _Chunk:
-    """Run the photos that could be read, and whose content is new, through the networks, to float16."""
-    fresh, rows, seconds, limit = {}, {}, {}, np.finfo(np.float16).max
+    """Run the photos that could be read, and whose content is new, through the networks."""
+    fresh, rows, seconds = {}, {}, {}
     for name, extractor in extractors.items():
         started = time.monotonic()
         fresh[name] = [not photo.reason and known[name].add(photo.digest) for photo in photos]
         chosen = itertools.compress(photos, fresh[name])
-        features = extractor.run([photo.views[extractor.view] for photo in chosen])
-        rows[name] = features.clip(-limit, limit).astype(np.float16)
+        rows[name] = _stored(extractor.run([photo.views[extractor.view] for photo in chosen]))
         seconds[name] = time.monotonic() - started
     return _Chunk(photos, fresh, rows, seconds)
+
+
+def _stored(features: np.ndarray) -> np.ndarray:
+    """Give features as a store holds them: float16 within its range; pixels stay uint8."""
+    if features.dtype == np.uint8:
+        return features
+    limit = np.finfo(np.float16).max
+    return features.clip(-limit, limit).astype(np.float16)
 
 
 def _made(photos: Slice, chunks: Iterable[_Chunk], advance: Callable[[int], object]) -> Made:

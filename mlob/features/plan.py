@@ -70,6 +70,8 @@ class Plan:
             else "no rate measured yet"
         )
         photos = counted(self.photos, "photo")
+        if backbones.is_pixels(feature_set):
+            return f"{photos} to be decoded, whose pixels are kept, {time_left}"
         return f"{photos} through {feature_set.backbone} (weights: {origin}), {time_left}"
 
 

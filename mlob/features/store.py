@@ -1,6 +1,6 @@
 """The HDF5 contract of a feature store: shards of at most 4,096 photos, whole or absent.
 
-A shard holds `ids`, `features` (float16, contiguous), `digests` (of each photo's bytes), `failed_ids`,
+A shard holds `ids`, `features` (float16, or uint8 pixels; contiguous), `digests` (of each photo's bytes), `failed_ids`,
 `failed_digests` and `failed_reasons`, and two attributes: `fingerprint` (all that shaped the features, JSON) and
 `checksum` (of all of it).
 """
@@ -21,6 +21,9 @@ from mlob.features.fingerprint import Fingerprint
 from mlob.files import digest, refusal
 
 SLICE = 4096
+SLICE_OF_PIXELS = 512  # 77 MB of 224 pixels a side, 137 MB of 299
+FLOAT16, UINT8 = np.dtype("<f2"), np.dtype("u1")
+DTYPES = (FLOAT16, UINT8)  # of features, and of pixels
 DECLARED = "fingerprint.json"
 PREDICTED = "predicted"  # beside the stores of data folders: what was extracted of photos outside of them
 Item = TypeVar("Item")
@@ -32,7 +35,7 @@ class Shard:
 
     Attributes:
         ids: texts, in annotation order.
-        features: (n, d) or (n, h, w, c) float16.
+        features: (n, d) or (n, h, w, c), float16, or uint8 of pixels.
         digests: uint64 (n,), equal for photos of equal bytes.
         failures: {id: reason}.
         failed_digests: uint64, of the bytes of those that failed, 0 where there are none; None in shards of an earlier
@@ -69,22 +72,24 @@ class Extent:
         path: of the shard.
         offset: bytes before the first row; None where there are no rows.
         shape: of the features.
+        dtype: of the features, float16 or uint8.
     """
 
     path: pathlib.Path
     offset: int | None
     shape: tuple[int, ...]
+    dtype: np.dtype = FLOAT16
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Read rows start to stop: float16 (stop - start, ...).
+        """Read rows start to stop: (stop - start, ...).
 
         Raises:
             InputError: the file is gone, or shorter than it was.
         """
         size = math.prod(self.shape[1:])
         try:
-            offset = (self.offset or 0) + 2 * start * size
-            flat = np.fromfile(self.path, "<f2", (stop - start) * size, offset=offset)
+            offset = (self.offset or 0) + self.dtype.itemsize * start * size
+            flat = np.fromfile(self.path, self.dtype, (stop - start) * size, offset=offset)
             return flat.reshape(stop - start, *self.shape[1:])
         except (OSError, ValueError) as error:
             refused = refusal(self.path, error) if isinstance(error, OSError) else None
@@ -92,9 +97,10 @@ class Extent:
             raise refused or InputError(changed) from error
 
 
-def slices(photos: Sequence[Item]) -> list[Sequence[Item]]:
-    """Cut photos, in annotation order, into slices of at most 4,096."""
-    return [photos[start : start + SLICE] for start in range(0, len(photos), SLICE)]
+def slices(photos: Sequence[Item], *, of_pixels: bool = False) -> list[Sequence[Item]]:
+    """Cut photos, in annotation order, into slices of at most 4,096, or of 512 where their pixels are stored."""
+    count = SLICE_OF_PIXELS if of_pixels else SLICE
+    return [photos[start : start + count] for start in range(0, len(photos), count)]
 
 
 def shard_path(folder: pathlib.Path, number: int) -> pathlib.Path:
@@ -184,7 +190,7 @@ def extent(path: pathlib.Path) -> Extent:
         features = file["features"]
         if len(features) and features.id.get_offset() is None:
             raise ValueError("its features are packed, or in pieces")
-        return Extent(path, features.id.get_offset(), features.shape)
+        return Extent(path, features.id.get_offset(), features.shape, features.dtype)
 
 
 # A store
@@ -234,7 +240,7 @@ def check_fingerprint(
 
 def _shard(file: hdf5.File, has_features: bool = True) -> Shard:
     ids, features, digests = hdf5.texts(file["ids"]), file["features"], _digests(file, "digests")
-    if features.dtype != np.float16 or features.ndim < 2:
+    if features.dtype not in DTYPES or features.ndim < 2:
         raise ValueError(f"features are {features.dtype} {features.shape}")
     if not len(ids) == len(features) == len(digests):
         raise ValueError(f"{len(ids)} ids, {len(features)} features, {len(digests)} digests")

@@ -67,6 +67,8 @@ def at_hand(feature_set: FeatureSet, given: pathlib.Path | str | None = None) ->
     Raises:
         InputError: the file, or one in the folder, is not there, or no address of such weights is known.
     """
+    if backbones.is_pixels(feature_set):
+        return Source("no", None, digest("no weights"))
     backbone = backbones.find(feature_set)
     if feature_set.weights == "random":
         return random()

@@ -23,7 +23,8 @@ from mlob.features import store, table
 from mlob.labels import positives
 
 RUN = 256  # neighbouring rows that are read together
-CHUNK = 8192  # rows that are handed on together, as many whole batches as go into them
+CHUNK = 8192  # rows that are handed on together, as many whole batches as go into them …
+CHUNK_NUMBERS = 2**26  # … of no more numbers than this, where rows are maps or pixels
 CHUNKS = 8  # that memory is set aside for
 
 Batches: TypeAlias = tuple[
@@ -34,7 +35,7 @@ Item = TypeVar("Item")
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """A float16 matrix (n, ...) on disk: the features of several stores side by side, read where it is indexed.
+    """A matrix (n, ...) on disk: the features of several stores side by side, read where it is indexed.
 
     Attributes:
         stores: for each store its shards.
@@ -54,9 +55,14 @@ class Stored:
         return len(self), *shapes[0][:-1], sum(shape[-1] for shape in shapes)
 
     @property
+    def dtype(self) -> np.dtype:
+        """Of the array that reading all of it would give: float16, or uint8 of pixels."""
+        return np.result_type(*(shards[0].dtype for shards in self.stores if shards))
+
+    @property
     def nbytes(self) -> int:
         """Of the array that reading all of it would give."""
-        return 2 * int(np.prod(self.shape, dtype=np.int64))
+        return self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
 
     @property
     def order(self) -> np.ndarray:
@@ -71,7 +77,7 @@ class Stored:
     def __getitem__(self, rows: slice | np.ndarray, /) -> np.ndarray:
         """Read rows, a slice or numbers, as they lie on disk."""
         places = self.places[rows]
-        features = np.empty((len(places), *self.shape[1:]), np.float16)
+        features = np.empty((len(places), *self.shape[1:]), self.dtype)
         column = 0
         for number, shards in enumerate(self.stores):
             columns = slice(column, column := column + _row_shape(shards)[-1])
@@ -252,7 +258,7 @@ def train_and_dev(rows: Rows, limit: int = 0, memory_bytes: int | None = None) -
     left = (machine.memory_bytes() // 2 if memory_bytes is None else memory_bytes) - dev.features.nbytes
     if not isinstance(train.features, Stored) or train.features.nbytes <= left:
         return train.resident(), dev.resident()
-    _window_rows(train.features, train.targets, left, CHUNK)
+    _window_rows(train.features, train.targets, left, chunk_rows(train.features, 1))
     return dataclasses.replace(train, memory_bytes=left), dev.resident()
 
 
@@ -273,7 +279,7 @@ def epoch(
         Features float16 (batches, batch, d) and targets uint8 (batches, batch, labels); rows that do not fill a last
         batch come as a smaller one of their own.
     """
-    chunk = max(CHUNK // batch, 1) * batch
+    chunk = chunk_rows(rows.features, batch)
     count = len(rows.ids)
     if not isinstance(rows.features, Stored):
         order = shuffled(count, count, generator, times)
@@ -281,6 +287,12 @@ def epoch(
     window, lying = _window_rows(rows.features, rows.targets, rows.memory_bytes, chunk), rows.features.order
     order = shuffled(count, window, generator, None if times is None else times[lying])
     return _ahead(_chunks(_ahead(_read_parts(rows, lying, order, window)), batch, chunk))
+
+
+def chunk_rows(features: np.ndarray | Stored, batch: int) -> int:
+    """Count the rows that are handed on together: whole batches, one at least."""
+    rows = min(CHUNK, CHUNK_NUMBERS // int(np.prod(features.shape[1:])))
+    return max(rows // batch, 1) * batch
 
 
 def _window_rows(features: Stored, targets: np.ndarray, memory_bytes: int, chunk: int) -> int:

@@ -321,3 +321,12 @@ def test_fewer_rows_are_a_part_of_more():
         {*train.ids, *dev.ids} for train, dev in (batches.train_and_dev(rows_of(300), limit) for limit in (50, 120, 0))
     )
     assert few < more < whole
+
+
+@pytest.mark.parametrize("shape", [(2048,), (7, 7, 1280), (224, 224, 3), (299, 299, 3)])
+@pytest.mark.parametrize("batch", [1, 64, 256])
+def test_rows_that_are_handed_on_together_are_whole_batches_within_bounds(shape, batch, monkeypatch):
+    monkeypatch.setattr(batches, "CHUNK", 8192)
+    count = batches.chunk_rows(np.empty((0, *shape), np.uint8), batch)
+    assert count % batch == 0 and count >= batch
+    assert count == batch or (count <= 8192 and count * int(np.prod(shape)) <= batches.CHUNK_NUMBERS)
