@@ -12,6 +12,8 @@ for glibc in 2_28 2_27 2_17; do platforms+=(--platform "manylinux_${glibc}_x86_6
 "${PYTHON:-python3}" -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
   "${platforms[@]}" --platform manylinux2014_x86_64 -d "$wheels" \
   "keras>=3.15,<4" optree namex rich "omegaconf>=2.4,<3" "pyswarms>=1.3,<2" future iterative-stratification
+"${PYTHON:-python3}" -m pip download --quiet --only-binary=:all: --python-version 3.12 --implementation cp \
+  "${platforms[@]}" --platform manylinux2014_x86_64 -d "$wheels" "pydantic>=2.11,<3"  # its core must fit it: with what it needs
 
 du -sh "$wheels" | sed 's/^/Packed: /'
 cat <<COMMAND
