@@ -22,7 +22,7 @@ def run(dataset, folder, recipe=RECIPE):
 @pytest.fixture(scope="module")
 def pixels(drawn, tmp_path_factory):
     """A store of the drawn photos, in shards of five."""
-    folder = tmp_path_factory.mktemp("pixels")
+    folder = tmp_path_factory.mktemp("features") / "pixels"  # beside it lie no other tests' folders
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(store, "SLICE_OF_PIXELS", 5)
         run(read_dataset(drawn), folder)
