@@ -3,6 +3,7 @@
 import math
 import re
 import reprlib
+import types
 from collections.abc import Iterable
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -16,6 +17,10 @@ PREFIXES = {  # as SET names their fields
     "Ensemble": "ensemble.",
     "Annotations": "annotations.",
     "Submission": "submission.",
+    "Network": "network.",
+    "Convolutions": "network.convolutions.",
+    "Phase": "phase.",
+    "Augmentation": "augmentation.",
 }
 RESERVED = (
     "suite",
@@ -36,6 +41,21 @@ BOUNDS = {  # smallest and largest; other numbers start at zero
     "training.balance": (0, 1),
     "training.momentum": (0, 1),
     "training.batch": (1, math.inf),
+    "phase.epochs": (1, math.inf),
+    "phase.momentum": (0, 1),
+    "phase.block_decay": (0.01, 1),
+    "phase.accumulate": (1, 1024),
+    "phase.average": (0, 0.99999),
+    "augmentation.crop": (0.01, 1),
+    "augmentation.rotation": (0, 180),
+    "augmentation.shift": (0, 0.9),
+    "augmentation.zoom": (0, 0.9),
+    "augmentation.colour": (0, 1),
+    "augmentation.cutout": (0, 0.9),
+    "network.convolutions.filters": (1, 4096),
+    "network.convolutions.kernel": (1, 32),
+    "network.convolutions.pool": (1, 32),
+    "network.convolutions.dropout": (0, 0.99),
     "least_share": (0, 1),
     "most_share": (0, 1),
     "seed": (0, 2**32 - 1),  # NumPy's and Keras's generators take no other
@@ -89,6 +109,8 @@ def check_name(name: str, what: str, reserved: Iterable[str] = ()) -> None:
 
 def _wanted(kind, bounds, value):
     """Say what a field of this type and these bounds admits where that is not the value; None where it is."""
+    if get_origin(kind) is types.UnionType:  # of a recipe and None
+        return None if value is None else _wanted(get_args(kind)[0], bounds, value)
     if get_origin(kind) is tuple:
         return _wanted_in_each(get_args(kind)[0], bounds, value)
     if get_origin(kind) is Literal:
@@ -102,7 +124,10 @@ def _wanted(kind, bounds, value):
 
 def _wanted_in_each(kind, bounds, values):
     if not isinstance(values, tuple):
-        return "several, as in (512, 256) or (512,)" if kind is int else "names, as in ('a', 'b') or ('a',)"
+        if kind is int:
+            return "several, as in (512, 256) or (512,)"
+        name = getattr(kind, "__name__", "str")
+        return "names, as in ('a', 'b') or ('a',)" if name in ("str", "Literal") else f"several, as in ({name}(...),)"
     return next((wanted for value in values if (wanted := _wanted(kind, bounds, value))), None)
 
 

@@ -5,10 +5,11 @@ A recipe file states what differs from the defaults here; a variant is `dataclas
 
 import dataclasses
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from mlob.errors import InputError
 from mlob.fields import Recipe
+from mlob.phases import Augmentation, Convolutions, Network, Phase  # noqa: F401  recipe files take them from here
 
 FEWEST_EPOCHS = 10
 FEWEST_ROWS = 5  # a fifth of few rows is dev
@@ -136,12 +137,20 @@ class Training(Recipe):
             )
 
 
+OF_PHASES = (  # fields of `Training` that a network's phases have
+    *("optimizer", "learning_rate", "weight_decay", "momentum", "nesterov"),
+    *("nadam_epochs", "schedule", "warmup_epochs", "epochs", "patience"),
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment(Recipe):
-    """One model of a suite: a head on one feature store, or on several.
+    """One model of a suite: a head on one feature store, or on several; or a whole network that ends in a head.
 
     Attributes:
         stores: side by side, unless they are `views`.
+        network: what stands before the head, trained with it; then `training` names the loss and what belongs to it,
+            and the network's phases all the rest.
         views: the stores are views of the same photos. Each row of an epoch comes from one of them at random;
             predictions are means over them.
         least_share, most_share: the head learns the labels on at least the first share of the training rows, and on
@@ -156,12 +165,25 @@ class Experiment(Recipe):
     views: bool = False
     least_share: float = 0.0
     most_share: float = 1.0
+    network: Network | None = None
 
     def __post_init__(self) -> None:
         """Refuse fields that contradict each other."""
         super().__post_init__()
+        if self.network:
+            self._check_network()
         if self.least_share >= self.most_share:
             raise InputError(f"least_share is {self.least_share}; expected less than most_share, {self.most_share}.")
+
+    def _check_network(self) -> None:
+        """Refuse a network with several stores, with scikit-learn's head, or with a second say about its phases."""
+        if len(self.stores) > 1:
+            raise InputError(f"A network reads one store, of pixels or of maps; found {', '.join(self.stores)}.")
+        if self.head.kind != "dense":
+            raise InputError(f"A network ends in a head of the kind 'dense', not {self.head.kind!r}.")
+        own = {field.name: field.default for field in dataclasses.fields(Training) if field.name in OF_PHASES}
+        if said := [f"training.{name}" for name, default in own.items() if getattr(self.training, name) != default]:
+            raise InputError(f"{', '.join(said)} beside a network: its phases say that.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -337,6 +359,12 @@ class Suite(Recipe):
     ensemble: Ensemble = Ensemble()
     annotations: Annotations = Annotations()
     submission: Submission = Submission()
+
+
+def plain(experiment: Experiment | Sum) -> dict[str, Any]:
+    """Give a model's recipe as a dict; without its network where it has none, as before there were any."""
+    fields = dataclasses.asdict(experiment)
+    return {name: value for name, value in fields.items() if name != "network" or value}
 
 
 # Team MLoB's head and its training [MLoB]: Nadam for an epoch, then SGD until the dev loss stands still.

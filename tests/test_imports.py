@@ -18,6 +18,7 @@ ROWS = (
         "labels",
         "metrics",
         "fields",
+        "phases",
         "recipes",
         "loading",
         "files",

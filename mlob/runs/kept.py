@@ -7,7 +7,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
-from mlob import workspace
+from mlob import recipes, workspace
 from mlob.features import forms, store
 from mlob.files import ANEW, archive_fault, atomic, read_json, read_record, write_json
 from mlob.labels import Labels
@@ -92,7 +92,7 @@ def changed(
         experiments: {member: recipe}, the members of now.
     """
     then = {name: read_json(run / workspace.RECIPE, ANEW)["recipe"] for name, run in runs.items()}
-    now = {name: dataclasses.asdict(experiment) for name, experiment in experiments.items()}
+    now = {name: recipes.plain(experiment) for name, experiment in experiments.items()}
     before = {"ensemble": ensemble.identity["recipe"], **then}
     return [name for name, _, _ in differing(before, plain({"ensemble": dataclasses.asdict(recipe), **now}))]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlob import recipes
 from mlob.data.dataset import DataSet
 from mlob.features import store, table
 from mlob.files import digest
@@ -45,7 +46,7 @@ class Task:
         groups = {"groups": digest(json.dumps(self.dataset.labels.groups))} if self.experiment.head.groups else {}
         return plain(
             {
-                "recipe": dataclasses.asdict(self.experiment),
+                "recipe": recipes.plain(self.experiment),
                 "data": self.dataset.digest,
                 **groups,
                 "fingerprint": {name: own and own.fields() for name, own in fingerprints.items()},
