@@ -16,7 +16,7 @@ import numpy as np
 from mlob.errors import InputError
 from mlob.files import atomic, refusal
 
-Group = h5py.Group
+Group, Dataset = h5py.Group, h5py.Dataset
 
 DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)  # what h5py raises on bytes
 MOST_BYTES = 4 * 2**30  # of one file's arrays; the largest backbone has 0.1

@@ -30,7 +30,8 @@ class FeatureSet(Recipe):
         weights: "imagenet", "random" (seeded; tests and speed only), or the path of a weights file.
         runtime: "auto" is OpenVINO on an x86 processor without a GPU, Keras elsewhere.
         precision: "auto" is half precision where it is proved harmless and faster; "int8" (OpenVINO alone) is
-            calibrated on train photos.
+            calibrated on train photos. Of pixels it is "auto", as they are, or "jpeg95", a fifth of
+            the bytes.
     """
 
     backbone: str
@@ -40,7 +41,7 @@ class FeatureSet(Recipe):
     view: Literal["whole", "flip", "centre", "top_left", "top_right", "bottom_left", "bottom_right"] = "whole"
     weights: str = "imagenet"
     runtime: Literal["auto", "keras", "openvino"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16", "float16", "int8"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16", "int8", "jpeg95"] = "auto"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mlob import hdf5, predictions
 from mlob.__main__ import cli
 from mlob.data.annotations.formats import FORMATS
 from mlob.data.dataset import read_dataset
-from mlob.features import store, table
+from mlob.features import jpegs, store, table
 from mlob.features.fingerprint import Fingerprint
 from mlob.recipes import Annotations
 from mlob.runs.curve import Curve
@@ -192,8 +192,16 @@ def test_every_field_of_a_product_is_explained(heading, fields):
 def test_every_field_of_a_store_is_explained(tmp_path):
     digests, none = np.ones(1, np.uint64), np.empty(0, np.uint64)
     fingerprint = Fingerprint("mobilenet", 224, "last", "avg", "whole", 1, "any", "made up", "keras", "float32", None)
-    store.write(tmp_path / "shard.h5", store.Shard(("a",), np.ones((1, 1), np.float16), digests, {}, none), fingerprint)
+    rows = {"shard": np.ones((1, 1), np.float16), "jpegs": jpegs.encode(np.zeros((1, 9, 9, 3), np.uint8))}
+    for name, features in rows.items():
+        store.write(tmp_path / f"{name}.h5", store.Shard(("a",), features, digests, {}, none), fingerprint)
     table.write_index(tmp_path, "train", table.Index(("a",), digests, digests, {}))
-    for name, column in {"shard": "field", "train": "in the list"}.items():
-        with hdf5.reading(tmp_path / f"{name}.h5") as file:
-            assert explained("Feature store", column) == {*file}
+    for names, column in {(*rows,): "field", ("train",): "in the list"}.items():
+        assert explained("Feature store", column) == set().union(
+            *(fields_in(tmp_path / f"{name}.h5") for name in names)
+        )
+
+
+def fields_in(path):
+    with hdf5.reading(path) as file:
+        return {*file}

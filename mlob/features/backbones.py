@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from mlob.errors import InputError, nearest
+from mlob.features import jpegs
 from mlob.fields import check_choice
 from mlob.recipes import FeatureSet
 
@@ -202,6 +203,8 @@ def check(feature_set: FeatureSet) -> None:
     if is_pixels(feature_set):
         return _check_pixels(feature_set)
     check_choice("backbone", feature_set.backbone, (*BACKBONES, PIXELS))
+    if feature_set.precision == jpegs.PRECISION:
+        raise InputError(f'The precision "{jpegs.PRECISION}" is of pixels, not of {feature_set.backbone}.')
     sizes = BACKBONES[feature_set.backbone].sizes
     if feature_set.size not in sizes:
         raise InputError(f"{feature_set.backbone} takes the size {' or '.join(sizes)}, not {feature_set.size!r}.")
@@ -209,10 +212,10 @@ def check(feature_set: FeatureSet) -> None:
 
 def _check_pixels(feature_set: FeatureSet) -> None:
     plain = FeatureSet(PIXELS, size=feature_set.size, pool="grid", view=feature_set.view)
-    if feature_set != plain:
+    if feature_set not in (plain, dataclasses.replace(plain, precision=jpegs.PRECISION)):
         raise InputError(
-            f'A feature set of pixels has the pool "grid", and no layer, weights, runtime or precision: expected '
-            f"{plain}, found {feature_set}."
+            f'A feature set of pixels has the pool "grid", and no layer, weights, runtime or precision but '
+            f'"{jpegs.PRECISION}": expected {plain}, found {feature_set}.'
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlob.features import backbones, runtimes, weights
+from mlob.features import backbones, jpegs, runtimes, weights
 from mlob.recipes import FeatureSet
 
 if TYPE_CHECKING:
@@ -81,19 +81,21 @@ class Pixels:
 
     Args:
         size: side of the photos, pixels.
+        precision: that the recipe asks for.
     """
 
-    choice = runtimes.Choice("decoder", "uint8")
-
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, precision: str) -> None:
         self.shape = (-1, size, size, 3)
+        self.choice = runtimes.Choice("decoder", "uint8" if precision == "auto" else precision)
 
     def parameters(self) -> int:
         """Count none."""
         return 0
 
     def settle(self, choice: runtimes.Choice) -> runtimes.Runner:
-        """Give what keeps photos as they are, uint8 (n, size, size, 3)."""
+        """Give what keeps photos as they are, uint8 (n, size, size, 3), or as JPEGs, object (n,)."""
+        if choice.precision == jpegs.PRECISION:
+            return runtimes.Runner(jpegs.encode)
         return runtimes.Runner(lambda photos: np.array(photos, np.uint8).reshape(self.shape))
 
 
@@ -101,7 +103,7 @@ class Pixels:
 def of(feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Path) -> Forms | Pixels:
     """Give this process's forms of an extractor: what a choice was made with is not built again for the work."""
     if backbones.is_pixels(feature_set):
-        return Pixels(backbones.SIZES[feature_set.size])
+        return Pixels(backbones.SIZES[feature_set.size], feature_set.precision)
     return Forms(feature_set, source, store_folder)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from mlob.data.places import Place
 from mlob.errors import InputError
-from mlob.features import contents, pipeline, store, weights
+from mlob.features import contents, jpegs, pipeline, store, weights
 from mlob.features.extract import Extraction
 from mlob.features.fingerprint import Fingerprint
 from mlob.files import digest
@@ -37,7 +37,7 @@ def extract(
         name: of the feature set, for the terminal.
 
     Returns:
-        ({digest text: float16 features}, {digest text: why it cannot be read}).
+        ({digest text: float16 features, or uint8 pixels}, {digest text: why it cannot be read}).
 
     Raises:
         InputError: the weights are not at hand, or are others than the store's; the store is not there.
@@ -52,7 +52,8 @@ def extract(
         load_keras()
         work = Extraction(feature_set, _source_of(feature_set, alike, given), store_folder, alike)
         shards += _extract_photos(name, work, new, folder, first=len(shards))
-    rows = {photo: row for shard in shards for photo, row in zip(shard.ids, shard.features, strict=True)}
+    decoded = ((shard.ids, jpegs.decode(shard.features, alike.size)) for shard in shards)
+    rows = {photo: row for ids, features in decoded for photo, row in zip(ids, features, strict=True)}
     failures = {photo: reason for shard in shards for photo, reason in shard.failures.items()}
     return rows, {photo: reason for photo, reason in failures.items() if photo not in rows}
 

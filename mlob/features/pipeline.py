@@ -153,8 +153,8 @@ def _forward(extractors: Mapping[str, Extractor], known: Mapping[str, Known], ph
 
 
 def _stored(features: np.ndarray) -> np.ndarray:
-    """Give features as a store holds them: float16 within its range; pixels stay uint8."""
-    if features.dtype == np.uint8:
+    """Give features as a store holds them: float16 within its range; pixels stay uint8, JPEGs bytes."""
+    if features.dtype in (np.uint8, object):
         return features
     limit = np.finfo(np.float16).max
     return features.clip(-limit, limit).astype(np.float16)

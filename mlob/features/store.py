@@ -2,12 +2,11 @@
 
 A shard holds `ids`, `features` (float16, or uint8 pixels; contiguous), `digests` (of each photo's bytes), `failed_ids`,
 `failed_digests` and `failed_reasons`, and two attributes: `fingerprint` (all that shaped the features, JSON) and
-`checksum` (of all of it).
+`checksum` (of all of it). Pixels may be there as JPEGs: `jpegs` and `jpeg_ends` in place of `features`.
 """
 
 import dataclasses
 import json
-import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -17,12 +16,13 @@ import numpy as np
 from mlob import hdf5
 from mlob.errors import InputError
 from mlob.features import fingerprint as fingerprints
+from mlob.features import jpegs
+from mlob.features.extents import FLOAT16, UINT8, Extent, Jpegs
 from mlob.features.fingerprint import Fingerprint
-from mlob.files import digest, refusal
+from mlob.files import digest
 
 SLICE = 4096
 SLICE_OF_PIXELS = 512  # 77 MB of 224 pixels a side, 137 MB of 299
-FLOAT16, UINT8 = np.dtype("<f2"), np.dtype("u1")
 DTYPES = (FLOAT16, UINT8)  # of features, and of pixels
 DECLARED = "fingerprint.json"
 PREDICTED = "predicted"  # beside the stores of data folders: what was extracted of photos outside of them
@@ -35,7 +35,7 @@ class Shard:
 
     Attributes:
         ids: texts, in annotation order.
-        features: (n, d) or (n, h, w, c), float16, or uint8 of pixels.
+        features: (n, d) or (n, h, w, c), float16, or uint8 of pixels; object (n,) of JPEGs, the bytes of each.
         digests: uint64 (n,), equal for photos of equal bytes.
         failures: {id: reason}.
         failed_digests: uint64, of the bytes of those that failed, 0 where there are none; None in shards of an earlier
@@ -64,39 +64,6 @@ class Header:
     failures: dict[int, str]
 
 
-@dataclasses.dataclass(frozen=True)
-class Extent:
-    """Where in a shard's file its features lie, one row after another: reading them so takes a fifth of HDF5's time.
-
-    Attributes:
-        path: of the shard.
-        offset: bytes before the first row; None where there are no rows.
-        shape: of the features.
-        dtype: of the features, float16 or uint8.
-    """
-
-    path: pathlib.Path
-    offset: int | None
-    shape: tuple[int, ...]
-    dtype: np.dtype = FLOAT16
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Read rows start to stop: (stop - start, ...).
-
-        Raises:
-            InputError: the file is gone, or shorter than it was.
-        """
-        size = math.prod(self.shape[1:])
-        try:
-            offset = (self.offset or 0) + self.dtype.itemsize * start * size
-            flat = np.fromfile(self.path, self.dtype, (stop - start) * size, offset=offset)
-            return flat.reshape(stop - start, *self.shape[1:])
-        except (OSError, ValueError) as error:
-            refused = refusal(self.path, error) if isinstance(error, OSError) else None
-            changed = f"{self.path} changed while it was read: run `make features`, then go on."
-            raise refused or InputError(changed) from error
-
-
 def slices(photos: Sequence[Item], *, of_pixels: bool = False) -> list[Sequence[Item]]:
     """Cut photos, in annotation order, into slices of at most 4,096, or of 512 where their pixels are stored."""
     count = SLICE_OF_PIXELS if of_pixels else SLICE
@@ -120,7 +87,8 @@ def write(path: pathlib.Path, shard: Shard, fingerprint: Fingerprint) -> None:
     text = fingerprint.to_json()
     with hdf5.writing(path) as file:
         file["ids"] = hdf5.text_array(shard.ids)
-        file["features"] = shard.features
+        for name, array in _arrays(shard.features).items():
+            file[name] = array
         file["digests"] = shard.digests
         file["failed_ids"] = hdf5.text_array(shard.failures)
         if shard.failed_digests is not None:
@@ -162,8 +130,8 @@ def header(path: pathlib.Path) -> Header:
     with hdf5.reading(path) as file:
         fingerprint = fingerprints.from_json(hdf5.text_attribute(file, "fingerprint"))
         digests, failed = _digests(file, "digests"), _failed_digests(file)
-        if len(digests) != len(file["features"]):
-            raise ValueError(f"{len(file['features'])} features, {len(digests)} digests")
+        if len(digests) != _count(file):
+            raise ValueError(f"{_count(file)} features, {len(digests)} digests")
         if failed is None or not len(failed):
             return Header(fingerprint, digests, {})
         reasons = zip(failed.tolist(), hdf5.texts(file["failed_reasons"]), strict=True)
@@ -187,10 +155,19 @@ def extent(path: pathlib.Path) -> Extent:
         InputError: missing or damaged, or packed by another program.
     """
     with hdf5.reading(path) as file:
+        if "jpegs" in file:
+            size = fingerprints.from_json(hdf5.text_attribute(file, "fingerprint")).size
+            ends = hdf5.values(file["jpeg_ends"])
+            return Jpegs(path, _offset(file["jpegs"]), (len(ends), size, size, 3), UINT8, ends)
         features = file["features"]
-        if len(features) and features.id.get_offset() is None:
-            raise ValueError("its features are packed, or in pieces")
-        return Extent(path, features.id.get_offset(), features.shape, features.dtype)
+        return Extent(path, _offset(features), features.shape, features.dtype)
+
+
+def _offset(dataset: hdf5.Dataset) -> int | None:
+    """Tell where in its file a data set lies, None where it is empty."""
+    if len(dataset) and dataset.id.get_offset() is None:
+        raise ValueError("its features are packed, or in pieces")
+    return dataset.id.get_offset()
 
 
 # A store
@@ -239,13 +216,34 @@ def check_fingerprint(
 
 
 def _shard(file: hdf5.File, has_features: bool = True) -> Shard:
-    ids, features, digests = hdf5.texts(file["ids"]), file["features"], _digests(file, "digests")
+    ids, count, digests = hdf5.texts(file["ids"]), _count(file), _digests(file, "digests")
+    if not len(ids) == count == len(digests):
+        raise ValueError(f"{len(ids)} ids, {count} features, {len(digests)} digests")
+    features = _features(file) if has_features else np.empty((count, 0), FLOAT16)
+    return Shard(ids, features, digests, _failures(file), _failed_digests(file))
+
+
+def _count(file: hdf5.File) -> int:
+    """Count the photos with features, and check what kind these are of."""
+    if "jpegs" in file:
+        return len(file["jpeg_ends"])
+    features = file["features"]
     if features.dtype not in DTYPES or features.ndim < 2:
         raise ValueError(f"features are {features.dtype} {features.shape}")
-    if not len(ids) == len(features) == len(digests):
-        raise ValueError(f"{len(ids)} ids, {len(features)} features, {len(digests)} digests")
-    read = hdf5.values(features) if has_features else features[:, :0]
-    return Shard(ids, read, digests, _failures(file), _failed_digests(file))
+    return len(features)
+
+
+def _features(file: hdf5.File) -> np.ndarray:
+    if "jpegs" in file:
+        return jpegs.part(hdf5.values(file["jpegs"]), hdf5.values(file["jpeg_ends"]))
+    return hdf5.values(file["features"])
+
+
+def _arrays(features: np.ndarray) -> dict[str, np.ndarray]:
+    """Give features as a shard holds them: {name: array}."""
+    if features.dtype != object:
+        return {"features": features}
+    return dict(zip(("jpegs", "jpeg_ends"), jpegs.join(features), strict=True))
 
 
 def _digests(file: hdf5.File, name: str) -> np.ndarray:
@@ -266,4 +264,4 @@ def _failures(file: hdf5.File) -> dict[str, str]:
 def _checksum(shard: Shard, fingerprint: str) -> str:
     failed = () if shard.failed_digests is None else (shard.failed_digests,)
     told = json.dumps([shard.ids, list(shard.failures.items())])
-    return digest(fingerprint, told, shard.features, shard.digests, *failed)
+    return digest(fingerprint, told, *_arrays(shard.features).values(), shard.digests, *failed)

@@ -20,6 +20,7 @@ from mlob.data import splits
 from mlob.data.dataset import Split
 from mlob.errors import InputError
 from mlob.features import store, table
+from mlob.features.extents import FLOAT16, Extent
 from mlob.labels import positives
 
 RUN = 256  # neighbouring rows that are read together
@@ -42,7 +43,7 @@ class Stored:
         places: int32 (n, stores, 2), in each store each row's shard and its place in that.
     """
 
-    stores: tuple[tuple[store.Extent, ...], ...]
+    stores: tuple[tuple[Extent, ...], ...]
     places: np.ndarray
 
     def __len__(self) -> int:
@@ -84,12 +85,12 @@ class Stored:
             order = _order(places[:, number])
             shard, rising = (places[:, number] if order is None else places[order, number]).T
             for start, stop in itertools.pairwise(_cuts(shard, rising)):
-                part = _read(shards[shard[start]], rising[start:stop])
+                part = shards[shard[start]].take(rising[start:stop])
                 features[slice(start, stop) if order is None else order[start:stop], ..., columns] = part
         return features
 
 
-def _row_shape(shards: Sequence[store.Extent]) -> tuple[int, ...]:
+def _row_shape(shards: Sequence[Extent]) -> tuple[int, ...]:
     """Give the shape of a row; a shard whose photos all failed may not know it."""
     return max(shard.shape[1:] for shard in shards)
 
@@ -98,13 +99,6 @@ def _order(places: np.ndarray) -> np.ndarray | None:
     """Order (n, 2) shards and places in them as they lie on disk: int (n,), None where they are ordered already."""
     keys = places[:, 0].astype(np.int64) << 32 | places[:, 1]
     return None if (np.diff(keys) >= 0).all() else np.argsort(keys, kind="stable")
-
-
-def _read(shard: store.Extent, rising: np.ndarray) -> np.ndarray:
-    """Read rows of a shard, of rising numbers."""
-    first = int(rising[0])
-    block = shard.read(first, int(rising[-1]) + 1)
-    return block if (np.diff(rising) == 1).all() else block[rising - first]
 
 
 def _cuts(shards: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -208,11 +202,13 @@ def read(store_folders: Sequence[pathlib.Path], split: Split) -> Rows:
     return Rows(np.array(list(split.ids), object)[whole], features, targets, digests=digests, together=together)
 
 
-def _checked(store_folder: pathlib.Path, split: Split, located: table.Located) -> tuple[store.Extent, ...]:
+def _checked(store_folder: pathlib.Path, split: Split, located: table.Located) -> tuple[Extent, ...]:
     """Check the shards that hold rows of a split, and find the features in all of the store's."""
     spoilt = 0
     for number in np.unique(located.places[located.places[:, 0] >= 0, 0]).tolist():
         features = store.read(located.shards[number]).features
+        if features.dtype != FLOAT16:
+            continue  # pixels are finite
         is_spoilt = (~np.isfinite(features)).any(axis=tuple(range(1, features.ndim)))
         if is_spoilt.any():
             rows = np.unique(located.places[located.places[:, 0] == number, 1])

@@ -10,7 +10,7 @@ from mlob import machine
 from mlob.data.dataset import Split
 from mlob.data.splits import dev_rows, limit_rows
 from mlob.errors import InputError
-from mlob.features import store, table
+from mlob.features import extents, store, table
 from mlob.features.fingerprint import Fingerprint
 from mlob.training import batches
 
@@ -126,11 +126,11 @@ def test_streamed_rows_are_read_in_runs_of_the_disk_however_the_annotations_orde
     rows = batches.read([write(tmp_path, tuple(sorted(ids)), seed=1)], split_of(ids))
     reads = []
 
-    def spied(extent, start, stop, read=store.Extent.read):
+    def spied(extent, start, stop, read=extents.Extent.read):
         reads.append(stop - start)
         return read(extent, start, stop)
 
-    monkeypatch.setattr(store.Extent, "read", spied)
+    monkeypatch.setattr(extents.Extent, "read", spied)
     epoch(streamed(rows, 40 * batches.RUN), 3)
     assert sum(reads) < 1.5 * len(ids) and len(reads) < 2 * (len(ids) / batches.RUN + len(ids) / SHARD)
     reads.clear()

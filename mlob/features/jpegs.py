@@ -1,0 +1,50 @@
+"""Pixels that a store keeps as JPEGs, a fifth of their bytes or less.
+
+They are encoded where shards are made, and decoded where rows are read. A row is a JPEG, bytes in an array of objects;
+a shard holds all of them one after another, and where each ends.
+"""
+
+import itertools
+from collections.abc import Iterable
+from typing import Final
+
+import numpy as np
+
+from mlob.data import images
+
+PRECISION: Final = "jpeg95"  # in recipes and fingerprints; the number is the quality
+
+
+def encode(photos: Iterable[np.ndarray]) -> np.ndarray:
+    """Give uint8 photos (size, size, 3) as JPEGs: object (n,), of bytes."""
+    return _objects([images.to_jpeg(photo) for photo in photos])
+
+
+def decode(rows: np.ndarray, size: int) -> np.ndarray:
+    """Give rows of a shard with JPEGs, object (n,), as uint8 pixels (n, size, size, 3); other rows as they are."""
+    if rows.dtype != object:
+        return rows
+    return np.array([images.from_jpeg(row, size) for row in rows], np.uint8).reshape(-1, size, size, 3)
+
+
+def join(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Join JPEGs, object (n,): their bytes, uint8, one after another, and where each ends, int64 (n,)."""
+    return np.frombuffer(b"".join(rows), np.uint8), np.cumsum([len(row) for row in rows], dtype=np.int64)
+
+
+def part(joined: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Part what was joined: object (n,).
+
+    Raises:
+        ValueError: the ends are none of these bytes.
+    """
+    starts = [0, *ends.tolist()]
+    if starts != sorted(starts) or starts[-1] != len(joined):
+        raise ValueError(f"{len(joined)} bytes of JPEGs, which end elsewhere")
+    return _objects([joined[start:end].tobytes() for start, end in itertools.pairwise(starts)])
+
+
+def _objects(rows: list[bytes]) -> np.ndarray:
+    array = np.empty(len(rows), object)
+    array[:] = rows
+    return array
