@@ -10,10 +10,9 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mlob.errors import InputError, nearest
-from mlob.features import jpegs
 from mlob.fields import check_choice
 from mlob.recipes import FeatureSet
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 PREPROCESSING_VERSION = 1  # part of the fingerprint: raise it when letterbox or preprocessing change
 SIZES = {"small": 224, "large": 299}
 PIXELS = "pixels"  # the backbone that does nothing: photos stay as they are decoded
+JPEG: Final = "jpeg95"  # the precision of pixels that are kept as JPEGs; the number is the quality
 KERAS_WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
@@ -203,8 +203,8 @@ def check(feature_set: FeatureSet) -> None:
     if is_pixels(feature_set):
         return _check_pixels(feature_set)
     check_choice("backbone", feature_set.backbone, (*BACKBONES, PIXELS))
-    if feature_set.precision == jpegs.PRECISION:
-        raise InputError(f'The precision "{jpegs.PRECISION}" is of pixels, not of {feature_set.backbone}.')
+    if feature_set.precision == JPEG:
+        raise InputError(f'The precision "{JPEG}" is of pixels, not of {feature_set.backbone}.')
     sizes = BACKBONES[feature_set.backbone].sizes
     if feature_set.size not in sizes:
         raise InputError(f"{feature_set.backbone} takes the size {' or '.join(sizes)}, not {feature_set.size!r}.")
@@ -212,10 +212,10 @@ def check(feature_set: FeatureSet) -> None:
 
 def _check_pixels(feature_set: FeatureSet) -> None:
     plain = FeatureSet(PIXELS, size=feature_set.size, pool="grid", view=feature_set.view)
-    if feature_set not in (plain, dataclasses.replace(plain, precision=jpegs.PRECISION)):
+    if feature_set not in (plain, dataclasses.replace(plain, precision=JPEG)):
         raise InputError(
             f'A feature set of pixels has the pool "grid", and no layer, weights, runtime or precision but '
-            f'"{jpegs.PRECISION}": expected {plain}, found {feature_set}.'
+            f'"{JPEG}": expected {plain}, found {feature_set}.'
         )
 
 

@@ -21,7 +21,6 @@ from mlob.features import (
     decoding,
     deliveries,
     forms,
-    jpegs,
     log,
     pipeline,
     runtimes,
@@ -178,7 +177,7 @@ def _settle(
 def _how(work: Extraction) -> str:
     """Say what becomes of a store's photos."""
     if backbones.is_pixels(work.feature_set):
-        kept = "JPEGs of quality 95" if work.choice.precision == jpegs.PRECISION else "they are"
+        kept = "JPEGs of quality 95" if work.choice.precision == backbones.JPEG else "they are"
         return f"decoded to {work.fingerprint.size} pixels a side, which are kept as {kept}."
     network = f"{work.feature_set.backbone} on {work.source.kind} weights"
     return f"through {network}, {work.choice.runtime} {work.choice.precision}."

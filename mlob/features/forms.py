@@ -94,7 +94,7 @@ class Pixels:
 
     def settle(self, choice: runtimes.Choice) -> runtimes.Runner:
         """Give what keeps photos as they are, uint8 (n, size, size, 3), or as JPEGs, object (n,)."""
-        if choice.precision == jpegs.PRECISION:
+        if choice.precision == backbones.JPEG:
             return runtimes.Runner(jpegs.encode)
         return runtimes.Runner(lambda photos: np.array(photos, np.uint8).reshape(self.shape))
 

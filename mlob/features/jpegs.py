@@ -6,18 +6,15 @@ a shard holds all of them one after another, and where each ends.
 
 import itertools
 from collections.abc import Iterable
-from typing import Final
 
 import numpy as np
 
 from mlob.data import images
 
-PRECISION: Final = "jpeg95"  # in recipes and fingerprints; the number is the quality
-
 
 def encode(photos: Iterable[np.ndarray]) -> np.ndarray:
     """Give uint8 photos (size, size, 3) as JPEGs: object (n,), of bytes."""
-    return _objects([images.to_jpeg(photo) for photo in photos])
+    return np.array([images.to_jpeg(photo) for photo in photos], object)
 
 
 def decode(rows: np.ndarray, size: int) -> np.ndarray:
@@ -41,10 +38,4 @@ def part(joined: np.ndarray, ends: np.ndarray) -> np.ndarray:
     starts = [0, *ends.tolist()]
     if starts != sorted(starts) or starts[-1] != len(joined):
         raise ValueError(f"{len(joined)} bytes of JPEGs, which end elsewhere")
-    return _objects([joined[start:end].tobytes() for start, end in itertools.pairwise(starts)])
-
-
-def _objects(rows: list[bytes]) -> np.ndarray:
-    array = np.empty(len(rows), object)
-    array[:] = rows
-    return array
+    return np.array([joined[start:end].tobytes() for start, end in itertools.pairwise(starts)], object)
