@@ -204,10 +204,16 @@ def view(pixels: np.ndarray, name: str) -> np.ndarray:
     if position is None:
         return pixels[:, ::-1] if name == "flip" else pixels
     side = len(pixels)
-    crop = round(CROP * side)
-    left, top = (round(fraction * (side - crop)) for fraction in position)
+    left, top, crop = crop_box(side, position)
     box = (left, top, left + crop, top + crop)
     return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR, box))
+
+
+def crop_box(side: int, position: tuple[float, float]) -> tuple[int, int, int]:
+    """Give the left and upper edge of a crop at a position of `VIEWS`, and its side, pixels."""
+    crop = round(CROP * side)
+    left, top = (round(fraction * (side - crop)) for fraction in position)
+    return left, top, crop
 
 
 def thumbnail(data: bytes, size: int) -> bytes:
