@@ -255,7 +255,8 @@ class _Learner:
         else:
             steps_left = (self.epochs - self.training.nadam_epochs) * steps_an_epoch
             warmup_steps = self.training.warmup_epochs * steps_an_epoch
-            self.optimizer = schedule.optimizer(self.training, steps_left, warmup_steps)
+            phase = schedule.phases(self.training, len(self.train.ids))[-1]
+            self.optimizer = schedule.optimizer(phase, steps_left, warmup_steps)
         of_softmaxes = losses.LOSSES[self.training.loss].of_softmaxes
         learned = heads.with_outputs(self.model) if of_softmaxes else heads.with_logits(self.model)
         self.run = steps.compiled(learned, self.optimizer, self.loss, jit=self.jit)

@@ -1,33 +1,111 @@
-"""For how long a recipe trains, with which optimizer, and how its learning rate changes."""
+"""For how long a recipe trains, in which phases, with which optimizer, and how its learning rate changes."""
 
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 
+from mlob.phases import Phase
 from mlob.recipes import Training, epochs_for
 
 PLATEAU_EPOCHS, PLATEAU_FACTOR, PLATEAU_GAIN = 3, 0.2, 1e-4  # the last is what Keras's ReduceLROnPlateau takes for gain
+OPTIMIZERS: dict[str, type[keras.Optimizer]] = {
+    "adamw": keras.optimizers.AdamW,
+    "adam": keras.optimizers.Adam,
+    "nadam": keras.optimizers.Nadam,
+    "sgd": keras.optimizers.SGD,
+    "rmsprop": keras.optimizers.RMSprop,
+}
+OWN_FIELDS = {"adamw": ("weight_decay",), "sgd": ("momentum", "nesterov")}
+NOT_DECAYED = ["bias", "gamma", "beta"]  # else the prior in the output's bias fades
+
+
+def phases(training: Training, rows: int) -> tuple[Phase, ...]:
+    """Give a head's `Training` on a number of rows as phases: Nadam's epochs, where it has any, and its optimizer's."""
+    shared = {field.name for field in dataclasses.fields(Phase)} & {
+        field.name for field in dataclasses.fields(Training)
+    }
+    own = {name: getattr(training, name) for name in shared} | {"epochs": training.epochs or epochs_for(rows)}
+    if not training.nadam_epochs:
+        return (Phase(**own),)
+    nadam = Phase(optimizer="nadam", learning_rate=2e-3, schedule="constant", epochs=training.nadam_epochs)
+    return nadam, Phase(**own)
 
 
 def epochs(training: Training, rows: int) -> int:
     """Count the epochs that a recipe's `Training` takes at most on a number of rows."""
-    return training.nadam_epochs + (training.epochs or epochs_for(rows))
+    return sum(phase.epochs for phase in phases(training, rows))
 
 
-def optimizer(training: Training, steps: int, warmup_steps: int = 0) -> keras.Optimizer:
-    """Build the recipe's optimizer for a number of steps, the first of which, the warm-up, raise the rate from zero."""
-    rate = training.learning_rate
-    if training.schedule == "cosine":
-        first, target = (0.0, rate) if warmup_steps else (rate, None)
-        rate = keras.optimizers.schedules.CosineDecay(
-            first, steps - warmup_steps, warmup_target=target, warmup_steps=warmup_steps
-        )
-    if training.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=training.momentum, nesterov=training.nesterov)
-    adamw = keras.optimizers.AdamW(rate, weight_decay=training.weight_decay)
-    adamw.exclude_from_weight_decay(var_names=["bias"])  # else the prior in the output's bias fades
-    return adamw
+def optimizer(
+    phase: Phase, steps: int, warmup_steps: int = 0, shares: Mapping[str, float] | None = None
+) -> keras.Optimizer:
+    """Build a phase's optimizer; once the phase is over, its `finalize_variable_values` takes the average asked for.
+
+    Args:
+        phase: of the recipe.
+        steps: batches in the phase. Keras's schedules count batches, also where several make one step together.
+        warmup_steps: of these, the first, which raise the rate from zero; not of a "plateau", whose rate is set from
+            outside.
+        shares: {path of a variable: its share of the learning rate}, for lower rates of lower blocks (Howard and Ruder
+            2018); 1 for all others. A share of 0 leaves the variable as it is.
+    """
+    base = _slower(OPTIMIZERS[phase.optimizer], shares) if shares else OPTIMIZERS[phase.optimizer]
+    built = base(_rate(phase, steps, warmup_steps), **_arguments(phase))
+    if phase.optimizer == "adamw":
+        built.exclude_from_weight_decay(var_names=NOT_DECAYED)
+    return built
+
+
+def _rate(phase: Phase, steps: int, warmup_steps: int) -> float | keras.optimizers.schedules.CosineDecay:
+    """Give the rate, or how it changes with the batches."""
+    rate, is_constant = float(phase.learning_rate), phase.schedule == "constant"
+    if phase.schedule == "plateau" or (is_constant and not warmup_steps):
+        return rate
+    first, target = (0.0, rate) if warmup_steps else (rate, None)
+    return keras.optimizers.schedules.CosineDecay(
+        first, steps - warmup_steps, alpha=float(is_constant), warmup_target=target, warmup_steps=warmup_steps
+    )
+
+
+def _arguments(phase: Phase) -> dict[str, Any]:
+    """Give the optimizer's other arguments: those of its own, and what the phase asks of any."""
+    arguments = {name: getattr(phase, name) for name in OWN_FIELDS.get(phase.optimizer, ())}
+    if phase.clip:
+        arguments["clipnorm"] = phase.clip
+    if phase.accumulate > 1:
+        arguments["gradient_accumulation_steps"] = phase.accumulate
+    if phase.average:  # Keras averages after each batch, also where several make one step together
+        arguments |= {"use_ema": True, "ema_momentum": phase.average ** (1 / phase.accumulate)}
+    return arguments
+
+
+def _slower(base: type[keras.Optimizer], shares: Mapping[str, float]) -> type[keras.Optimizer]:
+    """Give a kind of optimizer whose learning rate, and so its weight decay, is a share for the variables named."""
+
+    class Slower(base):  # type: ignore[misc, valid-type]
+        weight_decay: float | None
+
+        def build(self, variables: Sequence[keras.Variable]) -> None:
+            super().build(variables)
+            self.shares = [shares.get(variable.path, 1.0) for variable in variables]
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            super().update_step(gradient, variable, learning_rate * self._share(variable))
+
+        def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
+            decay = self.weight_decay
+            for variable in variables if decay else ():
+                self.weight_decay = decay * self._share(variable)
+                super()._apply_weight_decay([variable])
+            self.weight_decay = decay
+
+        def _share(self, variable: Any) -> float:
+            return self.shares[self._get_variable_index(variable)]
+
+    return Slower
 
 
 def plateau_rate(rate: float, dev_losses: Sequence[float]) -> float:

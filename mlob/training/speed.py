@@ -54,7 +54,7 @@ def trial(experiment: Experiment, train: batches.Labelled, precision: str, *, ji
     rows = train.take(np.arange(len(train.ids)) < ROWS).resident()
     model = heads.build(experiment.head, rows.features, rows.targets, precision)
     loss = losses.of(experiment.training, rows.targets)
-    optimizer = schedule.optimizer(experiment.training, ROWS)
+    optimizer = schedule.optimizer(schedule.phases(experiment.training, ROWS)[-1], ROWS)
     run = steps.compiled(heads.with_logits(model), optimizer, loss, jit=jit)
     features, targets = next(batches.epoch(rows, experiment.training.batch, np.random.default_rng(0)))
 
