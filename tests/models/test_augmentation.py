@@ -101,7 +101,7 @@ def test_half_a_draw_changes_nothing(with_draws):
 def test_photos_are_turned_either_way(with_draws, draw, turns):
     photos = noise(2)
     turned = with_draws(Augmentation(rotation=90), photos, rotation=draw)
-    assert (turned == np.rot90(photos, turns, axes=(1, 2))).all() or (turned == np.rot90(photos, -turns, (1, 2))).all()
+    assert (turned == np.rot90(photos, turns, axes=(1, 2))).all()
 
 
 def test_photos_are_shifted_over_white(with_draws):
@@ -205,8 +205,9 @@ def test_views_have_the_pixels_of_features(name):
     whole = augmentation.over_views(keras.Model(pixels, keras.ops.cast(pixels, "float32")), (name,))
     view = 2 * predicted(whole, photos) - photos
     inside = slice(1, -1)
-    difference = np.abs(view - np.stack([images.view(photo, name) for photo in photos]))[:, inside, inside]
-    assert difference.max() <= (0 if name == "flip" else 1)
+    difference = (view - np.stack([images.view(photo, name) for photo in photos]))[:, inside, inside]
+    assert np.abs(difference).max() <= (0 if name == "flip" else 1)
+    assert abs(difference.mean()) < 0.1  # rounded, not cut off
 
 
 def test_a_flip_changes_nothing_for_symmetric_photos(model):
