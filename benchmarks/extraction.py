@@ -57,7 +57,7 @@ def baseline(photos: list[pathlib.Path], feature_set: FeatureSet, source: weight
     from PIL import Image
 
     model = forms.Forms(feature_set, source, pathlib.Path()).model("float32")
-    size = backbones.SIZES[feature_set.size]
+    size = backbones.side(feature_set)
     options = {"verbose": 0} if call == "predict" else {}
 
     def run() -> np.ndarray:
@@ -96,7 +96,7 @@ def ours(
     seconds, _ = _timed(make)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     run = work.extractor().run
-    ready = np.stack([images.decode(path.read_bytes(), backbones.SIZES[feature_set.size]) for path in photos])
+    ready = np.stack([images.decode(path.read_bytes(), backbones.side(feature_set)) for path in photos])
     alone, rows = _timed(lambda: run(ready))
     rates = {"images_per_second": len(photos) / seconds, "model_only_images_per_second": len(photos) / alone}
     return {**rates, "peak_rss_mb": peak, "rows": rows}
@@ -106,7 +106,7 @@ def quantise(
     photos: list[pathlib.Path], feature_set: FeatureSet, source: weights.Source, folder: pathlib.Path
 ) -> dict[str, Any]:
     """Write the int8 form, calibrated on the last of the photos."""
-    size = backbones.SIZES[feature_set.size]
+    size = backbones.side(feature_set)
     sample = [images.decode(path.read_bytes(), size) for path in photos[-extract.CALIBRATION :]]
     forms.Forms(feature_set, source, folder).write_int8(np.stack(sample))
     return {"rows": np.zeros((0, 1))}

@@ -92,7 +92,7 @@ def extract_ready(scale: Scale, network: str) -> Iterator[Row]:
 
     feature_set = _feature_set(network)
     extractor = forms.Forms(feature_set, weights.random(), pathlib.Path())
-    pixels, rows = backbones.SIZES[feature_set.size], {}
+    pixels, rows = backbones.side(feature_set), {}
     photos = np.random.default_rng(0).integers(0, 256, (scale.ready, pixels, pixels, 3), np.uint8)
     for precision in ("float16", "float32"):
         started = time.monotonic()
@@ -254,7 +254,7 @@ def _drawn(folder: pathlib.Path, feature_set: FeatureSet, scale: Scale) -> Itera
     """Draw photos of 600 x 800 and prepare them; yield a name and the paths, prepared ones first."""
     from mlob.data import images
 
-    pixels = backbones.SIZES[feature_set.size]
+    pixels = backbones.side(feature_set)
     extraction.draw(folder / "600 x 800", scale.drawn)
     prepared = folder / f"prepared {pixels}"
     prepared.mkdir()
@@ -296,7 +296,7 @@ def _decoding_rate(feature_set: FeatureSet, photos: list[pathlib.Path], count: i
 
     blind = runtimes.Runner(lambda photos: np.zeros((len(photos), 1), np.float32), 128, machine.has_gpu())
     slices, known = _slices(photos, count, pathlib.Path("unwritten")), {"set": pipeline.Known()}
-    work = slices, {"set": pipeline.Extractor("whole", blind)}, backbones.SIZES[feature_set.size]
+    work = slices, {"set": pipeline.Extractor("whole", blind)}, backbones.side(feature_set)
     return _steady_rate(lambda advance: list(pipeline.make_shards(*work, known=known, advance=advance)))
 
 

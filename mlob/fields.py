@@ -3,15 +3,16 @@
 import math
 import re
 import reprlib
-import types
 from collections.abc import Iterable
-from typing import Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from mlob.errors import InputError, nearest
 
 NAMES = tuple[str, ...]
 LOGISTIC = "logistic"  # the reference, a model of every suite
 PREFIXES = {  # as SET names their fields
+    "Detector": "detector.",
     "Head": "head.",
     "Training": "training.",
     "Ensemble": "ensemble.",
@@ -22,6 +23,7 @@ PREFIXES = {  # as SET names their fields
     "Phase": "phase.",
     "Augmentation": "augmentation.",
 }
+OF_OTHERS = (PREFIXES["Annotations"], PREFIXES["Detector"])  # columns and outputs have any name
 RESERVED = (
     "suite",
     "heads",
@@ -31,7 +33,16 @@ RESERVED = (
     "data",
 )  # files beside the recipes, folders beside the runs
 LARGEST = 10**15  # of whole numbers, so that a float can hold what is computed from them
+SEVERAL = {  # how a field is written that holds many of a type
+    "int": "several, as in (512, 256) or (512,)",
+    "float": "numbers, as in (0.5, 1.5) or (0.5,)",
+    **dict.fromkeys(("str", "Literal"), "names, as in ('a', 'b') or ('a',)"),
+}
 BOUNDS = {  # smallest and largest; other numbers start at zero
+    "detector.size": (32, 2048),
+    "detector.classes": (1, 10_000),
+    "detector.threshold": (0, 1),
+    "detector.most": (1, 1000),
     "head.units": (1, 16_384),  # two such layers are a gigabyte of weights
     "head.feature_dropout": (0, 0.99),
     "head.dropout": (0, 0.99),
@@ -79,7 +90,7 @@ class Recipe:
             wanted = _wanted(kind, BOUNDS.get(prefix + name, (0, math.inf)), value)
             if wanted:
                 raise InputError(f"{prefix}{name} is {reprlib.repr(value)}; expected {wanted}.")
-            if kind == NAMES and prefix != PREFIXES["Annotations"]:  # columns may have any name
+            if kind == NAMES and prefix not in OF_OTHERS:
                 _refuse_names(name, value)
 
 
@@ -93,6 +104,11 @@ def _refuse_names(field, names):
             raise InputError(
                 f"{field} names 'logistic', the reference that the others are compared with; leave it out."
             )
+
+
+def without_none(kind: Any) -> Any:
+    """Give the type of a field that may be None (`Kind | None`) without that; any other type as it is."""
+    return get_args(kind)[0] if get_origin(kind) is UnionType else kind
 
 
 def check_name(name: str, what: str, reserved: Iterable[str] = ()) -> None:
@@ -109,8 +125,8 @@ def check_name(name: str, what: str, reserved: Iterable[str] = ()) -> None:
 
 def _wanted(kind, bounds, value):
     """Say what a field of this type and these bounds admits where that is not the value; None where it is."""
-    if get_origin(kind) is types.UnionType:  # of a recipe and None
-        return None if value is None else _wanted(get_args(kind)[0], bounds, value)
+    if get_origin(kind) is UnionType:
+        return None if value is None else _wanted(without_none(kind), bounds, value)
     if get_origin(kind) is tuple:
         return _wanted_in_each(get_args(kind)[0], bounds, value)
     if get_origin(kind) is Literal:
@@ -124,10 +140,8 @@ def _wanted(kind, bounds, value):
 
 def _wanted_in_each(kind, bounds, values):
     if not isinstance(values, tuple):
-        if kind is int:
-            return "several, as in (512, 256) or (512,)"
-        name = getattr(kind, "__name__", "str")
-        return "names, as in ('a', 'b') or ('a',)" if name in ("str", "Literal") else f"several, as in ({name}(...),)"
+        name = getattr(kind, "__name__", "Literal")
+        return SEVERAL.get(name, f"several, as in ({name}(...),)")
     return next((wanted for value in values if (wanted := _wanted(kind, bounds, value))), None)
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from mlob import recipes
 from mlob.errors import InputError, nearest
-from mlob.fields import RESERVED, Recipe, check_name
+from mlob.fields import RESERVED, Recipe, check_name, without_none
 from mlob.recipes import Experiment, FeatureSet, Suite, Sum
 
 Kind = TypeVar("Kind", bound=Recipe)
@@ -118,15 +118,16 @@ def override(recipe: Kind, pairs: list[tuple[str, str]]) -> Kind:
             raise InputError(f"SET: {field}={reprlib.repr(value)}: {str(error).splitlines()[0][:200]}") from error
     try:
         changed: Any = OmegaConf.to_object(base)
-    except InputError as error:
-        raise InputError(f"SET: {error}") from error
+    except (InputError, OmegaConfBaseException) as error:
+        raise InputError(f"SET: {str(error).splitlines()[0]}") from error
     _refuse_empty(changed, "SET: ")
     return changed
 
 
 def fields(kind: Any, prefix: str = "") -> Iterator[str]:
     """List the dotted names of the fields of a kind of recipe, those of the recipes inside of it included."""
-    for name, inner in get_type_hints(kind).items():
+    for name, hint in get_type_hints(kind).items():
+        inner = without_none(hint)
         if dataclasses.is_dataclass(inner):
             yield from fields(inner, f"{prefix}{name}.")
         else:

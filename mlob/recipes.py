@@ -16,12 +16,55 @@ FEWEST_ROWS = 5  # a fifth of few rows is dev
 
 
 @dataclasses.dataclass(frozen=True)
+class Detector(Recipe):
+    """What finds objects in photos: a file that another program wrote, how it is fed and how its answers are read.
+
+    Attributes:
+        file: path of an ONNX file (.onnx), a TFLite file (.tflite) or one of OpenVINO (.xml, with its .bin beside it).
+        size: side of its input, pixels.
+        classes: how many it tells apart: its highest class number and one.
+        outputs: names of its outputs of boxes (4 numbers each), scores (0 to 1) and class numbers, in this order; or of
+            its only output, each of whose rows ends in the 4 numbers of a box, its score and its class number.
+        corners: "xyxy" where a box is left, top, right, bottom; "yxyx" where it is top, left, bottom, right.
+        units: of boxes: "shares" of the input's side (0 to 1), or "pixels" of the input.
+        channels: their order, "rgb" or "bgr".
+        mean, scale: it takes (pixel - mean) / scale of pixels from 0 to 255: one number, or one for each channel in the
+            order of `channels`.
+        threshold: score from which on a box counts as an object.
+        most: boxes of a photo that are kept, those of the highest scores.
+    """
+
+    file: str
+    size: int
+    classes: int
+    outputs: tuple[str, ...] = ("boxes", "scores", "classes")
+    corners: Literal["xyxy", "yxyx"] = "xyxy"
+    units: Literal["shares", "pixels"] = "shares"
+    channels: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+    threshold: float = 0.5
+    most: int = 100
+
+    def __post_init__(self) -> None:
+        """Refuse outputs that are neither one nor three, and numbers that are neither one nor one a channel."""
+        super().__post_init__()
+        for name, values, wanted in (
+            ("outputs", self.outputs, "the names of three outputs (boxes, scores, class numbers), or of the only one"),
+            ("mean", self.mean, "one number, or three"),
+            ("scale", self.scale, "one number above 0, or three"),
+        ):
+            if len(values) not in (1, 3) or (name == "scale" and 0 in values):
+                raise InputError(f"detector.{name} is {values}; expected {wanted}.")
+
+
+@dataclasses.dataclass(frozen=True)
 class FeatureSet(Recipe):
     """How photos become features: a backbone, cut somewhere, pooled, on some weights.
 
     Attributes:
         backbone: a name in `mlob.features.backbones.BACKBONES`; or "pixels", with the pool "grid": photos as they are
-            decoded.
+            decoded; or "detector": what `detector` finds in them.
         size: side of the input, "small" (224 pixels) or "large" (299, where the network allows it).
         layer: the last, or the name of an earlier layer, where the network is cut.
         pool: "avg" or "max" of the last map; "blocks", the averages of the main stages side by side; "grid", the last
@@ -32,6 +75,7 @@ class FeatureSet(Recipe):
         precision: "auto" is half precision where it is proved harmless and faster; "int8" (OpenVINO alone) is
             calibrated on train photos. Of pixels it is "auto", as they are, or "jpeg95", a fifth of
             the bytes.
+        detector: of the backbone "detector", which takes no other field.
     """
 
     backbone: str
@@ -42,6 +86,7 @@ class FeatureSet(Recipe):
     weights: str = "imagenet"
     runtime: Literal["auto", "keras", "openvino"] = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8", "jpeg95"] = "auto"
+    detector: Detector | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,7 +50,7 @@ DOORS = {
     "matplotlib": {"reports.figures"},
     "nncf": {"features.quantise"},
     "optuna": {"training.search"},
-    "openvino": {"features.runtimes", "features.quantise"},
+    "openvino": {"features.runtimes", "features.quantise", "features.detector"},
     "pyswarms": {"ensemble.swarm"},
     "pillow_heif": {"data.images"},
     "pyarrow": {

@@ -20,6 +20,7 @@ from mlob.errors import Unreadable
 
 DECODER = "pillow draft, srgb"  # in fingerprints: changes with whatever changes pixels, even by half a grey level
 BLANK_RANGE = 3  # grey levels; JPEG leaves about this much noise on one uniform colour
+Inset = tuple[int, int, int, int]  # where in its square a letterboxed photo lies: left, top, width, height, pixels
 CROP = 7 / 8  # of each side is kept by a crop (224 of 256 pixels, Krizhevsky, Sutskever and Hinton 2012)
 VIEWS: dict[
     str, tuple[float, float] | None
@@ -147,7 +148,13 @@ def decode(data: bytes, size: int) -> np.ndarray:
     Raises:
         Unreadable: truncated, not an image, too large, too narrow, or one uniform colour.
     """
-    return np.asarray(_letterboxed(_upright(data, size), size))
+    return decode_inset(data, size)[0]
+
+
+def decode_inset(data: bytes, size: int) -> tuple[np.ndarray, Inset]:
+    """Decode a photo as `decode` does, and tell where in the square it lies."""
+    image = _upright(data, size)
+    return np.asarray(_letterboxed(image, size)), _inset(image, size)
 
 
 def prepared(data: bytes, size: int, pixels: int) -> bytes:
@@ -365,8 +372,13 @@ def _is_blank(image: Image.Image) -> bool:
 def _letterboxed(image: Image.Image, size: int) -> Image.Image:
     if _is_blank(image):
         raise Unreadable("blank: one uniform colour")
+    left, top, width, height = _inset(image, size)
+    square = Image.new("RGB", (size, size), "white")
+    square.paste(image.resize((width, height), Image.Resampling.BILINEAR), (left, top))
+    return square
+
+
+def _inset(image: Image.Image, size: int) -> Inset:
     scale = size / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
-    square = Image.new("RGB", (size, size), "white")
-    square.paste(image.resize((width, height), Image.Resampling.BILINEAR), ((size - width) // 2, (size - height) // 2))
-    return square
+    return (size - width) // 2, (size - height) // 2, width, height

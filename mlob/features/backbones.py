@@ -24,6 +24,7 @@ PREPROCESSING_VERSION = 1  # part of the fingerprint: raise it when letterbox or
 SIZES = {"small": 224, "large": 299}
 PIXELS = "pixels"  # the backbone that does nothing: photos stay as they are decoded
 JPEG: Final = "jpeg95"  # the precision of pixels that are kept as JPEGs; the number is the quality
+DETECTOR = "detector"  # what a file of another program finds in photos
 KERAS_WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
@@ -194,15 +195,22 @@ def is_pixels(feature_set: FeatureSet) -> bool:
     return feature_set.backbone == PIXELS
 
 
+def side(feature_set: FeatureSet) -> int:
+    """Give the side of the photos that a feature set sees, pixels."""
+    return feature_set.detector.size if feature_set.detector else SIZES[feature_set.size]
+
+
 def check(feature_set: FeatureSet) -> None:
-    """Refuse a recipe whose backbone is unknown, or does not take its size; of pixels one that asks for more than them.
+    """Refuse a recipe whose backbone is unknown, or does not take its size; pixels and detectors take fewer fields.
 
     Raises:
         InputError: with the nearest names, or with the sizes that it takes.
     """
     if is_pixels(feature_set):
         return _check_pixels(feature_set)
-    check_choice("backbone", feature_set.backbone, (*BACKBONES, PIXELS))
+    if feature_set.detector or feature_set.backbone == DETECTOR:
+        return _check_detector(feature_set)
+    check_choice("backbone", feature_set.backbone, (*BACKBONES, PIXELS, DETECTOR))
     if feature_set.precision == JPEG:
         raise InputError(f'The precision "{JPEG}" is of pixels, not of {feature_set.backbone}.')
     sizes = BACKBONES[feature_set.backbone].sizes
@@ -216,6 +224,16 @@ def _check_pixels(feature_set: FeatureSet) -> None:
         raise InputError(
             f'A feature set of pixels has the pool "grid", and no layer, weights, runtime or precision but '
             f'"{JPEG}": expected {plain}, found {feature_set}.'
+        )
+
+
+def _check_detector(feature_set: FeatureSet) -> None:
+    if feature_set.detector is None:
+        raise InputError('The backbone "detector" needs detector=Detector(file=..., size=..., classes=...).')
+    if feature_set != (plain := FeatureSet(DETECTOR, detector=feature_set.detector)):
+        raise InputError(
+            f'A feature set with a detector has the backbone "detector", and no other field: expected {plain}, found '
+            f"{feature_set}."
         )
 
 
@@ -235,7 +253,7 @@ def build(feature_set: FeatureSet) -> keras.Model:
     Returns:
         A Keras model from preprocessed pixels (size, size, 3) to its last map.
     """
-    return find(feature_set).build(SIZES[feature_set.size])
+    return find(feature_set).build(side(feature_set))
 
 
 def cut(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
@@ -260,7 +278,7 @@ def extractor(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
     """
     import keras
 
-    backbone, pixels = find(feature_set), SIZES[feature_set.size]
+    backbone, pixels = find(feature_set), side(feature_set)
     photos = keras.Input((pixels, pixels, 3), dtype="uint8", name="photos")
     outputs = [network.output]
     if feature_set.pool == "blocks":

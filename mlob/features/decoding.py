@@ -36,11 +36,13 @@ class Photo:
         digest: of the bytes of its file; 0 where it could not be read.
         views: {view: uint8 pixels (size, size, 3)}.
         reason: why it has none; empty where it has.
+        inset: where the whole photo lies in its square.
     """
 
     digest: int = 0
     views: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
     reason: str = ""
+    inset: images.Inset = (0, 0, 0, 0)
 
 
 def photo(place: Place | None, size: int, views: Collection[str] = WHOLE) -> Photo:
@@ -49,10 +51,10 @@ def photo(place: Place | None, size: int, views: Collection[str] = WHOLE) -> Pho
     try:
         data = images.content(place)
         digest = images.content_digest(data)
-        pixels = images.decode(data, size)
+        pixels, inset = images.decode_inset(data, size)
     except Unreadable as reason:
         return Photo(digest, reason=str(reason))
-    return Photo(digest, {name: images.view(pixels, name) for name in views})
+    return Photo(digest, {name: images.view(pixels, name) for name in views}, inset=inset)
 
 
 def in_threads(
@@ -91,8 +93,8 @@ def in_processes(
     try:
         work = zip(itertools.cycle(range(groups)), _grouped(places), strict=False)
         for group, outcomes in pools.ahead(pool, _decode_group, work, max(1, most // GROUP)):
-            for row, (digest, reason) in enumerate(outcomes):
-                yield Photo(digest, {} if reason else dict(zip(names, pixels[group, row], strict=True)), reason)
+            for row, (digest, reason, inset) in enumerate(outcomes):
+                yield Photo(digest, {} if reason else dict(zip(names, pixels[group, row], strict=True)), reason, inset)
     except concurrent.futures.process.BrokenProcessPool as error:
         raise InputError(
             "A process that decodes photos was killed, most likely because memory ran out. Run the same command "
@@ -127,11 +129,11 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _decode_group(work: tuple[int, list[Place | None]]) -> tuple[int, list[tuple[int, str]]]:
-    """Decode a group of places into its part of the shared pixels: the group, and each photo's digest and reason."""
+def _decode_group(work: tuple[int, list[Place | None]]) -> tuple[int, list[tuple[int, str, images.Inset]]]:
+    """Decode a group of places into its part of the shared pixels: the group, and what else is known of each photo."""
     group, places = work
     photos = [_process["read"](place) for place in places]
     for row, decoded in enumerate(photos):
         for view, name in enumerate(sorted(decoded.views)):
             _process["pixels"][group, row, view] = decoded.views[name]
-    return group, [(decoded.digest, decoded.reason) for decoded in photos]
+    return group, [(decoded.digest, decoded.reason, decoded.inset) for decoded in photos]

@@ -97,9 +97,14 @@ def extract(
             say(f"{name}: {sentence}")
         _write_indices(folder, plans[name], dataset)
     lacking = {name: sets[name] for name in sets if plans[name].photos}
-    for size in dict.fromkeys(recipe.size for recipe, _ in lacking.values()):
+    for name, (recipe, folder) in lacking.items():
+        if recipe.detector:  # what is wrong with its file is told before other sets take hours
+            forms.of(recipe, plans[name].source, folder)
+    for side in dict.fromkeys(backbones.side(recipe) for recipe, _ in lacking.values()):
         load_keras()
-        of_size = {name: (recipe, folder) for name, (recipe, folder) in lacking.items() if recipe.size == size}
+        of_size = {
+            name: (recipe, folder) for name, (recipe, folder) in lacking.items() if backbones.side(recipe) == side
+        }
         work = {name: _settle(name, *of_size[name], plans[name], dataset, random_fallback) for name in of_size}
         if slices := _part(_begin(of_size, plans, dataset), *part):
             with bar(" + ".join(work), sum(len(photos.ids) for photos in slices)) as advance:
@@ -179,7 +184,8 @@ def _how(work: Extraction) -> str:
     if backbones.is_pixels(work.feature_set):
         kept = "JPEGs of quality 95" if work.choice.precision == backbones.JPEG else "they are"
         return f"decoded to {work.fingerprint.size} pixels a side, which are kept as {kept}."
-    network = f"{work.feature_set.backbone} on {work.source.kind} weights"
+    kind = work.source.kind
+    network = f"the detector {kind}" if work.feature_set.detector else f"{work.feature_set.backbone} on {kind} weights"
     return f"through {network}, {work.choice.runtime} {work.choice.precision}."
 
 
@@ -188,7 +194,7 @@ def _chosen(
 ) -> Fingerprint:
     """Choose runtime and precision on train photos, and give the fingerprint that they make."""
     extractor = forms.of(feature_set, source, store_folder)
-    if isinstance(extractor, forms.Pixels):
+    if not isinstance(extractor, forms.Forms):
         return fingerprint(feature_set, source, extractor.choice)
     sample = _sample(feature_set, dataset, CALIBRATION if feature_set.precision == "int8" else SAMPLE)
     choice = runtimes.choose(feature_set, extractor.runner, sample)
@@ -201,7 +207,7 @@ def _chosen(
 def _sample(feature_set: FeatureSet, dataset: DataSet, count: int) -> np.ndarray:
     """Decode some photos of train, chosen by a hash of the id, so that every machine takes the same."""
     split = "train" if "train" in dataset.splits else next(iter(dataset.splits))
-    places, size, view = dataset.photos(split), backbones.SIZES[feature_set.size], feature_set.view
+    places, size, view = dataset.photos(split), backbones.side(feature_set), feature_set.view
     order = np.argsort(~splits.limit_rows(dataset[split].ids, 4 * count), kind="stable")
     decoded = (decoding.photo(places[row], size, {view}) for row in order)
     pixels = list(itertools.islice((photo.views[view] for photo in decoded if not photo.reason), count))

@@ -19,6 +19,7 @@ class Fingerprint:
         weights: digest of the weight arrays.
         runtime, precision: that the features were computed with.
         calibration: digest of the photos that int8 was calibrated on; None for other precisions.
+        detector: how the file of a detector is fed and read, as the recipe says; left out where there is none.
     """
 
     backbone: str
@@ -32,10 +33,12 @@ class Fingerprint:
     runtime: str
     precision: str
     calibration: str | None
+    detector: str = ""
 
     def fields(self) -> dict[str, str | int | None]:
         """Give the fields by name, sorted, as JSON products hold them."""
-        return dict(sorted(dataclasses.asdict(self).items()))
+        fields = dataclasses.asdict(self)
+        return {name: fields[name] for name in sorted(fields) if name != "detector" or self.detector}
 
     def to_json(self) -> str:
         """Give the text of a shard's attribute; equal fingerprints give equal texts."""
@@ -49,7 +52,8 @@ def from_json(text: str) -> Fingerprint:
         ValueError: it is no fingerprint, or one with other fields.
     """
     fields = json.loads(text)
-    if not isinstance(fields, dict) or fields.keys() != {field.name for field in dataclasses.fields(Fingerprint)}:
+    names = {field.name for field in dataclasses.fields(Fingerprint)}
+    if not isinstance(fields, dict) or {"detector", *fields} != names:
         raise ValueError(f"its fingerprint is {text:.40}")
     return Fingerprint(**fields)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlob.features import backbones, jpegs, runtimes, weights
+from mlob.features.detector import Finder
 from mlob.recipes import FeatureSet
 
 if TYPE_CHECKING:
@@ -100,10 +101,16 @@ class Pixels:
 
 
 @functools.cache
-def of(feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Path) -> Forms | Pixels:
-    """Give this process's forms of an extractor: what a choice was made with is not built again for the work."""
+def of(feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Path) -> Forms | Pixels | Finder:
+    """Give this process's forms of an extractor: what a choice was made with is not built again for the work.
+
+    Raises:
+        InputError: of a detector, as `Finder`.
+    """
     if backbones.is_pixels(feature_set):
-        return Pixels(backbones.SIZES[feature_set.size], feature_set.precision)
+        return Pixels(backbones.side(feature_set), feature_set.precision)
+    if feature_set.detector:
+        return Finder(feature_set.detector)
     return Forms(feature_set, source, store_folder)
 
 

@@ -90,11 +90,15 @@ class Made(NamedTuple):
 
 
 class _Chunk(NamedTuple):
-    """Photos that went through the networks: for each feature set which of them, their rows, and the seconds."""
+    """Photos that went through the networks: for each feature set which of them, their rows, and the seconds.
+
+    Of a feature set with a detector their boxes, too.
+    """
 
     photos: list[decoding.Photo]
     fresh: dict[str, list[bool]]
     rows: dict[str, np.ndarray]
+    boxes: dict[str, np.ndarray]
     seconds: dict[str, float]
 
 
@@ -142,14 +146,17 @@ def _chunks(decoded: Iterator[decoding.Photo], count: int, chunk: int) -> Iterat
 
 def _forward(extractors: Mapping[str, Extractor], known: Mapping[str, Known], photos: list[decoding.Photo]) -> _Chunk:
     """Run the photos that could be read, and whose content is new, through the networks."""
-    fresh, rows, seconds = {}, {}, {}
+    fresh, rows, boxes, seconds = {}, {}, {}, {}
     for name, extractor in extractors.items():
         started = time.monotonic()
         fresh[name] = [not photo.reason and known[name].add(photo.digest) for photo in photos]
-        chosen = itertools.compress(photos, fresh[name])
-        rows[name] = _stored(extractor.run([photo.views[extractor.view] for photo in chosen]))
+        chosen = list(itertools.compress(photos, fresh[name]))
+        given = extractor.run([photo.views[extractor.view] for photo in chosen])
+        if extractor.run.finish:
+            boxes[name], given = extractor.run.finish(given, [photo.inset for photo in chosen])
+        rows[name] = _stored(given)
         seconds[name] = time.monotonic() - started
-    return _Chunk(photos, fresh, rows, seconds)
+    return _Chunk(photos, fresh, rows, boxes, seconds)
 
 
 def _stored(features: np.ndarray) -> np.ndarray:
@@ -163,11 +170,13 @@ def _stored(features: np.ndarray) -> np.ndarray:
 def _made(photos: Slice, chunks: Iterable[_Chunk], advance: Callable[[int], object]) -> Made:
     started, outcomes = time.monotonic(), []
     rows: dict[str, list[np.ndarray]] = {name: [] for name in photos.shards}
+    boxes: dict[str, list[np.ndarray]] = {name: [] for name in photos.shards}
     fresh: dict[str, list[bool]] = {name: [] for name in photos.shards}
     seconds = {name: {"read": 0.0, "forward": 0.0} for name in photos.shards}
     for chunk in chunks:
         for name in photos.shards:
             rows[name].append(chunk.rows[name])
+            boxes[name] += [chunk.boxes[name]] if name in chunk.boxes else []
             fresh[name] += chunk.fresh[name]
             seconds[name]["forward"] += chunk.seconds[name]
         outcomes += [(photo.digest, photo.reason) for photo in chunk.photos]
@@ -178,17 +187,23 @@ def _made(photos: Slice, chunks: Iterable[_Chunk], advance: Callable[[int], obje
     digests = np.array([digest for digest, _ in outcomes], np.uint64)
     reasons = [reason for _, reason in outcomes]
     shards = {
-        name: _shard(photos.ids, digests, reasons, np.array(fresh[name], bool), np.concatenate(rows[name]))
+        name: _shard(photos.ids, digests, reasons, np.array(fresh[name], bool), rows[name], boxes[name])
         for name in rows
     }
     return Made(photos, shards, seconds, digests)
 
 
 def _shard(
-    ids: tuple[str, ...], digests: np.ndarray, reasons: list[str], fresh: np.ndarray, features: np.ndarray
+    ids: tuple[str, ...],
+    digests: np.ndarray,
+    reasons: list[str],
+    fresh: np.ndarray,
+    rows: list[np.ndarray],
+    boxes: list[np.ndarray],
 ) -> store.Shard:
     """Join the features of a slice's fresh photos with their ids and digests, and the failures with their reasons."""
     failed = {name: (reason, digest) for name, reason, digest in zip(ids, reasons, digests, strict=True) if reason}
     failures = {name: reason for name, (reason, _) in failed.items()}
     failed_digests = np.array([digest for _, digest in failed.values()], np.uint64)
-    return store.Shard(tuple(itertools.compress(ids, fresh)), features, digests[fresh], failures, failed_digests)
+    kept, found = tuple(itertools.compress(ids, fresh)), np.concatenate(boxes) if boxes else None
+    return store.Shard(kept, np.concatenate(rows), digests[fresh], failures, failed_digests, found)

@@ -17,7 +17,7 @@ from mlob.features.fingerprint import Fingerprint
 from mlob.features.pipeline import Slice
 from mlob.features.table import Index, Table
 from mlob.files import remove_stale_parts
-from mlob.recipes import FeatureSet
+from mlob.recipes import Detector, FeatureSet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,7 +187,7 @@ def _read(begun: Mapping[str, _Begun], photos: Mapping[str, Photos], is_remote: 
 def _plan(
     name: str, feature_set: FeatureSet, store_folder: pathlib.Path, there: _Begun, photos: dict[str, Photos]
 ) -> Plan:
-    wanted = {split: _wanted(found, there, backbones.SIZES[feature_set.size]) for split, found in photos.items()}
+    wanted = {split: _wanted(found, there, backbones.side(feature_set)) for split, found in photos.items()}
     _drop_repeats(photos, wanted, there)
     return Plan(
         tuple(_slices(name, there, photos)),
@@ -291,10 +291,17 @@ def asked_for(feature_set: FeatureSet, source: weights.Source | None) -> dict[st
 def _of_recipe(feature_set: FeatureSet) -> dict[str, Any]:
     return {
         "backbone": feature_set.backbone,
-        "size": backbones.SIZES[feature_set.size],
+        "size": backbones.side(feature_set),
         "layer": feature_set.layer,
         "pool": feature_set.pool,
         "view": feature_set.view,
         "preprocessing": backbones.PREPROCESSING_VERSION,
         "decoder": images.DECODER,
+        "detector": _as_text(feature_set.detector) if feature_set.detector else "",
     }
+
+
+def _as_text(detector: Detector) -> str:
+    """Tell how a detector is fed and read; its file may lie anywhere, and counts by its content."""
+    fields = dataclasses.asdict(detector)
+    return ", ".join(f"{name} {fields[name]}" for name in sorted(fields) if name != "file")

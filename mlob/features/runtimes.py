@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     import keras
     import openvino
 
+    from mlob.data.images import Inset
+
     OpenVINOModel: TypeAlias = openvino.Model
 
 LEAST_COSINE = 0.999
@@ -61,11 +63,14 @@ class Runner:
             features, one row a photo.
         batch: photos that it runs at once.
         is_on_gpu: it leaves the processor to decoding.
+        finish: function from what a detector's `forward` gives, and where the photos lie in their squares, to boxes in
+            shares of the photos and features; None where `forward` gives features.
     """
 
     forward: Callable[[Sequence[np.ndarray] | np.ndarray], np.ndarray]
     batch: int = 1
     is_on_gpu: bool = False
+    finish: Callable[[np.ndarray, Sequence[Inset]], tuple[np.ndarray, np.ndarray]] | None = None
 
     def __call__(self, photos: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
         """Give float32 features, one row a photo."""
@@ -204,8 +209,23 @@ def _in_batches(predict: Callable[[np.ndarray], Any], model: keras.Model, batch:
 # OpenVINO
 
 
-def openvino_runner(model: OpenVINOModel, precision: str) -> Runner:
+def _first_output(request: openvino.InferRequest) -> np.ndarray:
+    return request.get_output_tensor(0).data[0]
+
+
+def openvino_runner(
+    model: OpenVINOModel,
+    precision: str,
+    read: Callable[[openvino.InferRequest], np.ndarray] = _first_output,
+    shape: tuple[int, ...] | None = None,
+) -> Runner:
     """Compile for OpenVINO: photos one at a time, several requests under way at once.
+
+    Args:
+        model: from one uint8 photo (1, size, size, 3).
+        precision: in which it computes.
+        read: function of a request that is done, which gives the row of its photo.
+        shape: of that row; that of the model's first output where it is left out.
 
     Raises:
         InputError: this processor does not run the precision.
@@ -215,48 +235,55 @@ def openvino_runner(model: OpenVINOModel, precision: str) -> Runner:
     # hung when it was destroyed while Python's lock was held (2026.4).
     count = 2 * compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
     requests = [compiled.create_infer_request() for _ in range(count)]
-    return Runner(functools.partial(_run_requests, requests, tuple(compiled.output(0).shape)[1:]))
+    return Runner(functools.partial(_run_requests, requests, read, shape or tuple(compiled.output(0).shape)[1:]))
 
 
 def _compiled(model: OpenVINOModel, precision: str) -> openvino.CompiledModel:
     """Compile a model for throughput in a precision; OMP_NUM_THREADS, or a container's quota, bounds the threads."""
-    core, kind = _core(), _openvino_type(precision)
+    kind = _openvino_type(precision)
     hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": kind}
     if allowed := threads():
         hints["INFERENCE_NUM_THREADS"] = allowed
-    compiled = core.compile_model(model, "CPU", hints)
+    compiled = core().compile_model(model, "CPU", hints)
     if compiled.get_property("INFERENCE_PRECISION_HINT") != kind:
         raise InputError(f"This processor does not run {precision}: leave out features.precision.")
     return compiled
 
 
 def _run_requests(
-    requests: list[openvino.InferRequest], shape: tuple[int, ...], photos: Sequence[np.ndarray] | np.ndarray
+    requests: list[openvino.InferRequest],
+    read: Callable[[openvino.InferRequest], np.ndarray],
+    shape: tuple[int, ...],
+    photos: Sequence[np.ndarray] | np.ndarray,
 ) -> np.ndarray:
-    """Run each photo through the next idle request: float32 features (photos, *shape)."""
+    """Run each photo through the next idle request: float32 rows (photos, *shape)."""
     rows = np.empty((len(photos), *shape), np.float32)
     idle = collections.deque(requests)
     busy: collections.deque[tuple[int, openvino.InferRequest]] = collections.deque()  # in the order of their start
     try:
         for row, photo in enumerate(photos):
             if not idle:
-                idle.append(_collect(busy, rows))
+                idle.append(_collect(busy, read, rows))
             request = idle.popleft()
             busy.append((row, request))
             request.start_async({0: photo[np.newaxis]})
         while busy:
-            _collect(busy, rows)
+            _collect(busy, read, rows)
     finally:
         for _, request in busy:  # after Ctrl-C: a process that ends under a running request crashes
             request.wait()
     return rows
 
 
-def _collect(busy: collections.deque[tuple[int, openvino.InferRequest]], rows: np.ndarray) -> openvino.InferRequest:
-    """Wait for the request that was started first, and put its features into their row."""
+def _collect(
+    busy: collections.deque[tuple[int, openvino.InferRequest]],
+    read: Callable[[openvino.InferRequest], np.ndarray],
+    rows: np.ndarray,
+) -> openvino.InferRequest:
+    """Wait for the request that was started first, and put what it gives into its row."""
     row, request = busy[0]
     request.wait()
-    rows[row] = request.get_output_tensor(0).data[0]
+    rows[row] = read(request)
     busy.popleft()
     return request
 
@@ -270,7 +297,7 @@ def convert(model: keras.Model) -> OpenVINOModel:
     with tempfile.TemporaryDirectory() as folder, silent_stderr(), silence:
         path = pathlib.Path(folder) / "extractor.xml"
         model.export(str(path), format="openvino", verbose=False)
-        converted = _core().read_model(path)
+        converted = core().read_model(path)
     converted.reshape([1, *model.input_shape[1:]])
     return converted
 
@@ -282,7 +309,7 @@ def write_int8(model: OpenVINOModel, photos: np.ndarray, path: pathlib.Path) -> 
     int8 = quantise.int8(model, photos)
     make_folder(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".int8-") as folder:
-        _openvino().save_model(int8, pathlib.Path(folder) / path.name, False)
+        load_openvino().save_model(int8, pathlib.Path(folder) / path.name, False)
         for suffix in (".bin", ".xml"):  # the .xml comes last: where it is, all is
             os.replace(pathlib.Path(folder) / path.with_suffix(suffix).name, path.with_suffix(suffix))
 
@@ -298,7 +325,7 @@ def read_int8(path: pathlib.Path) -> OpenVINOModel:
             f"{path} is missing, the int8 model that this store was made with: copy it there, or remove "
             f"{path.parent} and run `make features` again."
         )
-    return _core().read_model(path)
+    return core().read_model(path)
 
 
 def _seconds(run: Runner, sample: np.ndarray) -> float:
@@ -324,21 +351,21 @@ def _half_precision(runtime: str) -> str | None:
     """Name the half precision in which this machine may be faster; None where it has none."""
     if runtime == "keras":
         return "float16" if has_gpu() else None
-    return "bfloat16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else None
+    return "bfloat16" if "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else None
 
 
 def _openvino_type(precision: str) -> openvino.Type:
-    openvino = _openvino()
+    openvino = load_openvino()
     return {"float32": openvino.Type.f32, "bfloat16": openvino.Type.bf16, "float16": openvino.Type.f16}[precision]
 
 
 @functools.lru_cache(maxsize=1)
-def _core() -> openvino.Core:
+def core() -> openvino.Core:
     """Give OpenVINO's core, one for the process: once none is left its CPU plugin is unloaded, and Ctrl-C crashes."""
-    return _openvino().Core()
+    return load_openvino().Core()
 
 
-def _openvino() -> ModuleType:
+def load_openvino() -> ModuleType:
     """Import OpenVINO without its usage statistics: where its telemetry package is missing it uses a stub."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None makes its import fail
     import openvino

@@ -15,8 +15,8 @@ import numpy as np
 
 from mlob import hdf5
 from mlob.errors import InputError
+from mlob.features import boxes, jpegs
 from mlob.features import fingerprint as fingerprints
-from mlob.features import jpegs
 from mlob.features.extents import FLOAT16, UINT8, Extent, Jpegs
 from mlob.features.fingerprint import Fingerprint
 from mlob.files import digest
@@ -40,6 +40,8 @@ class Shard:
         failures: {id: reason}.
         failed_digests: uint64, of the bytes of those that failed, 0 where there are none; None in shards of an earlier
             layout.
+        boxes: of a detector, float32 (n, most, 6) as `boxes` has them; they are written beside the shard, and not read
+            with it. None of other feature sets.
     """
 
     ids: tuple[str, ...]
@@ -47,6 +49,7 @@ class Shard:
     digests: np.ndarray
     failures: dict[str, str]
     failed_digests: np.ndarray | None = None
+    boxes: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,11 +82,13 @@ def shard_path(folder: pathlib.Path, number: int) -> pathlib.Path:
 
 
 def write(path: pathlib.Path, shard: Shard, fingerprint: Fingerprint) -> None:
-    """Write one shard, atomically; equal content gives equal bytes.
+    """Write one shard, atomically, and before it the table of its boxes; equal content gives equal bytes.
 
     Raises:
         InputError: the disk is full, or the folder cannot be written.
     """
+    if shard.boxes is not None:
+        boxes.write_table(boxes.table_path(path), shard.ids, shard.boxes)
     text = fingerprint.to_json()
     with hdf5.writing(path) as file:
         file["ids"] = hdf5.text_array(shard.ids)

@@ -11,7 +11,7 @@ from mlob.training import batches
 class Network:
     """Stands for a backbone and its runner: the features of a photo are the mean colours of its two halves."""
 
-    batch, is_on_gpu = 1, False
+    batch, is_on_gpu, finish = 1, False, None
 
     def __init__(self):
         self.seen = 0

@@ -60,7 +60,7 @@ def as_if_made_now(rows, tmp_path):
 
 
 def refuse_to_decode(monkeypatch):
-    monkeypatch.setattr(images, "decode", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(images, "decode_inset", lambda *_: pytest.fail("decoded"))
 
 
 def test_a_rerun_reads_no_photo_and_writes_nothing(photos, extracted, monkeypatch, capsys):
@@ -303,15 +303,15 @@ def test_a_photo_that_lacked_a_package_is_tried_again_once_that_is_there(photos,
     network.seen = 0
     run(read_dataset(photos.folder), tmp_path / "store")
     assert network.seen == 0 and not (tmp_path / "store" / "0002").exists()
-    decode = images.decode
-    monkeypatch.setattr(images, "decode", lambda data, size: decode(photo if data == heic else data, size))
+    decode = images.decode_inset
+    monkeypatch.setattr(images, "decode_inset", lambda data, size: decode(photo if data == heic else data, size))
     photo = file_of(photos, "train", "3").read_bytes()
     run(read_dataset(photos.folder), tmp_path / "store")
     assert "2" not in table.locate(tmp_path / "store", photos["train"]).failures and network.seen == 1
 
 
 def test_a_photo_that_lacked_a_package_and_is_broken_is_tried_once_more(photos, network, tmp_path, monkeypatch):
-    heic, decode = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", images.decode
+    heic, decode = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", images.decode_inset
     file_of(photos, "train", "2").write_bytes(heic)
     monkeypatch.setattr(images, "FORMATS", ("JPEG", "PNG"))
     run(photos, tmp_path / "store")
@@ -321,7 +321,7 @@ def test_a_photo_that_lacked_a_package_and_is_broken_is_tried_once_more(photos, 
             raise Unreadable("not decoded: cut short")
         return decode(data, size)
 
-    monkeypatch.setattr(images, "decode", broken)
+    monkeypatch.setattr(images, "decode_inset", broken)
     for _ in range(2):
         run(read_dataset(photos.folder), tmp_path / "store")
         assert table.locate(tmp_path / "store", photos["train"]).failures["2"] == "not decoded: cut short"

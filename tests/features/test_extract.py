@@ -168,7 +168,7 @@ from mlob.recipes import FeatureSet
 
 
 class Network:
-    batch, is_on_gpu = 1, False
+    batch, is_on_gpu, finish = 1, False, None
     count_params = lambda self: 7
 
     def __call__(self, photos):

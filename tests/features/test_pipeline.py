@@ -12,6 +12,8 @@ ANYWHERE = pathlib.Path("00000.h5")  # no shard is written here
 class Mean:
     """Stands for a network: a photo's features are its mean colour; it notes how many photos came at a time."""
 
+    finish = None
+
     def __init__(self, batch=1, is_on_gpu=False):
         self.batch, self.is_on_gpu, self.counts = batch, is_on_gpu, []
 

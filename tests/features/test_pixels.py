@@ -57,7 +57,7 @@ def test_a_second_run_makes_nothing(drawn, pixels, shards):
 
 def test_no_network_is_loaded(drawn, tmp_path, monkeypatch):
     monkeypatch.setattr(backbones, "find", lambda *_: pytest.fail("a backbone was asked for"))
-    run(read_dataset(drawn), tmp_path)
+    run(read_dataset(drawn), tmp_path / "pixels")
 
 
 def test_a_dry_run_says_what_becomes_of_the_photos(drawn, tmp_path):
