@@ -303,5 +303,6 @@ def _of_recipe(feature_set: FeatureSet) -> dict[str, Any]:
 
 def _as_text(detector: Detector) -> str:
     """Tell how a detector is fed and read; its file may lie anywhere, and counts by its content."""
-    fields = dataclasses.asdict(detector)
-    return ", ".join(f"{name} {fields[name]}" for name in sorted(fields) if name != "file")
+    fields = {name: value for name, value in sorted(dataclasses.asdict(detector).items()) if name != "file"}
+    texts = {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in fields.items()}
+    return ", ".join(f"{name} {text}" for name, text in texts.items())
