@@ -14,9 +14,9 @@ from mlob import hdf5, predictions
 from mlob.__main__ import cli
 from mlob.data.annotations.formats import FORMATS
 from mlob.data.dataset import read_dataset
-from mlob.features import jpegs, store, table
+from mlob.features import backbones, jpegs, store, table
 from mlob.features.fingerprint import Fingerprint
-from mlob.recipes import Annotations
+from mlob.recipes import Annotations, Detector
 from mlob.runs.curve import Curve
 from mlob.runs.results import EnsembleResult, Result
 from mlob.runs.search import Search
@@ -160,6 +160,14 @@ def test_each_function_on_the_way_to_the_mathematics_calls_the_next():
     odd = [(name, called) for name, called in pairs if not re.search(rf"\b{called.split('.')[-1]}\b", body(name))]
     assert odd == []
     assert [name for chain in chains() for name in chain if not body(name)] == []
+
+
+def test_the_page_of_detectors_explains_each_field_and_shows_a_recipe_that_is_valid():
+    page = (ROOT / "docs" / "detectors.md").read_text("utf-8")
+    shown, rows = {}, page.partition("| field | meaning |")[2].partition("\n\n")[0]
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], shown)
+    backbones.check(shown["recipe"])
+    assert set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", rows, re.MULTILINE)))) == names_of(Detector)
 
 
 def names_of(kind):

@@ -70,6 +70,11 @@ def test_a_list_of_names_is_a_tuple_of_texts(text):
     [
         ("features.backbone=resnet50", FeatureSet),
         ("features.weights=/a/b.h5", FeatureSet),
+        (
+            "features.backbone=detector,features.detector.file=a.onnx,features.detector.size=64,"
+            "features.detector.classes=3",
+            FeatureSet,
+        ),
         ("seed=3", Experiment),
         ("training.batch=3", Experiment),
         ("data=elsewhere", Suite),

@@ -15,9 +15,9 @@ SHARES = st.floats(0, 1, width=16)
 
 
 @st.composite
-def found(draw, count=st.integers(0, 6)):
+def found(draw):
     """Draw the boxes of one photo: (most, 6), classes among CLASSES, corners in order."""
-    most = draw(count)
+    most = draw(st.integers(0, 6))
     corners = np.sort(draw(arrays.arrays(np.float32, (most, 2, 2), elements=SHARES)), axis=1).reshape(most, 4)
     scores = draw(arrays.arrays(np.float32, most, elements=SHARES))
     numbers = draw(arrays.arrays(np.float32, most, elements=st.sampled_from(range(CLASSES))))

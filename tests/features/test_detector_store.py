@@ -1,4 +1,4 @@
-"""The store of a detector: by the contract of all stores, and a table of boxes beside each shard that agrees with it."""
+"""The store of a detector: by the contract of all stores, with a table of boxes beside each shard that agrees."""
 
 import csv
 import dataclasses

@@ -74,6 +74,12 @@ def test_the_first_fingerprint_that_is_declared_holds(written):
     assert (written / "fingerprint.json").read_text() == DECLARED
 
 
+def test_of_a_detector_it_also_tells_how_the_file_is_read():
+    other = dataclasses.replace(FINGERPRINT, backbone="detector", detector="threshold 0.5")
+    assert fingerprint.from_json(other.to_json()) == other
+    assert "detector" not in FINGERPRINT.fields()
+
+
 @pytest.mark.parametrize(
     "text", ["5", "null", "[]", "{}", DECLARED.replace("view", "vista"), DECLARED[:-2] + ',"x":1}']
 )
