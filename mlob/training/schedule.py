@@ -97,8 +97,8 @@ def _slower(base: type[keras.Optimizer], shares: Mapping[str, float]) -> type[ke
 
         def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
             decay = self.weight_decay
-            for variable in variables if decay else ():
-                self.weight_decay = decay * self._share(variable)
+            for variable in variables:
+                self.weight_decay = decay and decay * self._share(variable)
                 super()._apply_weight_decay([variable])
             self.weight_decay = decay
 
