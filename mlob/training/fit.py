@@ -16,13 +16,14 @@ from mlob.metrics import highest_micro_f1
 from mlob.models import heads, losses
 from mlob.progress import bar
 from mlob.recipes import Experiment
-from mlob.training import batches, sampling, schedule, speed, steps
+from mlob.training import batches, devices, sampling, schedule, speed, steps
 from mlob.training.checkpoint import Arrays, Checkpoint
 from mlob.training.trained import COLUMNS, Epoch, Trained
 
 BLOCK = 8192  # rows a prediction step
 
 
+@devices.shared_out()
 def fit(
     experiment: Experiment,
     train: batches.Labelled,

@@ -15,6 +15,7 @@ import numpy as np
 
 from mlob.errors import InputError
 from mlob.models.losses import Function
+from mlob.training import devices
 
 Steps: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Tensor: TypeAlias = Any  # a backend's own
@@ -85,7 +86,8 @@ def _jax(model: keras.Model, optimizer: keras.Optimizer, loss: Function) -> Step
     groups = model.trainable_variables, model.non_trainable_variables, optimizer.variables
 
     def run(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        state, losses = steps(tuple([variable.value for variable in group] for group in groups), features, targets)
+        values = tuple([variable.value for variable in group] for group in groups)
+        state, losses = steps(values, devices.placed(features), devices.placed(targets))
         for group, values in zip(groups, state, strict=True):
             for variable, value in zip(group, values, strict=True):
                 variable.assign(value)
