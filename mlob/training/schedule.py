@@ -97,7 +97,7 @@ def _slower(base: type[keras.Optimizer], shares: Mapping[str, float]) -> type[ke
 
         def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
             decay = self.weight_decay
-            for variable in variables:
+            for variable in filter(self._use_weight_decay, variables):
                 self.weight_decay = decay and decay * self._share(variable)
                 super()._apply_weight_decay([variable])
             self.weight_decay = decay
