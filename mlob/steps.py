@@ -15,6 +15,7 @@ from mlob.progress import detail, is_verbose, say, show
 from mlob.workspace import Workspace
 
 if TYPE_CHECKING:
+    from mlob.models.beginning import Beginning
     from mlob.reports.form import Form
     from mlob.reports.tables import Row
     from mlob.runs.dev import Comparison
@@ -27,7 +28,7 @@ def check(work: Workspace, models: Collection[str], *splits: str) -> None:
     from mlob.runs import anew
 
     for model in models:
-        work.feature_sets(model)
+        work.check(model)
     if not work.is_dry:
         make_folder(work.first_runs)
     preflight.check(work.dataset, splits or preflight.JUDGED)
@@ -87,12 +88,16 @@ def extract(work: Workspace, models: Collection[str], **where: Any) -> None:
 
 
 def train(work: Workspace, models: Collection[str]) -> list[str]:
-    """Train the models whose runs are not there, a sum's specialists before it; name those, in a dry run too."""
+    """Train the models whose runs are not there, a sum's specialists before it; name those, in a dry run too.
+
+    Before a network comes the model whose head it takes over.
+    """
     from mlob.runs import model as runs
 
     check(work, models)
+    starts = [start for model in models if (start := work.start(model))]
+    made = train(work, starts) if starts else []
     extract(work, models)
-    made = []
     for model in models:
         experiment = work.experiment(model)
         if isinstance(experiment, recipes.Sum):
@@ -138,7 +143,22 @@ def task_of(work: Workspace, model: str) -> "Task":
     """Give a model's recipe with what it is trained on."""
     from mlob.runs.task import Task
 
-    return Task(model, work.first_experiment(model), work.dataset, work.stores(model), work.memory_bytes, work.held)
+    experiment = work.first_experiment(model)
+    begin = beginning(work, model) if experiment.network else None
+    return Task(model, experiment, work.dataset, work.stores(model), work.memory_bytes, work.held, begin)
+
+
+def beginning(work: Workspace, model: str) -> "Beginning":
+    """Give what a whole network begins with: its weights are downloaded where they are missing."""
+    from mlob.features import weights
+    from mlob.models.beginning import Beginning
+
+    (reads,), extractor, start = work.feature_sets(model).values(), work.extractor(model), work.start(model)
+    source = weights.at_hand(extractor, work.weights) if extractor else None
+    if extractor and not source and not work.is_dry:
+        source = weights.downloaded(extractor, work.suite.generated)
+    head = work.run(start) / places.HEAD if start else None
+    return Beginning(reads, extractor, source, head, task_of(work, start).identity if start else None)
 
 
 def add(work: Workspace, model: str, total: recipes.Sum) -> bool:
@@ -194,8 +214,10 @@ def overfit(work: Workspace, model: str, count: int) -> None:
     machine.load_keras()
     from mlob.training import sanity
 
-    rows, _ = task_of(work, model).train_and_dev()
-    learned = sanity.overfit(experiment, rows, name=model, count=count, groups=work.dataset.labels.groups)
+    task = task_of(work, model)
+    rows, _ = task.train_and_dev()
+    groups = work.dataset.labels.groups
+    learned = sanity.overfit(experiment, rows, name=model, count=count, groups=groups, begin=task.begin)
     show(sanity.summary(model, learned))
 
 

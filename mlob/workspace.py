@@ -199,6 +199,46 @@ class Workspace:
         """The recipes of what a model reads: {name: feature set}."""
         return {name: self.feature_set(name) for name in self.first_experiment(model).stores}
 
+    def extractor(self, model: str) -> recipes.FeatureSet | None:
+        """The feature set that a whole network begins with; None of a head, and of convolutions."""
+        network = self.first_experiment(model).network
+        return self.feature_set(network.extractor) if network and network.extractor else None
+
+    def start(self, model: str) -> str:
+        """The model whose trained head a whole network takes over; empty where there is none."""
+        network = self.first_experiment(model).network
+        return network.start if network else ""
+
+    def check(self, model: str) -> None:
+        """Refuse a model whose stores and network do not fit each other.
+
+        Raises:
+            InputError: with what was expected.
+        """
+        from mlob.models import beginning
+
+        experiment, read = self.first_experiment(model), self.feature_sets(model)
+        try:
+            if experiment.network:
+                (reads,) = read.values()
+                beginning.check(reads, self.extractor(model))
+                self._check_start(experiment)
+            else:
+                beginning.refuse_pixels(read)
+        except InputError as error:
+            raise InputError(f"{model}: {error}") from error
+
+    def _check_start(self, experiment: recipes.Experiment) -> None:
+        """Refuse a network that takes over a head of another form, or on other features."""
+        network = experiment.network
+        if network and network.start:
+            start = self.experiment(network.start)
+            wanted = (network.extractor,), experiment.head
+            if isinstance(start, recipes.Sum) or start.network or (start.stores, start.head) != wanted:
+                raise InputError(
+                    f"network.start is {network.start}: expected a model with the stores {wanted[0]} and {wanted[1]}."
+                )
+
     def models(self, model: str | None = None) -> list[str]:
         """The models asked for: one, or all of the suite's."""
         return [model] if model else [*self.suite.members, *self.suite.rows]
@@ -240,7 +280,8 @@ class Workspace:
             raise InputError(f"{own} has the name of the reference that every suite has: rename the file.")
         default = self.first_experiment(self.suite.members[0])
         limit = recipes.Training(limit=default.training.limit)
-        return recipes.Experiment(default.stores, recipes.LOGISTIC, limit)
+        begins = (default.network.extractor,) if default.network and default.network.extractor else default.stores
+        return recipes.Experiment(begins, recipes.LOGISTIC, limit)
 
     def _loaded(self, model):
         """The recipe under a model's name in heads.py, or in its own file."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PREPROCESSING_VERSION = 1  # part of the fingerprint: raise it when letterbox or preprocessing change
 SIZES = {"small": 224, "large": 299}
+EXTRACTOR = "extractor"  # name of the model from photos to features
 PIXELS = "pixels"  # the backbone that does nothing: photos stay as they are decoded
 JPEG: Final = "jpeg95"  # the precision of pixels that are kept as JPEGs; the number is the quality
 DETECTOR = "detector"  # what a file of another program finds in photos
@@ -247,13 +248,17 @@ def find(feature_set: FeatureSet) -> Backbone:
     return BACKBONES[feature_set.backbone]
 
 
-def build(feature_set: FeatureSet) -> keras.Model:
+def build(feature_set: FeatureSet, pixels: int = 0) -> keras.Model:
     """Build the network that a feature set names, without its top and with Keras's initial weights.
 
+    Args:
+        feature_set: the recipe.
+        pixels: side of its input; 0 takes the recipe's size.
+
     Returns:
-        A Keras model from preprocessed pixels (size, size, 3) to its last map.
+        A Keras model from preprocessed pixels (pixels, pixels, 3) to its last map.
     """
-    return find(feature_set).build(side(feature_set))
+    return find(feature_set).build(pixels or side(feature_set))
 
 
 def cut(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
@@ -269,6 +274,30 @@ def cut(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
     return keras.Model(network.input, _output(network, feature_set.layer, find(feature_set)))
 
 
+def above(network: keras.Model, layer: str, feature_set: FeatureSet) -> keras.Model:
+    """Give what lies above a layer of a network, which the feature set names: from that layer's map to the last one.
+
+    Raises:
+        InputError: no such layer (with the nearest names).
+    """
+    import keras
+
+    return keras.Model(_output(network, layer, find(feature_set)), network.output, name=network.name)
+
+
+def extractor_of_maps(upper: keras.Model, feature_set: FeatureSet) -> keras.Model:
+    """Put pooling behind the upper part of a network.
+
+    Returns:
+        A Keras model from float16 maps (n, h, w, c), as stores hold them, to the features of `extractor`.
+    """
+    import keras
+
+    maps = keras.Input(upper.input_shape[1:], dtype="float16", name="maps")
+    pooled = _pooled(upper(keras.ops.cast(maps, "float32")), feature_set.pool)
+    return keras.Model(maps, keras.layers.Activation("linear", dtype="float32")(pooled), name=EXTRACTOR)
+
+
 def extractor(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
     """Put preprocessing before a network, which has its weights and is cut, and pooling behind it.
 
@@ -278,17 +307,16 @@ def extractor(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
     """
     import keras
 
-    backbone, pixels = find(feature_set), side(feature_set)
-    photos = keras.Input((pixels, pixels, 3), dtype="uint8", name="photos")
+    backbone = find(feature_set)
+    photos = keras.Input(network.input_shape[1:], dtype="uint8", name="photos")
     outputs = [network.output]
     if feature_set.pool == "blocks":
         outputs = [_output(network, stage, backbone) for stage in _stages_within(network, backbone)] + outputs
     maps = keras.Model(network.input, outputs)(backbone.preprocess(keras.ops.cast(photos, "float32")))
     pooled = [_pooled(feature_map, feature_set.pool) for feature_map in (maps if isinstance(maps, list) else [maps])]
     joined = pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
-    return keras.Model(
-        photos, keras.layers.Activation("linear", dtype="float32")(joined)
-    )  # float32 whatever the policy
+    as_float32 = keras.layers.Activation("linear", dtype="float32")  # whatever the policy
+    return keras.Model(photos, as_float32(joined), name=EXTRACTOR)
 
 
 def _pooled(feature_map: keras.KerasTensor, pool: str) -> keras.KerasTensor:

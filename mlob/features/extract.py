@@ -166,7 +166,7 @@ def _settle(
     random_fallback: bool,
 ) -> Extraction:
     """Settle weights, runtime and precision of a store, and say them."""
-    source = lacking.source or _downloaded(feature_set, random_fallback)
+    source = lacking.source or weights.downloaded(feature_set, random_fallback)
     if lacking.fingerprint:
         store.check_fingerprint(store_folder, {"weights": source.digest}, lacking.fingerprint)
     settled = lacking.fingerprint or _chosen(feature_set, source, store_folder, dataset)
@@ -214,16 +214,6 @@ def _sample(feature_set: FeatureSet, dataset: DataSet, count: int) -> np.ndarray
     if not pixels:
         raise InputError(f"No photo of {dataset.folder} can be read: see that the files are whole images.")
     return np.stack(pixels)
-
-
-def _downloaded(feature_set: FeatureSet, random_fallback: bool) -> weights.Source:
-    try:
-        return weights.download(feature_set)
-    except weights.Unreachable as error:
-        if not random_fallback:
-            raise
-        say(f"{error}\n  The demo goes on with RANDOM weights for {feature_set.backbone}: its figures mean little.")
-        return weights.random()
 
 
 # The work

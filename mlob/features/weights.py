@@ -134,6 +134,21 @@ def download(feature_set: FeatureSet) -> Source:
     return _source("imagenet", cached)
 
 
+def downloaded(feature_set: FeatureSet, random_fallback: bool) -> Source:
+    """Download ImageNet weights, or take random ones where they cannot be had and the suite allows it, which is told.
+
+    Raises:
+        Unreachable: as `download`, where the suite does not.
+    """
+    try:
+        return download(feature_set)
+    except Unreachable as error:
+        if not random_fallback:
+            raise
+        say(f"{error}\n  The demo goes on with RANDOM weights for {feature_set.backbone}: its figures mean little.")
+        return random()
+
+
 def network(feature_set: FeatureSet, source: Source) -> keras.Model:
     """Build the network that a feature set names, with a source's weights, cut where the feature set says.
 

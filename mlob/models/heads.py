@@ -2,7 +2,7 @@
 
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import keras
 import numpy as np
@@ -18,6 +18,8 @@ SMALLEST_LOG = -1e-6  # of a softmax's probability: at 1 the odds are infinite
 LEAST_VARIANCE = 1e-10  # of a feature that counts as moving: divided by less, later photos are thrown far off
 EPSILON = np.finfo(np.float64).eps
 BLOCK_NUMBERS = 2**24  # float16 numbers that moments are added up from at once: 8,192 rows of 2,048
+
+Moments: TypeAlias = tuple[np.ndarray, np.ndarray]  # mean and variance, float32 (d,)
 
 
 class Features(Protocol):
@@ -63,16 +65,50 @@ def build(
             f"Views have equal lengths: expected {views} equal parts, found {features.shape[-1]} features in all. "
             "Stores of several networks stand side by side with views=false."
         )
-    inputs = keras.Input((*features.shape[1:-1], features.shape[-1] // views), dtype="float16", name="features")
+    width = features.shape[-1] // views
+    inputs = keras.Input((*features.shape[1:-1], width), dtype="float16", name="features")
+    standard = standard_of(head, features, width)
+    return keras.Model(inputs, grow(head, inputs, targets, standard, precision, exclusive))
+
+
+def grow(
+    head: Head,
+    x: keras.KerasTensor,
+    targets: np.ndarray,
+    standard: Moments | None,
+    precision: str = "float32",
+    exclusive: Sequence[Exclusive] = (),
+) -> keras.KerasTensor:
+    """Grow an untrained head on features (n, d) or (n, h, w, c), an input or what a network gives.
+
+    Args:
+        head, targets, precision, exclusive: as of `build`.
+        x: the features.
+        standard: as of `standard_of`.
+
+    Returns:
+        Probabilities float32 (n, labels).
+    """
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
-    x = _standardised(head, features, inputs)
-    if len(inputs.shape) == 4:
+    x = _standardised(head, x, standard)
+    if len(x.shape) == 4:
         x = _attended(x, head.queries)
     branches = [_hidden(head, x, policy) for _ in range(head.branches)]
     bias = keras.initializers.Constant(prior(targets, exclusive)) if head.prior_bias else "zeros"
     outputs = _outputs(branches, targets.shape[1], bias)
     probabilities = keras.layers.Activation("sigmoid", name="probabilities")(_log_odds(outputs, exclusive))
-    return keras.Model(inputs, probabilities if len(branches) == 1 else keras.ops.mean(probabilities, axis=1))
+    return probabilities if len(branches) == 1 else keras.ops.mean(probabilities, axis=1)
+
+
+def standard_of(head: Head, features: Features, width: int | None = None) -> Moments | None:
+    """Give the moments that standardise a head's features, as it transforms them; None where the recipe does not.
+
+    Args:
+        head: the recipe's `Head`.
+        features: of the training rows, (n, d) or (n, h, w, c).
+        width: as of `moments`.
+    """
+    return moments(features, signed_sqrt if head.signed_sqrt else as_float32, width) if head.standardise else None
 
 
 def regression(
@@ -146,13 +182,13 @@ def added(models: Mapping[str, keras.Model]) -> keras.Model:
     return keras.Model(inputs, keras.ops.minimum(keras.layers.Add()(named), 1))
 
 
-def _standardised(head: Head, features: Features, x: keras.KerasTensor) -> keras.KerasTensor:
+def _standardised(head: Head, x: keras.KerasTensor, standard: Moments | None) -> keras.KerasTensor:
     """Cast to float32, and transform as the recipe says."""
     x = keras.ops.cast(x, "float32")
     if head.signed_sqrt:
         x = keras.ops.sign(x) * keras.ops.sqrt(keras.ops.abs(x))
-    if head.standardise:
-        mean, variance = moments(features, signed_sqrt if head.signed_sqrt else as_float32, x.shape[-1])
+    if standard:
+        mean, variance = standard
         x = keras.layers.Normalization(mean=mean, variance=variance, name="standardise")(x)
     return x
 
@@ -214,7 +250,7 @@ def moments(
     transform: Callable[[np.ndarray], np.ndarray],
     width: int | None = None,
     block: int | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Moments:
     """Give mean and variance float32 (d,) of transformed float16 rows, block by block (float16 sums overflow).
 
     A feature that no training row moves has variance 1, so that it keeps its scale where a later photo moves it.

@@ -114,7 +114,8 @@ def _train_on(
 
     rows = train.take(splits.limit_rows(train.ids.tolist(), count))
     name = f"{task.name} on {count:,} photos"
-    trained = fit.fit(task.experiment, rows, on_dev, name=name, groups=task.dataset.labels.groups)
+    begin = task.begin and dataclasses.replace(task.begin, head=None, start=None)  # it has seen all photos
+    trained = fit.fit(task.experiment, rows, on_dev, name=name, groups=task.dataset.labels.groups, begin=begin)
     some = rows.take(splits.limit_rows(rows.ids.tolist(), SEEN)).resident()
     seen = highest_micro_f1(some.targets, trained.predict(some.features))
     probabilities = trained.predict(on_dev.features)

@@ -23,7 +23,7 @@ from mlob.runs.results import Result
 from mlob.runs.task import Task, one_each
 from mlob.training import sampling
 from mlob.training.checkpoint import Checkpoint
-from mlob.training.trained import COLUMNS, Epoch
+from mlob.training.trained import COLUMNS, Epoch, Trained
 
 PREDICTED = ("validation", "test")  # splits, of which the second may be missing
 FEWEST_ROWS = 20_000  # from here on a head has rows enough, and one regression a label takes hours
@@ -71,7 +71,9 @@ def train(task: Task, folder: pathlib.Path, judging: Judging) -> Result:
         head = logistic.fit(train.resident(), dev)
     else:
         groups = task.dataset.labels.groups
-        head = fit.fit(task.experiment, train, dev, name=task.name, groups=groups, checkpoint=kept)
+        head = fit.fit(task.experiment, train, dev, name=task.name, groups=groups, begin=task.begin, checkpoint=kept)
+        if task.begin and head.steps_seconds:
+            say(pace(task.name, head))
     with atomic(folder / workspace.HEAD) as part:
         head.model.save(part)
     tables = _predicted(head, task.dataset, rows, dev, _own_prevalence(task.experiment, train.targets))
@@ -92,10 +94,10 @@ def _result(task, head, table, judging, counts):
     return Result(
         method=task.name,
         **judged_on_validation(table, task.dataset, judging),
-        **_costs(head, task.stores, counts["train"]),
+        **_costs(head, task, counts["train"]),
         seed=task.experiment.seed,
         rows=counts,
-        note=head.note,
+        note=head.note or _begun_with(task.experiment),
         fingerprint=task.identity["fingerprint"],
         **machine.facts(),
     )
@@ -161,6 +163,12 @@ def summary(result: Result) -> str:
     )
 
 
+def pace(name: str, trained: Trained) -> str:
+    """Tell how much of its time a network's training waited for photos."""
+    waited = trained.waiting_seconds / trained.steps_seconds
+    return f"{name}: {trained.steps_seconds:,.0f} s of steps, {waited:.1%} of them waiting for data"
+
+
 def compare(folder: pathlib.Path, reference: pathlib.Path, dataset: DataSet, judging: Judging) -> str:
     """Note in a run's result by how much its head falls short of logistic regression on the same features.
 
@@ -202,9 +210,15 @@ def _own_prevalence(experiment, targets):
     return shares
 
 
-def _costs(head, stores, rows):
+def _begun_with(experiment):
+    start = experiment.network and experiment.network.start
+    return f"begins with the head of {start}" if start else ""
+
+
+def _costs(head, task, rows):
     """Fields of a `Result`: what the head and the features of its stores cost."""
-    logs = {name: log.read(folder) for name, folder in stores.items()}
+    logs = {name: log.read(folder) for name, folder in task.stores.items()}
+    begins = {task.begin.source.kind} if task.begin and task.begin.source else set()
     costs = {name: results.StoreCost(each.parameters, round(each.seconds, 1)) for name, each in logs.items()}
     together = results.cost([head.parameters], [head.seconds], costs)
     epochs = len(head.history)
@@ -214,7 +228,7 @@ def _costs(head, stores, rows):
         "stores": costs,
         "rows_per_second": round(rows * max(epochs, 1) / head.seconds, 1),
         "epochs": epochs,
-        "weights": ", ".join(sorted({each.weights for each in logs.values()})),
+        "weights": ", ".join(sorted({each.weights for each in logs.values()} | begins - {"no"})),
     }
 
 

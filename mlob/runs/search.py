@@ -18,6 +18,8 @@ from mlob.recipes import Judging
 from mlob.runs.task import Task, one_each
 from mlob.training.batches import Labelled
 
+KINDS = ("Experiment", "Head", "Training", "Network", "Phase", "Augmentation", "Convolutions")  # a recipe is made of
+
 if TYPE_CHECKING:
     from mlob.training.search import Trial
 
@@ -93,6 +95,7 @@ def run(task: Task, folder: pathlib.Path, judging: Judging, budget_seconds: floa
         on_dev,
         name=task.name,
         groups=task.dataset.labels.groups,
+        begin=task.begin,
         budget_seconds=budget_seconds,
         folder=folder,
         key=task.key,
@@ -113,7 +116,7 @@ def write_recipe(path: pathlib.Path, suite: str, task: Task, search: Search) -> 
         photos=search.photos,
         gain=gain,
         elsewhere=search.elsewhere.value,
-        used=", ".join(kind for kind in ("Experiment", "Head", "Training") if f"{kind}(" in code),
+        used=", ".join(kind for kind in KINDS if f"{kind}(" in code),
         recipe=code,
     )
     write_text(path, text)

@@ -12,6 +12,7 @@ from mlob import recipes
 from mlob.data.dataset import DataSet
 from mlob.features import store, table
 from mlob.files import digest
+from mlob.models.beginning import Beginning
 from mlob.recipes import Experiment, Judging
 from mlob.training import batches
 from mlob.training.batches import Labelled, Rows
@@ -27,6 +28,7 @@ class Task:
         stores: {store name: features/<set>/<data set>}.
         memory_bytes: that the features of train may take, as `batches.train_and_dev` has it.
         held: {store name: digest of what it holds of the data set}, noted here so that several tasks may share it.
+        begin: what a whole network begins with; None of a head.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Task:
     stores: dict[str, pathlib.Path]
     memory_bytes: int | None = None
     held: dict[str, str] = dataclasses.field(default_factory=dict)
+    begin: Beginning | None = None
 
     @functools.cached_property
     def identity(self) -> dict[str, Any]:
@@ -51,6 +54,7 @@ class Task:
                 **groups,
                 "fingerprint": {name: own and own.fields() for name, own in fingerprints.items()},
                 "features": {name: self._held(name) for name in self.stores},
+                **({"network": self.begin.identity} if self.begin else {}),
             }
         )
 

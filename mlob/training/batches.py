@@ -24,8 +24,7 @@ from mlob.features.extents import FLOAT16, Extent
 from mlob.labels import positives
 
 RUN = 256  # neighbouring rows that are read together
-CHUNK = 8192  # rows that are handed on together, as many whole batches as go into them …
-CHUNK_NUMBERS = 2**26  # … of no more numbers than this, where rows are maps or pixels
+CHUNK = 8192  # rows that are handed on together, as many whole batches as go into them
 CHUNKS = 8  # that memory is set aside for
 
 Batches: TypeAlias = tuple[
@@ -286,9 +285,8 @@ def epoch(
 
 
 def chunk_rows(features: np.ndarray | Stored, batch: int) -> int:
-    """Count the rows that are handed on together: whole batches, one at least."""
-    rows = min(CHUNK, CHUNK_NUMBERS // int(np.prod(features.shape[1:])))
-    return max(rows // batch, 1) * batch
+    """Count the rows that are handed on together: whole batches; of maps and photos one, whose step is long enough."""
+    return max(CHUNK // batch, 1) * batch if len(features.shape) == 2 else batch
 
 
 def _window_rows(features: Stored, targets: np.ndarray, memory_bytes: int, chunk: int) -> int:

@@ -8,10 +8,12 @@ import numpy as np
 from mlob.data import splits
 from mlob.errors import InputError
 from mlob.labels import count_known, prevalence
-from mlob.recipes import Experiment
+from mlob.models.beginning import Beginning
+from mlob.recipes import Augmentation, Experiment
 from mlob.training import batches, fit, sampling
 
 OVERFIT_EPOCHS, OVERFIT_BATCH = 200, 10
+OVERFIT_EPOCHS_OF_NETWORK = 60  # its layers learn as well, and each of its steps takes a hundred times as long
 OVERFIT_SHARE = 0.1  # of the loss without a look at the features: what is left must be below it
 
 
@@ -40,6 +42,7 @@ def overfit(
     name: str,
     count: int = 50,
     groups: Sequence[str] | None = None,
+    begin: Beginning | None = None,
 ) -> Overfit:
     """Train on a few rows until their loss is near zero: the first step of the [Stanford poster].
 
@@ -52,21 +55,15 @@ def overfit(
         name: of the model, for the progress bar.
         count: rows taken, chosen by a hash of the id.
         groups: the group of each label (labels,).
+        begin: what a whole network begins with; it starts with a head that knows nothing of the photos.
 
     Raises:
         InputError: at the end the loss is not below a tenth of what a constant answer has.
     """
     rows = train.take(splits.limit_rows(train.ids.tolist(), count)).resident()
-    training = dataclasses.replace(
-        experiment.training,
-        epochs=OVERFIT_EPOCHS,
-        batch=min(experiment.training.batch, OVERFIT_BATCH),
-        patience=0,
-        label_smoothing=0.0,
-        mixup=0.0,
-    )
-    experiment = dataclasses.replace(experiment, training=training)
-    history = fit.fit(experiment, rows, rows, name=name, groups=groups).history
+    experiment = by_heart(experiment)
+    begin = begin and dataclasses.replace(begin, head=None, start=None)
+    history = fit.fit(experiment, rows, rows, name=name, groups=groups, begin=begin).history
     own = sampling.own_columns(rows.targets, experiment.least_share, experiment.most_share)
     constant, last = constant_loss(rows.targets[:, own]), history[-1]
     if not last["dev_loss"] <= OVERFIT_SHARE * constant:
@@ -76,6 +73,25 @@ def overfit(
             "head.units; if that does not help, features and labels do not belong together."
         )
     return Overfit(len(rows.ids), constant, last["dev_loss"], last["dev_micro_f1"], len(history))
+
+
+def by_heart(experiment: Experiment) -> Experiment:
+    """Give a recipe without what keeps a loss above zero; a network has one phase, its last, on photos as they are."""
+    training, network = experiment.training, experiment.network
+    training = dataclasses.replace(training, batch=min(training.batch, OVERFIT_BATCH), label_smoothing=0.0, mixup=0.0)
+    if not network:
+        training = dataclasses.replace(training, epochs=OVERFIT_EPOCHS, patience=0)
+        return dataclasses.replace(experiment, training=training)
+    phase = dataclasses.replace(
+        network.phases[-1],
+        epochs=OVERFIT_EPOCHS_OF_NETWORK,
+        steps=0,
+        patience=0,
+        augmentation=Augmentation(),
+        accumulate=1,
+        average=0.0,
+    )
+    return dataclasses.replace(experiment, training=training, network=dataclasses.replace(network, phases=(phase,)))
 
 
 def summary(name: str, learned: Overfit) -> str:

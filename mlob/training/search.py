@@ -25,6 +25,7 @@ from optuna.trial import TrialState
 from mlob import loading, recipes
 from mlob.errors import InputError
 from mlob.files import alone, atomic, make_folder
+from mlob.models.beginning import Beginning
 from mlob.progress import say
 from mlob.training import fit, schedule
 from mlob.training.batches import Labelled
@@ -88,8 +89,11 @@ class _Task:
     dev: Labelled
     name: str
     groups: Sequence[str]
+    begin: Beginning | None = None
 
     def epochs(self, experiment: recipes.Experiment) -> int:
+        if experiment.network:
+            return sum(phase.epochs for phase in experiment.network.phases)
         return schedule.epochs(experiment.training, len(self.train.ids))
 
 
@@ -100,6 +104,7 @@ def search(
     *,
     name: str,
     groups: Sequence[str],
+    begin: Beginning | None = None,
     budget_seconds: float,
     folder: pathlib.Path,
     key: str,
@@ -113,6 +118,7 @@ def search(
         train, dev: the rows, dev resident.
         name: of the model, for the progress bar.
         groups: the group of each label (labels,).
+        begin: what a whole network begins with.
         budget_seconds: of training. The first trial, the recipe as it is, runs to its end in any case.
         folder: runs/<suite>/<model>/search, for the journal and the probabilities.
         key: text that names recipe, photos and features: trials under another key are not looked at.
@@ -124,7 +130,7 @@ def search(
         InputError: the journal is damaged, another process searches there, or the recipe's own training fails.
     """
     make_folder(folder)
-    task = _Task(experiment, train, dev, name, groups)
+    task = _Task(experiment, train, dev, name, groups, begin)
     with alone(folder):
         with _damage_told(folder / JOURNAL):
             study = _opened(experiment, folder, key, task.epochs(experiment))
@@ -218,7 +224,9 @@ def _run(study: optuna.Study, trial: optuna.Trial, task: _Task, seconds_left: fl
     keras.backend.clear_session()
     name = f"{task.name}, trial {trial.number}"
     try:
-        trained = fit.fit(changed, task.train, task.dev, name=name, groups=task.groups, after_epoch=watch)
+        trained = fit.fit(
+            changed, task.train, task.dev, name=name, groups=task.groups, begin=task.begin, after_epoch=watch
+        )
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
     except InputError as error:  # a loss that is no longer finite, say

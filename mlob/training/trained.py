@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Epoch(TypedDict):
     """A row of history.csv: `loss` is the recipe's, `dev_loss` cross entropy, the rate that after the last step."""
 
+    phase: int
     epoch: int
     loss: float
     dev_loss: float
@@ -29,11 +30,11 @@ COLUMNS = tuple(Epoch.__annotations__)
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A trained head.
+    """A trained head or network.
 
     Attributes:
-        model: the Keras model, from float16 features to float32 probabilities (n, labels); at its best epoch where the
-            recipe stops early.
+        model: the Keras model, from float16 features or uint8 photos to float32 probabilities (n, labels); at its best
+            epoch where the recipe stops early.
         predict: function from all rows of float16 features, in memory or on disk, to float32 probabilities (n, labels).
         history: a row an epoch; empty for a head without epochs.
         parameters: their number.
@@ -41,6 +42,7 @@ class Trained:
         note: what the table of results says about it.
         warm_up_seconds: of `seconds`, until the first chunk of rows was trained on: compilation and the first read.
         steps_seconds: of `seconds`, the steps after the warm-up; judging dev is not in them.
+        waiting_seconds: of `steps_seconds`, in which the device had no rows to work on.
     """
 
     model: keras.Model
@@ -51,3 +53,4 @@ class Trained:
     note: str = ""
     warm_up_seconds: float = 0.0
     steps_seconds: float = 0.0
+    waiting_seconds: float = 0.0

@@ -14,7 +14,7 @@ from mlob.features import store
 from mlob.features.fingerprint import Fingerprint
 from mlob.metrics import highest_micro_f1
 from mlob.recipes import LINEAR, MLP, MLP_TRAINING, Experiment, Head, Training
-from mlob.training import batches, checkpoint, fit, speed, steps
+from mlob.training import batches, checkpoint, fit, learner, predicting, speed, steps
 
 pytestmark = pytest.mark.slow  # networks are compiled
 
@@ -56,7 +56,7 @@ def test_what_can_be_learned_is_learned(experiment, rows):
 def test_history_has_a_row_an_epoch_and_ends_with_the_model_that_is_given(rows):
     found = fitted(SMALL, rows)
     assert [row["epoch"] for row in found.history] == [1, 2, 3, 4]
-    assert tuple(found.history[0]) == ("epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate")
+    assert tuple(found.history[0]) == ("phase", "epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate")
     probabilities = fit.predict(found.model, rows[1].features).astype(np.float64)
     targets = rows[1].targets
     loss = -np.log(np.where(targets, probabilities, 1 - probabilities)).mean()
@@ -99,11 +99,11 @@ def with_dev_losses(monkeypatch, losses):
     """Let the dev loss run as given, whatever is learned."""
     given = iter(losses)
 
-    def judged(model, dev, judge=fit.judge):
+    def judged(model, dev, rate, judge=predicting.judge):
         _, dev_micro_f1 = judge(model, dev)
         return next(given), dev_micro_f1
 
-    monkeypatch.setattr(fit, "judge", judged)
+    monkeypatch.setattr(predicting, "judge", judged)
 
 
 def test_stopping_early_gives_back_the_best_weights(rows, third_epoch, monkeypatch):
@@ -318,7 +318,7 @@ def test_bfloat16_learns_too_and_gives_float32(rows):
 
 def test_rows_drawn_on_a_device_train_the_same_head(rows, monkeypatch):
     expected = fitted(SMALL, rows, epochs=2).model.get_weights()
-    monkeypatch.setattr(fit.machine, "has_gpu", lambda: True)
+    monkeypatch.setattr(learner.machine, "has_gpu", lambda: True)
     drawn = []
 
     def spied(*arguments, epoch=batches.epoch):
@@ -334,7 +334,7 @@ def test_rows_drawn_on_a_device_train_the_same_head(rows, monkeypatch):
 
 @pytest.mark.parametrize("training", [{"mixup": 0.2}, {}])
 def test_rows_that_a_device_cannot_hold_or_numpy_has_to_mix_stay_in_memory(training, rows, monkeypatch):
-    monkeypatch.setattr(fit.machine, "has_gpu", lambda: True)
+    monkeypatch.setattr(learner.machine, "has_gpu", lambda: True)
     if not training:
         monkeypatch.setattr(keras.ops, "convert_to_tensor", lambda *_: 1 / 0)
     experiment = dataclasses.replace(SMALL, training=dataclasses.replace(SMALL.training, **training))
@@ -344,7 +344,7 @@ def test_rows_that_a_device_cannot_hold_or_numpy_has_to_mix_stay_in_memory(train
 OTHERS = """
 import numpy as np
 from mlob.recipes import Experiment, Head, Training
-from mlob.training import batches, fit
+from mlob.training import batches, fit, predicting
 
 generator = np.random.default_rng(0)
 targets = (generator.random((260, 3)) < (0.6, 0.4, 0.2)).astype(np.uint8)
@@ -369,7 +369,7 @@ def test_other_backends_train_as_well(backend):
 def test_predictions_come_in_blocks_and_of_no_rows_too(rows, monkeypatch):
     model = fitted(SMALL, rows, epochs=1).model
     whole = fit.predict(model, rows[0].features)
-    monkeypatch.setattr(fit, "BLOCK", 50)
+    monkeypatch.setattr(predicting, "BLOCK", 50)
     assert fit.predict(model, rows[0].features) == pytest.approx(whole, abs=1e-6)
     assert fit.predict(model, rows[0].features[:0]).shape == (0, 3)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mlob import files, loading
 from mlob.errors import InputError
 from mlob.recipes import LINEAR, MLP, Experiment, Head, Training
-from mlob.training import fit, search
+from mlob.training import fit, predicting, search
 from mlob.training.trained import Trained
 
 SMALL = Experiment(("any",), Head(units=(8,)), Training(epochs=6, batch=32, learning_rate=1e-2))
@@ -27,13 +27,13 @@ def rows(rows_of):
 def count_epochs(patch):
     """Let time pass by a second an epoch: a budget of n seconds is n epochs. Give a list that holds the time alone."""
     now = [0.0]
-    highest = fit.highest_micro_f1
+    highest = predicting.highest_micro_f1
 
     def judged(*arguments):
         now[0] += 1
         return highest(*arguments)
 
-    patch.setattr(fit, "highest_micro_f1", judged)
+    patch.setattr(predicting, "highest_micro_f1", judged)
     patch.setattr(search.time, "monotonic", lambda: now[0])
     return now
 

@@ -1,0 +1,82 @@
+"""What a whole network begins with, found without loading Keras: a part of its identity."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from mlob.errors import InputError
+from mlob.features import backbones, weights
+from mlob.recipes import FeatureSet
+
+UNSHAPED = ("runtime", "precision")  # fields of a feature set that belong to extraction alone
+
+
+@dataclasses.dataclass(frozen=True)
+class Beginning:
+    """What a network begins with, and what it reads.
+
+    Attributes:
+        reads: the feature set of the store: of pixels, or of an earlier layer's map.
+        extractor: the feature set that the recipe names; None where the network begins with convolutions.
+        source: its weights.
+        head: the trained head that the network takes over, runs/<suite>/<start>/head.keras; None starts it at random.
+        start: the identity of that run.
+    """
+
+    reads: FeatureSet
+    extractor: FeatureSet | None = None
+    source: weights.Source | None = None
+    head: pathlib.Path | None = None
+    start: dict[str, Any] | None = None
+
+    @property
+    def backbone(self) -> tuple[FeatureSet, weights.Source]:
+        """The extractor and its weights, of a network that begins with one."""
+        assert self.extractor and self.source
+        return self.extractor, self.source
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that shapes the network beside its recipe and its store, as JSON holds it."""
+        fields = dataclasses.asdict(self.extractor) if self.extractor else {}
+        return {
+            "extractor": {name: value for name, value in fields.items() if name not in UNSHAPED},
+            "weights": self.source.digest if self.source else "",
+            "start": self.start,
+        }
+
+
+def check(reads: FeatureSet, extractor: FeatureSet | None) -> None:
+    """Refuse a store that a network cannot read.
+
+    Raises:
+        InputError: photos of another size; features of another backbone, other weights, or no maps; a view.
+    """
+    if extractor is None:
+        return _refuse(backbones.is_pixels(reads), "A network of convolutions reads a store of pixels", reads)
+    _refuse(not backbones.is_pixels(extractor), "A network begins with a backbone", extractor)
+    _refuse(extractor.view == reads.view == "whole", 'A network sees photos as wholes (view="whole")', reads)
+    _refuse(reads.size == extractor.size, f"The network takes photos of the size {extractor.size!r}", reads)
+    if not backbones.is_pixels(reads):
+        alike = (reads.backbone, reads.weights) == (extractor.backbone, extractor.weights)
+        is_map = reads.pool == "grid" and reads.layer not in ("last", extractor.layer)
+        wanted = f'The network reads pixels, or maps (pool="grid") of an earlier layer of {extractor.backbone}'
+        _refuse(alike and is_map, wanted, reads)
+        _refuse(extractor.pool != "blocks", 'Over maps a network cannot have the pool "blocks"', extractor)
+
+
+def refuse_pixels(read: Mapping[str, FeatureSet]) -> None:
+    """Refuse stores of pixels, {name: feature set}, for a head without a network.
+
+    Raises:
+        InputError: with the store's name.
+    """
+    for name, feature_set in read.items():
+        if backbones.is_pixels(feature_set):
+            raise InputError(f"The store {name} holds pixels, which a head cannot read: expected a network before it.")
+
+
+def _refuse(is_fine: bool, wanted: str, found: FeatureSet) -> None:
+    if not is_fine:
+        raise InputError(f"{wanted}: found {found}.")
