@@ -1,8 +1,11 @@
 """Detectors: what one finds in photos is known here, whatever its file takes and gives; other files are refused."""
 
+import base64
 import dataclasses
 import importlib.util
+import zlib
 
+import detectors
 import numpy as np
 import pytest
 
@@ -11,6 +14,35 @@ from mlob.features import backbones, detector, forms, weights
 from mlob.recipes import Detector, FeatureSet
 
 SIDE = 64
+
+
+# Files of other programs, written once: scores are how dark each channel's darkest pixel is, boxes always the same.
+# ONNX's has open sides, boxes in pixels and class numbers of int64. TensorFlow's converter made TFLite's.
+ONNX = (
+    "c-"
+    "mD^Jx{|h5Vhl^IZh3PV<1qvWMJ^b3JWDnL}G!BrOJmzB0^G;RFsWB!QP*W^F@Ru``z8Ud)7OEn;(JKXl=5psmLl+R5$*?lS;RVddy4dpc(B{y)"
+    "sr}&uw{x@TSxz&EIQ}?YV(xD5_FnKS;AWsXkQgi|1{O=V&MExYE;Pb>PE8s>&vBzVHGeSr<{PikfCUPAu_Pc?=x5%Y#-"
+    "uG#UH8mG`<Nz|_T2H@srg33O91rCr?C?)uBRT*_9&wS&L!LvNhm0~!OqT#jp5;sQ9GqOFZYO_HGj0tNA`eLmv__Wp>_)qQhK^RC4JGxl)sM~65"
+    "En_y()B@XMN6V!Ie`KKS4$Xw?agy~L0"
+)
+TFLITE = (
+    "c-n1NO=ufe5FSakY)fm|NfjrwK8RvU0*PX&IhYb+8z-g#J29y-1Olp}-"
+    "8LKKmC>$34yA}vN+>z@5c(4+<WNcvq2!Q*38j?cLvSxS_E1VGIrLzPDgCju{pP*d&1$8E&w4v=zWICe#yd?!>&q*z=cz!`bd2&eNd{!2G=w!lM"
+    ")a896GXoxiS~f^#)wjoK?E(Lmk)g35Zx_c0&uP7E!%mwVp{K1TXj$Ap9KoSX@irIb(-~Sji%)i-4k0Z9|3Chs_SCoA>@-"
+    "H9|o>BZnJtA!>=9R5B9chG`t3W5h|UO{XOtsk~RM>UB0w&;mTVVFJG#xURYl|zqr0gdDu7{(b=?}O0(s7_NG<2Wi?&9;i#HCgVU$LL*Op31zZE"
+    "B6FQ*htOGm+egL+CN5D701K@Mu6TlN+_q#gww*k(PRQ+@63`RvZqoipiOAC)5BRsPqb#7n$wDH-OH``k&$v>!XxmYe0XNfYt_Qf_!#gdW*&+)%"
+    "~|0FOAoB`&5v%msy9#|G`;Cn;fN97#Y-%XJjq1E<0{w#bT@`yWr=4C&s%d&GCq~4$O_-)Vc_W97y?-6+-"
+    "f_UA6{h)^n|M>n4z<s;Aa`8%Gso~(fJ<BYr{k*b~3oFgGaw6xR--FVD6oBn-"
+    "R&9r*E?+@z0tMg?>4!QnC$ap9v)A@1J1I6fu1AO`A?K8oJH@^I*9-"
+    "k4fj;m5Ci)Zdo)iDCp(fK>zfh1q8diHo*k2=pgzz}7afu`7BXmxfdq!#)+{c9ICzY0dzwZyu>+ZigPDAvw(x1Ej;Jmg)KO3<>8at0{<UIID0zU"
+    "H&grAArhcV&jRSqxsa`#>da+~{4bH~CO=sKlj--zVP&mr~;2is6Eff-"
+    ";Q#K%Azm`iFyJUi|HYk&dlK>Q)FBJnL_R<YSh@pDM#<__ZF^;)&**&e2mWiD0g^*3fCy_^yoAIEG2Fd%20%~rjK!@o~roC)dg1<1KRuGh3p%dE"
+    "I{yJnTCkKc{)bHZ;A;+OjQ=Q_Roamo9;gTZ;1<Xi$9@5lH?&=Zgk>zpfb&bKj6R(zi64E9-"
+    "$@&AnRGxF<obe&f*3ZnY2c6;^5q(%=qdj3?Kws)ggYdEe~b-c3btFMKVmwa^pQ<CrU&)^-=eoi+nvsL3*E4E{z#BO9Re;V^U63j2idA-CQQJrY"
+    "4yD?5$IBQ*9PsJI~duhLyH!Qq6!gE{KPv4e1^O4`1oBVG{s_%~Opqi9IU*E^LsR(x;-"
+    "0^tNMdBoyQr|mAWvT_YdrB`to5_gHH+|j5z47$gJQhxsew#r(5;BMH!QRpSZ>5U*e!;B{X6u3=C1-F=-"
+    "ud1ikJN1k_D*SEr=DRgey4_LNbNuO_4f^)!~0mD(CZV1nt`OO@SVA;<yZd)v0$@6"
+)
 
 
 def recipe(path, **changes):
@@ -24,8 +56,8 @@ def found(given, *photos):
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory, detector_file):
-    return detector_file(tmp_path_factory.mktemp("detector") / "tiny.xml")
+def path(tmp_path_factory):
+    return detectors.write(tmp_path_factory.mktemp("detector") / "tiny.xml")
 
 
 @pytest.fixture
@@ -63,9 +95,29 @@ def test_photos_keep_their_order(path, photo):
     ],
     ids=str,
 )
-def test_whatever_its_file_takes_and_gives_the_boxes_are_the_same(path, photo, tmp_path, detector_file, file, changes):
-    other = detector_file(tmp_path / "other.xml", **file)
+def test_whatever_its_file_takes_and_gives_the_boxes_are_the_same(path, photo, tmp_path, file, changes):
+    other = detectors.write(tmp_path / "other.xml", **file)
     assert found(recipe(other, **changes), photo) == found(recipe(path), photo)
+
+
+FIRST, THIRD = [0, 0, 0.5, 1], [0.25, 0.25, 0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "changes"),
+    [
+        ("tiny.onnx", ONNX, {"outputs": ("boxes", "scores", "labels")}),
+        (
+            "tiny.tflite",
+            TFLITE,
+            {"outputs": tuple(f"PartitionedCall:{each}" for each in (0, 2, 1)), "units": "shares"},
+        ),
+    ],
+)
+def test_files_of_other_programs_are_read(photo, tmp_path, name, content, changes):
+    (tmp_path / name).write_bytes(zlib.decompress(base64.b85decode(content)))
+    (rows,) = found(recipe(tmp_path / name, **changes), photo)
+    np.testing.assert_allclose(rows, [[0, 1, *FIRST], [2, 0.8, *THIRD]], atol=1e-6)
 
 
 def test_another_order_of_channels_numbers_or_units_is_another_reading(path, photo):
@@ -131,8 +183,8 @@ def test_a_size_that_the_file_does_not_take_is_told(path):
     refuses(recipe(path, size=96), "takes photos of 64 x 64 pixels, but detector.size is 96")
 
 
-def test_whole_numbers_are_not_scaled(tmp_path, detector_file):
-    whole = detector_file(tmp_path / "whole.xml", kind=np.uint8)
+def test_whole_numbers_are_not_scaled(tmp_path):
+    whole = detectors.write(tmp_path / "whole.xml", kind=np.uint8)
     refuses(recipe(whole), r"takes whole numbers \(u8\): leave out detector.scale")
 
 
@@ -178,7 +230,7 @@ def test_a_feature_set_has_a_detector_or_another_backbone(path):
             backbones.check(odd)
 
 
-def test_its_weights_go_by_their_bytes_and_not_by_their_place(path, tmp_path, detector_file):
+def test_its_weights_go_by_their_bytes_and_not_by_their_place(path, tmp_path):
     feature_set = FeatureSet("detector", detector=recipe(path))
     source = weights.at_hand(feature_set)
     moved = [(tmp_path / each.name) for each in (path, path.with_suffix(".bin"))]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 
+import detectors
 import numpy as np
 import pytest
 
@@ -32,8 +33,8 @@ def small_shards():
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory, detector_file):
-    path = detector_file(tmp_path_factory.mktemp("detector") / "tiny.xml", side=SIDE)
+def recipe(tmp_path_factory):
+    path = detectors.write(tmp_path_factory.mktemp("detector") / "tiny.xml", side=SIDE)
     made = Detector(str(path), SIDE, CLASSES, units="pixels", scale=(255.0,), threshold=0.9)
     return FeatureSet("detector", detector=made)
 
