@@ -4,8 +4,8 @@
 
 draws its own photos (600 x 800, noisy) and measures three things, each in a process of its own: team MLoB's loop, read
 generously, as the baseline (Pillow in the main thread, batches of 32, float32 TensorFlow [MLoB]); mlob, from files to
-shards, with each runtime and precision; the runtime alone, on arrays. Medians of three; loading and compiling are not
-counted.
+shards, with each runtime and precision; the runtime alone, on arrays. Then a detector of the usual size, made up, from
+files to shards and boxes. Medians of three; loading and compiling are not counted.
 """
 
 import concurrent.futures
@@ -26,9 +26,10 @@ import numpy as np
 from mlob import machine
 from mlob.data import images
 from mlob.features import backbones, extract, forms, pipeline, plan, runtimes, store, weights
-from mlob.recipes import FeatureSet
+from mlob.recipes import Detector, FeatureSet
 
 PHOTOS, WIDTH, HEIGHT, RUNS, MLOBS_BATCH = 256, 600, 800, 3, 32
+SSD, CLASSES, BOXES, ANCHORS = 300, 20, 100, 6  # pixels a side; classes, boxes a photo, boxes at each place of a map
 OURS = ("keras-float32", *(f"openvino-{precision}" for precision in ("float32", "bfloat16", "int8")))
 
 
@@ -112,6 +113,29 @@ def quantise(
     return {"rows": np.zeros((0, 1))}
 
 
+def write_detector(path: pathlib.Path) -> FeatureSet:
+    """Write a detector with the arithmetic of SSD on MobileNet (Liu et al. 2016), and weights drawn by chance.
+
+    Its boxes come from the two largest maps, and are not suppressed: the best 100 are as many objects.
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    network = keras.applications.MobileNet(input_shape=(SSD, SSD, 3), include_top=False, weights=None)
+    maps = (network.get_layer(f"conv_pw_{number}_relu").output for number in (11, 13))
+    heads = [keras.layers.Conv2D(ANCHORS * (4 + CLASSES), 3, padding="same")(each) for each in maps]
+    found = keras.layers.Concatenate(axis=1)([keras.layers.Reshape((-1, 4 + CLASSES))(head) for head in heads])
+    centre, half = keras.ops.sigmoid(found[..., :2]), keras.ops.sigmoid(found[..., 2:4]) / 4
+    best, numbers = keras.ops.top_k(keras.ops.sigmoid(found[..., 4:]), 1)
+    rows = keras.ops.concatenate([centre - half, centre + half, best, keras.ops.cast(numbers, "float32")], axis=-1)
+    _, order = keras.ops.top_k(best[..., 0], BOXES)
+    model = runtimes.convert(keras.Model(network.input, keras.ops.take_along_axis(rows, order[..., None], axis=1)))
+    model.output(0).get_tensor().set_names({"rows"})
+    runtimes.load_openvino().save_model(model, path, False)
+    made = Detector(str(path), SSD, CLASSES, outputs=("rows",), mean=(127.5,), scale=(127.5,), most=BOXES)
+    return FeatureSet("detector", detector=made)
+
+
 def _timed(run: Callable[[], Any]) -> tuple[float, Any]:
     """Give the median of three times and the last result."""
     seconds = []
@@ -128,7 +152,10 @@ def measure(
     """Measure one thing in this process: {figure: value}; the features go to <folder>/<kind>.npy."""
     machine.load_keras()
     source = weights.at_hand(feature_set, given) or weights.download(feature_set)
-    if kind == "quantise":
+    if kind == "detector":
+        feature_set = write_detector(folder / "ssd.xml")
+        figures = ours(photos, feature_set, weights.at_hand(feature_set), forms.Finder.choice, folder / kind)
+    elif kind == "quantise":
         figures = quantise(photos, feature_set, source, folder)
     elif "-" in kind:
         figures = ours(photos, feature_set, source, runtimes.Choice(*kind.split("-")), folder)
@@ -168,8 +195,8 @@ def _figures(kind: str, measured: dict[str, dict[str, float]], cosine: float) ->
     }
 
 
-def table(rows: dict[str, Figures]) -> str:
-    """Lay the figures of each runtime out as text."""
+def table(rows: dict[str, Figures], detector: dict[str, float]) -> str:
+    """Lay the figures of each runtime out as text, and of the detector below them."""
     first = next(iter(rows.values()))
     lines = [
         machine.processor(),
@@ -183,6 +210,8 @@ def table(rows: dict[str, Figures]) -> str:
             f"{figures['model_only_images_per_second']:8.1f}{figures['of_model_only']:8.2f}"
             f"{figures['peak_rss_mb']:9,}{figures['cosine']:10.6f}"
         )
+    whole, alone = detector["images_per_second"], detector["model_only_images_per_second"]
+    lines.append(f"{'detector':18}{whole:10.1f}{'':8}{alone:8.1f}{whole / alone:8.2f}{detector['peak_rss_mb']:9,.0f}")
     return "\n".join(lines)
 
 
@@ -223,13 +252,13 @@ def main(
 def _compare(asked: dict[str, Any]) -> None:
     options = [part for name, value in asked.items() if value for part in (f"--{name}", str(value))]
     measured = {}
-    for kind in ("predict_on_batch", "predict", "quantise", *OURS):
+    for kind in ("predict_on_batch", "predict", "quantise", *OURS, "detector"):
         command = [sys.executable, "-m", "benchmarks.extraction", *options, "--only", kind]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         measured[kind] = json.loads(done.stdout.splitlines()[-1])
     best, rows = compare(measured, asked["folder"])
-    print(table(rows))
-    print(json.dumps(best))
+    print(table(rows, measured["detector"]))
+    print(json.dumps({**best, "detector_images_per_second": round(measured["detector"]["images_per_second"], 2)}))
 
 
 if __name__ == "__main__":
