@@ -11,7 +11,7 @@ import dataclasses
 
 from mlob.recipes import Augmentation, Experiment, Network, Phase, Training
 
-PHASE = Phase(learning_rate=5e-4, block_decay=0.8, augmentation=Augmentation(flip=True, crop=0.7, colour=0.1))
+PHASE = Phase(learning_rate=5e-4, block_decay=0.8, augmentation=Augmentation(flip=True, crop=0.7))
 recipe = Experiment(
     stores=("pixels_small",),
     network=Network(
