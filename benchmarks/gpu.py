@@ -1,4 +1,4 @@
-"""What a GPU makes of mlob: arithmetic, extraction, heads, thresholds and swarm, on the backend of KERAS_BACKEND.
+"""What a GPU makes of mlob: arithmetic, extraction, heads, networks, thresholds and swarm, on KERAS_BACKEND's backend.
 
     KERAS_BACKEND=jax python -m benchmarks.gpu --log gpu.jsonl --markdown benchmarks/results/gpu.md
 
@@ -29,12 +29,14 @@ import numpy as np
 from benchmarks import ensembling, extraction, training
 from mlob import machine
 from mlob.features import backbones
-from mlob.recipes import FeatureSet
+from mlob.recipes import Experiment, FeatureSet, Head, Network, Phase, Training
 
 if TYPE_CHECKING:
     import keras
 
     from mlob.features import pipeline
+    from mlob.training.batches import Labelled
+    from mlob.training.learner import Learner
 
 COSINE_PHOTOS = 64  # on which half precision is compared with float32
 
@@ -51,6 +53,10 @@ class Scale:
         drawn: photos on disk.
         photos: that an end-to-end run takes, each drawn one several times.
         rows: of an epoch.
+        tuned: names of the backbones that are trained whole.
+        tuned_photos: that they are trained on.
+        tuned_pixels: side of these photos; 0 takes the network's own.
+        batches: photos a step.
         judged: photos that thresholds and weights are fitted on.
         passes: over what is timed, after one that compiles; the fastest counts, since other work only ever adds.
         patience: by which the steps' time limits are multiplied.
@@ -63,6 +69,10 @@ class Scale:
     drawn: int = 512
     photos: int = 16_384
     rows: int = training.ROWS
+    tuned: tuple[str, ...] = ("mobilenet", "xception")
+    tuned_photos: int = 4096
+    tuned_pixels: int = 0
+    batches: tuple[int, ...] = (128, 64)
     judged: int = ensembling.PHOTOS
     passes: int = 3
     patience: int = 1
@@ -72,7 +82,7 @@ Row = dict[str, Any]  # a measurement: "name" and figures, then the places below
 Step = Callable[["Scale"], Iterator[Row]]
 PLACE = ("card", "backend", "step")  # of a row, beside its name and figures
 FULL = Scale()
-TINY = Scale(256, ("mobilenet",), "mobilenet", 32, 8, 16, 2 * 8192, 50, passes=1, patience=10)
+TINY = Scale(256, ("mobilenet",), "mobilenet", 32, 8, 16, 2 * 8192, ("mobilenet",), 8, 32, (4,), 50, 1, 10)
 
 
 # The steps: each yields dicts, a "name" and figures, in a process of its own
@@ -130,6 +140,31 @@ def head(scale: Scale) -> Iterator[Row]:
     yield {"name": "rows in host memory", **_epoch_from_host(scale.rows)}
 
 
+def finetune(scale: Scale, network: str) -> Iterator[Row]:
+    """Train a whole network, all layers unfrozen, by `mlob train`'s steps: on photos on the device, and in host memory.
+
+    The hours are those of an epoch of as many photos as iMaterialist has.
+    """
+    from mlob.training import batches
+
+    pixels = scale.tuned_pixels or backbones.SIZES[_feature_set(network).size]
+    for batch in scale.batches:
+        started = time.monotonic()
+        learner = _learner(_feature_set(network), scale.tuned_photos, pixels, batch)
+        before = time.monotonic() - started
+        for where, rows in (("on the device", batches.on_device(learner.train)), ("in host memory", learner.train)):
+            first, seconds, loss = _passes(learner, rows, batch, scale.passes)
+            rate = scale.tuned_photos / seconds
+            yield {
+                "name": f"{network} {pixels}, batch {batch}, {where}, {learner.precision}",
+                "photos_per_second": round(rate),
+                "tflops": round(3 * rate * flop(learner.model) / 1e12, 2),
+                "hours_an_epoch": round(training.ROWS / rate / 3600, 3),
+                "seconds_before": round(before + first, 1),
+                "last_loss": round(loss, 4),
+            }
+
+
 def ensemble(scale: Scale) -> Iterator[Row]:
     """Time thresholds and swarm, which run in NumPy on the processor, whatever the device."""
     members, targets = ensembling.draw(scale.judged)
@@ -152,6 +187,7 @@ def steps(scale: Scale) -> dict[str, tuple[Step, float]]:
         first: networks[first],
         "files": (files, 90),
         "head": (head, 90),
+        **{f"finetune {network}": (functools.partial(finetune, network=network), 100) for network in scale.tuned},
         **{name: networks[name] for name in others},
         "ensemble": (ensemble, 60),
     }
@@ -377,6 +413,38 @@ def _epoch_from_host(rows: int) -> dict[str, float]:
     fitted = fit.fit(experiment, train, dev, name="head", after_epoch=lambda history: ends.append(time.monotonic()))
     first, last = (row["loss"] for row in fitted.history)
     return _epoch(rows, ends[1] - ends[0], ends[0] - started, first, last)
+
+
+def _learner(feature_set: FeatureSet, count: int, pixels: int, batch: int) -> "Learner":
+    """Give a network in training, on photos and targets made up."""
+    from mlob.features import weights
+    from mlob.models.beginning import Beginning
+    from mlob.training import batches
+    from mlob.training.learner import Facts, Learner
+
+    drawn = np.random.default_rng(0)
+    photos = drawn.integers(0, 256, (count, pixels, pixels, 3), np.uint8)
+    targets = (drawn.random((count, training.LABELS)) < 0.03).astype(np.uint8)
+    train = batches.Labelled(np.arange(count).astype(object), photos, targets)
+    reads = FeatureSet(backbones.PIXELS, feature_set.size, pool="grid")
+    head, tuned = Head(units=(), standardise=False), Training(batch=batch, precision="auto")
+    experiment = Experiment(("made",), head, tuned, network=Network("made", phases=(Phase(schedule="constant"),)))
+    dev = train.take(np.arange(count) < 1)
+    return Learner(experiment, train, dev, None, Beginning(reads, feature_set, weights.random()), Facts([]))
+
+
+def _passes(learner: "Learner", rows: "Labelled", batch: int, passes: int) -> tuple[float, float, float]:
+    """Take steps on all rows: seconds of the first step, which compiles, and of the fastest pass, and the last loss."""
+    from mlob.training import batches
+
+    drawn, seconds, started = np.random.default_rng(0), [], time.monotonic()
+    learner.run(*next(batches.epoch(rows, batch, drawn)))
+    first = time.monotonic() - started
+    for _ in range(passes):
+        started = time.monotonic()
+        losses = [learner.run(*chunk).mean() for chunk in batches.epoch(rows, batch, drawn)]
+        seconds.append(time.monotonic() - started)
+    return first, min(seconds), float(losses[-1])
 
 
 def _epoch(rows: int, seconds: float, warm_up: float, first: float, last: float) -> dict[str, float]:

@@ -23,9 +23,9 @@ ROWS = [
 ]
 
 
-def test_the_order_is_device_first_network_files_head_other_networks_ensemble():
+def test_the_order_is_device_first_network_files_head_finetuning_other_networks_ensemble():
     assert list(gpu.steps(SCALE)) == [
-        "device", "extract efficientnet_lite0", "files", "head", "extract mobilenet", "ensemble",
+        "device", "extract efficientnet_lite0", "files", "head", "finetune mobilenet", "extract mobilenet", "ensemble",
     ]  # fmt: skip
 
 
@@ -45,13 +45,13 @@ def test_a_step_that_is_slow_is_cut_and_what_it_told_before_is_kept(monkeypatch)
 
 def test_a_step_that_fails_is_told_and_the_others_run(monkeypatch):
     stand_in("raise SystemExit(3)", monkeypatch)
-    assert [row["note"] for row in gpu.measure(gpu.steps(gpu.TINY), 1, [], 60)] == ["failed"] * 5
+    assert [row["note"] for row in gpu.measure(gpu.steps(gpu.TINY), 1, [], 60)] == ["failed"] * 6
 
 
 def test_steps_that_the_time_does_not_reach_are_told(monkeypatch):
     stand_in("import time; time.sleep(60)", monkeypatch)
     notes = [row["note"] for row in gpu.measure(gpu.steps(gpu.TINY), 1, [], 0.5)]
-    assert notes == ["cut after 0 s", *["not begun: the time was over"] * 4]
+    assert notes == ["cut after 0 s", *["not begun: the time was over"] * 5]
 
 
 def test_each_figure_is_in_the_log_before_the_next_is_measured_and_the_table_has_them_all(monkeypatch, tmp_path):
@@ -116,6 +116,16 @@ def test_made_up_weights_keep_the_variance(network):
     gpu.make_up_weights(network)
     photos = np.random.default_rng(0).normal(size=(50, 8, 8, 3)).astype(np.float32)
     assert 0.3 < np.std(keras.ops.convert_to_numpy(network(photos))) < 10
+
+
+@pytest.mark.slow
+def test_whole_networks_learn_on_the_device_and_from_host_memory():
+    device, host = gpu.finetune(SCALE, "mobilenet")
+    assert [row["name"] for row in (device, host)] == [
+        f"mobilenet 32, batch 4, {where}, float32" for where in ("on the device", "in host memory")
+    ]
+    assert all(0 < row["last_loss"] < 0.3 for row in (device, host))
+    assert device["hours_an_epoch"] == pytest.approx(1_014_544 / device["photos_per_second"] / 3600, rel=0.2)
 
 
 def test_thresholds_and_swarm_are_timed_on_the_processor():
