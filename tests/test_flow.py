@@ -371,10 +371,10 @@ def test_few_photos_are_learned_by_heart_and_a_head_that_cannot_is_told(workplac
 def test_a_curve_and_a_search_are_made_once_and_stand_in_the_report(workplace, mlob):
     first = mlob(workplace, "learning-curve", "--model", "wide")
     again = mlob(workplace, "learning-curve", "--model", "wide")
-    assert "each doubling of the photos brought" in again and again in first and "epochs/s" in first
+    assert "each doubling of the photos brought" in again and again in first and "rows/s" in first
     told = mlob(workplace, "search", "--model", "wide", "--budget", "10s", "--set", "training.epochs=3")
     assert " trials, " in told and "search/recipe.py is the best recipe; in experiments/tiny" in told
-    assert "epochs/s" not in mlob(
+    assert "rows/s" not in mlob(
         workplace, "search", "--model", "wide", "--budget", "5s", "--set", "training.epochs=3"
     )
     shutil.copy(workplace / "runs/tiny/wide/search/recipe.py", workplace / "experiments/tiny/wide_searched.py")

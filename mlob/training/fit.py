@@ -123,11 +123,9 @@ def _is_epoch(row: object) -> bool:
 
 def _run_epochs(learner: Learner, name: str, epoch_done: Callable[[], None]) -> None:
     """Run the epochs that are left, and show how far they are; `epoch_done` is called after each."""
-    with bar(name, learner.epochs, unit="epochs") as advance:
+    with bar(name, learner.rows, unit="rows") as advance:
         if learner.history:
-            advance(len(learner.history), "done before")
+            advance(learner.rows_done, "done before")
         while not learner.is_done():
-            learner.run_epoch()
-            last = learner.history[-1]
-            advance(1, f"loss {last['loss']:.4f}, dev micro-F1 {last['dev_micro_f1']:.4f}")
+            learner.run_epoch(advance)
             epoch_done()

@@ -16,6 +16,7 @@ from mlob.labels import completed, exclusive_groups
 from mlob.models import augmentation, heads, losses, networks
 from mlob.models.beginning import Beginning
 from mlob.phases import Phase
+from mlob.progress import Advance
 from mlob.recipes import Experiment
 from mlob.training import batches, predicting, sampling, schedule, speed, steps
 from mlob.training.checkpoint import Arrays
@@ -97,9 +98,14 @@ class Learner:
         return self.phases[self.at]
 
     @property
-    def epochs(self) -> int:
-        """All of them, at most."""
-        return sum(phase.epochs for phase in self.phases)
+    def rows(self) -> int:
+        """Of all epochs, at most."""
+        return sum(phase.epochs * self._rows_of(phase) for phase in self.phases)
+
+    @property
+    def rows_done(self) -> int:
+        """Of the epochs that are over."""
+        return sum(self._rows_of(self.phases[row["phase"] - 1]) for row in self.history)
 
     def takes(self, arrays: Arrays) -> bool:
         """Take the state that a checkpoint holds, and say whether it fits; else nothing is taken."""
@@ -115,11 +121,19 @@ class Learner:
         """Say whether all phases are over."""
         return bool(self.history) and self._is_over(len(self.phases) - 1)
 
-    def run_epoch(self) -> None:
-        """Run an epoch's steps, judge dev, and note both; after a phase's last epoch begin the next one."""
+    def run_epoch(self, advance: Advance) -> None:
+        """Run an epoch's steps, judge dev, and note both; after a phase's last epoch begin the next one.
+
+        Args:
+            advance: told of the rows as they are done, the last ones with what was found on dev.
+        """
         at = self.at
         self._set_rate()
-        self._end_epoch(self._run_steps())
+        loss, rows = self._run_steps(advance)
+        self._end_epoch(loss)
+        advance(
+            rows, f"epoch {len(self.history)}: loss {loss:.4f}, dev micro-F1 {self.history[-1]['dev_micro_f1']:.4f}"
+        )
         if self._is_over(at):
             self._end_phase(self.phases[at])
             if at + 1 < len(self.phases):
@@ -222,9 +236,9 @@ class Learner:
         yield
         _assign(learning, values)
 
-    def _run_steps(self) -> float:
-        """Run an epoch's steps, and give the mean loss of its rows."""
-        total, step, rows, started = 0.0, 0, 0, time.monotonic()
+    def _run_steps(self, advance: Advance) -> tuple[float, int]:
+        """Run an epoch's steps; give the mean loss of its rows, and how many rows the progress was not yet told of."""
+        total, step, rows, untold, started = 0.0, 0, 0, 0, time.monotonic()
         chunks = self._batches(np.random.default_rng((self.seed, len(self.history))))
         left = self.phase.steps or math.inf
         while left and (chunk := self._waited_for(chunks)):
@@ -235,9 +249,11 @@ class Learner:
                 started = self.warm
             self._check_finite(values, step)
             total, step = total + float(values.sum()) * features.shape[1], step + len(values)
-            rows, left = rows + features.shape[0] * features.shape[1], left - len(values)
+            told, untold = untold, features.shape[0] * features.shape[1]
+            rows, left = rows + untold, left - len(values)
+            advance(told, f"epoch {len(self.history) + 1}: loss {total / rows:.4f}")
         self.steps_seconds += time.monotonic() - started
-        return total / rows
+        return total / rows, untold
 
     def _waited_for(self, chunks: Iterator[batches.Batches]) -> batches.Batches | None:
         """Give the next chunk, and note how long it took to come."""
@@ -274,8 +290,11 @@ class Learner:
 
     def _epoch_steps(self) -> int:
         """Count the steps of an epoch."""
-        whole = math.ceil(len(self.train.ids) / self.training.batch)
-        return min(self.phase.steps or whole, whole)
+        return math.ceil(self._rows_of(self.phase) / self.training.batch)
+
+    def _rows_of(self, phase: Phase) -> int:
+        """Count the rows of a phase's epoch."""
+        return min(phase.steps * self.training.batch or len(self.train.ids), len(self.train.ids))
 
     def _batches(self, generator: np.random.Generator) -> Iterator[batches.Batches]:
         """Give the batches of an epoch, drawn, seen and mixed as the recipe says."""
