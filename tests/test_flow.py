@@ -374,9 +374,7 @@ def test_a_curve_and_a_search_are_made_once_and_stand_in_the_report(workplace, m
     assert "each doubling of the photos brought" in again and again in first and "rows/s" in first
     told = mlob(workplace, "search", "--model", "wide", "--budget", "10s", "--set", "training.epochs=3")
     assert " trials, " in told and "search/recipe.py is the best recipe; in experiments/tiny" in told
-    assert "rows/s" not in mlob(
-        workplace, "search", "--model", "wide", "--budget", "5s", "--set", "training.epochs=3"
-    )
+    assert "rows/s" not in mlob(workplace, "search", "--model", "wide", "--budget", "5s", "--set", "training.epochs=3")
     shutil.copy(workplace / "runs/tiny/wide/search/recipe.py", workplace / "experiments/tiny/wide_searched.py")
     mlob(workplace, "train", "--model", "wide_searched", "--dry-run")
     shown = mlob(workplace, "report")
