@@ -191,6 +191,27 @@ BACKBONES = {
 # fmt: on
 
 
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What a feature set is that no network of the table makes.
+
+    Attributes:
+        check: function of a feature set that refuses fields which do not go with the kind.
+        source: function of a feature set that gives the `weights.Source` that stands for its weights.
+        form: function of a feature set that gives the only form that it runs in, a `forms.Only`.
+    """
+
+    check: Callable[[FeatureSet], None]
+    source: Callable[[FeatureSet], Any]
+    form: Callable[[FeatureSet], Any]
+
+
+KINDS = {
+    PIXELS: Kind(*(_late("mlob.features.pixels", name) for name in ("check", "source", "Pixels"))),
+    DETECTOR: Kind(*(_late("mlob.features.detector", name) for name in ("check", "source", "Finder"))),
+}
+
+
 def is_pixels(feature_set: FeatureSet) -> bool:
     """Say whether a feature set is of pixels, which no network sees."""
     return feature_set.backbone == PIXELS
@@ -207,35 +228,14 @@ def check(feature_set: FeatureSet) -> None:
     Raises:
         InputError: with the nearest names, or with the sizes that it takes.
     """
-    if is_pixels(feature_set):
-        return _check_pixels(feature_set)
-    if feature_set.detector or feature_set.backbone == DETECTOR:
-        return _check_detector(feature_set)
-    check_choice("backbone", feature_set.backbone, (*BACKBONES, PIXELS, DETECTOR))
+    if kind := KINDS.get(DETECTOR if feature_set.detector else feature_set.backbone):
+        return kind.check(feature_set)
+    check_choice("backbone", feature_set.backbone, (*BACKBONES, *KINDS))
     if feature_set.precision == JPEG:
         raise InputError(f'The precision "{JPEG}" is of pixels, not of {feature_set.backbone}.')
     sizes = BACKBONES[feature_set.backbone].sizes
     if feature_set.size not in sizes:
         raise InputError(f"{feature_set.backbone} takes the size {' or '.join(sizes)}, not {feature_set.size!r}.")
-
-
-def _check_pixels(feature_set: FeatureSet) -> None:
-    plain = FeatureSet(PIXELS, size=feature_set.size, pool="grid", view=feature_set.view)
-    if feature_set not in (plain, dataclasses.replace(plain, precision=JPEG)):
-        raise InputError(
-            f'A feature set of pixels has the pool "grid", and no layer, weights, runtime or precision but '
-            f'"{JPEG}": expected {plain}, found {feature_set}.'
-        )
-
-
-def _check_detector(feature_set: FeatureSet) -> None:
-    if feature_set.detector is None:
-        raise InputError('The backbone "detector" needs detector=Detector(file=..., size=..., classes=...).')
-    if feature_set != (plain := FeatureSet(DETECTOR, detector=feature_set.detector)):
-        raise InputError(
-            f'A feature set with a detector has the backbone "detector", and no other field: expected {plain}, found '
-            f"{feature_set}."
-        )
 
 
 def find(feature_set: FeatureSet) -> Backbone:

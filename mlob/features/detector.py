@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlob.errors import InputError
-from mlob.features import boxes, runtimes
+from mlob.features import backbones, boxes, runtimes, weights
+from mlob.files import digest
 from mlob.machine import silent_stderr
-from mlob.recipes import Detector
+from mlob.recipes import Detector, FeatureSet
 
 if TYPE_CHECKING:
     import openvino
@@ -24,6 +25,31 @@ if TYPE_CHECKING:
 
 ENDINGS = (".onnx", ".tflite", ".xml")
 SLACK = 1e-3  # by which a score in half precision may miss 0 to 1
+
+
+def check(feature_set: FeatureSet) -> None:
+    """Refuse a recipe that has no detector, or other fields beside it.
+
+    Raises:
+        InputError: with what was expected.
+    """
+    if feature_set.detector is None:
+        raise InputError('The backbone "detector" needs detector=Detector(file=..., size=..., classes=...).')
+    if feature_set != (plain := FeatureSet(backbones.DETECTOR, detector=feature_set.detector)):
+        raise InputError(
+            f'A feature set with a detector has the backbone "detector", and no other field: expected {plain}, found '
+            f"{feature_set}."
+        )
+
+
+def source(feature_set: FeatureSet) -> weights.Source:
+    """Give the weights of a detector: its file, which the recipe names.
+
+    Raises:
+        InputError: as `files`.
+    """
+    paths = files(_of(feature_set))
+    return weights.Source(paths[0].name, paths[0], digest(*(path.read_bytes() for path in paths)))
 
 
 def files(detector: Detector) -> list[pathlib.Path]:
@@ -46,7 +72,7 @@ class Finder:
     """The one form of a detector: OpenVINO's, in float32. It is read, checked and tried on a white photo at once.
 
     Args:
-        detector: the recipe.
+        feature_set: the recipe.
 
     Raises:
         InputError: OpenVINO is not installed; the file is missing or damaged, or takes or gives other arrays than the
@@ -55,8 +81,8 @@ class Finder:
 
     choice = runtimes.Choice("openvino", "float32")
 
-    def __init__(self, detector: Detector) -> None:
-        self.detector = detector
+    def __init__(self, feature_set: FeatureSet) -> None:
+        self.detector = detector = _of(feature_set)
         model = _read(detector)
         read = functools.partial(_boxes_of, detector, _outputs(model, detector))
         self._parameters = sum(_count(node) for node in model.get_ops())
@@ -75,6 +101,12 @@ class Finder:
     def _finish(self, found: np.ndarray, insets: Sequence[Inset]) -> tuple[np.ndarray, np.ndarray]:
         placed = boxes.in_photos(found, insets, self.detector.size)
         return placed, boxes.features(placed, self.detector.classes, self.detector.threshold)
+
+
+def _of(feature_set: FeatureSet) -> Detector:
+    check(feature_set)
+    assert feature_set.detector  # was seen to
+    return feature_set.detector
 
 
 def _read(detector: Detector) -> openvino.Model:

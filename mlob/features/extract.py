@@ -98,7 +98,7 @@ def extract(
         _write_indices(folder, plans[name], dataset)
     lacking = {name: sets[name] for name in sets if plans[name].photos}
     for name, (recipe, folder) in lacking.items():
-        if recipe.detector:  # what is wrong with its file is told before other sets take hours
+        if recipe.backbone in backbones.KINDS:  # what is wrong with a file is told before other sets take hours
             forms.of(recipe, plans[name].source, folder)
     for side in dict.fromkeys(backbones.side(recipe) for recipe, _ in lacking.values()):
         load_keras()

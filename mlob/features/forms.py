@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import pathlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mlob.features import backbones, jpegs, runtimes, weights
-from mlob.features.detector import Finder
+from mlob.features import backbones, runtimes, weights
 from mlob.recipes import FeatureSet
 
 if TYPE_CHECKING:
@@ -77,40 +76,31 @@ class Forms:
         return runtimes.openvino_runner(self.converted(), choice.precision)
 
 
-class Pixels:
-    """The one form of the backbone that does nothing.
+class Only(Protocol):
+    """The only form of what is no network of the table.
 
-    Args:
-        size: side of the photos, pixels.
-        precision: that the recipe asks for.
+    Attributes:
+        choice: its runtime and precision.
     """
 
-    def __init__(self, size: int, precision: str) -> None:
-        self.shape = (-1, size, size, 3)
-        self.choice = runtimes.Choice("decoder", "uint8" if precision == "auto" else precision)
+    choice: runtimes.Choice
 
     def parameters(self) -> int:
-        """Count none."""
-        return 0
+        """Count those of the network."""
 
     def settle(self, choice: runtimes.Choice) -> runtimes.Runner:
-        """Give what keeps photos as they are, uint8 (n, size, size, 3), or as JPEGs, object (n,)."""
-        if choice.precision == backbones.JPEG:
-            return runtimes.Runner(jpegs.encode)
-        return runtimes.Runner(lambda photos: np.array(photos, np.uint8).reshape(self.shape))
+        """Give what runs it."""
 
 
 @functools.cache
-def of(feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Path) -> Forms | Pixels | Finder:
+def of(feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Path) -> Forms | Only:
     """Give this process's forms of an extractor: what a choice was made with is not built again for the work.
 
     Raises:
-        InputError: of a detector, as `Finder`.
+        InputError: as `detector.Finder`.
     """
-    if backbones.is_pixels(feature_set):
-        return Pixels(backbones.side(feature_set), feature_set.precision)
-    if feature_set.detector:
-        return Finder(feature_set.detector)
+    if kind := backbones.KINDS.get(feature_set.backbone):
+        return kind.form(feature_set)
     return Forms(feature_set, source, store_folder)
 
 

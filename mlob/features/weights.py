@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlob.errors import InputError
-from mlob.features import backbones, detector
+from mlob.features import backbones
 from mlob.files import digest, make_folder
 from mlob.progress import say
 from mlob.recipes import FeatureSet
@@ -67,8 +67,8 @@ def at_hand(feature_set: FeatureSet, given: pathlib.Path | str | None = None) ->
     Raises:
         InputError: the file, or one in the folder, is not there, or no address of such weights is known.
     """
-    if source := _of_no_backbone(feature_set):
-        return source
+    if kind := backbones.KINDS.get(feature_set.backbone):
+        return kind.source(feature_set)
     backbone = backbones.find(feature_set)
     if feature_set.weights == "random":
         return random()
@@ -80,16 +80,6 @@ def at_hand(feature_set: FeatureSet, given: pathlib.Path | str | None = None) ->
         return _from_file(pathlib.Path(given), feature_set)
     cached = _cache_path(_download_of(feature_set))
     return _source("imagenet", cached) if cached.is_file() else None
-
-
-def _of_no_backbone(feature_set: FeatureSet) -> Source | None:
-    """Give the weights of pixels, which have none, or of a detector, whose file the recipe names; else None."""
-    if backbones.is_pixels(feature_set):
-        return Source("no", None, digest("no weights"))
-    if feature_set.detector is None:
-        return None
-    paths = detector.files(feature_set.detector)
-    return Source(paths[0].name, paths[0], digest(*(path.read_bytes() for path in paths)))
 
 
 def random() -> Source:

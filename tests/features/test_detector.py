@@ -51,7 +51,7 @@ def recipe(path, **changes):
 
 def found(given, *photos):
     """Give the boxes that a recipe's detector finds in uint8 photos, those that are there: lists of rows."""
-    rows = detector.Finder(given).settle(detector.Finder.choice)(list(photos))
+    rows = detector.Finder(FeatureSet("detector", detector=given)).settle(detector.Finder.choice)(list(photos))
     return [photo[photo[:, 1] > 0].tolist() for photo in rows]
 
 
@@ -145,7 +145,7 @@ def test_no_more_boxes_than_the_recipe_keeps(path, photo):
 
 def refuses(given, match):
     with pytest.raises(InputError, match=match):
-        detector.Finder(given)
+        detector.Finder(FeatureSet("detector", detector=given))
 
 
 def test_a_file_that_is_missing_is_named(tmp_path, path):
