@@ -113,7 +113,6 @@ def test_no_photo_is_decoded_that_was_not_asked_for(train, monkeypatch):
 
 
 def test_a_streamed_epoch_has_the_resident_rows(train, monkeypatch):
-    monkeypatch.setattr(batches, "CHUNK_NUMBERS", 1)
     monkeypatch.setattr(batches, "RUN", 2)
     labelled = batches.Labelled(train.ids, train.features, train.targets)
     row_bytes = (train.features.nbytes + train.targets.nbytes) // len(train.ids)
