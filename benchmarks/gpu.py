@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
+import itertools
 import json
 import os
 import pathlib
@@ -147,22 +148,21 @@ def finetune(scale: Scale, network: str) -> Iterator[Row]:
     """
     from mlob.training import batches
 
-    pixels = scale.tuned_pixels or backbones.SIZES[_feature_set(network).size]
-    for batch in scale.batches:
-        started = time.monotonic()
-        learner = _learner(_feature_set(network), scale.tuned_photos, pixels, batch)
-        before = time.monotonic() - started
-        for where, rows in (("on the device", batches.on_device(learner.train)), ("in host memory", learner.train)):
-            first, seconds, loss = _passes(learner, rows, batch, scale.passes)
-            rate = scale.tuned_photos / seconds
-            yield {
-                "name": f"{network} {pixels}, batch {batch}, {where}, {learner.precision}",
-                "photos_per_second": round(rate),
-                "tflops": round(3 * rate * flop(learner.model) / 1e12, 2),
-                "hours_an_epoch": round(training.ROWS / rate / 3600, 3),
-                "seconds_before": round(before + first, 1),
-                "last_loss": round(loss, 4),
-            }
+    started, pixels = time.monotonic(), scale.tuned_pixels or backbones.SIZES[_feature_set(network).size]
+    learner = _learner(_feature_set(network), scale.tuned_photos, pixels)
+    places = {"on the device": batches.on_device(learner.train), "in host memory": learner.train}
+    yield {"name": f"{network} {pixels}, built", "seconds_before": round(time.monotonic() - started, 1)}
+    for batch, (where, rows) in itertools.product(scale.batches, places.items()):
+        first, seconds, loss = _passes(learner, rows, batch, scale.passes)
+        rate = scale.tuned_photos / seconds
+        yield {
+            "name": f"{network} {pixels}, batch {batch}, {where}, {learner.precision}",
+            "photos_per_second": round(rate, 1),
+            "tflops": round(3 * rate * flop(learner.model) / 1e12, 2),
+            "hours_an_epoch": round(training.ROWS / rate / 3600, 3),
+            "seconds_before": round(first, 1),
+            "last_loss": round(loss, 4),
+        }
 
 
 def ensemble(scale: Scale) -> Iterator[Row]:
@@ -415,7 +415,7 @@ def _epoch_from_host(rows: int) -> dict[str, float]:
     return _epoch(rows, ends[1] - ends[0], ends[0] - started, first, last)
 
 
-def _learner(feature_set: FeatureSet, count: int, pixels: int, batch: int) -> "Learner":
+def _learner(feature_set: FeatureSet, count: int, pixels: int) -> "Learner":
     """Give a network in training, on photos and targets made up."""
     from mlob.features import weights
     from mlob.models.beginning import Beginning
@@ -427,7 +427,7 @@ def _learner(feature_set: FeatureSet, count: int, pixels: int, batch: int) -> "L
     targets = (drawn.random((count, training.LABELS)) < 0.03).astype(np.uint8)
     train = batches.Labelled(np.arange(count).astype(object), photos, targets)
     reads = FeatureSet(backbones.PIXELS, feature_set.size, pool="grid")
-    head, tuned = Head(units=(), standardise=False), Training(batch=batch, precision="auto")
+    head, tuned = Head(units=(), standardise=False), Training(precision="auto")
     experiment = Experiment(("made",), head, tuned, network=Network("made", phases=(Phase(schedule="constant"),)))
     dev = train.take(np.arange(count) < 1)
     return Learner(experiment, train, dev, None, Beginning(reads, feature_set, weights.random()), Facts([]))
