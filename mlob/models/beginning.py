@@ -55,7 +55,7 @@ def check(reads: FeatureSet, extractor: FeatureSet | None) -> None:
     """
     if extractor is None:
         return _refuse(backbones.is_pixels(reads), "A network of convolutions reads a store of pixels", reads)
-    _refuse(not backbones.is_pixels(extractor), "A network begins with a backbone", extractor)
+    _refuse(extractor.backbone in backbones.BACKBONES, "A network begins with a backbone", extractor)
     _refuse(extractor.view == reads.view == "whole", 'A network sees photos as wholes (view="whole")', reads)
     _refuse(reads.size == extractor.size, f"The network takes photos of the size {extractor.size!r}", reads)
     if not backbones.is_pixels(reads):

@@ -52,6 +52,16 @@ def test_a_photo_is_a_square_of_bytes():
     assert (pixels.shape, pixels.dtype) == ((SIZE, SIZE, 3), np.uint8)
 
 
+@pytest.mark.parametrize(("width", "height", "inset"), [(64, 32, (0, 8, 32, 16)), (32, 64, (8, 0, 16, 32))])
+def test_where_in_the_square_the_photo_lies_is_told(width, height, inset):
+    pixels, found = images.decode_inset(encoded(photo(width, height)), SIZE)
+    left, top, wide, high = found
+    assert found == inset and SIZE == 32
+    pixels = pixels.copy()
+    pixels[top : top + high, left : left + wide] = 255
+    assert (pixels == 255).all()
+
+
 TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_90", 7: "TRANSVERSE",
          8: "ROTATE_270"}  # fmt: skip
 

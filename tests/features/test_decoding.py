@@ -23,7 +23,8 @@ def test_photos_come_in_order_with_their_digest_views_or_reason(decode, photos):
     found = list(decode(iter(places), 32, VIEWS, len(places), 2))
     for place, one in zip(places, found, strict=True):
         expected = decoding.photo(place, 32, VIEWS)
-        assert (one.digest, one.reason, set(one.views)) == (expected.digest, expected.reason, set(expected.views))
+        assert (one.digest, one.reason, one.inset) == (expected.digest, expected.reason, expected.inset)
+        assert set(one.views) == set(expected.views)
         assert all(np.array_equal(one.views[name], expected.views[name]) for name in expected.views)
     assert found[len(photos.photos("train"))].reason == "no file"
 

@@ -11,6 +11,7 @@ import pytest
 
 from mlob.errors import InputError
 from mlob.features import backbones, detector, forms, weights
+from mlob.models import beginning
 from mlob.recipes import Detector, FeatureSet
 
 SIDE = 64
@@ -228,6 +229,14 @@ def test_a_feature_set_has_a_detector_or_another_backbone(path):
     for odd in (FeatureSet("xception", detector=recipe(path)), FeatureSet("detector", "large", detector=recipe(path))):
         with pytest.raises(InputError, match='has the backbone "detector", and no other field'):
             backbones.check(odd)
+
+
+def test_no_network_begins_with_a_detector_or_reads_its_store(path):
+    found, pixels = FeatureSet("detector", detector=recipe(path)), FeatureSet("pixels", pool="grid")
+    with pytest.raises(InputError, match="A network begins with a backbone"):
+        beginning.check(pixels, found)
+    with pytest.raises(InputError, match="The network reads pixels, or maps"):
+        beginning.check(found, FeatureSet("mobilenet"))
 
 
 def test_its_weights_go_by_their_bytes_and_not_by_their_place(path, tmp_path):
