@@ -27,6 +27,7 @@ OF_OTHERS = (PREFIXES["Annotations"], PREFIXES["Detector"])  # columns and outpu
 RESERVED = (
     "suite",
     "heads",
+    "networks",
     "ensemble",
     "report",
     "predict",

@@ -202,6 +202,7 @@ class Experiment(Recipe):
         least_share, most_share: the head learns the labels on at least the first share of the training rows, and on
             less than the second (1: no upper end), and predicts 0 for others: a specialist for frequent labels, or rare
             ones.
+        reported: what the model's original came to, shown beside its figures; it shapes nothing.
     """
 
     stores: tuple[str, ...]
@@ -212,6 +213,7 @@ class Experiment(Recipe):
     least_share: float = 0.0
     most_share: float = 1.0
     network: Network | None = None
+    reported: str = ""
 
     def __post_init__(self) -> None:
         """Refuse fields that contradict each other."""
@@ -408,9 +410,9 @@ class Suite(Recipe):
 
 
 def plain(experiment: Experiment | Sum) -> dict[str, Any]:
-    """Give a model's recipe as a dict; without its network where it has none, as before there were any."""
+    """Give what shapes a model as a dict; without its network where it has none, as before there were any."""
     fields = dataclasses.asdict(experiment)
-    return {name: value for name, value in fields.items() if name != "network" or value}
+    return {name: value for name, value in fields.items() if name != "reported" and (name != "network" or value)}
 
 
 # Team MLoB's head and its training [MLoB]: Nadam for an epoch, then SGD until the dev loss stands still.

@@ -330,7 +330,7 @@ def report(work: Workspace, readme: str | None) -> None:
     page = work.run("report") / places.PAGE
     if not work.is_dry:
         tell_otherwise_judged(work)
-        runs = {model: work.run(model) for model in work.models()}
+        runs = of_equal_dev(work)
         store_folder = next(iter(work.stores(work.suite.members[0]).values()))
         compared = reports.write(page, work.dataset, store_folder, runs, work.suite.ensemble.judging)
         rows = tables.rows(work.runs)
@@ -339,6 +339,15 @@ def report(work: Workspace, readme: str | None) -> None:
         if readme:
             put_tables(work, rows, compared, readme)
     say(f"report: {page}")
+
+
+def of_equal_dev(work: Workspace) -> dict[str, pathlib.Path]:
+    """Find the runs whose dev photos are those of the first model: {model: folder}; those of other limits are named."""
+    limits = {model: work.first_experiment(model).training.limit for model in work.models()}
+    alike = [model for model, limit in limits.items() if limit == limits[work.suite.members[0]]]
+    if others := [model for model in limits if model not in alike]:
+        say(f"report: {', '.join(others)}: not compared on dev, since training.limit gives them other dev photos")
+    return {model: work.run(model) for model in alike}
 
 
 def tell_otherwise_judged(work: Workspace) -> None:
@@ -356,7 +365,7 @@ def tell_otherwise_judged(work: Workspace) -> None:
 
 
 def put_tables(work: Workspace, rows: "list[Row]", compared: "Comparison | None", readme: str) -> None:
-    """Put the members' results, and all models on dev, between a file's markers."""
+    """Put the members' results, all models on dev, and the whole networks between a file's markers."""
     from mlob.reports import tables
     from mlob.runs import results
 
@@ -366,5 +375,13 @@ def put_tables(work: Workspace, rows: "list[Row]", compared: "Comparison | None"
     blocks = {
         "results": tables.markdown(shown, ensemble.chosen if ensemble else None),
         "dev": tables.dev_markdown(compared),
+        "networks": tables.networks_markdown(rows, networks(work)),
     }
     tables.update_blocks(readme, work.name, blocks)
+
+
+def networks(work: Workspace) -> dict[str, recipes.Experiment]:
+    """Give the recipes of a suite's whole networks, and of the heads that they begin with: {model: recipe}."""
+    found = {model: work.first_experiment(model) for model in work.models()}
+    starts = {work.start(model) for model in found}
+    return {model: recipe for model, recipe in found.items() if recipe.network or model in starts}

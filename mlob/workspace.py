@@ -1,6 +1,7 @@
 """Where things lie: suites, recipes, stores and runs. The names of products' files stand here once.
 
-experiments/<suite>/suite.py, <model>.py, heads.py      recipes of a suite and its models
+experiments/<suite>/suite.py, <model>.py,               recipes of a suite and its models
+    heads.py, networks.py
 features/<set>.py                                        recipes of feature sets
 features/<set>/<data>/                                   a feature set's store of a data folder (MLOB_FEATURES)
 runs/<suite>/<model>/, ensemble/, report/, predict/, …   products (MLOB_RUNS), those of the suite's first data folder;
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mlob.data.places import Folder
 
 EXPERIMENTS, RECIPES = pathlib.Path("experiments"), pathlib.Path("features")
-HEADS = "heads"  # experiments/<suite>/heads.py: recipes of several models in one file
+TOGETHER = ("heads", "networks")  # experiments/<suite>/heads.py, networks.py: recipes of several models in one file
 
 # Products in runs/<suite>/<model>, in the order in which they are written
 CHECKPOINT = "checkpoint"  # a folder, while the model is trained
@@ -284,26 +285,29 @@ class Workspace:
         return recipes.Experiment(begins, recipes.LOGISTIC, limit)
 
     def _loaded(self, model):
-        """The recipe under a model's name in heads.py, or in its own file."""
+        """The recipe under a model's name in heads.py or networks.py, or in its own file."""
         fields.check_name(model, "The model", fields.RESERVED)
-        if model in self._heads:
-            return self._heads[model]
+        if model in self._together:
+            return self._together[model]
         path = EXPERIMENTS / self.name / f"{model}.py"
         return checked(loading.load(path, self._known(), (recipes.Experiment, recipes.Sum)), path)
 
     def _known(self):
         """List the names of the suite's models."""
         files = (path.stem for path in (EXPERIMENTS / self.name).glob("*.py"))
-        return sorted({*self._heads, *files} - set(fields.RESERVED))
+        return sorted({*self._together, *files} - set(fields.RESERVED))
 
     @functools.cached_property
-    def _heads(self):
-        """The recipes in heads.py: {model: recipe}."""
-        path = EXPERIMENTS / self.name / f"{HEADS}.py"
-        found = loading.load_many(path) if path.is_file() else {}
-        if twice := [name for name in found if path.with_name(f"{name}.py").exists()]:
-            raise InputError(f"{path} and {twice[0]}.py beside it both define {twice[0]!r}: keep one of them.")
-        return {name: checked(recipe, f"{path}: {name}") for name, recipe in found.items()}
+    def _together(self):
+        """The recipes in heads.py and networks.py: {model: recipe}."""
+        found, files = {}, {}
+        for path in (EXPERIMENTS / self.name / f"{name}.py" for name in TOGETHER):
+            for model, recipe in (loading.load_many(path) if path.is_file() else {}).items():
+                other = files.setdefault(model, path.with_name(f"{model}.py"))
+                if other.exists():
+                    raise InputError(f"{path} and {other.name} beside it both define {model!r}: keep one of them.")
+                found[model], files[model] = checked(recipe, f"{path}: {model}"), path
+        return found
 
 
 def checked(recipe: Kind, where: pathlib.Path | str) -> Kind:

@@ -298,7 +298,7 @@ MISTAKES = {
     "a path as a name": ("Experiment(('../a',))", r"stores '\.\./a' is no name"),
     "a name that a product has": (
         "Suite('data', ('ensemble',))",
-        r"members 'ensemble' is taken: suite, heads, ensemble, report",
+        r"members 'ensemble' is taken: suite, heads, networks, ensemble, report",
     ),
     "the reference as a member": ("Suite('data', ('logistic',))", r"'logistic', the reference"),
     "one method without its comma": (

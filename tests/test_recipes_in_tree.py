@@ -6,19 +6,33 @@ import pathlib
 import numpy as np
 import pytest
 
-from mlob import loading, recipes
-from mlob.features import backbones
+from mlob import loading, recipes, steps, workspace
+from mlob.features import backbones, weights
 from mlob.labels import Exclusive
 from mlob.machine import load_keras
 from mlob.models import losses
+from mlob.models.beginning import Beginning
+from mlob.workspace import Workspace
 
 ROOT = pathlib.Path(__file__).parents[1]
 FEATURE_SETS = sorted(ROOT.glob("features/*.py"))
 SUITES = sorted(ROOT.glob("experiments/*/suite.py"))
-TOGETHER = sorted(ROOT.glob("experiments/*/heads.py"))
+TOGETHER = sorted(path for name in workspace.TOGETHER for path in ROOT.glob(f"experiments/*/{name}.py"))
 FILES = sorted(set(ROOT.glob("experiments/*/*.py")) - {*SUITES, *TOGETHER})
 EXPERIMENTS = {path.with_suffix(""): loading.load(path, []) for path in FILES}
 EXPERIMENTS |= {path.with_name(name): model for path in TOGETHER for name, model in loading.load_many(path).items()}
+NETWORKS = {path: recipe for path, recipe in EXPERIMENTS.items() if getattr(recipe, "network", None)}
+SUMS = {path: recipe for path, recipe in EXPERIMENTS.items() if isinstance(recipe, recipes.Sum)}
+
+
+def feature_set(name):
+    return loading.load(ROOT / "features" / f"{name}.py", [])
+
+
+def reads_and_begins_with(recipe):
+    """Give the feature set that a network reads, and the one that it begins with; None where there is none."""
+    extractor = recipe.network.extractor
+    return feature_set(recipe.stores[0]), feature_set(extractor) if extractor else None
 
 
 def each(paths):
@@ -81,6 +95,50 @@ def test_the_head_of_an_experiment_builds(path):
     features, targets = rng.random((20, 8)).astype(np.float16), rng.integers(0, 2, (20, 3)).astype(np.uint8)
     model = heads.build(head, features, targets, exclusive=[Exclusive((0, 1), True)])
     assert model.output_shape == (None, 3)
+
+
+@each([*NETWORKS, *SUMS])
+def test_a_network_and_a_sum_have_a_dry_run(path, drawn, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    for name in ("runs", "features"):
+        monkeypatch.setenv(f"MLOB_{name.upper()}", str(tmp_path / name))
+    work = Workspace(path.parent.name, data=str(drawn), is_dry=True)
+    assert path.name in steps.train(work, [path.name])
+    assert f"{path.name} would be made in {tmp_path / 'runs' / path.parent.name / path.name}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def alike():
+    """Give the networks in lists of those that differ in their size, their head or their training alone."""
+    found = {}
+    for path, recipe in NETWORKS.items():
+        reads, begins = reads_and_begins_with(recipe)
+        key = (begins.backbone, begins.layer, reads.layer) if begins else path.name
+        found.setdefault(str(key), []).append(recipe)
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("networks_alike", alike().values(), ids=alike())
+def test_a_network_builds_and_has_the_layers_that_its_phases_unfreeze(networks_alike):
+    load_keras()
+    from mlob.models import networks
+
+    first, targets = networks_alike[0], np.array([[0, 1, 0], [1, 0, 1]], np.uint8)
+    reads, begins = reads_and_begins_with(first)
+    shape = (14, 14, 512) if reads.layer != "last" else (backbones.side(reads),) * 2 + (3,)
+    begin = Beginning(reads, begins, weights.random() if begins else None)
+    plan = networks.Plan(first.head, first.network, begin, shape, targets, standard=(0.0, 1.0))
+    model = plan.build()
+    assert model.output_shape == (None, 3)
+    assert plan.build(first.network.phases[-1].size).input_shape == model.input_shape == (None, *shape)
+    backbone = len(networks.backbone_of(model).trainable_variables)
+    for phase in {phase for recipe in networks_alike for phase in recipe.network.phases}:
+        networks.unfreeze(model, phase.unfreeze, plan.aliases)
+        learning = len(networks.backbone_of(model).trainable_variables)
+        assert {"nothing": learning == 0, "everything": learning == backbone}.get(
+            phase.unfreeze, 0 < learning < backbone
+        )
 
 
 @pytest.mark.parametrize("name", ["head", "training"])

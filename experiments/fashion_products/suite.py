@@ -28,6 +28,7 @@ recipe = Suite(
             "branches",
         ),
         *("side_by_side", "groups_side_by_side", "five_stores", "views", "blocks", "grid"),
+        *("mobilenet_upper", "mobilenet_tuned"),
     ),
     ensemble=Ensemble(allow_none=True),
 )

@@ -21,5 +21,12 @@ recipe = Suite(
         "mobilenet",
         "specialists",
     ),
-    rows=("frequent", "rare", "minimum_count"),
+    rows=(
+        *("frequent", "rare", "minimum_count"),
+        *("mobilenet_whole", "mobilenet_whole_weighted", "inception_v3_whole_small", "xception_whole_small"),
+        *("resnet50_whole_small", "xception_whole_large", "frequent_whole", "rare_whole", "specialists_whole"),
+        "convolutions",
+        *("poster_50_500_1", "poster_50_20k_1", "poster_100k_20k_1", "poster_100k_20k_6", "poster_100k_5k_4"),
+        *("poster_1m_500_1", "poster_1m_500_4", "poster_1m_5k_4", "poster_1m_22k_4"),
+    ),
 )

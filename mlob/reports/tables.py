@@ -10,6 +10,7 @@ from mlob.ensemble.methods import BEST_SINGLE, CONSTANT, METHODS, WEIGHTINGS
 from mlob.errors import InputError
 from mlob.evaluation.scores import Score
 from mlob.files import write_text
+from mlob.recipes import Experiment
 from mlob.runs import results
 from mlob.runs.dev import Comparison
 from mlob.runs.results import Chosen, MethodResult, Parameters, Result, Seconds
@@ -24,7 +25,14 @@ NOT_COMPARED = "Recipes are not compared on dev: fewer than two of its photos ar
 BRIEF = ("method", "micro-F1", "95% interval", "macro-F1", "thresholds", "weights")
 FEW = 5  # rows that are shown on a terminal unless all are asked for
 DEV_HEADERS = ("model", "micro-F1 on dev", "95% interval", "gain", "95% interval of the gain")
-WORDS = ("method", "model", "thresholds", "weights", "note")  # columns of text; the others are numbers, to the right
+NETWORK_HEADERS = (
+    *("network", "reads", "micro-F1", "95% interval", "parameters (M)", "features (s)", "training (s)"),
+    *("weights", "its original reported"),
+)
+WORDS = (  # columns of text; the others are numbers, to the right
+    *("method", "model", "thresholds", "weights", "note"),
+    *("network", "reads", "its original reported"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +166,22 @@ def dev_markdown(compared: Comparison | None) -> str:
     return f"{_piped(DEV_HEADERS, _dev_cells(compared))}\n\n{_dev_note(compared)}\n" if compared else NOT_COMPARED
 
 
+def networks_markdown(rows: Sequence[Row], networks: Mapping[str, Experiment]) -> str:
+    """Give whole networks, and the heads that they begin with, as a block: those of the rows that are among them.
+
+    Args:
+        rows: as of `rows`.
+        networks: {model: its recipe}.
+    """
+    shown = [row for row in rows if row.kind == "model" and row.method in networks]
+    cells = [_network_cells(row, networks[row.method]) for row in shown]
+    where = "; ".join(processors(shown)) or "not known"
+    return (
+        f"{_piped(NETWORK_HEADERS, cells)}\n\nMicro-F1 is cross-fitted on validation, at one threshold. "
+        f"Processor: {where}.\n"
+    )
+
+
 def processors(rows: Iterable[Row]) -> list[str]:
     """List the processors that the models were trained on, each once."""
     return sorted({row.processor for row in rows if row.processor})
@@ -252,6 +276,12 @@ def _cells(row: Row) -> list[str]:
         weights(row),
         row.note,
     ]
+
+
+def _network_cells(row: Row, recipe: Experiment) -> list[str]:
+    cells = dict(zip(HEADERS, _cells(row), strict=True))
+    own = {"network": row.method, "reads": ", ".join(recipe.stores), "its original reported": recipe.reported}
+    return [(cells | own)[header] for header in NETWORK_HEADERS]
 
 
 def weights(row: Row) -> str:

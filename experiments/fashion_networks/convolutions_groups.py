@@ -1,0 +1,31 @@
+"""Three convolutions and three hidden layers trained from nothing, one softmax for each group [iMaterialist 2017].
+
+As in their code, no pooling follows the third convolution, with which alone they come to their 1.4 million parameters;
+photos are turned, shifted, zoomed and mirrored in training. They did so on validation, too: not here. They took the loss
+of a task times its weight, here all groups weigh alike.
+
+Command: make train SUITE=fashion_networks MODEL=convolutions_groups DATA=folder
+Cost: TODO minutes on 2 cores.
+Reported for their first task, four kinds of clothes: F1 0.72, accuracy 0.715; with four tasks more 0.64, 0.653.
+Measured in docs/networks.md.
+"""
+
+from dataclasses import replace
+
+from mlob.recipes import MLP, Augmentation, Convolutions, Experiment, Network, Phase, Training
+
+PHASE = Phase(
+    optimizer="adam",
+    schedule="constant",
+    epochs=20,
+    patience=6,
+    size=256,
+    augmentation=Augmentation(flip=True, rotation=45.0, shift=0.25, zoom=0.2),
+)
+recipe = Experiment(
+    stores=("pixels_small",),
+    head=replace(MLP, units=(160, 128, 128), batch_norm=False, groups=True),
+    training=Training(loss="categorical", batch=128),
+    network=Network(convolutions=Convolutions((8, 16, 32), kernel=4, pooled=2, pool=4, dropout=0.5), phases=(PHASE,)),
+    reported="4 kinds of clothes: F1 0.72",
+)
