@@ -1,8 +1,8 @@
 """Three convolutions and three hidden layers trained from nothing, one softmax for each group [iMaterialist 2017].
 
-As in their code, no pooling follows the third convolution, with which alone they come to their 1.4 million parameters;
-photos are turned, shifted, zoomed and mirrored in training. They did so on validation, too: not here. They took the loss
-of a task times its weight, here all groups weigh alike.
+As in their code, no pooling follows the third convolution: only so are there the 1.4 million parameters that they
+tell. Photos are turned, shifted, zoomed and mirrored in training, and not on validation, as theirs were too. All
+groups weigh alike; their tasks had falling weights.
 
 Command: make train SUITE=fashion_networks MODEL=convolutions_groups DATA=folder
 Cost: TODO minutes on 2 cores.

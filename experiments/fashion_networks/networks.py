@@ -1,10 +1,11 @@
 """Whole networks as two student teams trained them, small: those of the suite imaterialist2018 on 6,450 photos.
 
-A photo passes through a network as often as in the original, in epochs of half a pass or less; steps, photos and sides
-are fewer. Sides are 96 and 128 pixels for 224 and 299. 1,014,544 photos became 6,450, 100,000 became 679, and 50 stayed;
-batches are of 64 photos (`*_whole`) and of 10 (`poster_*`, 100 in the original).
+A photo passes through a network as often as there. 1,014,544 photos became 6,450, of which epochs take half or less;
+100,000 became 679, and 50 stayed. Sides are 96 and 128 pixels for 224 and 299. Batches are of 64 photos in `*_whole`,
+as theirs, and of 10 in `poster_*`, for 100. Of the 20,000 steps on 50 photos, which learn them by heart, 1,000 are
+left.
 
-Where the weights at hand lack a network's last layers, it ends before them, and what is trained are its own last layers:
+Where the weights at hand lack a network's last layers, it ends before them, and its own last layers are trained:
 Xception ends with the sum of its block 13, Inception v3 two blocks and ResNet50 one stage before its end.
 
 Command: make train SUITE=fashion_networks MODEL=xception_whole_large DATA=folder WEIGHTS=folder
@@ -22,7 +23,7 @@ SGD = Phase(optimizer="sgd", learning_rate=1e-2, momentum=0.9, nesterov=True, sc
 SMALL, LARGE = 96, 128
 
 
-def network(extractor, cut, size=SMALL):
+def network(extractor: str, cut: str, size: int = SMALL) -> Network:
     """Give a network with MLoB's phases, of which the last trains its layers from the cut on."""
     nadam = Phase(unfreeze="nothing", optimizer="nadam", learning_rate=2e-3, schedule="constant", steps=5, size=size)
     top = replace(SGD, unfreeze="nothing", epochs=5, steps=51, size=size)
@@ -39,7 +40,7 @@ RMSPROP = Phase(optimizer="rmsprop", schedule="constant", size=SMALL, epochs=8)
 SIX = Convolutions((128, 64) * 3, kernel=2, pooled=6, pool=2, flatten=False)
 
 
-def poster(epochs, steps, weight, reported, photos=0):
+def poster(epochs: int, steps: int, weight: float, reported: str, photos: int = 0) -> Experiment:
     """Give the poster's network for so many epochs of so many steps; 0 photos are all."""
     phase = Phase(optimizer="sgd", learning_rate=0.01, schedule="constant", epochs=epochs, steps=steps, size=SMALL)
     return Experiment(

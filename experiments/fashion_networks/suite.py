@@ -2,8 +2,7 @@
 
 Command: make report SUITE=fashion_networks DATA=folder WEIGHTS=folder
 Cost: TODO on 2 cores. The members are those of team MLoB's ensemble [MLoB], each trained end to end as theirs was.
-Measured in docs/networks.md. They are a suite of their own, since the models of a suite are compared on dev, and some of
-these are trained on 50 photos.
+Measured in docs/networks.md. They are a suite of their own so that a report of fashion_products need not train them.
 """
 
 from mlob.recipes import Ensemble, Suite

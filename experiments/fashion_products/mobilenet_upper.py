@@ -1,7 +1,7 @@
 """The upper blocks of MobileNet, trained from stored maps: the cheap way to fine-tune.
 
-The lower ten blocks run once, when the features are made. The upper three begin with ImageNet's weights and with the head
-that `mobilenet` has trained.
+The lower ten blocks run once, when the features are made. The upper three begin with ImageNet's weights, and the head
+is the one that `mobilenet` has trained.
 
 Command: make train SUITE=fashion_products MODEL=mobilenet_upper DATA=folder WEIGHTS=folder
 Cost: TODO minutes on 2 cores, and 1.9 GB on disk.

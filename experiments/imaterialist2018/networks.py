@@ -1,26 +1,25 @@
 """Whole networks as two student teams trained them, before anybody kept features.
 
-`*_whole`: the networks of team MLoB's Table 1 [MLoB], in batches of 64. Nadam trains the top for an epoch of 800 steps,
-gradient descent for 50 more; then it trains the last layers, too, for 100 epochs of 160 steps. `mobilenet_whole_weighted`
-has their own loss, a weighted squared error. `frequent_whole` and `rare_whole` are their specialists, and
-`specialists_whole` is the sum of these. `convolutions` is their small network, trained from nothing.
+`*_whole*`: the networks of team MLoB's Table 1 [MLoB], in batches of 64. Nadam trains the top for an epoch of 800
+steps, gradient descent for 50 more; then it trains the last layers, too, for 100 epochs of 160 steps. The custom loss
+of `mobilenet_whole_weighted` is their weighted squared error. `frequent_whole` and `rare_whole` are their specialists,
+and `specialists_whole` is the sum of these. `convolutions` is their small network, trained from nothing.
 
 `poster_<photos>_<steps>_<weight>`: the Inception v3 of a poster [Stanford poster], all of it by gradient descent at a
 rate of 0.01 in batches of 100, on so many photos for so many steps, with so much weight on the positive labels.
 
 Command: make train SUITE=imaterialist2018 MODEL=xception_whole_large DATA=folder
-Cost: MLoB's phases take 3.6 million photos through the network, of which 1.0 million train its last layers; the poster's
-up to 2.2 million, all of which train all of it. That is hours on a GPU, days on 2 cores. The store of pixels takes 160 GB
-at 224 pixels, 285 GB at 299, a fifth of that as JPEGs (docs/scale.md).
-Reported by MLoB on Kaggle's test: see `reported` of each. On the poster's own part of train, at a threshold of 0.5: from
-0.215 (all photos, 500 steps) to 0.453 (all photos, 22,000 steps, weight 4).
+Cost: MLoB's phases take 3.6 million photos through a network, of which 1.0 million train its last layers; the poster's
+up to 2.2 million, which train all of it. That is hours on a GPU, days on 2 cores. The store of pixels takes 160 GB at
+224 pixels and 285 GB at 299, a fifth of that or less as JPEGs (docs/scale.md).
+Reported: `reported` of each, by MLoB as F1 on Kaggle's test, by the poster on a part of train, at a threshold of 0.5.
 
-What they meant is what stands here where their code did something else. MLoB's gradient descent had a momentum of 1,
-which never decays: 0.9 here, as in their last phase. They divided the pixels by 255 for every network: each has its own
-preprocessing here. For Inception v3 their code took the layer number at which Xception is cut: the one in their notes
-stands here. Their rate fell to a tenth after one epoch without gain, here to a fifth after three. Their photos were
-paired with other photos' labels in some of the runs, so that the low figures say little about the networks. `dev` takes
-some of the photos that the poster trained on.
+Where their code did what they did not mean, what they meant stands here. MLoB's gradient descent on the top had a
+momentum of 1, which never decays: 0.9 here, as in their last phase. They divided pixels by 255 for every network: here
+each has its own preprocessing. Their code cut Inception v3 at Xception's layer: here at the one in their notes. They
+cut the rate to a tenth after one epoch without gain, here it is a fifth after three. One of their loaders shuffled
+photos apart from their labels, so that the low figures may say little about the networks. Of the photos to train on,
+50 say, a part is dev (10 of them), on which no weights are fitted.
 """
 
 from dataclasses import replace
@@ -32,7 +31,7 @@ MOBILENET_TOP = replace(TOP, units=(), feature_dropout=0.001)
 SGD = Phase(optimizer="sgd", learning_rate=1e-2, momentum=0.9, nesterov=True, schedule="plateau", patience=10)
 
 
-def network(extractor, cut):
+def network(extractor: str, cut: str) -> Network:
     """Give a network with MLoB's phases, of which the last trains its layers from the cut on."""
     nadam = Phase(unfreeze="nothing", optimizer="nadam", learning_rate=2e-3, schedule="constant", steps=800)
     top = replace(SGD, unfreeze="nothing", epochs=50, steps=800)
@@ -47,7 +46,7 @@ RMSPROP = Phase(optimizer="rmsprop", schedule="constant", size=200, epochs=8)
 SIX = Convolutions((128, 64) * 3, kernel=2, pooled=6, pool=2, flatten=False)
 
 
-def poster(epochs, steps, weight, reported, photos=0):
+def poster(epochs: int, steps: int, weight: float, reported: str, photos: int = 0) -> Experiment:
     """Give the poster's network for so many epochs of so many steps; 0 photos are all."""
     phase = Phase(optimizer="sgd", learning_rate=0.01, schedule="constant", epochs=epochs, steps=steps)
     return Experiment(
