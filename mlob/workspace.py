@@ -300,7 +300,7 @@ class Workspace:
     @functools.cached_property
     def _together(self):
         """The recipes in heads.py and networks.py: {model: recipe}."""
-        found, files = {}, {}
+        found, files = {}, dict[str, pathlib.Path]()
         for path in (EXPERIMENTS / self.name / f"{name}.py" for name in TOGETHER):
             for model, recipe in (loading.load_many(path) if path.is_file() else {}).items():
                 other = files.setdefault(model, path.with_name(f"{model}.py"))

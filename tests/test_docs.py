@@ -10,13 +10,14 @@ import tokenize
 import numpy as np
 import pytest
 
-from mlob import hdf5, predictions
+from mlob import hdf5, loading, predictions
 from mlob.__main__ import cli
 from mlob.data.annotations.formats import FORMATS
 from mlob.data.dataset import read_dataset
 from mlob.features import backbones, jpegs, store, table
 from mlob.features.fingerprint import Fingerprint
-from mlob.recipes import Annotations, Detector
+from mlob.models import beginning
+from mlob.recipes import Annotations, Detector, Phase
 from mlob.runs.curve import Curve
 from mlob.runs.results import EnsembleResult, Result
 from mlob.runs.search import Search
@@ -168,6 +169,18 @@ def test_the_page_of_detectors_explains_each_field_and_shows_a_recipe_that_is_va
     exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], shown)
     backbones.check(shown["recipe"])
     assert set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", rows, re.MULTILINE)))) == names_of(Detector)
+
+
+def test_the_page_of_networks_explains_fields_that_phases_have_and_shows_a_recipe_that_is_valid():
+    page = (ROOT / "docs" / "networks.md").read_text("utf-8")
+    shown, rows = {}, page.partition("| field | what it does |")[2].partition("\n\n")[0]
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], shown)
+    reads, extractor = (
+        (ROOT / "features" / f"{name}.py") for name in ("pixels_small", shown["recipe"].network.extractor)
+    )
+    beginning.check(loading.load(reads, []), loading.load(extractor, []))
+    named = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", rows, re.MULTILINE))))
+    assert len(named) > 8 and named <= names_of(Phase)
 
 
 def names_of(kind):

@@ -413,3 +413,9 @@ def test_a_number_outside_of_what_a_field_can_mean_is_refused(field):
     pairs = loading.parse(field)[recipes.Experiment]
     with pytest.raises(InputError, match=r"expected a (finite|whole) number, [01] "):
         loading.override(recipes.Experiment(("any",)), pairs)
+
+
+def test_what_an_original_reported_is_no_part_of_what_shapes_a_model():
+    base = recipes.Experiment(("photos",), network=recipes.Network(extractor="lite"))
+    assert recipes.plain(dataclasses.replace(base, reported="0.61")) == recipes.plain(base)
+    assert recipes.plain(dataclasses.replace(base, seed=1)) != recipes.plain(base)

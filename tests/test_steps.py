@@ -1,8 +1,9 @@
+import pathlib
 import types
 
 from mlob import steps
 from mlob.features import table
-from mlob.recipes import LINEAR, Experiment
+from mlob.recipes import LINEAR, Experiment, Network, Suite, Training
 from mlob.runs.task import Task
 
 
@@ -23,3 +24,28 @@ def test_the_models_of_a_suite_ask_each_store_once_what_it_holds(made, write_sto
     work.first_experiment, work.stores = experiments.get, lambda name: tasks[name][3]
     assert {name: steps.task_of(work, name).identity for name in (*tasks, *tasks)} == expected
     assert asked == [stores["one"], stores["other"]]
+
+
+def suite_of(**models):
+    """A workspace of these models, by name, the first of which is a member."""
+    first, *rest = models
+    work = types.SimpleNamespace(suite=Suite("nowhere", (first,), tuple(rest)), models=lambda: [*models])
+    work.first_experiment, work.run = models.get, pathlib.Path
+    work.start = lambda model: models[model].network.start if models[model].network else ""
+    return work
+
+
+def test_the_table_of_networks_has_these_and_the_heads_that_they_begin_with():
+    tuned = Experiment(("pixels",), network=Network(extractor="lite", start="lite"))
+    scratch = Experiment(("pixels",), network=Network(extractor="lite"))
+    work = suite_of(other=Experiment(("lite",), LINEAR), lite=Experiment(("lite",)), tuned=tuned, scratch=scratch)
+    assert [*steps.networks(work)] == ["lite", "tuned", "scratch"]
+
+
+def test_models_with_other_dev_photos_are_named_and_not_compared_on_dev(capsys):
+    few = Experiment(("lite",), training=Training(limit=50))
+    work = suite_of(all=Experiment(("lite",)), few=few, head=Experiment(("lite",), LINEAR))
+    assert steps.of_equal_dev(work) == {"all": pathlib.Path("all"), "head": pathlib.Path("head")}
+    assert capsys.readouterr().err.count("few") == 1
+    alike = suite_of(few=few, same=few)
+    assert [*steps.of_equal_dev(alike)] == ["few", "same"] and capsys.readouterr().err == ""

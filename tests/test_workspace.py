@@ -100,11 +100,18 @@ def test_a_model_stands_in_a_file_of_its_own_or_with_others_in_heads(suite):
     assert work.experiment("rate_2").seed == 7 and work.experiment("alone").seed == 7
     with pytest.raises(InputError, match="Did you mean rate_2 or rate_1"):
         work.experiment("rate_3")
+    (suite / "networks.py").write_text(f"{HEADER}recipes = {{'whole': Experiment(('pixels',), seed=3)}}\n")
+    work = workspace.Workspace("tiny")
+    assert [work.experiment(name).seed for name in ("rate_2", "whole")] == [2, 3]
 
 
 def test_a_model_that_stands_in_both_is_refused(suite):
     (suite / "rate_1.py").write_text(f"{HEADER}recipe = Experiment(('average',))\n")
     with pytest.raises(InputError, match=r"heads\.py and rate_1\.py beside it both define 'rate_1'"):
+        workspace.Workspace("tiny").experiment("alone")
+    (suite / "rate_1.py").unlink()
+    (suite / "networks.py").write_text(f"{HEADER}recipes = {{'rate_2': Experiment(('average',))}}\n")
+    with pytest.raises(InputError, match=r"networks\.py and heads\.py beside it both define 'rate_2'"):
         workspace.Workspace("tiny").experiment("alone")
 
 

@@ -1,7 +1,7 @@
 """Whole networks as two student teams trained them, small: those of the suite imaterialist2018 on 6,450 photos.
 
 A photo passes through a network as often as there. 1,014,544 photos became 6,450, of which epochs take half or less;
-100,000 became 679, and 50 stayed. Sides are 96 and 128 pixels for 224 and 299. Batches are of 64 photos in `*_whole`,
+100,000 became 679, and 50 stayed. Sides are 80 and 104 pixels for 224 and 299. Batches are of 64 photos in `*_whole`,
 as theirs, and of 10 in `poster_*`, for 100. Of the 20,000 steps on 50 photos, which learn them by heart, 1,000 are
 left.
 
@@ -9,7 +9,7 @@ Where the weights at hand lack a network's last layers, it ends before them, and
 Xception ends with the sum of its block 13, Inception v3 two blocks and ResNet50 one stage before its end.
 
 Command: make train SUITE=fashion_networks MODEL=xception_whole_large DATA=folder WEIGHTS=folder
-Cost: TODO
+Cost: one to six minutes each on 2 cores.
 Measured in docs/networks.md.
 """
 
@@ -20,14 +20,14 @@ from mlob.recipes import MLP, Convolutions, Experiment, Network, Phase, Sum, Tra
 TOP = replace(MLP, units=(1024,), batch_norm=False)
 MOBILENET_TOP = replace(TOP, units=(), feature_dropout=0.001)
 SGD = Phase(optimizer="sgd", learning_rate=1e-2, momentum=0.9, nesterov=True, schedule="plateau", patience=10)
-SMALL, LARGE = 96, 128
+SMALL, LARGE = 80, 104
 
 
 def network(extractor: str, cut: str, size: int = SMALL) -> Network:
     """Give a network with MLoB's phases, of which the last trains its layers from the cut on."""
     nadam = Phase(unfreeze="nothing", optimizer="nadam", learning_rate=2e-3, schedule="constant", steps=5, size=size)
-    top = replace(SGD, unfreeze="nothing", epochs=5, steps=51, size=size)
-    last = replace(SGD, unfreeze=cut, learning_rate=1e-4, epochs=5, steps=20, size=size)
+    top = replace(SGD, unfreeze="nothing", epochs=3, steps=85, size=size)
+    last = replace(SGD, unfreeze=cut, learning_rate=1e-4, epochs=2, steps=50, size=size)
     return Network(extractor=extractor, phases=(nadam, top, last))
 
 

@@ -9,6 +9,7 @@ from mlob import steps
 from mlob.errors import InputError
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.dev import Compared
+from mlob.recipes import Experiment
 from mlob.reports import tables
 from mlob.runs.dev import Comparison
 from mlob.runs.results import Chosen
@@ -215,6 +216,18 @@ def test_what_dev_says_is_aligned_with_signs_and_intervals_and_names_what_it_is_
     assert lines[1].split() == ["a|b", "0.900", "0.890", "to", "0.910", "-0.012", "-0.020", "to", "+0.001"]
     assert "1,340 dev photos" in lines[2] and "over base" in lines[2]
     assert r"| a\|b | 0.900 | 0.890 to 0.910 | -0.012 | -0.020 to +0.001 |" in tables.dev_markdown(compared)
+
+
+def test_whole_networks_stand_in_a_table_of_their_own_with_what_their_originals_reported(suite):
+    networks = {"lite": Experiment(("photos", "more"), reported="Lite | 0.61"), "untrained": Experiment(("photos",))}
+    rows = tables.rows(suite)
+    header, _, row, *rest = tables.networks_markdown(rows, networks).splitlines()
+    cells = dict(zip(header.split(" | "), row.replace(r"\|", "/").split(" | "), strict=True))
+    assert cells["| network"] == "| lite" and cells["reads"] == "photos, more"
+    (lite,) = (each for each in rows if each.method == "lite")
+    assert cells["micro-F1"] == f"{lite.micro_f1.value:.3f}" and cells["95% interval"] == str(lite.micro_f1)
+    assert cells["its original reported |"] == "Lite / 0.61 |"
+    assert "xception" not in "".join(rest) and "one threshold" in rest[-1]
 
 
 @pytest.mark.parametrize("name", ["xception/result.json", "ensemble/ensemble.json"])
