@@ -17,6 +17,7 @@ SMALLEST_PREVALENCE = 1e-4  # a label that no training row has starts at these o
 SMALLEST_LOG = -1e-6  # of a softmax's probability: at 1 the odds are infinite
 LEAST_VARIANCE = 1e-10  # of a feature that counts as moving: divided by less, later photos are thrown far off
 EPSILON = np.finfo(np.float64).eps
+SMALLEST = np.finfo(np.float32).tiny  # that roots are drawn of: at 0 slopes are infinite, times 0 no number
 BLOCK_NUMBERS = 2**24  # float16 numbers that moments are added up from at once: 8,192 rows of 2,048
 
 Moments: TypeAlias = tuple[np.ndarray, np.ndarray]  # mean and variance, float32 (d,)
@@ -186,7 +187,7 @@ def _standardised(head: Head, x: keras.KerasTensor, standard: Moments | None) ->
     """Cast to float32, and transform as the recipe says."""
     x = keras.ops.cast(x, "float32")
     if head.signed_sqrt:
-        x = keras.ops.sign(x) * keras.ops.sqrt(keras.ops.abs(x))
+        x = keras.ops.sign(x) * keras.ops.sqrt(keras.ops.maximum(keras.ops.abs(x), SMALLEST))
     if standard:
         mean, variance = standard
         x = keras.layers.Normalization(mean=mean, variance=variance, name="standardise")(x)

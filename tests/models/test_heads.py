@@ -362,3 +362,21 @@ def test_the_prior_is_the_share_of_the_rows_that_know_the_label():
     assert heads.prior(targets) == pytest.approx([0, 0, 0])
     known, half = heads.prior(targets[:, :1]), heads.prior(np.uint8([[1], [0]]))
     assert np.array_equal(known, half)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="slopes are TensorFlow's")
+@pytest.mark.parametrize("jit", [False, True])
+def test_slopes_pass_a_head_where_features_are_0_so_that_a_network_below_it_can_learn(rows, jit):
+    import tensorflow
+
+    model = heads.build(LINEAR, *rows)
+
+    @tensorflow.function(jit_compile=jit)
+    def slopes(features):
+        with tensorflow.GradientTape() as tape:
+            tape.watch(features)
+            total = tensorflow.reduce_sum(keras.Function(model.input, model.output)(features))
+        return tape.gradient(total, features)
+
+    found = slopes(tensorflow.constant([[0, 1, -4, 2, 0, 0, 1, 1]], "float32")).numpy()
+    assert np.isfinite(found).all() and found[0, 0] == 0 and found[0, 1:4].all()
