@@ -1,19 +1,44 @@
 """Features of photos outside of any data set: extracted once, and known again by their bytes."""
 
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from mlob.data.places import Place
 from mlob.errors import InputError
-from mlob.features import contents, jpegs, pipeline, store, weights
+from mlob.features import contents, pipeline, store, weights
+from mlob.features.extents import Extent
 from mlob.features.extract import Extraction
 from mlob.features.fingerprint import Fingerprint
 from mlob.files import digest
 from mlob.machine import load_keras
 from mlob.progress import bar
 from mlob.recipes import FeatureSet
+
+
+class Rows(Mapping[str, np.ndarray]):
+    """The features of photos by their digest, float16, or uint8 pixels; each is read when it is asked for.
+
+    Args:
+        located: {digest text: (shard, row in it)}.
+    """
+
+    def __init__(self, located: dict[str, tuple[Extent, int]]) -> None:
+        self._located = located
+
+    def __getitem__(self, photo: str, /) -> np.ndarray:
+        """Read a photo's features."""
+        extent, row = self._located[photo]
+        return extent.take(np.array([row]))[0]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the digests."""
+        return iter(self._located)
+
+    def __len__(self) -> int:
+        """Count the photos."""
+        return len(self._located)
 
 
 def extract(
@@ -23,7 +48,7 @@ def extract(
     folder: pathlib.Path,
     given: pathlib.Path | str | None = None,
     name: str = "",
-) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+) -> tuple[Rows, dict[str, str]]:
     """Give the features of photos outside of any data set, extracting those that were never seen before.
 
     Photos go by the digest of their bytes, so that one that was renamed or moved is known again.
@@ -37,7 +62,7 @@ def extract(
         name: of the feature set, for the terminal.
 
     Returns:
-        ({digest text: float16 features, or uint8 pixels}, {digest text: why it cannot be read}).
+        (features of the photos, {digest text: why it cannot be read}).
 
     Raises:
         InputError: the weights are not at hand, or are others than the store's; the store is not there.
@@ -46,16 +71,28 @@ def extract(
     if alike is None:
         raise InputError(f"{store_folder} holds no features: run `make features`.")
     folder = folder / digest(alike.to_json())[:16]
-    shards = [store.read(path) for path in sorted(folder.glob("[0-9]*.h5"))]
-    new = _never_seen(photos, shards)
-    if new:
+    paths = sorted(folder.glob("[0-9]*.h5"))
+    located, failures = _locate(paths, photos)
+    known = {*located, *(photo for photo, reason in failures.items() if not contents.is_unread(reason))}
+    if new := {photo: place for photo, place in photos.items() if photo not in known}:
         load_keras()
         work = Extraction(feature_set, _source_of(feature_set, alike, given), store_folder, alike)
-        shards += _extract_photos(name, work, new, folder, first=len(shards))
-    decoded = ((shard.ids, jpegs.decode(shard.features, alike.size)) for shard in shards)
-    rows = {photo: row for ids, features in decoded for photo, row in zip(ids, features, strict=True)}
-    failures = {photo: reason for shard in shards for photo, reason in shard.failures.items()}
-    return rows, {photo: reason for photo, reason in failures.items() if photo not in rows}
+        more, failed = _locate(_extract_photos(name, work, new, folder, first=len(paths)), photos)
+        located, failures = located | more, failures | failed
+    return Rows(located), {photo: reason for photo, reason in failures.items() if photo not in located}
+
+
+def _locate(
+    paths: Iterable[pathlib.Path], photos: Mapping[str, Place]
+) -> tuple[dict[str, tuple[Extent, int]], dict[str, str]]:
+    """Find photos in shards, all of whose bytes are checked: (where they lie, why others cannot be read)."""
+    located: dict[str, tuple[Extent, int]] = {}
+    failures: dict[str, str] = {}
+    for path in paths:
+        shard, extent = store.read(path), store.extent(path)
+        located |= {photo: (extent, row) for row, photo in enumerate(shard.ids) if photo in photos}
+        failures |= {photo: reason for photo, reason in shard.failures.items() if photo in photos}
+    return located, failures
 
 
 def _source_of(feature_set: FeatureSet, made_with: Fingerprint, given: pathlib.Path | str | None) -> weights.Source:
@@ -70,18 +107,10 @@ def _source_of(feature_set: FeatureSet, made_with: Fingerprint, given: pathlib.P
     return source
 
 
-def _never_seen(photos: Mapping[str, Place], shards: list[store.Shard]) -> dict[str, Place]:
-    """Give the photos that no shard has features of, nor a failure that is a fault of their bytes."""
-    known = {photo for shard in shards for photo in shard.ids}
-    for shard in shards:
-        known |= {photo for photo, reason in shard.failures.items() if not contents.is_unread(reason)}
-    return {photo: place for photo, place in photos.items() if photo not in known}
-
-
 def _extract_photos(
     name: str, work: Extraction, photos: dict[str, Place], folder: pathlib.Path, first: int
-) -> Iterator[store.Shard]:
-    """Make shards of photos in a folder, numbered from the first."""
+) -> Iterator[pathlib.Path]:
+    """Make shards of photos in a folder, numbered from the first, and give their paths."""
     slices = [
         pipeline.Slice(tuple(ids), [photos[photo] for photo in ids], {name: store.shard_path(folder, number)})
         for number, ids in enumerate(store.slices(list(photos)), first)
@@ -90,4 +119,4 @@ def _extract_photos(
     with bar(name, len(photos)) as advance:
         for made in pipeline.make_shards(slices, extractors, work.fingerprint.size, known=known, advance=advance):
             store.write(made.photos.shards[name], made.shards[name], work.fingerprint)
-            yield made.shards[name]
+            yield made.photos.shards[name]

@@ -2,8 +2,10 @@
 
 import collections
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +19,10 @@ from mlob.labels import Labels
 from mlob.recipes import FeatureSet
 from mlob.runs import ensemble
 
+if TYPE_CHECKING:
+    import keras
+
+BLOCK = 1024  # photos that are predicted at once, so that memory holds their pixels
 EVEN = 0.5  # probability below which a label is given although its absence is likelier
 COLUMNS = ("image", "label_id", "label", "group", "probability", "threshold", "failure")
 
@@ -56,6 +62,14 @@ class Member:
 
     run: pathlib.Path
     stores: Sequence[str]
+
+    @functools.cached_property
+    def model(self) -> "keras.Model":
+        """Its head or network."""
+        machine.load_keras()
+        from mlob.models import heads
+
+        return heads.load(self.run / workspace.HEAD)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,8 +127,11 @@ def label(
     features, undecoded = _features({digest: place for place, digest in digests.items()}, stores)
     failures |= {place: undecoded[digest] for place, digest in digests.items() if digest in undecoded}
     read = [digest for digest in dict.fromkeys(digests.values()) if digest not in undecoded]
-    stacked = {name: np.stack([rows[digest] for digest in read]) for name, rows in features.items() if read}
-    given = dict(zip(read, _decide(stacked, members, folder, labels), strict=True)) if read else {}
+    given: dict[str, tuple[Given, ...]] = {}
+    for start in range(0, len(read), BLOCK):
+        block = read[start : start + BLOCK]
+        rows = {name: np.stack([found[digest] for digest in block]) for name, found in features.items()}
+        given |= zip(block, _decide(rows, members, folder, labels), strict=True)
     return [
         Photo(place, (), failures[place]) if place in failures else Photo(place, given[digests[place]])
         for place in photos
@@ -161,21 +178,19 @@ def predict(members: Mapping[str, Member], features: Mapping[str, np.ndarray]) -
 
     Args:
         members: of the ensemble, by name.
-        features: {store name: float16 (n, d) or (n, h, w, d)}; those of several stores stand side by side on the last
-            axis.
+        features: {store name: float16 (n, d) or (n, h, w, d), or uint8 pixels}; those of several stores stand side by
+            side on the last axis.
 
     Returns:
         {member: float32 (n, labels)}.
     """
     machine.load_keras()
-    from mlob.models import heads
-    from mlob.training import fit
+    from mlob.training.predicting import predict
 
-    probabilities = {}
-    for name, member in members.items():
-        head = heads.load(member.run / workspace.HEAD)
-        probabilities[name] = fit.predict(head, np.concatenate([features[store] for store in member.stores], axis=-1))
-    return probabilities
+    return {
+        name: predict(member.model, np.concatenate([features[store] for store in member.stores], axis=-1))
+        for name, member in members.items()
+    }
 
 
 def _digests(photos: Iterable[Place]) -> tuple[dict[Place, str], dict[Place, str]]:
@@ -192,14 +207,14 @@ def _digests(photos: Iterable[Place]) -> tuple[dict[Place, str], dict[Place, str
 
 def _features(
     photos: Mapping[str, Place], stores: Mapping[str, Store]
-) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
+) -> tuple[dict[str, Mapping[str, np.ndarray]], dict[str, str]]:
     """Give the features of photos, extracted as those of each store: ({store: {digest: features}}, {digest: failure}).
 
     Args:
         photos: {digest: place}.
         stores: by name.
     """
-    features: dict[str, dict[str, np.ndarray]] = {}
+    features: dict[str, Mapping[str, np.ndarray]] = {}
     failures: dict[str, str] = {}
     for name, made in stores.items():
         features[name], failed = new_photos.extract(
@@ -210,7 +225,10 @@ def _features(
 
 
 def _decide(
-    features: Mapping[str, np.ndarray], members: Mapping[str, Member], folder: pathlib.Path, labels: Labels
+    features: Mapping[str, np.ndarray],
+    members: Mapping[str, Member],
+    folder: pathlib.Path,
+    labels: Labels,
 ) -> list[tuple[Given, ...]]:
     """Give each photo its labels by the ensemble's chosen method."""
     probabilities, decided, needed = ensemble.decide(folder, predict(members, features))
