@@ -17,7 +17,7 @@ from mlob.recipes import MLP, Augmentation, Convolutions, Experiment, Network, P
 PHASE = Phase(
     optimizer="adam",
     schedule="constant",
-    epochs=20,
+    epochs=30,
     patience=6,
     size=256,
     augmentation=Augmentation(flip=True, rotation=45.0, shift=0.25, zoom=0.2),

@@ -1,11 +1,13 @@
-"""iMaterialist Fashion 2018: the rows of team MLoB's Table 1 [MLoB] that frozen features can stand for.
+"""iMaterialist Fashion 2018: the rows of team MLoB's Table 1 [MLoB], as heads on frozen features and as whole
+networks.
 
 Command: make submission SUITE=imaterialist2018
 Data: train.json, validation.json, test.json, the label map, and the photos under images/<split>/.
 Cost: six passes over 1,064,147 photos; Xception at 299 pixels alone takes 5 hours at 53 photos/s on 2 cores, the heads
-minutes each.
-Reported by MLoB on Kaggle's test: best single 0.504, PSO of 227 M parameters 0.506. The validation photos are the first
-9,897 of test, and have 8.0 labels each, where train has 5.8: figures from different splits cannot be compared.
+minutes each. `make report` trains the whole networks, too (networks.py): for these take a GPU, or train one by its
+name.
+Reported by MLoB on Kaggle's test: best single 0.504, PSO of 227 M parameters 0.506. The validation photos are the
+first 9,897 of test, and have 8.0 labels each, where train has 5.8: figures from different splits cannot be compared.
 """
 
 from mlob.recipes import Suite
