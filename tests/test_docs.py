@@ -175,10 +175,13 @@ def test_the_page_of_networks_explains_fields_that_phases_have_and_shows_a_recip
     page = (ROOT / "docs" / "networks.md").read_text("utf-8")
     shown, rows = {}, page.partition("| field | what it does |")[2].partition("\n\n")[0]
     exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], shown)
-    reads, extractor = (
-        (ROOT / "features" / f"{name}.py") for name in ("pixels_small", shown["recipe"].network.extractor)
+    recipe = shown["recipe"]
+    extractor, start = (
+        recipe.network.extractor,
+        loading.load(ROOT / f"experiments/photos/{recipe.network.start}.py", []),
     )
-    beginning.check(loading.load(reads, []), loading.load(extractor, []))
+    beginning.check(*(loading.load(ROOT / f"features/{name}.py", []) for name in (*recipe.stores, extractor)))
+    assert (start.stores, start.head) == ((extractor,), recipe.head)
     named = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", rows, re.MULTILINE))))
     assert len(named) > 8 and named <= names_of(Phase)
 
