@@ -223,6 +223,7 @@ class Workspace:
             if experiment.network:
                 (reads,) = read.values()
                 beginning.check(reads, self.extractor(model))
+                beginning.refuse_changes_of_maps(reads, experiment.network)
                 self._check_start(experiment)
             else:
                 beginning.refuse_pixels(read)

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlob.errors import InputError
 from mlob.features import backbones, weights
+from mlob.phases import Network, Phase
 from mlob.recipes import FeatureSet
 
 UNSHAPED = ("runtime", "precision")  # fields of a feature set that belong to extraction alone
@@ -64,6 +65,24 @@ def check(reads: FeatureSet, extractor: FeatureSet | None) -> None:
         wanted = f'The network reads pixels, or maps (pool="grid") of an earlier layer of {extractor.backbone}'
         _refuse(alike and is_map, wanted, reads)
         _refuse(extractor.pool != "blocks", 'Over maps a network cannot have the pool "blocks"', extractor)
+
+
+def refuse_changes_of_maps(reads: FeatureSet, network: Network) -> None:
+    """Refuse phases that change photos, and views of them, where a network reads maps.
+
+    Raises:
+        InputError: with the fields.
+    """
+    plain, phases = Phase(), enumerate(network.phases)
+    changes = [
+        (f"phases[{number}].{name}", phase, name) for number, phase in phases for name in ("size", "augmentation")
+    ]
+    said = [field for field, phase, name in changes if getattr(phase, name) != getattr(plain, name)]
+    said += ["views"] if network.views else []
+    if said and not backbones.is_pixels(reads):
+        raise InputError(
+            f"network.{', network.'.join(said)}: maps stay as they are stored; expected a store of pixels."
+        )
 
 
 def refuse_pixels(read: Mapping[str, FeatureSet]) -> None:
