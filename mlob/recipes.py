@@ -223,6 +223,11 @@ class Experiment(Recipe):
         if self.least_share >= self.most_share:
             raise InputError(f"least_share is {self.least_share}; expected less than most_share, {self.most_share}.")
 
+    @property
+    def learns_all(self) -> bool:
+        """Whether the head learns all labels, and not those of some shares alone."""
+        return (self.least_share, self.most_share) == (0, 1)
+
     def _check_network(self) -> None:
         """Refuse a network with several stores, with scikit-learn's head, or with a second say about its phases."""
         if len(self.stores) > 1:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlob.reports.form import Form
     from mlob.reports.tables import Row
     from mlob.runs.dev import Comparison
+    from mlob.runs.inside import Inside
     from mlob.runs.task import Task
 
 
@@ -327,12 +328,13 @@ def report(work: Workspace, readme: str | None) -> None:
 
     train(work, work.suite.rows)
     train_reference(work)
+    inside = look_inside(work)
     page = work.run("report") / places.PAGE
     if not work.is_dry:
         tell_otherwise_judged(work)
         runs = of_equal_dev(work)
         store_folder = next(iter(work.stores(work.suite.members[0]).values()))
-        compared = reports.write(page, work.dataset, store_folder, runs, work.suite.ensemble.judging)
+        compared = reports.write(page, work.dataset, store_folder, runs, work.suite.ensemble.judging, inside)
         rows = tables.rows(work.runs)
         show(tables.aligned(rows) if is_verbose() else tables.brief(rows))
         show(tables.dev_aligned(compared, None if is_verbose() else tables.FEW))
@@ -348,6 +350,19 @@ def of_equal_dev(work: Workspace) -> dict[str, pathlib.Path]:
     if others := [model for model in limits if model not in alike]:
         say(f"report: {', '.join(others)}: not compared on dev, since training.limit gives them other dev photos")
     return {model: work.run(model) for model in alike}
+
+
+def look_inside(work: Workspace) -> "dict[str, Inside]":
+    """Look inside the network with the highest micro-F1, where the suite has one: {model: what is seen}."""
+    from mlob.runs import inside, results
+    from mlob.runs import model as runs
+
+    tasks = [] if work.is_dry else [task_of(work, model) for model in work.networks()]
+    trained = {task.name: task for task in tasks if runs.is_done(work.run(task.name), task.identity)}
+    if not trained:
+        return {}
+    best = max(trained, key=lambda model: results.read(work.run(model)).scores["micro_f1"].value)
+    return {best: inside.look(trained[best], work.run(best), work.suite.ensemble.judging)}
 
 
 def tell_otherwise_judged(work: Workspace) -> None:

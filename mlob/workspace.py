@@ -33,6 +33,7 @@ TOGETHER = ("heads", "networks")  # experiments/<suite>/heads.py, networks.py: r
 # Products in runs/<suite>/<model>, in the order in which they are written
 CHECKPOINT = "checkpoint"  # a folder, while the model is trained
 HEAD, PREDICTIONS, HISTORY, RECIPE, RESULT = "head.keras", "predictions.h5", "history.csv", "recipe.json", "result.json"
+INSIDE = "inside.npz"  # of a whole network, made for the report
 CURVE_FOLDER, CURVE = "curve", "curve.json"
 SEARCH_FOLDER, SEARCH, BEST_RECIPE = "search", "search.json", "recipe.py"
 # the folder that notes what a data set held when models were trained on it, and its files
@@ -51,7 +52,7 @@ OURS = (
     *(ENSEMBLE, INPUTS, LABELLED, NOTED),
 )
 BESIDE = (
-    *(RESULT, HISTORY, HEAD, PREDICTIONS, f"{CURVE_FOLDER}/{CURVE}"),
+    *(RESULT, HISTORY, HEAD, PREDICTIONS, INSIDE, f"{CURVE_FOLDER}/{CURVE}"),
     *(f"{SEARCH_FOLDER}/{name}" for name in (SEARCH, BEST_RECIPE, "journal.log.*", "*.npy")),
     *(DECISION, "second_level.npz", SUBMISSION, PAGE, COMPARED),
     *(f"{name}.*" for name in (PROBABILITIES, REVIEW, LABEL_STUDIO)),
@@ -244,6 +245,12 @@ class Workspace:
     def models(self, model: str | None = None) -> list[str]:
         """The models asked for: one, or all of the suite's."""
         return [model] if model else [*self.suite.members, *self.suite.rows]
+
+    def networks(self) -> list[str]:
+        """The suite's models that are whole networks, trained on all labels."""
+        recipe_of = {model: self.experiment(model) for model in self.models()}
+        trained = {model: recipe for model, recipe in recipe_of.items() if isinstance(recipe, recipes.Experiment)}
+        return [model for model, recipe in trained.items() if recipe.network and recipe.learns_all]
 
     def experiment(self, model: str) -> recipes.Experiment | recipes.Sum:
         """The recipe of a model, an `Experiment` or a `Sum`; `logistic` is the reference that every suite has."""

@@ -234,6 +234,11 @@ def thumbnail(data: bytes, size: int) -> bytes:
     return _jpeg(image, quality=80)
 
 
+def picture(pixels: np.ndarray) -> bytes:
+    """Give pixels, uint8 (height, width, 3), as a JPEG (bytes) for a report page."""
+    return _jpeg(Image.fromarray(pixels), quality=80)
+
+
 def _jpeg(image: Image.Image, **options: int | str) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", **options)

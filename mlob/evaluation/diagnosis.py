@@ -167,12 +167,17 @@ def worst_false_positives(targets: np.ndarray, decided: np.ndarray, probabilitie
     Returns:
         Up to 12 cells, the worst first, each of another label and another photo.
     """
-    return _worst(np.asarray(decided, bool) & (np.asarray(targets) == 0), probabilities)
+    return _foremost(np.asarray(decided, bool) & (np.asarray(targets) == 0), probabilities)
 
 
 def worst_false_negatives(targets: np.ndarray, decided: np.ndarray, probabilities: np.ndarray) -> list[Cell]:
     """Find the true labels that were missed with the lowest probability; the rest as `worst_false_positives`."""
-    return _worst(positives(np.asarray(targets)) & ~np.asarray(decided, bool), -probabilities)
+    return _foremost(positives(np.asarray(targets)) & ~np.asarray(decided, bool), -probabilities)
+
+
+def surest_true_positives(targets: np.ndarray, decided: np.ndarray, probabilities: np.ndarray) -> list[Cell]:
+    """Find the true labels that were given with the highest probability; the rest as `worst_false_positives`."""
+    return _foremost(positives(np.asarray(targets)) & np.asarray(decided, bool), probabilities)
 
 
 def suspects(targets: np.ndarray, probabilities: np.ndarray) -> list[Cell]:
@@ -205,12 +210,12 @@ def alike(members: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return np.atleast_2d(np.corrcoef(cells - truth.astype(np.float32), dtype=np.float32))
 
 
-def _worst(wrong: np.ndarray, surprise: np.ndarray) -> list[Cell]:
-    """Take the most surprising cell of each label, the most surprising first; of a photo only its first."""
-    surprise = np.where(wrong, surprise, -np.inf)
-    rows = surprise.argmax(axis=0)
-    columns = np.flatnonzero(wrong.any(axis=0))
-    order = np.argsort(-surprise[rows[columns], columns], kind="stable")
+def _foremost(marked: np.ndarray, rank: np.ndarray) -> list[Cell]:
+    """Take the highest marked cell of each label, the highest first; of a photo only its first."""
+    rank = np.where(marked, rank, -np.inf)
+    rows = rank.argmax(axis=0)
+    columns = np.flatnonzero(marked.any(axis=0))
+    order = np.argsort(-rank[rows[columns], columns], kind="stable")
     column_of_row: dict[int, int] = {}
     for column in columns[order].tolist():
         column_of_row.setdefault(int(rows[column]), column)

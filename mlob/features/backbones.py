@@ -309,9 +309,7 @@ def extractor(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
 
     backbone = find(feature_set)
     photos = keras.Input(network.input_shape[1:], dtype="uint8", name="photos")
-    outputs = [network.output]
-    if feature_set.pool == "blocks":
-        outputs = [_output(network, stage, backbone) for stage in _stages_within(network, backbone)] + outputs
+    outputs = [*stage_maps(network, feature_set).values()] if feature_set.pool == "blocks" else [network.output]
     maps = keras.Model(network.input, outputs)(backbone.preprocess(keras.ops.cast(photos, "float32")))
     pooled = [_pooled(feature_map, feature_set.pool) for feature_map in (maps if isinstance(maps, list) else [maps])]
     joined = pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
@@ -336,6 +334,19 @@ def _output(network: keras.Model, layer: str, backbone: Backbone) -> keras.Keras
     if layer not in names:
         raise InputError(f"{network.name} has no layer {layer!r}{nearest(layer, {*names, *backbone.cut_before})}")
     return network.get_layer(layer).output
+
+
+def stage_maps(network: keras.Model, feature_set: FeatureSet) -> dict[str, keras.KerasTensor]:
+    """Give the maps in which the main stages of a network end, {layer: map}; its last map is always the last of them.
+
+    Args:
+        network: the backbone that the feature set names, or a part of it.
+        feature_set: the recipe.
+    """
+    backbone = find(feature_set)
+    below = {stage: _output(network, stage, backbone) for stage in _stages_within(network, backbone)}
+    last = backbone.stages[-1] if feature_set.layer == "last" else feature_set.layer
+    return {**below, last: network.outputs[-1]}
 
 
 def _stages_within(network: keras.Model, backbone: Backbone) -> list[str]:

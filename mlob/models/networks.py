@@ -89,7 +89,7 @@ class Plan:
         inputs = keras.Input(
             self.shape, dtype="uint8" if is_pixels else "float16", name="photos" if is_pixels else "maps"
         )
-        seen = _resized(inputs, pixels) if pixels and pixels != self.shape[0] else inputs
+        seen = resized(inputs, pixels) if pixels and pixels != self.shape[0] else inputs
         with _policy(self.precision):
             extractor = self._extractor(seen.shape[1:])
         return inputs, keras.layers.Identity(name=FEATURES, dtype="float32")(extractor(seen))
@@ -179,6 +179,12 @@ def backbone_of(model: keras.Model) -> keras.Model:
     return next((layer for layer in extractor.layers if isinstance(layer, keras.Model)), extractor)
 
 
+def resized(photos: keras.KerasTensor, pixels: int) -> keras.KerasTensor:
+    """Enlarge or reduce photos (n, h, w, 3) to a side of so many pixels, uint8 again."""
+    photos = keras.ops.image.resize(keras.ops.cast(photos, "float32"), (pixels, pixels), antialias=True)
+    return keras.ops.cast(keras.ops.round(photos), "uint8")
+
+
 def in_training(model: keras.Model, augment: keras.Model | None = None) -> keras.Model:
     """Give the same network, its variables shared, as it is trained.
 
@@ -247,12 +253,6 @@ def _moments_of(head: keras.Model) -> heads.Moments | None:
             mean, variance = (keras.ops.convert_to_numpy(each) for each in (layer.mean, layer.variance))
             return mean.reshape(-1), variance.reshape(-1)
     return None
-
-
-def _resized(photos: keras.KerasTensor, pixels: int) -> keras.KerasTensor:
-    """Enlarge or reduce photos to a side of so many pixels, uint8 again."""
-    photos = keras.ops.image.resize(keras.ops.cast(photos, "float32"), (pixels, pixels), antialias=True)
-    return keras.ops.cast(keras.ops.round(photos), "uint8")
 
 
 def _convolutions(recipe: Convolutions, shape: tuple[int, ...]) -> keras.Model:

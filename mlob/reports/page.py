@@ -15,6 +15,7 @@ from mlob.labels import Labels
 from mlob.reports import drawn, histories, opening, papers, tables
 from mlob.reports.drawn import Figure
 from mlob.reports.histories import History
+from mlob.reports.inside import Pictures
 from mlob.reports.mistakes import Diagnosis
 from mlob.reports.photos import Labelled
 from mlob.reports.tables import Row
@@ -36,12 +37,14 @@ class Findings:
         diagnosis: what the ensemble gets wrong; without one the page has no such sections.
         comparison: of the models on dev; without one the page does not compare recipes.
         gallery: photos to show, the most telling first. They are taken until they fill 3.5 MB.
+        inside: what networks look like inside; without any the page has no such section.
     """
 
     facts: Facts
     diagnosis: Diagnosis | None = None
     comparison: Comparison | None = None
     gallery: Iterable[Labelled] = ()
+    inside: Sequence[Pictures] = ()
 
 
 def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Findings) -> None:
@@ -83,6 +86,7 @@ def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Fi
         facts=findings.facts,
         diagnosis=findings.diagnosis,
         photos=photos,
+        inside=findings.inside,
         shown=_names_on(photos, labels),
     )
     write_text(path, html)

@@ -13,10 +13,11 @@ from mlob.features import table
 from mlob.files import digest, read_json, read_record, write_json
 from mlob.predictions import Table
 from mlob.recipes import Judging
-from mlob.reports import mistakes, page, photos
+from mlob.reports import inside, mistakes, page, photos
 from mlob.reports.page import Findings
 from mlob.runs import dev, results
 from mlob.runs.dev import Comparison
+from mlob.runs.inside import Inside
 
 
 def write(
@@ -25,6 +26,7 @@ def write(
     store_folder: pathlib.Path,
     runs: Mapping[str, pathlib.Path],
     judging: Judging,
+    seen_inside: Mapping[str, Inside],
 ) -> Comparison | None:
     """Write the report page, and dev.json beside it, unless they are there already for the same results.
 
@@ -34,6 +36,7 @@ def write(
         store_folder: of any feature set, which knows the photos that failed and those that are equal.
         runs: {model: runs/<suite>/<model>}; the first is what the others are measured against on dev.
         judging: the suite's.
+        seen_inside: {network: what it looks like inside}, of those that are shown.
 
     Returns:
         What `dev.compare` gives.
@@ -45,23 +48,30 @@ def write(
         return _read_comparison(comparison_path)
     comparison = dev.compare(dataset, runs, judging)
     write_json(comparison_path, comparison and dataclasses.asdict(comparison))
-    page.write(path, folder, dataset.labels, _findings(dataset, store_folder, folder, comparison))
+    findings = _findings(dataset, store_folder, folder, comparison, seen_inside)
+    page.write(path, folder, dataset.labels, findings)
     write_json(inputs_path, inputs)
     return comparison
 
 
 def _findings(
-    dataset: DataSet, store_folder: pathlib.Path, folder: pathlib.Path, comparison: Comparison | None
+    dataset: DataSet,
+    store_folder: pathlib.Path,
+    folder: pathlib.Path,
+    comparison: Comparison | None,
+    seen_inside: Mapping[str, Inside],
 ) -> Findings:
     shards = table.read_photos(store_folder, dataset)
     validation, take = dataset["validation"], photos.camera(dataset)
     ensemble = predictions.read(folder / "ensemble" / workspace.PREDICTIONS)["validation"]
     seen = np.flatnonzero(np.isin(validation.ids, shards["validation"].ids))
+    row_of = {name: row for row, name in enumerate(validation.ids)}
     return Findings(
         facts.describe(dataset, shards),
         mistakes.diagnose(dataset, ensemble, _members(folder), take, seen),
         comparison,
         photos.gallery(validation.labelled_targets, ensemble.decisions, take, seen),
+        [inside.pictures(name, own, lambda id_: take(row_of[id_])) for name, own in seen_inside.items()],
     )
 
 
@@ -80,5 +90,5 @@ def _inputs(folder: pathlib.Path) -> list[pathlib.Path]:
     """List the files that a page is made from."""
     curve = f"{workspace.CURVE_FOLDER}/{workspace.CURVE}"
     search = f"{workspace.SEARCH_FOLDER}/{workspace.SEARCH}"
-    names = (workspace.RESULT, workspace.HISTORY, workspace.ENSEMBLE, curve, search)
+    names = (workspace.RESULT, workspace.HISTORY, workspace.ENSEMBLE, workspace.INSIDE, curve, search)
     return sorted(path for name in names for path in folder.glob(f"*/{name}"))
