@@ -33,6 +33,7 @@ class Plan:
         exclusive: the groups that share a softmax each.
         precision: "float32", or "bfloat16" in which the layers compute; weights and probabilities are float32.
         standard: as of `heads.standard_of`.
+        seed: of what starts at random.
     """
 
     head: Head
@@ -43,6 +44,7 @@ class Plan:
     exclusive: Sequence[Exclusive] = ()
     precision: str = "float32"
     standard: heads.Moments | None = None
+    seed: int = 0
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -70,6 +72,7 @@ class Plan:
         inputs, features = self._features(pixels)
         start = heads.load(self.begin.head) if self.begin.head else None
         standard = _moments_of(start) if start else self.standard
+        keras.utils.set_random_seed(self.seed)  # a backbone has had one of its own
         probabilities = heads.grow(self.head, features, self.targets, standard, self.precision, self.exclusive)
         if start:
             _take_over(keras.Model(features, probabilities), start, self.network.start)
@@ -97,6 +100,7 @@ class Plan:
     def _extractor(self, shape: tuple[int, ...]) -> keras.Model:
         """Give the model from photos or maps of a shape to features."""
         if self.network.convolutions:
+            keras.utils.set_random_seed(self.seed)  # each time the same layers: the head has moments of what they give
             return _convolutions(self.network.convolutions, shape)
         feature_set, source = self.begin.backbone
         network = weights.network(feature_set, source)
@@ -133,7 +137,7 @@ def plan(
     assert experiment.network
     _, height, width, channels = rows.shape
     shape = height, width, channels
-    made = Plan(experiment.head, experiment.network, begin, shape, targets, exclusive, precision)
+    made = Plan(experiment.head, experiment.network, begin, shape, targets, exclusive, precision, seed=experiment.seed)
     if made.head.standardise and not begin.head:
         made = dataclasses.replace(made, standard=heads.standard_of(made.head, made.sample_features(rows)))
     return made

@@ -22,7 +22,10 @@ from mlob.training import batches, predicting, sampling, schedule, speed, steps
 from mlob.training.checkpoint import Arrays
 from mlob.training.trained import Epoch
 
-FULL_MEMORY = ("RESOURCE_EXHAUSTED", "ResourceExhausted", "out of memory", "OutOfMemory", "OOM when allocating")
+FULL_MEMORY = (  # words of the backends' errors
+    *("RESOURCE_EXHAUSTED", "ResourceExhausted", "out of memory", "OutOfMemory", "OOM when allocating"),
+    "can't allocate memory",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,11 +59,12 @@ def mixed(
     Zhang, Cisse, Dauphin and Lopez-Paz 2018, on features as they come from the store, with one a for each row.
 
     Args:
-        features: float16 (batches, batch, ...).
+        features: float16, or uint8 of photos, (batches, batch, ...).
         targets: (batches, batch, labels).
 
     Returns:
-        Features float16 and targets float32 of the same shapes; a target is unknown if it is in either row.
+        Features of the same dtype, photos rounded, and targets float32, of the same shapes; a target is unknown if it
+        is in either row.
     """
     shape = targets.shape[:2]
     others = generator.permuted(np.tile(np.arange(shape[1]), (shape[0], 1)), axis=1)
@@ -71,7 +72,9 @@ def mixed(
     mixture, known = _between(targets, others, share), is_known(targets)
     if known is not None:
         mixture[~(known & _others(known, others))] = UNKNOWN
-    return _between(features, others, share).astype(np.float16), mixture
+    between = _between(features, others, share)
+    rounded = np.rint(between) if features.dtype == np.uint8 else between  # a cast alone would darken photos
+    return rounded.astype(features.dtype), mixture
 
 
 def _between(rows: np.ndarray, others: np.ndarray, share: np.ndarray) -> np.ndarray:

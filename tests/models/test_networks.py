@@ -6,6 +6,7 @@ import types
 import keras
 import numpy as np
 import pytest
+import settled
 
 from mlob.errors import InputError
 from mlob.features import backbones, weights
@@ -20,20 +21,21 @@ SIDE = 96  # of photos: the smallest that all backbones take, nearly
 OTHER_SIDE = 128
 PHOTOS, LABELS = 16, 5
 PIXELS = FeatureSet("pixels", pool="grid")
+PIXELS_ALONE = Beginning(PIXELS, source=weights.random())
 CLOSE = 1e-3  # between probabilities, of features that are rounded to float16
 HEAD = Head(units=(16,))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def settled():
+def small():
     """Let small photos be small, and each backbone be built once, settled."""
-    built, photos = {}, made_up_photos()
+    built, photos = {}, settled.photos(PHOTOS, SIDE)
 
     def network(feature_set, source):
         name = feature_set.backbone
         if name not in built:
             keras.layers.Add()  # so that Keras counts Xception's from another number on
-            built[name] = settle(build(FeatureSet(name), source), FeatureSet(name), photos)
+            built[name] = settled.settle(build(FeatureSet(name), source), FeatureSet(name), photos)
         return backbones.cut(built[name], feature_set)
 
     with pytest.MonkeyPatch.context() as patch:
@@ -43,27 +45,10 @@ def settled():
         yield
 
 
-def made_up_photos():
-    """Photos of different colours and patterns, uint8 (16, 96, 96, 3)."""
-    generator = np.random.default_rng(0)
-    colours = generator.integers(0, 256, (PHOTOS, 1, 1, 3))
-    noise = generator.integers(-100, 100, (PHOTOS, SIDE // 8, SIDE // 8, 3)).repeat(8, axis=1).repeat(8, axis=2)
-    return (colours + noise).clip(0, 255).astype(np.uint8)
-
-
-def settle(network, feature_set, photos):
-    """Give batch normalisation the moments of photos: else what random weights give is as small as 1e-20."""
-    for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0
-    network(backbones.find(feature_set).preprocess(photos.astype(np.float32)), training=True)
-    return network
-
-
 @pytest.fixture(scope="module")
-def tie(settled, tmp_path_factory):
+def tie(small, tmp_path_factory):
     """Make features, a head on them, and the plan of a network that takes it over: tie(feature set, reads, head)."""
-    photos, source = made_up_photos(), weights.random()
+    photos, source = settled.photos(PHOTOS, SIDE), weights.random()
     targets = (np.random.default_rng(1).random((PHOTOS, LABELS)) < 0.4).astype(np.uint8)
 
     def make(feature_set, reads=PIXELS, head=HEAD):
@@ -219,7 +204,7 @@ def test_a_head_of_another_form_is_not_taken_over(tie):
 
 
 def from_nothing(convolutions, head=HEAD):
-    photos = made_up_photos()
+    photos = settled.photos(PHOTOS, SIDE)
     targets = (np.random.default_rng(1).random((PHOTOS, LABELS)) < 0.4).astype(np.uint8)
     experiment = Experiment(("any",), head, network=Network(convolutions=convolutions))
     return networks.plan(experiment, Beginning(PIXELS), photos, targets), photos
@@ -232,14 +217,28 @@ def test_seed_004s_layers_have_the_parameters_that_they_had():
     assert model.count_params() == expected  # 96 pixels, a fourth of them thrice, are one
 
 
-def test_layers_from_nothing_standardise_with_moments_of_what_they_give_at_first():
+def test_layers_from_nothing_standardise_with_the_moments_of_what_they_give_at_first():
     plan, photos = from_nothing(Convolutions(flatten=False))
-    keras.utils.set_random_seed(0)
-    features = plan.sample_features(photos)
-    assert features.shape == (PHOTOS, 32) and len(plan.standard[0]) == 32
     model = plan.build()
-    assert networks.answers(model, photos).shape == (PHOTOS, LABELS)
+    keras.utils.set_random_seed(9)  # what was drawn in between has no say
+    standardised = keras.Model(model.input, model.get_layer("standardise").output)
+    features = networks.answers(standardised, photos)
+    assert features.mean(axis=0) == pytest.approx(np.zeros(32), abs=1e-3)
+    assert features[:, features.any(axis=0)].std(axis=0) == pytest.approx(1, abs=1e-3)
     assert networks.backbone_of(model) is model.get_layer(backbones.EXTRACTOR)
+
+
+@pytest.mark.parametrize("extractor", ["", "mobilenet"])
+def test_the_recipes_seed_decides_what_starts_at_random(extractor, small):
+    photos, targets = settled.photos(PHOTOS, SIDE), np.eye(PHOTOS, LABELS, dtype=np.uint8)
+    begin = dataclasses.replace(PIXELS_ALONE, extractor=FeatureSet(extractor)) if extractor else PIXELS_ALONE
+    network = Network(extractor, None if extractor else Convolutions())
+    found = []
+    for seed in (0, 0, 1):
+        experiment = Experiment(("any",), HEAD, seed=seed, network=network)
+        found.append(networks.plan(experiment, begin, photos, targets).build().get_weights())
+    one, again, other = ([array.tobytes() for array in each] for each in found)
+    assert one == again and one[-4] != other[-4]  # of the head's first layer
 
 
 def test_averaged_over_the_places_they_take_photos_of_another_size():
