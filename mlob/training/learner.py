@@ -244,6 +244,7 @@ class Learner:
         total, step, rows, untold, started = 0.0, 0, 0, 0, time.monotonic()
         chunks = self._batches(np.random.default_rng((self.seed, len(self.history))))
         left = self.phase.steps or math.inf
+        before = f", dev micro-F1 before {self.history[-1]['dev_micro_f1']:.4f}" if self.history else ""
         while left and (chunk := self._waited_for(chunks)):
             features, targets = (each[: min(left, len(each))] for each in chunk)
             values = self._taught(features, targets)
@@ -254,7 +255,7 @@ class Learner:
             total, step = total + float(values.sum()) * features.shape[1], step + len(values)
             told, untold = untold, features.shape[0] * features.shape[1]
             rows, left = rows + untold, left - len(values)
-            advance(told, f"epoch {len(self.history) + 1}: loss {total / rows:.4f}")
+            advance(told, f"epoch {len(self.history) + 1}: loss {total / rows:.4f}{before}")
         self.steps_seconds += time.monotonic() - started
         return total / rows, untold
 
