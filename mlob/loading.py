@@ -8,7 +8,7 @@ import re
 import reprlib
 import runpy
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from mlob import recipes
 from mlob.errors import InputError, nearest
@@ -17,6 +17,7 @@ from mlob.recipes import Experiment, FeatureSet, Suite, Sum
 
 Kind = TypeVar("Kind", bound=Recipe)
 PREFIXES: dict[type[Recipe], str] = {FeatureSet: "features.", Experiment: "", Suite: ""}  # of fields, in SET
+OF_ONE = re.compile(r"([\w.]+)\[(\d+)\]\.([\w.]+)")  # a field of one of several recipes
 Settings = dict[type[Recipe], list[tuple[str, str]]]  # {class of the recipe: (field, text) pairs}
 
 
@@ -67,7 +68,8 @@ def parse(text: str) -> Settings:
     """Split SET="field=value,field=value" by the recipe that each field belongs to.
 
     Fields of an experiment and of a suite stand as they are (`head.dropout`, `training.epochs`, `ensemble.folds`),
-    those of a feature set behind `features.`; commas inside brackets belong to the value.
+    those of a feature set behind `features.`, those of one of several recipes behind its number from 0
+    (`network.phases[0].learning_rate`); commas inside brackets belong to the value.
 
     Returns:
         {recipe class: [(field, text), ...]}.
@@ -77,29 +79,67 @@ def parse(text: str) -> Settings:
     """
     known = owners()
     pairs: Settings = {kind: [] for kind in PREFIXES}
-    for pair in re.split(r",(?=\s*[A-Za-z_][\w.]*\s*=)", text or ""):
+    for pair in re.split(r",(?=\s*[A-Za-z_][\w.\[\]]*\s*=)", text or ""):
         field, equals, value = (part.strip() for part in pair.partition("="))
         if not pair.strip():
             continue
         if not (field and equals):
             raise InputError(f"SET: expected field=value, found {reprlib.repr(pair)}.")
-        if field not in known:
+        if (plain := re.sub(r"\[\d+\]", "[0]", field)) not in known:
             alike = [name for name in known if name.split(".")[-1] == field.split(".")[-1]]
             raise InputError(f"SET: no recipe has a field {reprlib.repr(field)}{nearest(field, alike or known)}")
-        pairs[known[field]].append((field.removeprefix("features."), value))
+        pairs[known[plain]].append((field.removeprefix("features."), value))
     return pairs
 
 
 def override(recipe: Kind, pairs: list[tuple[str, str]]) -> Kind:
-    """Give the recipe with some fields changed, typed by the field.
+    """Give the recipe with some fields changed, typed by the field; those of a network change networks alone.
 
     Args:
         recipe: any recipe; it stays as it is.
         pairs: (dotted field, text) pairs of this kind of recipe, from `parse`.
 
     Raises:
-        InputError: a value that the field does not admit.
+        InputError: a value that the field does not admit, or a number beyond the recipes that there are.
     """
+    if getattr(recipe, "network", pairs) is None:
+        pairs = [(field, value) for field, value in pairs if not field.startswith("network.")]
+    of_one = [(found, value) for field, value in pairs if (found := OF_ONE.fullmatch(field))]
+    changed = _merged(recipe, [pair for pair in pairs if not OF_ONE.fullmatch(pair[0])])
+    for found, value in of_one:
+        several, number, field = found.groups()
+        changed = _with_one(changed, several, int(number), [(field, value)])
+    return changed
+
+
+def value_of(recipe: Recipe, field: str) -> Any:
+    """Give the value of a field as SET names it."""
+    value: Any = recipe
+    for part in re.findall(r"\w+", field):
+        value = value[int(part)] if part.isdecimal() else getattr(value, part)
+    return value
+
+
+def _with_one(recipe, several, number, pairs):
+    """Change one of several recipes that a field holds."""
+    each = value_of(recipe, several)
+    if number >= len(each):
+        raise InputError(f"SET: {several}[{number}]: the recipe has {len(each)}, counted from 0.")
+    try:
+        one = override(each[number], pairs)
+        return _placed(recipe, several.split("."), (*each[:number], one, *each[number + 1 :]))
+    except InputError as error:
+        raise InputError(f"SET: {several}[{number}]: {str(error).removeprefix('SET: ')}") from error
+
+
+def _placed(recipe, names, value):
+    """Put a value at the end of a path of fields."""
+    first, *rest = names
+    return dataclasses.replace(recipe, **{first: _placed(getattr(recipe, first), rest, value) if rest else value})
+
+
+def _merged(recipe: Kind, pairs: list[tuple[str, str]]) -> Kind:
+    """Give the recipe with fields changed that are not in one of several recipes."""
     if not pairs:
         return recipe
     from omegaconf import OmegaConf
@@ -130,8 +170,10 @@ def fields(kind: Any, prefix: str = "") -> Iterator[str]:
         inner = without_none(hint)
         if dataclasses.is_dataclass(inner):
             yield from fields(inner, f"{prefix}{name}.")
-        else:
-            yield prefix + name
+            continue
+        yield prefix + name
+        if dataclasses.is_dataclass(one := next(iter(get_args(inner)), None)):
+            yield from fields(one, f"{prefix}{name}[0].")
 
 
 def owners() -> dict[str, type[Recipe]]:

@@ -130,11 +130,16 @@ class Network(Recipe):
     views: tuple[Literal["flip", "centre", "top_left", "top_right", "bottom_left", "bottom_right"], ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a network of two beginnings or of none, one without phases, and a start that has no features."""
+        """Refuse two beginnings or none, no phases, sizes that flattened layers lack, a start without features."""
         super().__post_init__()
         if bool(self.extractor) == bool(self.convolutions):
             raise InputError("A network begins with an extractor or with convolutions: expected one of these fields.")
         if not self.phases:
             raise InputError("network.phases is empty; expected at least one Phase(...).")
+        if self.convolutions and self.convolutions.flatten and len(sizes := {phase.size for phase in self.phases}) > 1:
+            raise InputError(
+                f"Phases have the sizes {sorted(sizes)}, but flattened convolutions take one: expected "
+                "convolutions.flatten=False, or one size."
+            )
         if self.start and self.convolutions:
             raise InputError("network.start is a head on an extractor's features; convolutions have none.")

@@ -36,6 +36,23 @@ def check(work: Workspace, models: Collection[str], *splits: str) -> None:
     if not work.is_dry:
         work.claim_runs()
         anew.note(work.run(places.DATA), work.dataset)
+        for model in models:
+            check_unfreezing(work, model)
+
+
+def check_unfreezing(work: Workspace, model: str) -> None:
+    """Refuse a network that unfreezes what its backbone lacks; not one that is trained: building it takes seconds."""
+    extractor, network = work.extractor(model), work.first_experiment(model).network
+    if not (network and extractor) or (work.run(model) / places.RESULT).is_file():
+        return
+    machine.load_keras()
+    from mlob.models import networks
+
+    (reads,) = work.feature_sets(model).values()
+    try:
+        networks.check_unfreezing(network, reads, extractor)
+    except InputError as error:
+        raise InputError(f"{model}: {error}") from error
 
 
 def download(work: Workspace, side: int, allow_private: bool, contact: str) -> None:

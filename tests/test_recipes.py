@@ -104,7 +104,7 @@ def test_nothing_set_changes_nothing(text):
     [
         ("head.droput=0.3", r"no recipe has a field 'head\.droput'\. Did you mean head\.dropout"),
         ("dropout=0.3", r"no recipe has a field 'dropout'\. Did you mean .*head\.dropout"),
-        ("size=large", r"no recipe has a field 'size'.*features\.size\.$"),
+        ("size=large", r"no recipe has a field 'size'.*features\.size, network\.phases\[0\]\.size\.$"),
         ("data.limit=9", r"no recipe has a field 'data\.limit'.*training\.limit"),
         ("head=dense", r"no recipe has a field 'head'"),
         ("zzz=1", r"no recipe has a field 'zzz'; there are: .*training\.epochs"),
@@ -419,3 +419,40 @@ def test_what_an_original_reported_is_no_part_of_what_shapes_a_model():
     base = recipes.Experiment(("photos",), network=recipes.Network(extractor="lite"))
     assert recipes.plain(dataclasses.replace(base, reported="0.61")) == recipes.plain(base)
     assert recipes.plain(dataclasses.replace(base, seed=1)) != recipes.plain(base)
+
+
+NETWORK = recipes.Experiment(
+    ("photos",), network=recipes.Network("lite", phases=(recipes.Phase(), recipes.Phase(epochs=3)))
+)
+
+
+def set_on(recipe, text):
+    return loading.override(recipe, loading.parse(text)[recipes.Experiment])
+
+
+def test_a_field_of_one_of_several_phases_goes_by_its_number():
+    found = set_on(NETWORK, "network.phases[1].learning_rate=1e-4,network.extractor=other,head.units=[8,4]")
+    assert found.network.extractor == "other" and found.head.units == (8, 4)
+    assert found.network.phases == (recipes.Phase(), recipes.Phase(epochs=3, learning_rate=1e-4))
+    found = set_on(NETWORK, "network.phases[0].augmentation.flip=true,network.phases[0].epochs=2")
+    assert found.network.phases[0] == recipes.Phase(epochs=2, augmentation=recipes.Augmentation(flip=True))
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("network.phases[2].epochs=3", r"SET: network\.phases\[2\]: the recipe has 2, counted from 0"),
+        ("network.phases[0].epochs=0", r"SET: network\.phases\[0\]: phase\.epochs is 0; expected a whole number"),
+        ("network.phases[0].epochs=many", r"SET: network\.phases\[0\]: epochs='many': "),
+        ("network.phases[0].epoch=3", r"no recipe has a field 'network\.phases\[0\]\.epoch'.*\bepochs"),
+        ("network.stert=x", r"no recipe has a field 'network\.stert'.*network\.start"),
+    ],
+)
+def test_a_phase_that_is_not_there_or_does_not_admit_a_value_is_refused(text, told):
+    with pytest.raises(InputError, match=told):
+        set_on(NETWORK, text)
+
+
+def test_what_is_set_of_a_network_leaves_heads_as_they_are():
+    head = recipes.Experiment(("features",))
+    assert set_on(head, "network.phases[0].epochs=3,network.start=other,seed=1") == dataclasses.replace(head, seed=1)

@@ -13,7 +13,7 @@ from mlob.labels import Exclusive
 from mlob.models import heads
 from mlob.models.beginning import Beginning
 from mlob.phases import EVERYTHING, NOTHING, Convolutions, Network
-from mlob.recipes import Experiment, Head
+from mlob.recipes import Experiment, FeatureSet, Head
 
 FEATURES = "features"  # the layer in which a network's head begins
 SAMPLE = 1024  # rows whose features standardise a head that starts at random
@@ -141,6 +141,26 @@ def plan(
     if made.head.standardise and not begin.head:
         made = dataclasses.replace(made, standard=heads.standard_of(made.head, made.sample_features(rows)))
     return made
+
+
+def check_unfreezing(network: Network, reads: FeatureSet, extractor: FeatureSet) -> None:
+    """Refuse phases that unfreeze what a backbone lacks, before anything is read: it is built without its weights.
+
+    Args:
+        network: the recipe.
+        reads, extractor: as of `Beginning`.
+
+    Raises:
+        InputError: as of `unfreeze`.
+    """
+    named = [phase.unfreeze for phase in network.phases if phase.unfreeze not in (EVERYTHING, NOTHING)]
+    if not named:
+        return
+    backbone = backbones.cut(backbones.build(extractor), extractor)
+    if not backbones.is_pixels(reads):
+        backbone = backbones.above(backbone, reads.layer, extractor)
+    for wanted in named:
+        _first_unfrozen([layer.name for layer in backbone.layers], wanted, backbones.find(extractor).cut_before)
 
 
 def unfreeze(model: keras.Model, wanted: str, aliases: Mapping[str, str]) -> None:

@@ -8,7 +8,6 @@ recipe's in every trial, so that equal epochs compare.
 import contextlib
 import dataclasses
 import math
-import operator
 import os
 import pathlib
 import time
@@ -155,6 +154,8 @@ def search(
 
 def space(experiment: recipes.Experiment) -> dict[str, BaseDistribution]:
     """Give {field of the recipe: the values to try}; the recipe's own are among them."""
+    if experiment.network:
+        return _space_of_network(experiment.network)
     rate = experiment.training.learning_rate
     units = sorted({str(_plain(width)) for width in (*WIDTHS, experiment.head.units)})
     decay = {"training.weight_decay": FloatDistribution(1e-4, 0.3, log=True)}  # plain SGD has none
@@ -170,11 +171,25 @@ def space(experiment: recipes.Experiment) -> dict[str, BaseDistribution]:
     }
 
 
+def _space_of_network(network: recipes.Network) -> dict[str, BaseDistribution]:
+    """Give what is tried of a whole network; a head that it takes over stays as it is."""
+    rates = [phase.learning_rate for phase in network.phases]
+    return {
+        **{
+            f"network.phases[{number}].learning_rate": FloatDistribution(rate / 10, rate * 10, log=True)
+            for number, rate in enumerate(rates)
+        },
+        "training.mixup": FloatDistribution(0, 0.6),
+        "training.label_smoothing": FloatDistribution(0, 0.1),
+        **({} if network.start else {"head.dropout": FloatDistribution(0, 0.8)}),
+    }
+
+
 def own_values(experiment: recipes.Experiment) -> dict[str, Any]:
     """Give {field: the recipe's own value}; numbers outside of what is tried are moved to its ends."""
     values = {}
     for field, tried in space(experiment).items():
-        value = operator.attrgetter(field)(experiment)
+        value = loading.value_of(experiment, field)
         if isinstance(tried, FloatDistribution):
             values[field] = min(max(value, tried.low), tried.high)
         else:

@@ -12,7 +12,7 @@ from mlob.errors import InputError
 from mlob.features import backbones, weights
 from mlob.models import heads, networks
 from mlob.models.beginning import Beginning
-from mlob.phases import Convolutions, Network
+from mlob.phases import Convolutions, Network, Phase
 from mlob.recipes import Experiment, FeatureSet, Head
 
 pytestmark = pytest.mark.slow  # networks are built
@@ -246,3 +246,28 @@ def test_averaged_over_the_places_they_take_photos_of_another_size():
     model, other = plan.build(), plan.build(OTHER_SIDE)
     other.set_weights(model.get_weights())
     assert networks.answers(other, photos).shape == (PHOTOS, LABELS)
+
+
+# Before anything is read
+
+
+@pytest.mark.parametrize(
+    "wanted, told",
+    [
+        ("conv_pw_12_rele", "unfreeze is 'conv_pw_12_rele': the backbone has no such layer.*conv_pw_12_relu"),
+        ("17000", "unfreeze is '17000', but the backbone has 86 layers"),
+    ],
+)
+def test_layers_that_a_backbone_lacks_are_refused_before_its_weights_are_there(wanted, told, small):
+    network = Network("mobilenet", phases=(Phase(unfreeze="17"), Phase(unfreeze=wanted)))
+    with pytest.raises(InputError, match=told):
+        networks.check_unfreezing(network, PIXELS, FeatureSet("mobilenet"))
+
+
+def test_so_are_layers_below_the_maps_that_a_network_reads(small):
+    maps, extractor = FeatureSet("mobilenet", pool="grid", layer="conv_pw_11_relu"), FeatureSet("mobilenet")
+    networks.check_unfreezing(Network("mobilenet", phases=(Phase(unfreeze="conv_dw_12"),)), maps, extractor)
+    below = Network("mobilenet", phases=(Phase(unfreeze="conv_dw_2"),))
+    networks.check_unfreezing(below, PIXELS, extractor)
+    with pytest.raises(InputError, match="unfreeze is 'conv_dw_2': the backbone has no such layer"):
+        networks.check_unfreezing(below, maps, extractor)

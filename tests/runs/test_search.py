@@ -5,7 +5,7 @@ import pytest
 
 from mlob import loading
 from mlob.evaluation.bootstrap import Interval
-from mlob.recipes import LINEAR, Experiment, Head, Judging, Training
+from mlob.recipes import LINEAR, Augmentation, Experiment, Head, Judging, Network, Phase, Training
 from mlob.runs import search as searches
 from mlob.runs.task import Task
 from mlob.training import search
@@ -91,3 +91,14 @@ def test_another_judging_judges_what_was_kept(look):
     one, other = look([0.3, 0.1]), look([0.3, 0.1], dataclasses.replace(JUDGE, folds=7, draws=60))
     assert (one.judging.folds, other.judging) == (3, Judging(folds=7, draws=60))
     assert one.best.gain != other.best.gain
+
+
+def test_the_recipe_of_a_network_is_written_with_the_kinds_that_it_is_made_of(tmp_path):
+    phases = (Phase(learning_rate=1e-4, augmentation=Augmentation(flip=True)), Phase(epochs=3))
+    recipe = Experiment(("photos",), network=Network("lite", phases=phases, views=("flip",)))
+    code = searches.code_of(recipe)
+    used = ", ".join(kind for kind in searches.KINDS if f"{kind}(" in code)
+    path = tmp_path / "recipe.py"
+    path.write_text(f"from mlob.recipes import {used}\nrecipe = {code}\n")
+    assert loading.load(path, []) == recipe
+    assert "Phase(epochs=3)" in code and "Head" not in used

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mlob import files, loading
 from mlob.errors import InputError
-from mlob.recipes import LINEAR, MLP, Experiment, Head, Training
+from mlob.recipes import LINEAR, MLP, Experiment, Head, Network, Phase, Training
 from mlob.training import fit, predicting, search
 from mlob.training.trained import Trained
 
@@ -266,3 +266,23 @@ def test_a_second_search_in_one_folder_is_refused_while_the_first_runs_and_not_a
         look(budget=1)
     assert len(look(budget=1)) == 1
     assert not list((tmp_path / "search").glob(".*"))
+
+
+NETWORK = Experiment(
+    ("photos",),
+    Head(units=(8,), dropout=0.3),
+    network=Network("lite", phases=(Phase(learning_rate=1e-2), Phase(learning_rate=1e-4))),
+)
+
+
+def test_of_a_network_the_rates_of_its_phases_are_tried_and_a_head_taken_over_stays_as_it_is():
+    tried = search.space(NETWORK)
+    rates = {field: (of.low, of.high) for field, of in tried.items() if field.endswith("learning_rate")}
+    assert {*rates} == {"network.phases[0].learning_rate", "network.phases[1].learning_rate"}
+    assert rates["network.phases[1].learning_rate"] == pytest.approx((1e-5, 1e-3))
+    values = search.own_values(NETWORK)
+    assert values["network.phases[0].learning_rate"] == 1e-2 and values["head.dropout"] == 0.3
+    pairs = loading.parse(",".join(f"{field}={value}" for field, value in values.items()))[Experiment]
+    assert loading.override(NETWORK, pairs) == NETWORK
+    begun = dataclasses.replace(NETWORK, network=dataclasses.replace(NETWORK.network, start="first"))
+    assert {*tried} - {*search.space(begun)} == {"head.dropout"}
