@@ -86,10 +86,16 @@ def parse(text: str) -> Settings:
         if not (field and equals):
             raise InputError(f"SET: expected field=value, found {reprlib.repr(pair)}.")
         if (plain := re.sub(r"\[\d+\]", "[0]", field)) not in known:
-            alike = [name for name in known if name.split(".")[-1] == field.split(".")[-1]]
-            raise InputError(f"SET: no recipe has a field {reprlib.repr(field)}{nearest(field, alike or known)}")
+            raise InputError(f"SET: no recipe has a field {reprlib.repr(field)}{nearest(field, _near(field, known))}")
         pairs[known[plain]].append((field.removeprefix("features."), value))
     return pairs
+
+
+def _near(field, known):
+    """List the fields that may have been meant: of the same last name, or alike; else where fields are looked for."""
+    alike = [name for name in known if name.split(".")[-1] == field.split(".")[-1]]
+    alike = alike or difflib.get_close_matches(field, known)
+    return alike or dict.fromkeys(f"{name.split('.')[0]}.…" if "." in name else name for name in known)
 
 
 def override(recipe: Kind, pairs: list[tuple[str, str]]) -> Kind:

@@ -182,7 +182,7 @@ def _judged_trial(trial: Trial, compared: dev.Compared | None) -> JudgedTrial:
 def code_of(value: Any) -> str:
     """Give Python's text of a recipe, with the fields that differ from the defaults."""
     if isinstance(value, tuple):
-        return f"({''.join(f'{code_of(each)}, ' for each in value).rstrip()})"
+        return f"({', '.join(map(code_of, value))}{',' * (len(value) == 1)})"
     if not dataclasses.is_dataclass(value):
         return repr(value)
     shown = [field for field in dataclasses.fields(value) if getattr(value, field.name) != field.default]
