@@ -513,11 +513,11 @@ class Reached(Exception):
 
 
 MATHEMATICS = {  # functions of arrays alone: the loop of gradient steps, an ensemble's method, photos to features, …
-    "train": ("mlob.training.fit", "_Learner.run_steps", ["train", "--model", "wide"]),
+    "train": ("mlob.training.learner", "Learner.run_epoch", ["train", "--model", "wide"]),
     "features": ("mlob.features.pipeline", "make_shards", ["features", "--model", "wide"]),
     "ensemble": (METHODS, "PSO", ["ensemble", "--set", "ensemble.iterations=9"]),
     "submission": ("mlob.reports.submission", "write", ["submission"]),
-    "predict": ("mlob.training.fit", "predict", ["predict", "photos/images/test"]),
+    "predict": ("mlob.training.predicting", "predict", ["predict", "photos/images/test"]),
 }
 
 

@@ -17,8 +17,9 @@ SLICES = "slices.txt"  # a line for each shard: the files that go into it, each 
 
 
 def next_number(store_folder: pathlib.Path) -> int:
-    """Number the delivery that follows those that are there."""
-    numbers = (int(folder.name) for folder in store_folder.glob("[0-9]*/") if folder.name.isdecimal())
+    """Number the delivery that follows those that are there; a folder that a killed job left empty is none."""
+    begun = {path.parent.name for path in store_folder.glob("[0-9]*/[!.]*")}
+    numbers = (int(name) for name in begun if name.isdecimal())
     return max(numbers, default=0) + 1
 
 

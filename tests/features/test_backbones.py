@@ -114,7 +114,7 @@ def test_the_table_is_read_without_loading_a_network():
 def test_unknown_backbones_sizes_and_layers_are_told_with_the_known_ones(network):
     with pytest.raises(InputError, match=r"backbone is 'xceptoin'. Did you mean xception"):
         backbones.check(FeatureSet("xceptoin"))
-    with pytest.raises(InputError, match="there are: densenet169, efficientnet_lite0"):
+    with pytest.raises(InputError, match="there are: densenet169, detector, efficientnet_lite0"):
         backbones.check(FeatureSet("vgg"))
     with pytest.raises(InputError, match="mobilenet takes the size small, not 'large'"):
         backbones.check(FeatureSet("mobilenet", "large"))

@@ -50,6 +50,7 @@ def test_a_later_delivery_has_names_of_its_own(tmp_path):
     assert unmade(tmp_path) == {"0001/00001.h5": [4], "0002/00000.h5": [9]}
     assert deliveries.next_number(tmp_path) == 3
     shutil.rmtree(tmp_path / "0001")
+    (tmp_path / "0002" / "00000.h5").write_text("made")
     (tmp_path / "0002" / "slices.txt").unlink()
     assert deliveries.next_number(tmp_path) == 3  # what lies there is never overwritten
 
@@ -68,3 +69,9 @@ def test_parts_share_all_shards_out_and_do_not_depend_on_which_are_there(parts, 
     taken = [[path for path in paths if deliveries.is_of_part(path, part + 1, parts)] for part in range(parts)]
     assert sorted(path for part in taken for path in part) == paths
     assert max(map(len, taken)) - min(map(len, taken)) <= 2
+
+
+def test_a_folder_that_a_killed_job_left_empty_is_begun(tmp_path):
+    (tmp_path / "0001").mkdir()
+    (tmp_path / "0001" / ".slices.txt.part-1").touch()
+    assert deliveries.next_number(tmp_path) == 1

@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from mlob import recipes
 from mlob.features import store
 from mlob.recipes import Ensemble, Experiment, FeatureSet, Head
 from mlob.runs import kept
@@ -47,7 +48,7 @@ def test_what_has_changed_is_kept_anew_and_nothing_else_is_touched(made, stores,
 def test_recipes_that_have_changed_since_are_named(tmp_path):
     experiment, recipe = Experiment(("one",)), Ensemble()
     (tmp_path / "wide").mkdir()
-    (tmp_path / "wide/recipe.json").write_text(json.dumps({"recipe": dataclasses.asdict(experiment)}))
+    (tmp_path / "wide/recipe.json").write_text(json.dumps({"recipe": recipes.plain(experiment)}))
     identity = plain({"recipe": dataclasses.asdict(recipe)})
     ensemble, runs = type("Ensembled", (), {"identity": identity}), {"wide": tmp_path / "wide"}
     assert kept.changed(ensemble, recipe, runs, {"wide": experiment}) == []

@@ -94,7 +94,7 @@ def test_a_run_whose_head_is_missing_or_damaged_is_not_done_and_that_is_said(
 def test_history_has_a_row_an_epoch(run):
     folder, _ = run
     history = pd.read_csv(folder / "history.csv")
-    assert history.columns.tolist() == ["epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate"]
+    assert history.columns.tolist() == ["phase", "epoch", "loss", "dev_loss", "dev_micro_f1", "learning_rate"]
     assert history.epoch.tolist() == [1, 2, 3]
 
 
