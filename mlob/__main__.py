@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from mlob import machine, predicting, steps, workspace
+from mlob import cleaning, machine, predicting, steps, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.options import Duration, Part, Text, for_model, for_suite
@@ -259,7 +259,7 @@ def clean(suite: str | None) -> None:
       mlob clean --suite demo
     """
     runs = workspace.folder("MLOB_RUNS", "runs")
-    told = workspace.clean(runs, suite)
+    told = cleaning.clean(runs, suite)
     say("\n".join(told) or f"{runs / (suite or '')} holds no products of mlob: nothing was removed.")
 
 

@@ -8,7 +8,6 @@ runs/<suite>/<model>/, ensemble/, report/, predict/, …   products (MLOB_RUNS),
 runs/<suite>.<data>/                                     those of another one
 """
 
-import contextlib
 import dataclasses
 import functools
 import itertools
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from mlob import fields, loading, recipes
 from mlob.errors import InputError, nearest
-from mlob.files import ANEW, read_json, remove_stale_parts
+from mlob.files import ANEW, read_json
 from mlob.loading import Kind
 from mlob.progress import say
 
@@ -140,7 +139,7 @@ class Workspace:
         from mlob.data import owners, places
 
         others = self.first_runs.with_name(f"{self.name}.{places.data_name(self.data_folder)}")
-        candidates = (path for path in owners.numbered(others) if not _is_suite(path.name))
+        candidates = (path for path in owners.numbered(others) if not is_suite(path.name))
         found = owners.find(itertools.chain([self.first_runs], candidates), self.data_folder, self.all_runs)
         return found if owners.owner(found) else next(filter(self._was_renamed, self.all_runs), found)
 
@@ -161,7 +160,7 @@ class Workspace:
     @property
     def all_runs(self) -> list[pathlib.Path]:
         """The folders of the suite's products of whatever data."""
-        return sorted(path for path in self.first_runs.parent.glob("*/") if _is_of(path, self.name))
+        return sorted(path for path in self.first_runs.parent.glob("*/") if is_of(path, self.name))
 
     def claim_runs(self) -> None:
         """Note in the folder of products whose photos they are made of; where they are apart from others is told."""
@@ -356,63 +355,14 @@ def folder(variable: str, default: pathlib.Path | str) -> pathlib.Path:
     return path
 
 
-def clean(runs: pathlib.Path, suite: str | None = None) -> list[str]:
-    """Remove the products of one suite, or of all, from a folder of runs; whatever else lies there stays.
-
-    Args:
-        runs: the folder; it may be missing.
-        suite: its name (None: all of them).
-
-    Returns:
-        A line for each folder of a suite and its data from which something was removed.
-    """
-    folders = sorted(folder for folder in pathlib.Path(runs).glob("*/") if suite is None or _is_of(folder, suite))
-    told = [line for folder in folders if (line := _clean(folder))]
-    if told:
-        _remove_empty([pathlib.Path(runs)])
-    return told
-
-
-def _is_suite(name: str) -> bool:
+def is_suite(name: str) -> bool:
+    """Whether there is a suite of a name."""
     return (EXPERIMENTS / name / "suite.py").is_file()
 
 
-def _is_of(folder: pathlib.Path, suite: str) -> bool:
+def is_of(folder: pathlib.Path, suite: str) -> bool:
     """Whether a folder of runs is that of a suite, or of the suite with another data folder."""
     from mlob.data import owners
 
-    is_other = folder.name.startswith(f"{suite}.") and owners.owner(folder) and not _is_suite(folder.name)
+    is_other = folder.name.startswith(f"{suite}.") and owners.owner(folder) and not is_suite(folder.name)
     return folder.name == suite or bool(is_other)
-
-
-def _clean(folder):
-    """Remove a suite's products and the folders that they leave empty; tell how many, and what stays."""
-    from mlob.data import owners
-
-    found = [path for made in sorted(folder.glob("*/")) for path in _products(made)]
-    if not found:
-        return None
-    (folder / owners.NOTE).unlink(missing_ok=True)
-    parents = {parent for path in found for parent in path.parents if parent.is_relative_to(folder)}
-    for path in found:
-        path.unlink()
-    for parent in parents:
-        remove_stale_parts(parent, 0)
-    _remove_empty(sorted(parents, reverse=True))
-    kept = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-    more = f"; {len(kept):,} that mlob did not make stay ({kept[0]}{', …' * (len(kept) > 1)})" if kept else ""
-    return f"{folder}: {len(found):,} files removed{more}"
-
-
-def _products(folder):
-    """List the products in the folder of a model, an ensemble or a report."""
-    ours, beside = (
-        [path for name in names for path in folder.glob(name) if path.is_file()] for names in (OURS, BESIDE)
-    )
-    return ours and [*ours, *beside]
-
-
-def _remove_empty(folders):
-    for folder in folders:
-        with contextlib.suppress(OSError):  # not empty, a link, or where a disk is mounted
-            folder.rmdir()

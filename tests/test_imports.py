@@ -38,7 +38,7 @@ ROWS = (
     {"workspace"},
     {"runs"},
     {"reports"},
-    {"steps", "predicting"},
+    {"steps", "predicting", "cleaning"},
     {"options"},
     {"__main__"},
 )

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mlob import workspace
+from mlob import cleaning, workspace
 from mlob.errors import InputError
 from mlob.files import part_path
 
@@ -36,14 +36,14 @@ def test_products_are_removed_with_the_folders_that_they_leave_empty(tmp_path):
     fill(tmp_path / "runs/tiny", OURS)
     fill(tmp_path / "runs/other", OURS[:2])
     part_path(tmp_path / "runs/tiny/wide/checkpoint/training.npz").touch()
-    told = workspace.clean(tmp_path / "runs")
+    told = cleaning.clean(tmp_path / "runs")
     assert not (tmp_path / "runs").exists() and tmp_path.exists()
     assert told == [f"{tmp_path / 'runs/other'}: 2 files removed", f"{tmp_path / 'runs/tiny'}: 8 files removed"]
 
 
 def test_what_is_not_ours_stays_and_is_told(tmp_path):
     fill(tmp_path / "runs/tiny", [*OURS, *OTHERS])
-    (told,) = workspace.clean(tmp_path / "runs")
+    (told,) = cleaning.clean(tmp_path / "runs")
     assert files(tmp_path / "runs/tiny") == sorted(OTHERS)
     assert told.endswith("8 files removed; 6 that mlob did not make stay (ensemble/more/a.h5, …)")
 
@@ -57,14 +57,14 @@ def test_a_folder_without_products_is_left_as_it_is(tmp_path, inside):
     (tmp_path / "photos/empty").mkdir()
     before = files(tmp_path)
     for folder in (tmp_path, tmp_path / inside, tmp_path / "nowhere"):
-        assert workspace.clean(folder) == []
+        assert cleaning.clean(folder) == []
     assert files(tmp_path) == before and (tmp_path / "photos/empty").is_dir()
 
 
 def test_one_suite_is_cleaned_where_it_is_named(tmp_path):
     for name in ("tiny", "other"):
         fill(tmp_path / name, OURS)
-    assert len(workspace.clean(tmp_path, "tiny")) == 1 and workspace.clean(tmp_path / "other", "../other") == []
+    assert len(cleaning.clean(tmp_path, "tiny")) == 1 and cleaning.clean(tmp_path / "other", "../other") == []
     assert files(tmp_path) == sorted(f"other/{name}" for name in OURS)
 
 
@@ -72,7 +72,7 @@ def test_a_link_to_another_disk_is_cleaned_and_stays(tmp_path):
     fill(tmp_path / "big disk/tiny", [*OURS, "kept.txt"])
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs/tiny").symlink_to(tmp_path / "big disk/tiny")
-    workspace.clean(tmp_path / "runs")
+    cleaning.clean(tmp_path / "runs")
     assert files(tmp_path / "big disk") == ["tiny/kept.txt"]
 
 
@@ -184,7 +184,7 @@ def test_the_folder_of_another_suite_is_nobody_elses(suite, tmp_path):
     fill(tmp_path / "experiments/tiny.b", ["suite.py"])
     assert [work_of(tmp_path, data).runs.name for data in ("a", "b")] == ["tiny", "tiny.b.2"]
     fill(tmp_path / "runs/tiny.b", OURS)
-    assert [line.split(":")[0] for line in workspace.clean(tmp_path / "runs", "tiny")] == [
+    assert [line.split(":")[0] for line in cleaning.clean(tmp_path / "runs", "tiny")] == [
         f"{tmp_path}/runs/{name}" for name in ("tiny", "tiny.b.2")
     ]
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["tiny.b"]
@@ -194,5 +194,5 @@ def test_a_suite_is_cleaned_with_all_its_data_and_only_what_is_its_own(suite, tm
     for data in ("a", "b"):
         work_of(tmp_path, data)
     fill(tmp_path / "runs/tiny.old", OURS)
-    assert len(workspace.clean(tmp_path / "runs", "tiny")) == 2
+    assert len(cleaning.clean(tmp_path / "runs", "tiny")) == 2
     assert files(tmp_path / "runs") == sorted(f"tiny.old/{name}" for name in OURS)
