@@ -10,7 +10,7 @@ from mlob.errors import InputError
 from mlob.labels import count_known, prevalence
 from mlob.models.beginning import Beginning
 from mlob.recipes import Augmentation, Experiment
-from mlob.training import batches, fit, sampling
+from mlob.training import batches, fit, sampling, schedule
 
 OVERFIT_EPOCHS, OVERFIT_BATCH = 200, 10
 OVERFIT_EPOCHS_OF_NETWORK = 60  # its layers learn as well, and each of its steps takes a hundred times as long
@@ -61,15 +61,16 @@ def overfit(
         InputError: at the end the loss is not below a tenth of what a constant answer has.
     """
     rows = train.take(splits.limit_rows(train.ids.tolist(), count)).resident()
-    experiment = by_heart(experiment)
     begin = begin and dataclasses.replace(begin, head=None, start=None)
-    history = fit.fit(experiment, rows, rows, name=name, groups=groups, begin=begin).history
+    history = fit.fit(by_heart(experiment), rows, rows, name=name, groups=groups, begin=begin).history
     own = sampling.own_columns(rows.targets, experiment.least_share, experiment.most_share)
     constant, last = constant_loss(rows.targets[:, own]), history[-1]
     if not last["dev_loss"] <= OVERFIT_SHARE * constant:
+        last_phase = len(schedule.phases(experiment, len(rows.ids))) - 1
+        rate = f"{schedule.field(experiment, last_phase)}.learning_rate"
         raise InputError(
             f"The loss on {len(rows.ids)} photos went from {constant:.4f} (the same answer for each) to "
-            f"{last['dev_loss']:.4f} in {len(history)} epochs, not near zero: raise training.learning_rate or widen "
+            f"{last['dev_loss']:.4f} in {len(history)} epochs, not near zero: raise {rate} or widen "
             "head.units; if that does not help, features and labels do not belong together."
         )
     return Overfit(len(rows.ids), constant, last["dev_loss"], last["dev_micro_f1"], len(history))

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from mlob.errors import InputError
-from mlob.recipes import Experiment, Head, Training
+from mlob.models.beginning import Beginning
+from mlob.phases import Convolutions, Network, Phase
+from mlob.recipes import Experiment, FeatureSet, Head, Training
 from mlob.training import sanity
 
 pytestmark = pytest.mark.slow  # networks are compiled
@@ -29,9 +31,19 @@ def test_a_few_photos_are_learned_by_heart_whatever_the_recipe_does_against_it(r
 def test_photos_that_are_alike_but_for_their_labels_cannot_be(rows):
     alike = dataclasses.replace(rows[0], features=np.ones_like(rows[0].features))
     with pytest.raises(
-        InputError, match=r"The loss on 30 photos went from 0\.\d+ .* in 200 epochs, not near zero: raise"
+        InputError,
+        match=r"The loss on 30 photos went from 0\.\d+ .* in 200 epochs, not near zero: raise training\.learning_rate ",
     ):
         sanity.overfit(SMALL, alike, name="head", count=30)
+
+
+def test_of_a_network_the_rate_of_its_last_phase_is_named(rows):
+    alike = dataclasses.replace(rows[0], features=np.zeros((len(rows[0].ids), 8, 8, 3), np.uint8))
+    phases = Phase(unfreeze="nothing"), Phase(learning_rate=1e-5)
+    network = Network(convolutions=Convolutions((2,), kernel=2, pool=2), phases=phases)
+    whole = Experiment(("photos",), Head(units=()), Training(batch=8), network=network)
+    with pytest.raises(InputError, match=r"raise network\.phases\[1\]\.learning_rate "):
+        sanity.overfit(whole, alike, name="network", count=8, begin=Beginning(FeatureSet("pixels", pool="grid")))
 
 
 def test_no_more_photos_are_taken_than_there_are(rows):
