@@ -387,7 +387,7 @@ def _epoch_on_device(rows: int) -> dict[str, float]:
 
     features, targets = (keras.ops.convert_to_numpy(array)[0] for array in draw(0))
     model = heads.build(training.OURS.head, features, targets, "bfloat16")
-    optimizer = schedule.optimizer(schedule.phases(training.TRAINING, rows)[-1], rows // batch)
+    optimizer = schedule.optimizer(schedule.phases(training.OURS, rows)[-1], rows // batch)
     run = training_steps.compiled(heads.with_logits(model), optimizer, losses.binary, jit=True)
     started = time.monotonic()
     first = run(*draw(0)).mean()

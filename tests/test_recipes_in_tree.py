@@ -134,7 +134,7 @@ def test_a_network_builds_and_has_the_layers_that_its_phases_unfreeze(networks_a
     assert plan.build(first.network.phases[-1].size).input_shape == model.input_shape == (None, *shape)
     backbone = len(networks.backbone_of(model).trainable_variables)
     for phase in {phase for recipe in networks_alike for phase in recipe.network.phases}:
-        networks.unfreeze(model, phase.unfreeze, plan.aliases)
+        plan.unfreeze(model, phase)
         learning = len(networks.backbone_of(model).trainable_variables)
         assert {"nothing": learning == 0, "everything": learning == backbone}.get(
             phase.unfreeze, 0 < learning < backbone

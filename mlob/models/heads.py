@@ -1,5 +1,6 @@
 """Heads: dense networks from bottleneck features to one probability a label."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeAlias
@@ -11,6 +12,7 @@ from mlob.errors import InputError
 from mlob.files import archive_fault
 from mlob.labels import Exclusive, prevalence
 from mlob.models.losses import with_none
+from mlob.phases import Phase
 from mlob.recipes import Head
 
 SMALLEST_PREVALENCE = 1e-4  # a label that no training row has starts at these odds, not at minus infinity
@@ -35,6 +37,41 @@ class Features(Protocol):
 
     def __getitem__(self, rows: slice, /) -> np.ndarray:
         """Give some of the rows as an array."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that a head is built from, and how it is trained; `networks.Plan` says the same of networks.
+
+    Attributes:
+        head, features, targets, precision, exclusive, views: as of `build`.
+    """
+
+    head: Head
+    features: Features
+    targets: np.ndarray
+    precision: str = "float32"
+    exclusive: Sequence[Exclusive] = ()
+    views: int = 1
+
+    def build(self, pixels: int = 0) -> keras.Model:
+        """Build the untrained head; features have no pixels."""
+        return build(self.head, self.features, self.targets, self.precision, self.exclusive, self.views)
+
+    def unfreeze(self, model: keras.Model, phase: Phase) -> None:
+        """Leave all of it to learn."""
+
+    def shares(self, model: keras.Model, phase: Phase) -> dict[str, float]:
+        """Give no variable a learning rate of its own."""
+        return {}
+
+    def in_training(self, model: keras.Model, phase: Phase, seed: int) -> keras.Model:
+        """Give it as it is."""
+        return model
+
+    def predictor(self, model: keras.Model) -> keras.Model:
+        """Give it as it is."""
+        return model
 
 
 def build(

@@ -10,9 +10,9 @@ import numpy as np
 from mlob.errors import InputError, nearest
 from mlob.features import backbones, weights
 from mlob.labels import Exclusive
-from mlob.models import heads
+from mlob.models import augmentation, heads
 from mlob.models.beginning import Beginning
-from mlob.phases import EVERYTHING, NOTHING, Convolutions, Network
+from mlob.phases import EVERYTHING, NOTHING, Convolutions, Network, Phase
 from mlob.recipes import Experiment, FeatureSet, Head
 
 FEATURES = "features"  # the layer in which a network's head begins
@@ -86,6 +86,52 @@ class Plan:
         parts = [answers(model, chosen[start : start + BATCH]) for start in range(0, len(chosen), BATCH)]
         return np.concatenate(parts)
 
+    def unfreeze(self, model: keras.Model, phase: Phase) -> None:
+        """Let the layers of a network's backbone learn that a phase unfreezes, and freeze all others.
+
+        Raises:
+            InputError: there are fewer layers, or none of this name (with the nearest).
+        """
+        layers = backbone_of(model).layers
+        first = _first_unfrozen([layer.name for layer in layers], phase.unfreeze, self.aliases)
+        for number, layer in enumerate(layers):
+            layer.trainable = number >= first
+
+    def shares(self, model: keras.Model, phase: Phase) -> dict[str, float]:
+        """Give the share of a phase's learning rate of each variable of a network's backbone, {its path: share}.
+
+        The backbone's main stages end the blocks, and each has `block_decay` of the rate of the block above it.
+        """
+        layers, found = backbone_of(model).layers, dict[str, float]()
+        ends = {self.aliases.get(stage, stage) for stage in self.stages[:-1]}
+        above = 1 + sum(layer.name in ends for layer in layers)
+        for layer in layers:
+            found |= {variable.path: phase.block_decay**above for variable in layer.variables}
+            above -= layer.name in ends
+        return {} if phase.block_decay == 1 else found
+
+    def in_training(self, model: keras.Model, phase: Phase, seed: int) -> keras.Model:
+        """Give a network, its variables shared, as it is trained in a phase.
+
+        Photos are changed first, and its backbone computes as it does in prediction: batch normalisation keeps to its
+        moments, nothing is dropped. Layers that start from nothing have neither, and their dropout is on.
+
+        Args:
+            model: from photos or maps to whatever its head gives.
+            phase: of the recipe.
+            seed: of the changes.
+        """
+        inputs = keras.Input(model.input_shape[1:], dtype=model.input.dtype)
+        features = model.get_layer(FEATURES).output
+        below, above = keras.Model(model.input, features), keras.Model(features, model.output)
+        augment = augmentation.build(phase.augmentation, self.shape, seed)
+        seen = augment(inputs) if augment else inputs
+        return keras.Model(inputs, above(_AsPredicted(below)(seen) if self.begin.extractor else below(seen)))
+
+    def predictor(self, model: keras.Model) -> keras.Model:
+        """Give the network that averages its predictions over the recipe's views."""
+        return augmentation.over_views(model, self.network.views)
+
     def _features(self, pixels: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """Give the input and the features that the head is grown on."""
         is_pixels = backbones.is_pixels(self.begin.reads)
@@ -151,7 +197,7 @@ def check_unfreezing(network: Network, reads: FeatureSet, extractor: FeatureSet)
         reads, extractor: as of `Beginning`.
 
     Raises:
-        InputError: as of `unfreeze`.
+        InputError: as of `Plan.unfreeze`.
     """
     named = [phase.unfreeze for phase in network.phases if phase.unfreeze not in (EVERYTHING, NOTHING)]
     if not named:
@@ -161,40 +207,6 @@ def check_unfreezing(network: Network, reads: FeatureSet, extractor: FeatureSet)
         backbone = backbones.above(backbone, reads.layer, extractor)
     for wanted in named:
         _first_unfrozen([layer.name for layer in backbone.layers], wanted, backbones.find(extractor).cut_before)
-
-
-def unfreeze(model: keras.Model, wanted: str, aliases: Mapping[str, str]) -> None:
-    """Let layers of a network's backbone learn, and freeze all others: `Phase.unfreeze`; the head always learns.
-
-    Args:
-        model: the network.
-        wanted: as the phase has it.
-        aliases: as of `Plan.aliases`.
-
-    Raises:
-        InputError: there are fewer layers, or none of this name (with the nearest).
-    """
-    layers = backbone_of(model).layers
-    first = _first_unfrozen([layer.name for layer in layers], wanted, aliases)
-    for number, layer in enumerate(layers):
-        layer.trainable = number >= first
-
-
-def shares(model: keras.Model, plan: Plan, decay: float) -> dict[str, float]:
-    """Give the share of the learning rate of each variable of a backbone, {its path: share}, lower for lower blocks.
-
-    Args:
-        model: the network.
-        plan: of it; its backbone's main stages end the blocks.
-        decay: share of a block's rate that the block below it has; the head's is whole.
-    """
-    layers, found = backbone_of(model).layers, dict[str, float]()
-    ends = {plan.aliases.get(stage, stage) for stage in plan.stages[:-1]}
-    above = 1 + sum(layer.name in ends for layer in layers)
-    for layer in layers:
-        found |= {variable.path: decay**above for variable in layer.variables}
-        above -= layer.name in ends
-    return found
 
 
 def backbone_of(model: keras.Model) -> keras.Model:
@@ -207,24 +219,6 @@ def resized(photos: keras.KerasTensor, pixels: int) -> keras.KerasTensor:
     """Enlarge or reduce photos (n, h, w, 3) to a side of so many pixels, uint8 again."""
     photos = keras.ops.image.resize(keras.ops.cast(photos, "float32"), (pixels, pixels), antialias=True)
     return keras.ops.cast(keras.ops.round(photos), "uint8")
-
-
-def in_training(model: keras.Model, augment: keras.Model | None = None) -> keras.Model:
-    """Give the same network, its variables shared, as it is trained.
-
-    Photos are changed first, and its backbone computes as it does in prediction: batch normalisation keeps to its
-    moments, nothing is dropped. Layers that start from nothing have neither, and their dropout is on.
-
-    Args:
-        model: from photos or maps to whatever its head gives.
-        augment: from photos to changed photos.
-    """
-    inputs = keras.Input(model.input_shape[1:], dtype=model.input.dtype)
-    features = model.get_layer(FEATURES).output
-    below, above = keras.Model(model.input, features), keras.Model(features, model.output)
-    is_backbone = backbone_of(model) is not model.get_layer(backbones.EXTRACTOR)
-    seen = augment(inputs) if augment else inputs
-    return keras.Model(inputs, above(_AsPredicted(below)(seen) if is_backbone else below(seen)))
 
 
 def answers(model: keras.Model, rows: np.ndarray) -> np.ndarray:

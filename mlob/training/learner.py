@@ -13,7 +13,7 @@ import numpy as np
 from mlob import machine
 from mlob.errors import InputError
 from mlob.labels import completed, exclusive_groups
-from mlob.models import augmentation, heads, losses, networks
+from mlob.models import heads, losses, networks
 from mlob.models.beginning import Beginning
 from mlob.phases import Phase
 from mlob.progress import Advance
@@ -61,13 +61,11 @@ class Learner:
         begin: Beginning | None,
         before: Facts,
     ) -> None:
-        self.training, self.seed, self.dev = experiment.training, experiment.seed, dev
+        self.experiment, self.training, self.seed, self.dev = experiment, experiment.training, experiment.seed, dev
         self.precision = before.precision or speed.precision(experiment, train)
         self.jit = speed.jit(experiment, train, self.precision) if before.jit is None else before.jit
         self.history = before.history
-        self.phases = (
-            experiment.network.phases if experiment.network else schedule.phases(self.training, len(train.ids))
-        )
+        self.phases = schedule.phases(experiment, len(train.ids))
         self.best: list[np.ndarray] | None = None  # weights at the phase's lowest dev loss, where it stops early
         self.warm: float | None = None  # when the first chunk was done
         self.steps_seconds = self.waiting_seconds = 0.0
@@ -76,12 +74,12 @@ class Learner:
         exclusive = exclusive_groups(groups, train.targets) if groups and experiment.head.groups else []
         self.train = train = dataclasses.replace(train, targets=completed(train.targets, exclusive))
         rows = train.features, train.targets
-        self.plan = networks.plan(experiment, begin, *rows, exclusive, self.precision) if begin else None
-        self.model = (
-            self.plan.build(self.phases[0].size)
-            if self.plan
-            else heads.build(experiment.head, *rows, self.precision, exclusive, self.views)
+        self.plan: networks.Plan | heads.Plan = (
+            networks.plan(experiment, begin, *rows, exclusive, self.precision)
+            if begin
+            else heads.Plan(experiment.head, *rows, self.precision, exclusive, self.views)
         )
+        self.model = self.plan.build(self.phases[0].size)
         self._check_phases()
         self.loss = losses.of(self.training, train.targets, exclusive)
         self.chances = sampling.chances(train.targets, self.training.balance) if self.training.balance else None
@@ -150,40 +148,36 @@ class Learner:
 
     def predictor(self) -> keras.Model:
         """Give the model that predicts, over the recipe's views."""
-        return augmentation.over_views(self.model, self.plan.network.views) if self.plan else self.model
+        return self.plan.predictor(self.model)
 
     def _state(self) -> dict[str, list[keras.Variable]]:
         return {"model": self.learned.variables, "optimizer": self.optimizer.variables}
 
     def _check_phases(self) -> None:
         """Refuse layers to unfreeze that are not there before any phase begins."""
-        if self.plan:
-            for phase in self.phases:
-                networks.unfreeze(self.model, phase.unfreeze, self.plan.aliases)
+        for phase in self.phases:
+            self.plan.unfreeze(self.model, phase)
 
     def _begin_phase(self) -> None:
         """Freeze, take a new optimizer and compile steps, for the epochs that come."""
-        phase, epoch_steps, shares = self.phase, self._epoch_steps(), None
-        if self.plan:
-            self._resize(self.plan, phase.size)
-            networks.unfreeze(self.model, phase.unfreeze, self.plan.aliases)
-            shares = networks.shares(self.model, self.plan, phase.block_decay) if phase.block_decay < 1 else None
+        phase, epoch_steps = self.phase, self._epoch_steps()
+        self._resize(phase.size)
+        self.plan.unfreeze(self.model, phase)
+        shares = self.plan.shares(self.model, phase)
         self.optimizer = schedule.optimizer(
             phase, phase.epochs * epoch_steps, phase.warmup_epochs * epoch_steps, shares
         )
         of_softmaxes = losses.LOSSES[self.training.loss].of_softmaxes
-        self.learned = heads.with_outputs(self.model) if of_softmaxes else heads.with_logits(self.model)
-        if self.plan:
-            changed = augmentation.build(phase.augmentation, self.plan.shape, self.seed + self.at)
-            self.learned = networks.in_training(self.learned, changed)
+        outputs = heads.with_outputs(self.model) if of_softmaxes else heads.with_logits(self.model)
+        self.learned = self.plan.in_training(outputs, phase, self.seed + self.at)
         self.run = steps.compiled(self.learned, self.optimizer, self.loss, jit=self.jit)
         self.best = None
 
-    def _resize(self, plan: networks.Plan, size: int) -> None:
+    def _resize(self, size: int) -> None:
         """Build the network anew for photos of another size, with the weights that it has."""
         if size != self.size:
             weights = self.model.get_weights()
-            self.model, self.size = plan.build(size), size
+            self.model, self.size = self.plan.build(size), size
             self.model.set_weights(weights)
 
     def _end_phase(self, phase: Phase) -> None:
@@ -213,7 +207,7 @@ class Learner:
         """Judge dev after an epoch of this loss, note both, and keep the weights where they are the best so far."""
         phase, at = self.phase, self.at
         with self._averaged():
-            dev_loss, dev_micro_f1 = predicting.judge(self.model, self.dev, self._rate_field())
+            dev_loss, dev_micro_f1 = predicting.judge(self.model, self.dev, self._field("learning_rate"))
             if phase.patience and dev_loss < min(self._dev_losses(at), default=math.inf):
                 self.best = self.model.get_weights()
         self.history.append(
@@ -276,7 +270,7 @@ class Learner:
                 raise InputError(
                     f"The device's memory does not hold a step on a batch of {features.shape[1]} rows of shape "
                     f"{features.shape[2:]}: lower training.batch"
-                    + (", and raise accumulate of the phase by as much." if self.plan else ".")
+                    + (", and raise accumulate of the phase by as much." if self.experiment.network else ".")
                 ) from error
             raise
 
@@ -285,12 +279,13 @@ class Learner:
             first = int(np.argmin(np.isfinite(values)))
             raise InputError(
                 f"The loss is {values[first]} at step {step + first + 1} of epoch {len(self.history) + 1}"
-                f"{f', phase {self.at + 1}' if self.plan else ''}: lower {self._rate_field()}, or take another loss."
+                f"{f', phase {self.at + 1}' if len(self.phases) > 1 else ''}: "
+                f"lower {self._field('learning_rate')}, or take another loss."
             )
 
-    def _rate_field(self) -> str:
-        """Name the field of the recipe that holds the learning rate."""
-        return f"network.phases[{self.at}].learning_rate" if self.plan else "training.learning_rate"
+    def _field(self, name: str) -> str:
+        """Name the field of the recipe that holds a setting of the phase."""
+        return f"{schedule.field(self.experiment, self.at)}.{name}"
 
     def _epoch_steps(self) -> int:
         """Count the steps of an epoch."""

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from mlob.phases import Phase
-from mlob.recipes import Training, epochs_for
+from mlob.recipes import Experiment, Training, epochs_for
 
 PLATEAU_EPOCHS, PLATEAU_FACTOR, PLATEAU_GAIN = 3, 0.2, 1e-4  # the last is what Keras's ReduceLROnPlateau takes for gain
 OPTIMIZERS: dict[str, type[keras.Optimizer]] = {
@@ -22,8 +22,14 @@ OWN_FIELDS = {"adamw": ("weight_decay",), "sgd": ("momentum", "nesterov")}
 NOT_DECAYED = ["bias", "gamma", "beta"]  # else the prior in the output's bias fades
 
 
-def phases(training: Training, rows: int) -> tuple[Phase, ...]:
-    """Give a head's `Training` on a number of rows as phases: Nadam's epochs, where it has any, and its optimizer's."""
+def phases(experiment: Experiment, rows: int) -> tuple[Phase, ...]:
+    """Give the phases of a recipe on a number of rows.
+
+    A network names its own. A head's `Training` is Nadam's epochs, where it has any, and its optimizer's.
+    """
+    if experiment.network:
+        return experiment.network.phases
+    training = experiment.training
     shared = {field.name for field in dataclasses.fields(Phase)} & {
         field.name for field in dataclasses.fields(Training)
     }
@@ -34,9 +40,14 @@ def phases(training: Training, rows: int) -> tuple[Phase, ...]:
     return nadam, Phase(**own)
 
 
-def epochs(training: Training, rows: int) -> int:
-    """Count the epochs that a recipe's `Training` takes at most on a number of rows."""
-    return sum(phase.epochs for phase in phases(training, rows))
+def epochs(experiment: Experiment, rows: int) -> int:
+    """Count the epochs that a recipe takes at most on a number of rows."""
+    return sum(phase.epochs for phase in phases(experiment, rows))
+
+
+def field(experiment: Experiment, number: int) -> str:
+    """Name the part of a recipe that holds the settings of a phase, by its number from 0."""
+    return f"network.phases[{number}]" if experiment.network else "training"
 
 
 def optimizer(

@@ -46,7 +46,7 @@ def jit(experiment: Experiment, train: batches.Labelled, precision: str) -> bool
     if experiment.network:
         changes = any(phase.augmentation != Augmentation() for phase in experiment.network.phases)
         return has_gpu() and not changes  # XLA knows no affine transform of TensorFlow's
-    if schedule.epochs(experiment.training, len(train.ids)) * len(train.ids) < ROWS_WORTH_XLA:
+    if schedule.epochs(experiment, len(train.ids)) * len(train.ids) < ROWS_WORTH_XLA:
         return False
     plain, compiled = fewest_seconds(trial(experiment, train, precision, jit=jit) for jit in (False, True))
     return compiled < plain
@@ -64,7 +64,7 @@ def trial(experiment: Experiment, train: batches.Labelled, precision: str, *, ji
     rows = train.take(np.arange(len(train.ids)) < ROWS).resident()
     model = heads.build(experiment.head, rows.features, rows.targets, precision)
     loss = losses.of(experiment.training, rows.targets)
-    optimizer = schedule.optimizer(schedule.phases(experiment.training, ROWS)[-1], ROWS)
+    optimizer = schedule.optimizer(schedule.phases(experiment, ROWS)[-1], ROWS)
     run = steps.compiled(heads.with_logits(model), optimizer, loss, jit=jit)
     features, targets = next(batches.epoch(rows, experiment.training.batch, np.random.default_rng(0)))
 

@@ -90,7 +90,7 @@ def test_in_training_its_backbone_computes_as_it_does_in_prediction(tied):
     plain = dataclasses.replace(tied.plan, head=dataclasses.replace(HEAD, dropout=0))
     model = heads.with_logits(plain.build())
     before = [variable.numpy() for variable in model.variables]
-    learned = networks.in_training(model)
+    learned = plain.in_training(model, Phase(), seed=0)
     found = keras.ops.convert_to_numpy(learned(tied.rows, training=True))
     assert found == pytest.approx(networks.answers(model, tied.rows), abs=1e-5)
     assert all(np.array_equal(one, other) for one, other in zip(before, model.variables, strict=True))
@@ -98,7 +98,7 @@ def test_in_training_its_backbone_computes_as_it_does_in_prediction(tied):
 
 
 def test_shares_of_the_rate_fall_from_block_to_block(tied):
-    shares = networks.shares(tied.model, tied.plan, 0.5)
+    shares = tied.plan.shares(tied.model, Phase(block_decay=0.5))
     backbone = networks.backbone_of(tied.model)
     assert {*shares} == {variable.path for variable in backbone.variables}
     in_order = [shares[variable.path] for layer in backbone.layers for variable in layer.variables]
@@ -161,7 +161,7 @@ def test_built_for_photos_of_another_size_it_has_the_same_weights(one):
 
 def learning(tied, wanted):
     """Unfreeze; the names of the backbone's layers that learn."""
-    networks.unfreeze(tied.model, wanted, tied.plan.aliases)
+    tied.plan.unfreeze(tied.model, Phase(unfreeze=wanted))
     backbone = networks.backbone_of(tied.model)
     learned = {id(variable) for variable in tied.model.trainable_variables}
     names = [layer.name for layer in backbone.layers if layer.trainable]

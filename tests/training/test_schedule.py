@@ -1,33 +1,45 @@
 """How long a recipe trains, with which optimizers, and how its learning rate changes."""
 
+import dataclasses
 import math
 
 import keras
 import numpy as np
 import pytest
 
-from mlob.phases import Phase
-from mlob.recipes import MLP_TRAINING, Training, epochs_for
+from mlob.phases import Convolutions, Network, Phase
+from mlob.recipes import MLP, MLP_TRAINING, Experiment, Training, epochs_for
 from mlob.training import schedule
 
 NAMES = ("adamw", "adam", "nadam", "sgd", "rmsprop")
 
 
+def of(training):
+    return Experiment(("xception",), MLP, training)
+
+
 def test_a_recipe_that_names_no_epochs_takes_as_many_as_its_rows_ask_for():
-    assert schedule.epochs(Training(epochs=7), 100) == 7
-    assert schedule.epochs(Training(), 6450) == epochs_for(6450) == 50
-    assert schedule.epochs(Training(epochs=7, nadam_epochs=2), 100) == 9
+    assert schedule.epochs(of(Training(epochs=7)), 100) == 7
+    assert schedule.epochs(of(Training()), 6450) == epochs_for(6450) == 50
+    assert schedule.epochs(of(Training(epochs=7, nadam_epochs=2)), 100) == 9
 
 
 def test_a_training_is_one_phase_with_all_that_it_says():
     training = Training(optimizer="sgd", momentum=0.5, nesterov=True, schedule="plateau", warmup_epochs=1, patience=3)
     said = {"optimizer": "sgd", "momentum": 0.5, "nesterov": True, "warmup_epochs": 1, "patience": 3}
     phase = Phase(learning_rate=2e-3, schedule="plateau", epochs=epochs_for(100), **said)
-    assert schedule.phases(training, 100) == (phase,)
+    assert schedule.phases(of(training), 100) == (phase,)
+
+
+def test_a_networks_phases_are_its_own():
+    own = Phase(unfreeze="nothing", epochs=2), Phase(epochs=3)
+    recipe = dataclasses.replace(of(Training()), network=Network(convolutions=Convolutions((8,)), phases=own))
+    assert schedule.phases(recipe, 100) == own and schedule.epochs(recipe, 100) == 5
+    assert schedule.field(recipe, 1) == "network.phases[1]"
 
 
 def test_epochs_of_nadam_are_a_phase_before():
-    nadam, own = schedule.phases(MLP_TRAINING, 100)
+    nadam, own = schedule.phases(of(MLP_TRAINING), 100)
     assert nadam == Phase(optimizer="nadam", learning_rate=2e-3, schedule="constant", epochs=1)
     assert (own.optimizer, own.learning_rate, own.epochs) == ("sgd", MLP_TRAINING.learning_rate, MLP_TRAINING.epochs)
 
@@ -83,7 +95,7 @@ def test_the_rate_of_a_plateau_is_set_from_outside():
 
 
 def test_the_optimizer_is_the_recipes():
-    sgd = schedule.optimizer(schedule.phases(MLP_TRAINING, 100)[-1], 100)
+    sgd = schedule.optimizer(schedule.phases(of(MLP_TRAINING), 100)[-1], 100)
     assert isinstance(sgd, keras.optimizers.SGD) and (sgd.momentum, sgd.nesterov) == (0.5, True)
     adamw = schedule.optimizer(Phase(weight_decay=0.3), 100)
     assert isinstance(adamw, keras.optimizers.AdamW) and adamw.weight_decay == 0.3
