@@ -17,7 +17,7 @@ recipe = Experiment(
         phases=(
             Phase(
                 unfreeze="conv_dw_5",
-                epochs=8,
+                epochs=12,
                 learning_rate=2e-4,
                 warmup_epochs=1,
                 block_decay=0.8,

@@ -15,7 +15,7 @@ recipe = Experiment(
     network=Network(
         extractor="mobilenet",
         start="mobilenet",
-        phases=(Phase(learning_rate=5e-4, epochs=5, warmup_epochs=1, block_decay=0.8),),
+        phases=(Phase(learning_rate=2e-4, epochs=5, warmup_epochs=1, block_decay=0.8),),
     ),
     training=Training(batch=32),
 )
