@@ -51,6 +51,7 @@ def test_it_is_trained_after_its_head_and_once(mlob, trained):
     told = mlob("train", MODEL="whole")
     assert told.index("wide: micro-F1") < told.index("whole: micro-F1")
     assert re.search(r"whole: \d+ s of steps, \d+\.\d% of them waiting for data", told)
+    assert json.loads((trained / "runs/tiny/whole/result.json").read_text())["weights"] == "imagenet"
     before = {path: path.read_bytes() for path in trained.glob("runs/tiny/*/*") if path.is_file()}
     mlob("train", MODEL="whole")
     assert {path: path.read_bytes() for path in before} == before

@@ -210,6 +210,10 @@ def _own_prevalence(experiment, targets):
     return shares
 
 
+def _begun_on(task):
+    return {task.begin.source.kind} if task.begin and task.begin.source else set()
+
+
 def _begun_with(experiment):
     start = experiment.network and experiment.network.start
     return f"begins with the head of {start}" if start else ""
@@ -218,7 +222,7 @@ def _begun_with(experiment):
 def _costs(head, task, rows):
     """Fields of a `Result`: what the head and the features of its stores cost."""
     logs = {name: log.read(folder) for name, folder in task.stores.items()}
-    begins = {task.begin.source.kind} if task.begin and task.begin.source else set()
+    weights = {each.weights for each in logs.values()} | _begun_on(task)
     costs = {name: results.StoreCost(each.parameters, round(each.seconds, 1)) for name, each in logs.items()}
     together = results.cost([head.parameters], [head.seconds], costs)
     epochs = len(head.history)
@@ -228,7 +232,7 @@ def _costs(head, task, rows):
         "stores": costs,
         "rows_per_second": round(rows * max(epochs, 1) / head.seconds, 1),
         "epochs": epochs,
-        "weights": ", ".join(sorted({each.weights for each in logs.values()} | begins - {"no"})),
+        "weights": ", ".join(sorted(weights - {"no"})) or "from scratch",
     }
 
 
