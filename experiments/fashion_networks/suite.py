@@ -1,7 +1,7 @@
 """Whole networks of student teams, small, on the photos of the suite fashion_products.
 
 Command: make report SUITE=fashion_networks DATA=folder WEIGHTS=folder
-Cost: an hour and a half on 2 cores. The members are those of team MLoB's ensemble [MLoB], each trained end to end as
+Cost: an hour on 2 cores. The members are those of team MLoB's ensemble [MLoB], each trained end to end as
 theirs was.
 Measured in docs/networks.md. They are a suite of their own so that a report of fashion_products need not train them.
 """

@@ -3,7 +3,7 @@
 Lower blocks learn at lower rates (Howard and Ruder 2018).
 
 Command: make train SUITE=fashion_products MODEL=mobilenet_tuned DATA=folder WEIGHTS=folder
-Cost: 25 minutes on 2 cores.
+Cost: 20 minutes on 2 cores.
 Measured in docs/networks.md.
 """
 

@@ -4,7 +4,7 @@ The lower ten blocks run once, when the features are made. The upper three begin
 is the one that `mobilenet` has trained.
 
 Command: make train SUITE=fashion_products MODEL=mobilenet_upper DATA=folder WEIGHTS=folder
-Cost: five minutes on 2 cores, and 1.9 GB on disk.
+Cost: two minutes on 2 cores, and 1.9 GB on disk.
 Measured in docs/networks.md.
 """
 
