@@ -21,6 +21,7 @@ PREFIXES = {  # as SET names their fields
     "Network": "network.",
     "Convolutions": "network.convolutions.",
     "Phase": "phase.",
+    "Task": "task.",
     "Augmentation": "augmentation.",
 }
 OF_OTHERS = (PREFIXES["Annotations"], PREFIXES["Detector"])  # columns and outputs have any name

@@ -190,6 +190,19 @@ OF_PHASES = (  # fields of `Training` that a network's phases have
 
 
 @dataclasses.dataclass(frozen=True)
+class Task(Recipe):
+    """A group of labels that a model learns, alone or beside others.
+
+    Attributes:
+        group: its name.
+        weight: of its labels in the loss. It is multiplied in as it is: other tasks do not lessen it.
+    """
+
+    group: str
+    weight: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Experiment(Recipe):
     """One model of a suite: a head on one feature store, or on several; or a whole network that ends in a head.
 
@@ -202,6 +215,8 @@ class Experiment(Recipe):
         least_share, most_share: the head learns the labels on at least the first share of the training rows, and on
             less than the second (1: no upper end), and predicts 0 for others: a specialist for frequent labels, or rare
             ones.
+        tasks: the groups of labels that the model learns, each with its weight; it predicts 0 for others. Where none is
+            named it learns all groups, each with the weight 1.
         reported: what the model's original came to, shown beside its figures; it shapes nothing.
     """
 
@@ -213,6 +228,7 @@ class Experiment(Recipe):
     least_share: float = 0.0
     most_share: float = 1.0
     network: Network | None = None
+    tasks: tuple[Task, ...] = ()
     reported: str = ""
 
     def __post_init__(self) -> None:
@@ -225,8 +241,8 @@ class Experiment(Recipe):
 
     @property
     def learns_all(self) -> bool:
-        """Whether the head learns all labels, and not those of some shares alone."""
-        return (self.least_share, self.most_share) == (0, 1)
+        """Whether the head learns all labels, and not those of some shares or tasks alone."""
+        return (self.least_share, self.most_share) == (0, 1) and not self.tasks
 
     def _check_network(self) -> None:
         """Refuse a network with several stores, with scikit-learn's head, or with a second say about its phases."""
@@ -415,9 +431,10 @@ class Suite(Recipe):
 
 
 def plain(experiment: Experiment | Sum) -> dict[str, Any]:
-    """Give what shapes a model as a dict; without its network where it has none, as before there were any."""
+    """Give what shapes a model as a dict; without a network or tasks where it has none, as before there were any."""
     fields = dataclasses.asdict(experiment)
-    return {name: value for name, value in fields.items() if name != "reported" and (name != "network" or value)}
+    left_out = {"reported", *(name for name in ("network", "tasks") if not fields.get(name))}
+    return {name: value for name, value in fields.items() if name not in left_out}
 
 
 # Team MLoB's head and its training [MLoB]: Nadam for an epoch, then SGD until the dev loss stands still.

@@ -33,11 +33,23 @@ def check(work: Workspace, models: Collection[str], *splits: str) -> None:
     if not work.is_dry:
         make_folder(work.first_runs)
     preflight.check(work.dataset, splits or preflight.JUDGED)
+    for model in models:
+        check_tasks(work, model)
     if not work.is_dry:
         work.claim_runs()
         anew.note(work.run(places.DATA), work.dataset)
         for model in models:
             check_unfreezing(work, model)
+
+
+def check_tasks(work: Workspace, model: str) -> None:
+    """Refuse a model with tasks of groups that the data set lacks."""
+    from mlob.training import sampling
+
+    try:
+        sampling.check_tasks(work.first_experiment(model), work.dataset.labels.groups)
+    except InputError as error:
+        raise InputError(f"{model}: {error}") from error
 
 
 def check_unfreezing(work: Workspace, model: str) -> None:

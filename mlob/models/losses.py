@@ -2,12 +2,13 @@
 
 A loss is a function from targets and logits (batch, labels), float32, to one number a row (batch,). A head with
 branches has logits (batch, branches, labels); its targets are then (batch, 1, labels), and its losses
-(batch, branches). Where some targets are unknown, they are 0 there, and `known` says which are known, 1 or 0 of the
-targets' shape; it is None where all are known.
+(batch, branches). `weights` of the targets' shape says what each weighs, 0 where it is unknown; it is None where
+all weigh 1.
 
 A probability is p = sigmoid(z) of its logit z, so log p = -softplus(-z) and log(1 - p) = -softplus(z), which are finite
-for every logit. All losses are means over the labels (team MLoB's own were sums, so their steps were 228 times as long
-[MLoB]); an unknown one adds 0, so that a known one weighs the same in every row. Targets y are 0 or 1, or between them
+for every logit. All losses are sums over the labels, divided by their number (team MLoB's own were not, so their
+steps were 228 times as long [MLoB]): an unknown one adds 0, so that a known one weighs the same in every row, and
+weights are multiplied in as they are. Targets y are 0 or 1, or between them
 where they were smoothed or mixed. Weights move a head's probabilities, often more than they move its ranking: compare
 losses at their best thresholds, never at 0.5.
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from keras import KerasTensor
 
 Function: TypeAlias = "Callable[[KerasTensor, KerasTensor], KerasTensor]"
-Known: TypeAlias = "KerasTensor | None"
+Weights: TypeAlias = "KerasTensor | None"
 
 MARGIN = 0.05  # of the asymmetric loss, as in its paper
 HILL_MARGIN, HILL_LAMBDA = 1.0, 1.5  # of the Hill loss, as in its paper
@@ -41,11 +42,11 @@ UNKNOWN_FROM = 1.5  # targets that were mixed lie between 0 and 1, but for round
 LEAST_WEIGHT, WEIGHT_SCALE = 0.025, 10  # of team MLoB's class weights
 
 
-def binary(targets: KerasTensor, logits: KerasTensor, known: Known = None) -> KerasTensor:
+def binary(targets: KerasTensor, logits: KerasTensor, weights: Weights = None) -> KerasTensor:
     """Binary cross entropy: -y log p - (1 - y) log(1 - p)."""
     from keras import ops
 
-    return _mean(ops.softplus(logits) - targets * logits, known)
+    return _mean(ops.softplus(logits) - targets * logits, weights)
 
 
 def weighted(
@@ -53,7 +54,7 @@ def weighted(
     logits: KerasTensor,
     positive: float | np.ndarray = 1.0,
     label: float | np.ndarray = 1.0,
-    known: Known = None,
+    weights: Weights = None,
 ) -> KerasTensor:
     """Weighted binary cross entropy: v (-w y log p - (1 - y) log(1 - p)).
 
@@ -64,25 +65,25 @@ def weighted(
         targets, logits: (batch, labels).
         positive: w, a number or one a label (labels,).
         label: v, a number or one a label (labels,).
-        known: (batch, labels), 1 or 0.
+        weights: (batch, labels).
     """
     from keras import ops
 
     of_positives = positive * targets * ops.softplus(-logits)
-    return _mean(label * (of_positives + (1 - targets) * ops.softplus(logits)), known)
+    return _mean(label * (of_positives + (1 - targets) * ops.softplus(logits)), weights)
 
 
 def squared_error(
-    targets: KerasTensor, logits: KerasTensor, label: float | np.ndarray = 1.0, known: Known = None
+    targets: KerasTensor, logits: KerasTensor, label: float | np.ndarray = 1.0, weights: Weights = None
 ) -> KerasTensor:
     """Weighted squared error: v (p - y)^2, the default loss of [MLoB]."""
     from keras import ops
 
-    return _mean(label * ops.square(ops.sigmoid(logits) - targets), known)
+    return _mean(label * ops.square(ops.sigmoid(logits) - targets), weights)
 
 
 def focal(
-    targets: KerasTensor, logits: KerasTensor, gamma: float = 2.0, positive: float = 1.0, known: Known = None
+    targets: KerasTensor, logits: KerasTensor, gamma: float = 2.0, positive: float = 1.0, weights: Weights = None
 ) -> KerasTensor:
     """Focal loss: -w y (1 - p)^gamma log p - (1 - y) p^gamma log(1 - p) (Lin, Goyal, Girshick, He and Dollar 2017).
 
@@ -92,11 +93,11 @@ def focal(
 
     minus_log_p, minus_log_rest = ops.softplus(-logits), ops.softplus(logits)
     of_positives = positive * targets * ops.exp(-gamma * minus_log_rest) * minus_log_p
-    return _mean(of_positives + (1 - targets) * ops.exp(-gamma * minus_log_p) * minus_log_rest, known)
+    return _mean(of_positives + (1 - targets) * ops.exp(-gamma * minus_log_p) * minus_log_rest, weights)
 
 
 def asymmetric(
-    targets: KerasTensor, logits: KerasTensor, gamma: float = 4.0, margin: float = MARGIN, known: Known = None
+    targets: KerasTensor, logits: KerasTensor, gamma: float = 4.0, margin: float = MARGIN, weights: Weights = None
 ) -> KerasTensor:
     """Asymmetric loss: -y log p - (1 - y) s^gamma log(1 - s), s = max(p - margin, 0) (Ridnik, Ben-Baruch et al. 2021).
 
@@ -106,10 +107,10 @@ def asymmetric(
 
     shifted = ops.maximum(ops.sigmoid(logits) - margin, 1e-7)  # a power of 0 has no finite gradient
     of_negatives = -ops.power(shifted, gamma) * ops.log1p(-shifted)
-    return _mean(targets * ops.softplus(-logits) + (1 - targets) * of_negatives, known)
+    return _mean(targets * ops.softplus(-logits) + (1 - targets) * of_negatives, weights)
 
 
-def hill(targets: KerasTensor, logits: KerasTensor, gamma: float = 2.0, known: Known = None) -> KerasTensor:
+def hill(targets: KerasTensor, logits: KerasTensor, gamma: float = 2.0, weights: Weights = None) -> KerasTensor:
     """Hill loss: -y (1 - m)^gamma log m + (1 - y) (1.5 - p) p^2, m = sigmoid(z - 1) (Zhang, Cheng et al. 2021).
 
     For sets whose annotators missed labels: a negative label of which the head is nearly sure may well be there, and
@@ -119,10 +120,10 @@ def hill(targets: KerasTensor, logits: KerasTensor, gamma: float = 2.0, known: K
 
     p, shifted = ops.sigmoid(logits), logits - HILL_MARGIN
     of_positives = ops.exp(-gamma * ops.softplus(shifted)) * ops.softplus(-shifted)
-    return _mean(targets * of_positives + (1 - targets) * (HILL_LAMBDA - p) * ops.square(p), known)
+    return _mean(targets * of_positives + (1 - targets) * (HILL_LAMBDA - p) * ops.square(p), weights)
 
 
-def complement(targets: KerasTensor, logits: KerasTensor, known: Known = None) -> KerasTensor:
+def complement(targets: KerasTensor, logits: KerasTensor, weights: Weights = None) -> KerasTensor:
     """Binary cross entropy minus the entropy of the complement, divided by its number of labels (Chen et al. 2019).
 
     The paper, which [iNaturalist 2019] used, has one true class: it divides the other classes' probabilities by their
@@ -131,15 +132,15 @@ def complement(targets: KerasTensor, logits: KerasTensor, known: Known = None) -
     """
     from keras import ops
 
-    negative = ops.cast(targets < 0.5, "float32") * (1 if known is None else known)
+    negative = ops.cast(targets < 0.5, "float32") * (1 if weights is None else ops.cast(weights > 0, "float32"))
     masked = ops.log_sigmoid(logits) - 1e9 * (1 - negative)
     log_shares = ops.log_softmax(masked, axis=-1)
     entropy = -ops.sum(negative * ops.exp(log_shares) * log_shares, axis=-1)
-    return binary(targets, logits, known=known) - entropy / ops.maximum(ops.sum(negative, axis=-1), 1)
+    return binary(targets, logits, weights=weights) - entropy / ops.maximum(ops.sum(negative, axis=-1), 1)
 
 
 def categorical(
-    targets: KerasTensor, outputs: KerasTensor, exclusive: Sequence[Exclusive] = (), known: Known = None
+    targets: KerasTensor, outputs: KerasTensor, exclusive: Sequence[Exclusive] = (), weights: Weights = None
 ) -> KerasTensor:
     """Cross entropy of a softmax: -sum y log p over each exclusive group; binary cross entropy of each other label.
 
@@ -151,7 +152,7 @@ def categorical(
         targets: (batch, labels).
         outputs: (batch, labels), what the softmax takes; the class "none" has output 0.
         exclusive: the groups that share a softmax each.
-        known: (batch, labels), 1 or 0.
+        weights: (batch, labels).
     """
     from keras import ops
 
@@ -160,13 +161,13 @@ def categorical(
     parts = []
     if rest:
         terms = ops.softplus(_at(outputs, rest)) - _at(targets, rest) * _at(outputs, rest)
-        parts.append(terms if known is None else terms * _at(known, rest))
+        parts.append(terms if weights is None else terms * _at(weights, rest))
     for columns, has_none in exclusive:
         y, z = _at(targets, columns), _at(outputs, columns)
         total = ops.logsumexp(with_none(z) if has_none else z, axis=-1)
         positives = 1 if has_none else ops.sum(y, axis=-1)
         term = (positives * total - ops.sum(y * z, axis=-1))[..., None]
-        parts.append(term if known is None else term * ops.min(_at(known, columns), axis=-1, keepdims=True))
+        parts.append(term if weights is None else term * ops.min(_at(weights, columns), axis=-1, keepdims=True))
     return ops.sum(ops.concatenate(parts, axis=-1), axis=-1) / outputs.shape[-1]
 
 
@@ -177,11 +178,11 @@ def with_none(outputs: KerasTensor) -> KerasTensor:
     return ops.pad(outputs, [*[(0, 0)] * (len(outputs.shape) - 1), (0, 1)])
 
 
-def _mean(terms: KerasTensor, known: Known) -> KerasTensor:
+def _mean(terms: KerasTensor, weights: Weights) -> KerasTensor:
     """The mean over the labels of what each adds to the loss; what is unknown adds nothing."""
     from keras import ops
 
-    return ops.mean(terms if known is None else terms * known, axis=-1)
+    return ops.mean(terms if weights is None else terms * weights, axis=-1)
 
 
 def _at(values: KerasTensor, columns: Sequence[int]) -> KerasTensor:
@@ -236,7 +237,7 @@ class Loss:
 
     Attributes:
         build: from the recipe's `Training`, each label's number of training rows int64 (labels,), and the exclusive
-            groups, to the function of targets, logits, and what is known.
+            groups, to the function of targets, logits, and weights.
         of_softmaxes: its second argument is what the softmaxes take (`heads.with_outputs`) instead of logits, so that
             it needs a head with `groups`.
     """
@@ -283,13 +284,19 @@ def check(experiment: Experiment) -> None:
         raise InputError(f"training.loss={name} is a loss of softmaxes: it needs head.groups=true.")
 
 
-def of(training: Training, targets: np.ndarray, exclusive: Sequence[Exclusive] = ()) -> Function:
+def of(
+    training: Training,
+    targets: np.ndarray,
+    exclusive: Sequence[Exclusive] = (),
+    label_weights: np.ndarray | None = None,
+) -> Function:
     """Give the recipe's loss, a function from targets and logits (batch, labels) to losses (batch,).
 
     Args:
         training: the recipe's `Training`.
         targets: uint8 (n, labels) of the rows to train on; where all are known, no step looks for unknown ones.
         exclusive: the groups that share a softmax each; only losses `of_softmaxes` look at them.
+        label_weights: what each label weighs, float32 (labels,), equal in an exclusive group; None where all weigh 1.
     """
     loss = LOSSES[training.loss]
     function = loss.build(training, positives(targets).sum(axis=0, dtype=np.int64), exclusive)
@@ -297,15 +304,16 @@ def of(training: Training, targets: np.ndarray, exclusive: Sequence[Exclusive] =
     whole = is_known(targets) is None
 
     def of_rows(targets: KerasTensor, logits: KerasTensor) -> KerasTensor:
-        targets, known = (targets, None) if whole else known_apart(targets)
-        return function(smoothed(targets, share, towards) if share else targets, logits, known=known)
+        targets, weights = (targets, label_weights) if whole else known_apart(targets, label_weights)
+        return function(smoothed(targets, share, towards) if share else targets, logits, weights=weights)
 
     return of_rows
 
 
-def known_apart(targets: KerasTensor) -> tuple[KerasTensor, KerasTensor]:
-    """Give targets that are 0 where they are unknown, and which are known, 1 or 0: float32, both (batch, labels)."""
+def known_apart(targets: KerasTensor, label_weights: np.ndarray | None = None) -> tuple[KerasTensor, KerasTensor]:
+    """Give targets that are 0 where they are unknown, and their weights, 0 there too: float32, both (batch, labels)."""
     from keras import ops
 
     known = targets < UNKNOWN_FROM
-    return ops.where(known, targets, 0.0), ops.cast(known, "float32")
+    weights = ops.cast(known, "float32")
+    return ops.where(known, targets, 0.0), weights if label_weights is None else weights * label_weights

@@ -67,16 +67,16 @@ def train(task: Task, folder: pathlib.Path, judging: Judging) -> Result:
     from mlob.training import fit, logistic
 
     kept = Checkpoint(folder / workspace.CHECKPOINT, task.identity)
+    groups = task.dataset.labels.groups
     if task.experiment.head.kind == fields.LOGISTIC:
         head = logistic.fit(train.resident(), dev)
     else:
-        groups = task.dataset.labels.groups
         head = fit.fit(task.experiment, train, dev, name=task.name, groups=groups, begin=task.begin, checkpoint=kept)
         if task.begin and head.steps_seconds:
             say(pace(task.name, head))
     with atomic(folder / workspace.HEAD) as part:
         head.model.save(part)
-    tables = _predicted(head, task.dataset, rows, dev, _own_prevalence(task.experiment, train.targets))
+    tables = _predicted(head, task.dataset, rows, dev, _own_prevalence(task.experiment, train.targets, groups))
     result = _result(task, head, tables["validation"], judging, _counts(task.dataset, rows, train, dev))
     write(folder, result, tables, head.history, task.identity, task.dataset.labels)
     kept.remove()
@@ -202,9 +202,9 @@ def _predicted(head, dataset, rows, dev, prevalence):
     return {**tables, "dev": predictions.Table(tuple(dev.ids), head.predict(dev.features), digests=dev.digests)}
 
 
-def _own_prevalence(experiment, targets):
-    """Give each label's prevalence in the rows to train on, 0 for labels that are left to another specialist."""
-    own = sampling.own_columns(targets, experiment.least_share, experiment.most_share)
+def _own_prevalence(experiment, targets, groups):
+    """Give each label's prevalence in the rows to train on, 0 for labels that the model does not learn."""
+    own = sampling.own_columns(experiment, targets, groups)
     shares = np.zeros(targets.shape[1])
     shares[own] = prevalence(targets)[own]
     return shares

@@ -41,16 +41,21 @@ def fit(
         experiment: the recipe.
         train, dev: the rows; dev resident.
         name: of the model, for the progress bar.
-        groups: the group of each label (labels,), for a head with `groups`.
+        groups: the group of each label (labels,), for a head with `groups` and for tasks.
         begin: what a whole network begins with.
         checkpoint: written after every epoch, and left for the caller to remove.
         after_epoch: function that is given the history after every epoch; what it raises ends the training.
 
     Raises:
-        InputError: no label's prevalence is within the recipe's, nothing is known of dev, the checkpoint is damaged, or
-            the loss is no longer finite; the checkpoint of the last whole epoch stays.
+        InputError: the model has no label, nothing is known of dev, the checkpoint is damaged, or the loss is no
+            longer finite; the checkpoint of the last whole epoch stays.
     """
-    labels, columns = train.targets.shape[1], _own_columns(experiment, train.targets)
+    labels, columns = train.targets.shape[1], sampling.own_columns(experiment, train.targets, groups)
+    if not len(columns):
+        least, most = experiment.least_share, experiment.most_share
+        raise InputError(
+            f"No label of the model is on {least:g} to {most:g} of the training rows: change least_share or most_share."
+        )
     if len(columns) < labels:
         train, dev = _only(train, columns), _only(dev, columns)
         groups = [groups[column] for column in columns] if groups else None
@@ -83,15 +88,6 @@ def fit(
         steps_seconds=learner.steps_seconds,
         waiting_seconds=learner.waiting_seconds,
     )
-
-
-def _own_columns(experiment: Experiment, targets: np.ndarray) -> np.ndarray:
-    """Find the labels that the recipe's head learns."""
-    least, most = experiment.least_share, experiment.most_share
-    columns = sampling.own_columns(targets, least, most)
-    if len(columns):
-        return columns
-    raise InputError(f"No label is on {least:g} to {most:g} of the training rows: change least_share or most_share.")
 
 
 def _only(rows: batches.Labelled, columns: np.ndarray) -> batches.Labelled:

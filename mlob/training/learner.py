@@ -44,7 +44,7 @@ class Learner:
     Args:
         experiment: the recipe.
         train, dev: the rows; dev resident.
-        groups: the group of each label (labels,), for a head with `groups`.
+        groups: the group of each label (labels,), for a head with `groups` and for tasks.
         begin: what a whole network begins with.
         before: what a checkpoint says.
 
@@ -81,7 +81,7 @@ class Learner:
         )
         self.model = self.plan.build(self.phases[0].size)
         self._check_phases()
-        self.loss = losses.of(self.training, train.targets, exclusive)
+        self.loss = losses.of(self.training, train.targets, exclusive, sampling.label_weights(experiment, groups))
         self.chances = sampling.chances(train.targets, self.training.balance) if self.training.balance else None
         self.drawn = batches.on_device(train) if self._can_draw_on_device() else train
         self.size = self.phases[0].size

@@ -1,25 +1,55 @@
 """How an epoch may be other than each row once: rows drawn by their labels, mixed, or seen in one of several views."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from mlob.fields import check_choice
 from mlob.labels import UNKNOWN, is_known, positives, prevalence
+from mlob.recipes import Experiment
 
 
-def own_columns(targets: np.ndarray, least_share: float, most_share: float) -> np.ndarray:
-    """Find the labels that a specialist learns: on at least, and on less than, these shares of the rows that know them.
+def own_columns(experiment: Experiment, targets: np.ndarray, groups: Sequence[str] | None) -> np.ndarray:
+    """Find the labels that a model learns: of its tasks, and on shares within its own of the rows that know them.
 
     Two recipes that share a cut, one's least and the other's most share, have each label once between them. Team MLoB
     cut at 100,000 of 1,014,544 rows, and left out the labels on 500 rows and fewer [MLoB].
 
     Args:
+        experiment: the recipe; with a most share of 1 there is no upper end.
         targets: uint8 (n, labels).
-        least_share, most_share: the recipe's; with a most share of 1 there is no upper end.
+        groups: the group of each label (labels,).
 
     Returns:
         Columns, int (labels,), rising.
+
+    Raises:
+        InputError: there is no group of a task's name.
     """
-    shares = prevalence(targets)
-    return np.flatnonzero((shares >= least_share) & ((shares < most_share) | (most_share >= 1)))
+    least, most, shares = experiment.least_share, experiment.most_share, prevalence(targets)
+    is_own = (shares >= least) & ((shares < most) | (most >= 1))
+    if experiment.tasks and groups:
+        check_tasks(experiment, groups)
+        is_own &= np.isin(groups, [task.group for task in experiment.tasks])
+    return np.flatnonzero(is_own)
+
+
+def check_tasks(experiment: Experiment, groups: Sequence[str]) -> None:
+    """Refuse tasks of groups that the labels (labels,) do not have.
+
+    Raises:
+        InputError: with the nearest names.
+    """
+    for number, task in enumerate(experiment.tasks):
+        check_choice(f"tasks[{number}].group", task.group, sorted({*groups}))
+
+
+def label_weights(experiment: Experiment, groups: Sequence[str] | None) -> np.ndarray | None:
+    """Give what each label weighs in the loss, float32 (labels,), by its task; None where all weigh 1."""
+    weight_of = {task.group: task.weight for task in experiment.tasks}
+    if not groups or {*weight_of.values()} <= {1.0}:
+        return None
+    return np.array([weight_of[group] for group in groups], np.float32)
 
 
 def chances(targets: np.ndarray, balance: float) -> np.ndarray:

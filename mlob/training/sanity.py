@@ -63,7 +63,7 @@ def overfit(
     rows = train.take(splits.limit_rows(train.ids.tolist(), count)).resident()
     begin = begin and dataclasses.replace(begin, head=None, start=None)
     history = fit.fit(by_heart(experiment), rows, rows, name=name, groups=groups, begin=begin).history
-    own = sampling.own_columns(rows.targets, experiment.least_share, experiment.most_share)
+    own = sampling.own_columns(experiment, rows.targets, groups)
     constant, last = constant_loss(rows.targets[:, own]), history[-1]
     if not last["dev_loss"] <= OVERFIT_SHARE * constant:
         last_phase = len(schedule.phases(experiment, len(rows.ids))) - 1

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlob.errors import InputError
-from mlob.labels import Exclusive, completed
+from mlob.labels import Exclusive, completed, positives
 from mlob.models import losses
 from mlob.recipes import Experiment, Head, Training
 
@@ -278,11 +278,34 @@ def test_nothing_under_an_unknown_target_counts_nor_pulls(name, smoothing, batch
 
 
 @pytest.mark.parametrize("name", PLAIN)
+def test_weights_are_multiplied_in_as_they_are(name, batch):
+    targets, logits = batch
+    training, weights = Training(loss=name, positive_weight=3.0), np.float32([2, 0.5, 2, 0.25])
+    weighed = losses.of(training, targets.astype(np.uint8), label_weights=weights)
+    build = losses.LOSSES[name].build(training, positives(targets).sum(axis=0), ())
+    of_each = [
+        found(lambda y, z, own=own: build(y, z, weights=own), targets, logits) for own in np.eye(4, dtype=np.float32)
+    ]
+    assert found(weighed, targets, logits) == pytest.approx(weights @ of_each, rel=1e-4, abs=1e-6)
+
+
+def test_an_exclusive_group_weighs_as_one(batch):
+    _, logits = batch
+    targets = np.eye(4, dtype=np.float32)[np.arange(50) % 2 * 2]  # one of the group's two labels
+    training, weights = Training(loss="categorical"), np.float32([3, 1, 3, 1])
+    weighed = losses.of(training, targets.astype(np.uint8), EXCLUSIVE, weights)
+    plain = losses.of(training, targets.astype(np.uint8), EXCLUSIVE)
+    twice = losses.of(training, targets.astype(np.uint8), EXCLUSIVE, np.float32([5, 1, 5, 1]))
+    steps = [found(loss, targets, logits) for loss in (plain, weighed, twice)]
+    assert steps[1] - steps[0] == pytest.approx(steps[2] - steps[1], rel=1e-3, abs=1e-6) and (steps[1] > steps[0]).all()
+
+
+@pytest.mark.parametrize("name", PLAIN)
 def test_what_two_annotators_know_between_them_weighs_as_what_one_knows(name, batch):
     targets, logits = batch
     build = losses.LOSSES[name].build(Training(loss=name, positive_weight=3.0), COUNTS, ())
     one, other = (
-        found(lambda y, z, known=known: build(y, z, known=known), np.where(known, targets, 0), logits)
+        found(lambda y, z, known=known: build(y, z, weights=known), np.where(known, targets, 0), logits)
         for known in (HALVES.astype(np.float32), (~HALVES).astype(np.float32))
     )
     assert one + other == pytest.approx(found(build, targets, logits), rel=1e-4, abs=1e-6)

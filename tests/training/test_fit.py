@@ -13,7 +13,7 @@ from mlob.errors import InputError
 from mlob.features import store
 from mlob.features.fingerprint import Fingerprint
 from mlob.metrics import highest_micro_f1
-from mlob.recipes import LINEAR, MLP, MLP_TRAINING, Experiment, Head, Training
+from mlob.recipes import LINEAR, MLP, MLP_TRAINING, Experiment, Head, Task, Training
 from mlob.training import batches, checkpoint, fit, learner, predicting, speed, steps
 
 pytestmark = pytest.mark.slow  # networks are compiled
@@ -51,6 +51,31 @@ def test_what_can_be_learned_is_learned(experiment, rows):
     assert found.history[-1]["loss"] < 0.7 * found.history[0]["loss"]
     assert found.history[-1]["dev_loss"] < 0.7 * found.history[0]["dev_loss"]
     assert found.history[-1]["dev_micro_f1"] > 0.15 + best_constant_f1(rows[1].targets)
+
+
+GROUPS = ("kind", "kind", "colour")
+
+
+def test_a_model_of_one_task_is_what_it_is_where_there_are_no_others(rows):
+    alone = dataclasses.replace(SMALL, tasks=(Task("kind"),))
+    beside = fit.fit(alone, *rows, name="head", groups=GROUPS)
+    apart = [dataclasses.replace(each, targets=each.targets[:, :2]) for each in rows]
+    expected = fit.predict(fit.fit(SMALL, *apart, name="head").model, rows[1].features)
+    found = fit.predict(beside.model, rows[1].features)
+    assert found[:, :2].tobytes() == expected.tobytes() and not found[:, 2].any()
+
+
+@pytest.mark.parametrize("head", [SMALL.head, dataclasses.replace(SMALL.head, groups=True)])
+def test_what_a_photo_hides_of_a_task_shapes_nothing(head, rows):
+    experiment = dataclasses.replace(SMALL, head=head, tasks=(Task("kind", 2.0), Task("colour", 0.5)))
+    found = []
+    for code in (2, 255):
+        hidden = [dataclasses.replace(each, targets=each.targets.copy()) for each in rows]
+        for each in hidden:
+            each.targets[::3, 2] = each.targets[1::3, :2] = code
+        found.append(fit.fit(experiment, *hidden, name="head", groups=GROUPS))
+    one, other = ([each.model.get_weights(), each.history] for each in found)
+    assert all(np.array_equal(*pair) for pair in zip(one[0], other[0], strict=True)) and one[1] == other[1]
 
 
 def test_history_has_a_row_an_epoch_and_ends_with_the_model_that_is_given(rows):

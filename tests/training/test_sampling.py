@@ -5,9 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from mlob.errors import InputError
+from mlob.recipes import Experiment, Task
 from mlob.training import sampling
 
 TARGETS = arrays(np.uint8, st.tuples(st.integers(1, 30), st.integers(1, 6)), elements=st.integers(0, 1)).filter(np.any)
+
+
+def own(targets, groups=None, **changes):
+    return sampling.own_columns(Experiment(("any",), **changes), targets, groups)
 
 
 @pytest.fixture
@@ -20,15 +26,31 @@ def skewed():
 
 
 def test_two_specialists_that_share_a_cut_have_each_label_once_between_them(skewed):
-    frequent, rare = sampling.own_columns(skewed, 0.1, 1), sampling.own_columns(skewed, 0, 0.1)
+    frequent, rare = own(skewed, least_share=0.1), own(skewed, most_share=0.1)
     assert sorted([*frequent, *rare]) == [0, 1, 2, 3] and len(frequent) and len(rare)
-    assert sampling.own_columns(skewed, 0, 1).tolist() == [0, 1, 2, 3]
+    assert own(skewed).tolist() == [0, 1, 2, 3]
 
 
 def test_the_least_share_belongs_to_the_specialist_and_the_most_share_does_not():
     targets = np.uint8([[1, 1, 0], [1, 0, 0]])
-    assert sampling.own_columns(targets, 0.5, 1).tolist() == [0, 1]
-    assert sampling.own_columns(targets, 0, 0.5).tolist() == [2]
+    assert own(targets, least_share=0.5).tolist() == [0, 1]
+    assert own(targets, most_share=0.5).tolist() == [2]
+
+
+def test_a_model_with_tasks_learns_their_labels_alone():
+    targets, groups = np.uint8([[1, 0, 1, 1], [1, 1, 0, 1]]), ("colour", "kind", "colour", "shop")
+    tasks = Task("colour", 2.0), Task("shop", 0.5)
+    assert own(targets, groups, tasks=tasks).tolist() == [0, 2, 3]
+    assert own(targets, groups, tasks=tasks, most_share=0.9).tolist() == [2]
+    with pytest.raises(InputError, match=r"tasks\[0\]\.group is 'colours'\. Did you mean colour"):
+        own(targets, groups, tasks=(Task("colours"),))
+
+
+def test_labels_weigh_as_their_tasks_do_and_alike_where_no_task_says_otherwise():
+    experiment = Experiment(("any",), tasks=(Task("colour", 2.0), Task("shop", 0.5)))
+    assert sampling.label_weights(experiment, ("shop", "colour", "shop")).tolist() == [0.5, 2, 0.5]
+    for plain in (Experiment(("any",)), Experiment(("any",), tasks=(Task("colour"), Task("shop")))):
+        assert sampling.label_weights(plain, ("shop", "colour")) is None
 
 
 @settings(deadline=None)
@@ -133,7 +155,7 @@ def test_an_unknown_label_is_neither_drawn_nor_in_a_share(targets, code, balance
     if absent.any():
         assert np.array_equal(sampling.chances(other, balance), sampling.chances(absent, balance))
     shares = [column[column <= 1].mean() if (column <= 1).any() else 0 for column in targets.T]
-    assert sampling.own_columns(other, 0.5, 1).tolist() == [at for at, share in enumerate(shares) if share >= 0.5]
+    assert own(other, least_share=0.5).tolist() == [at for at, share in enumerate(shares) if share >= 0.5]
 
 
 @settings(deadline=None)
