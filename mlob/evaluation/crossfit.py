@@ -1,7 +1,7 @@
 """Judge what is fitted on photos with the same photos: each decided on by a fit that did not see it."""
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from mlob.evaluation.bootstrap import Keys
 from mlob.labels import positives
 
 Method = TypeVar("Method")  # whatever names a method: a text, or a method and its rule
+Fitted = TypeVar("Fitted")
 
 
 def folds(targets: np.ndarray, count: int, *, seed: int, keys: Keys = None) -> np.ndarray:
@@ -41,26 +42,53 @@ def crossfit(
     fold: np.ndarray,
     keys: Keys = None,
 ) -> dict[Method, np.ndarray]:
-    """Decide on each photo by a fit that did not see it.
+    """Decide on each photo by a fit that did not see it: {method: uint8 (n, labels)}; arguments as of `fits`."""
+    return out_of_fold(fits(fit, members, targets, fold, keys), members, fold)
+
+
+def fits(
+    fit: Callable[..., Mapping[Method, Fitted]],
+    members: np.ndarray,
+    targets: np.ndarray,
+    fold: np.ndarray,
+    keys: Keys = None,
+) -> list[Mapping[Method, Fitted]]:
+    """Fit on all folds but one, for each fold in order.
 
     Args:
-        fit: given some photos' members and targets, and their keys where there are any, returns {method: function that
-            decides on other photos' members}.
+        fit: given some photos' members and targets, and their keys where there are any, returns {method: what was
+            fitted}.
         members: float32 (members, n, labels).
         targets: 0/1 (n, labels).
         fold: integers (n,).
         keys: one a photo, equal for photos of equal content.
-
-    Returns:
-        {method: uint8 (n, labels)}.
     """
-    decided: dict[Method, np.ndarray] = {}
+    fitted = []
     for number in np.unique(fold):
+        outside = fold != number
+        keys_outside = [] if keys is None else [list(itertools.compress(keys, outside))]
+        fitted.append(fit(members[:, outside], targets[outside], *keys_outside))
+    return fitted
+
+
+def out_of_fold(
+    functions: Sequence[Mapping[Method, Callable[[np.ndarray], np.ndarray]]], members: np.ndarray, fold: np.ndarray
+) -> dict[Method, np.ndarray]:
+    """Give what functions of members (members, rows, labels) make of each fold: {method: (n, labels)}.
+
+    Args:
+        functions: {method: its function}, for each fold in order.
+        members: float32 (members, n, labels).
+        fold: integers (n,).
+    """
+    made: dict[Method, np.ndarray] = {}
+    for number, of_fold in zip(np.unique(fold), functions, strict=True):
         inside = fold == number
-        keys_outside = [] if keys is None else [list(itertools.compress(keys, ~inside))]
-        for method, decide in fit(members[:, ~inside], targets[~inside], *keys_outside).items():
-            decided.setdefault(method, np.zeros(targets.shape, np.uint8))[inside] = decide(members[:, inside])
-    return decided
+        rows = members[:, inside]
+        for method, function in of_fold.items():
+            part = function(rows)
+            made.setdefault(method, np.zeros(members.shape[1:], part.dtype))[inside] = part
+    return made
 
 
 def _folds(targets: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -7,10 +7,11 @@ import numpy as np
 
 from mlob.ensemble import methods
 from mlob.ensemble.thresholds import ONE_THRESHOLD
-from mlob.evaluation import bootstrap, scores
+from mlob.evaluation import bootstrap, scores, tasks
 from mlob.evaluation.bootstrap import Interval, Keys
-from mlob.evaluation.crossfit import crossfit, folds
+from mlob.evaluation.crossfit import crossfit, fits, folds, out_of_fold
 from mlob.evaluation.scores import Score
+from mlob.evaluation.tasks import TaskScores
 from mlob.labels import Labels, count_known, positives
 from mlob.metrics import counts, f1, micro_f1, ratio
 from mlob.recipes import Judging
@@ -94,7 +95,7 @@ class Verdict:
             choosing the highest gains by luck is gone from it.
         optimism: by how much the in-sample micro-F1 of each method lies above its cross-fitted one.
         pairs: of methods on the same photos.
-        groups, labels: the chosen method's figures.
+        groups, labels, tasks: the chosen method's figures.
         folds: how many there were.
     """
 
@@ -105,6 +106,7 @@ class Verdict:
     pairs: list[Pair]
     groups: list[GroupScores]
     labels: list[LabelScores]
+    tasks: list[TaskScores]
     folds: int
 
     @property
@@ -141,9 +143,12 @@ def judge(
     """
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
     fitted = fit(members, targets, *([] if keys is None else [keys]))
-    decided = crossfit(fit, members, targets, fold, keys)
+    fitted_elsewhere = fits(fit, members, targets, fold, keys)
+    decided = out_of_fold(fitted_elsewhere, members, fold)
     judged = judge_each(fitted, decided, members, targets, judging, keys)
     chosen = choose(targets, decided)
+    blends = [{chosen: fitted[chosen].probabilities} for fitted in fitted_elsewhere]
+    probabilities = out_of_fold(blends, members, fold)[chosen]
     return Verdict(
         judged,
         chosen,
@@ -152,6 +157,7 @@ def judge(
         paired(targets, decided, chosen, judging, keys),
         by_group(labels, targets, decided[chosen], decided[methods.BEST_SINGLE, chosen[1]], judging, keys),
         by_label(labels, train_positives, targets, decided[chosen], judged[chosen].decision),
+        tasks.judge(targets, probabilities, labels.groups, train_positives, judging, keys),
         len(np.unique(fold)),
     )
 
@@ -192,8 +198,8 @@ def decide_alone(
         groups: of which a row gets the likeliest label, as `methods.Decision` has them.
         rule: a name in `thresholds.RULES`.
     """
-    fits = lambda members, rows: {"model": methods.mean_at(rule, members, rows, groups)}  # noqa: E731
-    return crossfit(fits, probabilities[np.newaxis], targets, fold)["model"]
+    fit = lambda members, rows: {"model": methods.mean_at(rule, members, rows, groups)}  # noqa: E731
+    return crossfit(fit, probabilities[np.newaxis], targets, fold)["model"]
 
 
 def judge_model(

@@ -47,7 +47,9 @@ def judge(
     judging: Judging,
     keys: Keys = None,
 ) -> list[TaskScores]:
-    """Judge every group whose labels exclude each other (`diagnosis.exclusive`).
+    """Judge every group whose labels exclude each other (`diagnosis.exclusive`), where anything is said about them.
+
+    A model that does not learn a group gives its labels the probability 0.
 
     Args:
         targets: uint8 (n, labels).
@@ -60,6 +62,8 @@ def judge(
     of_label, found = np.asarray(groups), []
     for group in diagnosis.exclusive(targets, groups):
         columns = np.flatnonzero(of_label == group)
+        if not probabilities[:, columns].any():
+            continue
         has_one = positives(targets[:, columns]).sum(axis=1) == 1
         own = None if keys is None else [key for key, is_in in zip(keys, has_one.tolist(), strict=True) if is_in]
         truth = positives(targets[np.ix_(has_one, columns)]).astype(np.uint8)

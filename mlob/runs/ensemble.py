@@ -158,6 +158,7 @@ def _known_of(verdict):
         "pairs": verdict.pairs,
         "groups": verdict.groups,
         "labels": verdict.labels,
+        "tasks": verdict.tasks,
         "folds": verdict.folds,
         "swarm": _swarm_history(verdict.judged),
         "decision": verdict.decision.kind,

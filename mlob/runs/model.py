@@ -11,11 +11,11 @@ from mlob import fields, machine, predictions, workspace
 from mlob.data import preflight
 from mlob.data.dataset import DataSet, Split
 from mlob.ensemble.thresholds import ONE_THRESHOLD
-from mlob.evaluation import judge, scores
+from mlob.evaluation import judge, scores, tasks
 from mlob.evaluation.crossfit import folds
 from mlob.features import log
 from mlob.files import archive_fault, atomic, read_record, write_json, write_text
-from mlob.labels import Labels, prevalence
+from mlob.labels import Labels, positives, prevalence
 from mlob.progress import say
 from mlob.recipes import Experiment, Judging
 from mlob.runs import results
@@ -142,11 +142,13 @@ def judge_again(folder: pathlib.Path, dataset: DataSet, judging: Judging) -> Res
 
 
 def judged_on_validation(table: predictions.Table, dataset: DataSet, judging: Judging) -> dict:
-    """Judge a model's predictions of validation: fields of its `Result`, {scores, judging, thresholds}."""
+    """Judge a model's predictions of validation: fields of its `Result`, {scores, tasks, judging, thresholds}."""
     split = labelled_validation(dataset)
     targets, keys = split.labelled_targets, table.keys(split.ids, split.together)
     judged = judge.judge_model(table.probabilities, targets, judging, keys, one_each(dataset, judging))
-    return {"scores": judged.scores, "judging": judging, "thresholds": ONE_THRESHOLD}
+    in_train = positives(dataset["train"].labelled_targets).sum(axis=0)
+    of_tasks = tasks.judge(targets, table.probabilities, dataset.labels.groups, in_train, judging, keys)
+    return {"scores": judged.scores, "tasks": of_tasks, "judging": judging, "thresholds": ONE_THRESHOLD}
 
 
 def wants_reference(dataset: DataSet, reference: Experiment) -> bool:

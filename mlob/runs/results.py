@@ -1,6 +1,6 @@
 """result.json and ensemble.json: what a run and an ensemble came to. They are read and written here alone.
 
-`VERSION` counts the changes of their shape. A result.json of version 1 is read as well; an ensemble.json of another
+`VERSION` counts the changes of their shape. A result.json of an older one is read as well; an ensemble.json of another
 version is made anew from the members' predictions.
 """
 
@@ -13,11 +13,12 @@ from mlob import workspace
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.judge import GroupScores, LabelScores, Pair
 from mlob.evaluation.scores import Score
+from mlob.evaluation.tasks import TaskScores
 from mlob.files import ANEW, digest, read_json, record, write_json
 from mlob.recipes import Judging
 from mlob.runs.shift import Shift
 
-VERSION = 2
+VERSION = 3
 OLD_SCORES = ("micro_f1", "macro_f1", "image_f1")  # where version 1 has them: among the other keys
 
 
@@ -60,6 +61,7 @@ class Result(Cost):
     Attributes:
         method: the model's name.
         scores: by metric.
+        tasks: of groups whose labels exclude each other.
         judging: how these were made.
         thresholds: name of the rule.
         stores: {store: its cost}.
@@ -86,6 +88,7 @@ class Result(Cost):
     versions: dict[str, str | None]
     processor: str
     commit: str | None
+    tasks: list[TaskScores] = dataclasses.field(default_factory=list)
     version: int = VERSION
 
 
@@ -129,7 +132,7 @@ class EnsembleResult:
         settings: SET= of the work, kept for whoever predicts with this ensemble.
         optimism: {method and rule: in-sample less cross-fitted micro-F1}.
         pairs: methods compared on the same photos.
-        groups, labels: the chosen method's figures; the labels with their thresholds.
+        groups, labels, tasks: the chosen method's figures; the labels with their thresholds.
         folds: how many there were.
         products: of validation, photos by themselves included, that the figures are over; None where over photos.
         swarm: the best fitness after each iteration; empty where no swarm searched.
@@ -158,6 +161,7 @@ class EnsembleResult:
     versions: dict[str, str | None] = dataclasses.field(default_factory=dict)
     commit: str | None = None
     products: int | None = None
+    tasks: list[TaskScores] = dataclasses.field(default_factory=list)
     version: int = VERSION
 
 

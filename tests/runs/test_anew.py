@@ -58,7 +58,10 @@ def test_photos_are_counted_where_they_were_noted(product, made, tmp_path):
 def test_what_shaped_it_may_stand_under_a_key_and_a_version_beside_it(product, made):
     wanted = {"data": "another"}
     assert product(wanted, identity={**IDENTITY, "data": made.digest}) == "the photos, or their labels"
-    assert product({}, version=results.VERSION - 1) == f"wide.json is of version {results.VERSION - 1}, not 2"
+    assert (
+        product({}, version=results.VERSION - 1)
+        == f"wide.json is of version {results.VERSION - 1}, not {results.VERSION}"
+    )
 
 
 def test_of_many_differences_the_first_are_told(product):
