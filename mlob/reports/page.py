@@ -78,6 +78,8 @@ def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Fi
         alone={row.method: row.micro_f1.value for row in rows if row.kind == "model"},
         processors=tables.processors(rows),
         ensemble=ensemble,
+        tasks=ensemble.tasks if ensemble else [],
+        groups=[*dict.fromkeys(group for row in rows[::-1] for group in row.top_1)],
         labels=scored,
         names=labels.unique_names(),
         figures=_figures(folder, rows, ensemble, labels, findings),

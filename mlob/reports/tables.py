@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mlob import workspace
 from mlob.ensemble.methods import BEST_SINGLE, CONSTANT, METHODS, WEIGHTINGS
 from mlob.errors import InputError
+from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.scores import Score
 from mlob.files import write_text
 from mlob.recipes import Experiment
@@ -46,6 +47,7 @@ class Row:
         weights: {member: weight} of an ensemble's method; where a model's backbones have theirs from.
         processor: that a model was trained on.
         random: the members whose backbone has random weights, which never learned from any photo.
+        top_1: {task: its top-1} of a model.
     """
 
     kind: str
@@ -59,6 +61,7 @@ class Row:
     note: str = ""
     processor: str = ""
     random: tuple[str, ...] = ()
+    top_1: dict[str, Interval] = dataclasses.field(default_factory=dict)
 
     @property
     def micro_f1(self) -> Score:
@@ -108,6 +111,7 @@ def _of_model(result: Result) -> Row:
         note=result.note,
         processor=result.processor,
         random=random,
+        top_1={task.group: task.scores["top_1"] for task in result.tasks},
     )
 
 

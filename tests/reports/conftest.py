@@ -14,6 +14,7 @@ from mlob.evaluation.dev import Compared
 from mlob.evaluation.judge import GroupScores, LabelScores, Pair
 from mlob.evaluation.scores import Score
 from mlob.evaluation.shift import Apart
+from mlob.evaluation.tasks import TaskScores
 from mlob.files import write_json
 from mlob.labels import Labels
 from mlob.predictions import Table
@@ -83,6 +84,15 @@ def trial(number, value, changes=""):
 TRIALS = [trial(0, 0.6), trial(1, None, "head.units=[8],training.mixup=0.1"), trial(2, 0.63, "head.dropout=0.2")]
 SCORES = {"micro_f1": interval(0.6), "macro_f1": interval(0.5), "precision": interval(0.6), "recall": interval(0.6)}
 MIXED = {"xception": 0.75, "lite": 0.25}
+TASK = TaskScores(
+    "category",
+    37,
+    3,
+    {"top_1": interval(0.7), "top_5": interval(0.95), "macro_f1": interval(0.6), "weighted_f1": interval(0.65)},
+    ceiling=0.97,
+    untrained=[1],
+    failed=[0],
+)
 ENSEMBLE = EnsembleResult(
     suite="demo",
     members=list(MIXED),
@@ -94,6 +104,7 @@ ENSEMBLE = EnsembleResult(
         Pair("mean, one threshold", "PSO, one threshold", Interval(-0.02, -0.04, 0.001)),
     ],
     groups=[GroupScores(group, 1, 2, SCORES, interval(0.01)) for group in ("category", "brand")],
+    tasks=[TASK],
     labels=[
         LabelScores(1, "Dress", "category", 130, 35, 0.9, 0.8, 0.6, 0.7, 0.4),
         LabelScores(2, "<b>Tom & Co</b>", "brand", 0, 2, 0.9, 0.0, 0.0, 0.0, 0.25),
@@ -143,7 +154,7 @@ def suite(tmp_path, write_result):
     One of the models has a learning curve, both have a search.
     """
     folder = tmp_path / "demo"
-    write_result(folder / "xception", 0.61)
+    write_result(folder / "xception", 0.61, tasks=[TASK])
     write_result(folder / "lite", 0.58, weights="random", note="below logistic by 0.012")
     for name in ("xception", "lite"):
         lines = ["epoch,loss,dev_loss,dev_micro_f1,learning_rate", "1,0.9,1.0,0.3,0.01", "2,0.5,0.7,0.5,0.01"]
