@@ -50,6 +50,7 @@ BOUNDS = {  # smallest and largest; other numbers start at zero
     "head.dropout": (0, 0.99),
     "head.queries": (1, 1024),
     "head.branches": (1, 64),
+    "head.task_units": (1, 1024),
     "training.label_smoothing": (0, 0.99),
     "training.balance": (0, 1),
     "training.momentum": (0, 1),

@@ -68,6 +68,11 @@ class Exclusive(NamedTuple):
     has_none: bool
 
 
+def columns_of(groups: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Give the columns of each group, in the order in which they first come: {group: columns}."""
+    return {group: tuple(np.flatnonzero(np.equal(groups, group)).tolist()) for group in dict.fromkeys(groups)}
+
+
 def exclusive_groups(groups: Sequence[str], targets: np.ndarray) -> list[Exclusive]:
     """Find the groups of labels of which no row has two.
 

@@ -105,6 +105,8 @@ class Head(Recipe):
         groups: one softmax for each group of labels of which no training row has two ("none" is a class where some
             rows have none), one sigmoid for each other label.
         queries: of the attention that pools features of the pool "grid".
+        task_units: width of each hidden layer that a task (a group of labels) has to itself, behind the shared ones, in
+            multiples of its number of labels.
         branches: stacks of hidden layers and outputs beside each other, each trained on its own loss; probabilities are
             their mean (TreeNets, Lee et al. 2015), as if an ensemble of that many heads were one head.
     """
@@ -120,6 +122,13 @@ class Head(Recipe):
     groups: bool = False
     queries: int = 4
     branches: int = 1
+    task_units: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse layers of each task beside several branches."""
+        super().__post_init__()
+        if self.task_units and self.branches > 1:
+            raise InputError(f"head.branches is {self.branches} beside head.task_units: expected 1.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -431,10 +440,13 @@ class Suite(Recipe):
 
 
 def plain(experiment: Experiment | Sum) -> dict[str, Any]:
-    """Give what shapes a model as a dict; without a network or tasks where it has none, as before there were any."""
+    """Give what shapes a model as a dict; without what it has none of in fields that are younger than some runs."""
     fields = dataclasses.asdict(experiment)
-    left_out = {"reported", *(name for name in ("network", "tasks") if not fields.get(name))}
-    return {name: value for name, value in fields.items() if name not in left_out}
+    for part, younger in ((fields, ("network", "tasks")), (fields.get("head", {}), ("task_units",))):
+        for name in younger:
+            if not part.get(name):
+                part.pop(name, None)
+    return {name: value for name, value in fields.items() if name != "reported"}
 
 
 # Team MLoB's head and its training [MLoB]: Nadam for an epoch, then SGD until the dev loss stands still.

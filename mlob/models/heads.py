@@ -22,6 +22,7 @@ EPSILON = np.finfo(np.float64).eps
 SMALLEST = np.finfo(np.float32).tiny  # that roots are drawn of: at 0 slopes are infinite, times 0 no number
 BLOCK_NUMBERS = 2**24  # float16 numbers that moments are added up from at once: 8,192 rows of 2,048
 
+Columns: TypeAlias = Sequence[int]  # of the labels of a group
 Moments: TypeAlias = tuple[np.ndarray, np.ndarray]  # mean and variance, float32 (d,)
 
 
@@ -44,7 +45,7 @@ class Plan:
     """All that a head is built from, and how it is trained; `networks.Plan` says the same of networks.
 
     Attributes:
-        head, features, targets, precision, exclusive, views: as of `build`.
+        head, features, targets, precision, exclusive, tasks, views: as of `build`.
     """
 
     head: Head
@@ -52,11 +53,12 @@ class Plan:
     targets: np.ndarray
     precision: str = "float32"
     exclusive: Sequence[Exclusive] = ()
+    tasks: Sequence[Columns] = ()
     views: int = 1
 
     def build(self, pixels: int = 0) -> keras.Model:
         """Build the untrained head; features have no pixels."""
-        return build(self.head, self.features, self.targets, self.precision, self.exclusive, self.views)
+        return build(self.head, self.features, self.targets, self.precision, self.exclusive, self.tasks, self.views)
 
     def unfreeze(self, model: keras.Model, phase: Phase) -> None:
         """Leave all of it to learn."""
@@ -80,6 +82,7 @@ def build(
     targets: np.ndarray,
     precision: str = "float32",
     exclusive: Sequence[Exclusive] = (),
+    tasks: Sequence[Columns] = (),
     views: int = 1,
 ) -> keras.Model:
     """Build an untrained head for a feature matrix.
@@ -90,6 +93,7 @@ def build(
         targets: uint8 (n, labels) of the same rows; the labels' prevalences start the output's bias.
         precision: "float32", or "bfloat16" in which the hidden layers compute; weights and probabilities are float32.
         exclusive: the groups that share a softmax each.
+        tasks: the columns of each group of labels; only a head with `task_units` looks at them.
         views: number of views of the same photos, side by side on the last axis; the head takes one of them.
 
     Returns:
@@ -106,7 +110,7 @@ def build(
     width = features.shape[-1] // views
     inputs = keras.Input((*features.shape[1:-1], width), dtype="float16", name="features")
     standard = standard_of(head, features, width)
-    return keras.Model(inputs, grow(head, inputs, targets, standard, precision, exclusive))
+    return keras.Model(inputs, grow(head, inputs, targets, standard, precision, exclusive, tasks))
 
 
 def grow(
@@ -116,11 +120,12 @@ def grow(
     standard: Moments | None,
     precision: str = "float32",
     exclusive: Sequence[Exclusive] = (),
+    tasks: Sequence[Columns] = (),
 ) -> keras.KerasTensor:
     """Grow an untrained head on features (n, d) or (n, h, w, c), an input or what a network gives.
 
     Args:
-        head, targets, precision, exclusive: as of `build`.
+        head, targets, precision, exclusive, tasks: as of `build`.
         x: the features.
         standard: as of `standard_of`.
 
@@ -131,9 +136,12 @@ def grow(
     x = _standardised(head, x, standard)
     if len(x.shape) == 4:
         x = _attended(x, head.queries)
-    branches = [_hidden(head, x, policy) for _ in range(head.branches)]
-    bias = keras.initializers.Constant(prior(targets, exclusive)) if head.prior_bias else "zeros"
-    outputs = _outputs(branches, targets.shape[1], bias)
+    branches = [_hidden(head, _dropped(x, head.feature_dropout), head.units, policy) for _ in range(head.branches)]
+    bias = prior(targets, exclusive) if head.prior_bias else None
+    if head.task_units:
+        outputs = _outputs_by_task(head, branches[0], tasks, bias, policy)
+    else:
+        outputs = _outputs(branches, targets.shape[1], _starting_at(bias))
     probabilities = keras.layers.Activation("sigmoid", name="probabilities")(_log_odds(outputs, exclusive))
     return probabilities if len(branches) == 1 else keras.ops.mean(probabilities, axis=1)
 
@@ -243,12 +251,18 @@ def _attended(x: keras.KerasTensor, queries: int) -> keras.KerasTensor:
     return keras.layers.Flatten()(keras.ops.einsum("npq,npc->nqc", weights, x))
 
 
-def _hidden(head: Head, x: keras.KerasTensor, policy: str) -> keras.KerasTensor:
-    """Add the hidden layers; `policy` is the dtype policy in which they compute."""
-    if head.feature_dropout:
-        x = keras.layers.Dropout(head.feature_dropout)(x)
-    for units in head.units:
-        x = keras.layers.Dense(units, activation="relu", dtype=policy)(x)
+def _starting_at(bias: np.ndarray | None) -> keras.Initializer | str:
+    return "zeros" if bias is None else keras.initializers.Constant(bias)
+
+
+def _dropped(x: keras.KerasTensor, share: float) -> keras.KerasTensor:
+    return keras.layers.Dropout(share)(x) if share else x
+
+
+def _hidden(head: Head, x: keras.KerasTensor, units: Sequence[int], policy: str) -> keras.KerasTensor:
+    """Add hidden layers of these widths; `policy` is the dtype policy in which they compute."""
+    for width in units:
+        x = keras.layers.Dense(width, activation="relu", dtype=policy)(x)
         if head.batch_norm:
             x = keras.layers.BatchNormalization(dtype=policy)(x)
         if head.dropout:
@@ -263,6 +277,28 @@ def _outputs(branches: Sequence[keras.KerasTensor], labels: int, bias: keras.Ini
     shape = (len(branches), labels)
     layer = keras.layers.EinsumDense("nbi,bil->nbl", shape, bias_axes="bl", bias_initializer=bias, name="labels")
     return layer(keras.ops.stack(branches, axis=1))
+
+
+def _outputs_by_task(
+    head: Head, x: keras.KerasTensor, tasks: Sequence[Columns], bias: np.ndarray | None, policy: str
+) -> keras.KerasTensor:
+    """Give the outputs (n, labels) of hidden layers of each task by itself [iMaterialist 2017].
+
+    Args:
+        head: the recipe's `Head`.
+        x: what the last shared layer gives.
+        tasks: the columns of each.
+        bias: float32 (labels,), that the outputs start with; None is 0.
+        policy: in which the hidden layers compute.
+    """
+    parts = []
+    for columns in tasks:
+        hidden = _hidden(head, x, [len(columns) * width for width in head.task_units], policy)
+        start = _starting_at(None if bias is None else bias[list(columns)])
+        parts.append(keras.layers.Dense(len(columns), bias_initializer=start)(hidden))
+    order = np.argsort([column for columns in tasks for column in columns])
+    outputs = keras.ops.take(keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0], order.tolist(), axis=-1)
+    return keras.layers.Identity(name="labels")(outputs)
 
 
 def _log_odds(x: keras.KerasTensor, exclusive: Sequence[Exclusive]) -> keras.KerasTensor:

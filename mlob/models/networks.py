@@ -31,6 +31,7 @@ class Plan:
         shape: of a row of the store.
         targets: uint8 (n, labels) of the training rows, whose prevalences start the output's bias.
         exclusive: the groups that share a softmax each.
+        tasks: the columns of each group of labels.
         precision: "float32", or "bfloat16" in which the layers compute; weights and probabilities are float32.
         standard: as of `heads.standard_of`.
         seed: of what starts at random.
@@ -42,6 +43,7 @@ class Plan:
     shape: tuple[int, int, int]
     targets: np.ndarray
     exclusive: Sequence[Exclusive] = ()
+    tasks: Sequence[heads.Columns] = ()
     precision: str = "float32"
     standard: heads.Moments | None = None
     seed: int = 0
@@ -73,7 +75,9 @@ class Plan:
         start = heads.load(self.begin.head) if self.begin.head else None
         standard = _moments_of(start) if start else self.standard
         keras.utils.set_random_seed(self.seed)  # a backbone has had one of its own
-        probabilities = heads.grow(self.head, features, self.targets, standard, self.precision, self.exclusive)
+        probabilities = heads.grow(
+            self.head, features, self.targets, standard, self.precision, self.exclusive, self.tasks
+        )
         if start:
             _take_over(keras.Model(features, probabilities), start, self.network.start)
         return keras.Model(inputs, probabilities)
@@ -166,6 +170,7 @@ def plan(
     rows: heads.Features,
     targets: np.ndarray,
     exclusive: Sequence[Exclusive] = (),
+    tasks: Sequence[heads.Columns] = (),
     precision: str = "float32",
 ) -> Plan:
     """Plan the network of a recipe for the rows that it is trained on.
@@ -175,7 +180,7 @@ def plan(
         begin: what it begins with.
         rows: photos or maps of the training rows.
         targets: uint8 (n, labels) of the same rows.
-        exclusive, precision: as of `Plan`.
+        exclusive, tasks, precision: as of `Plan`.
 
     Raises:
         InputError: what is to be unfrozen is not there.
@@ -183,7 +188,9 @@ def plan(
     assert experiment.network
     _, height, width, channels = rows.shape
     shape = height, width, channels
-    made = Plan(experiment.head, experiment.network, begin, shape, targets, exclusive, precision, seed=experiment.seed)
+    made = Plan(
+        experiment.head, experiment.network, begin, shape, targets, exclusive, tasks, precision, seed=experiment.seed
+    )
     if made.head.standardise and not begin.head:
         made = dataclasses.replace(made, standard=heads.standard_of(made.head, made.sample_features(rows)))
     return made

@@ -12,7 +12,7 @@ import numpy as np
 
 from mlob import machine
 from mlob.errors import InputError
-from mlob.labels import completed, exclusive_groups
+from mlob.labels import columns_of, completed, exclusive_groups
 from mlob.models import heads, losses, networks
 from mlob.models.beginning import Beginning
 from mlob.phases import Phase
@@ -74,10 +74,11 @@ class Learner:
         exclusive = exclusive_groups(groups, train.targets) if groups and experiment.head.groups else []
         self.train = train = dataclasses.replace(train, targets=completed(train.targets, exclusive))
         rows = train.features, train.targets
+        tasks = [*columns_of(groups or [""] * train.targets.shape[1]).values()]
         self.plan: networks.Plan | heads.Plan = (
-            networks.plan(experiment, begin, *rows, exclusive, self.precision)
+            networks.plan(experiment, begin, *rows, exclusive, tasks, self.precision)
             if begin
-            else heads.Plan(experiment.head, *rows, self.precision, exclusive, self.views)
+            else heads.Plan(experiment.head, *rows, self.precision, exclusive, tasks, self.views)
         )
         self.model = self.plan.build(self.phases[0].size)
         self._check_phases()

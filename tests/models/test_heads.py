@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.preprocessing import StandardScaler
 
 from mlob.errors import InputError
-from mlob.labels import Exclusive, exclusive_groups
+from mlob.labels import Exclusive, columns_of, exclusive_groups
 from mlob.models import heads
 from mlob.recipes import LINEAR, MLP, Head
 
@@ -223,6 +223,47 @@ def test_the_sigmoid_of_the_logits_are_the_probabilities_before_and_after_traini
 
 
 # Specialists, views, maps
+
+
+BY_TASK = Head(units=(16,), task_units=(5, 2), groups=True, dropout=0.0)
+
+
+@pytest.fixture
+def by_task(grouped):
+    """A head with layers of each task, and the columns of each."""
+    tasks = [*columns_of(GROUPS).values()]
+    return heads.build(BY_TASK, *grouped, exclusive=exclusive(grouped), tasks=tasks), tasks
+
+
+def test_layers_of_a_task_are_as_wide_as_its_labels_are_many(by_task):
+    model, tasks = by_task
+    widths = [layer.units for layer in model.layers if isinstance(layer, keras.layers.Dense)]
+    assert sorted(widths) == sorted([16, *(len(columns) * width for columns in tasks for width in (5, 2, 1))])
+
+
+def test_a_tasks_own_layers_move_no_other_task(by_task, grouped):
+    model, tasks = by_task
+    before = model.predict_on_batch(grouped[0])
+    for columns in tasks:
+        weights = model.get_weights()
+        for layer in model.layers:
+            if getattr(layer, "units", 0) == 5 * len(columns):
+                layer.set_weights([weight + 1 for weight in layer.get_weights()])
+        moved = np.abs(model.predict_on_batch(grouped[0]) - before).max(axis=0) > 0
+        same_width = {column for other in tasks if len(other) == len(columns) for column in other}
+        assert moved.any() and {*np.flatnonzero(moved)} <= same_width
+        model.set_weights(weights)
+
+
+def test_where_its_last_weights_are_none_each_task_starts_at_the_prevalences(by_task, grouped):
+    model, _ = by_task
+    shared = heads.build(dataclasses.replace(BY_TASK, task_units=()), *grouped, exclusive=exclusive(grouped))
+    for each in (model, shared):
+        for layer in each.layers:
+            if isinstance(layer, keras.layers.Dense):
+                layer.kernel.assign(np.zeros(layer.kernel.shape))
+    features = grouped[0][:3]
+    assert model.predict_on_batch(features) == pytest.approx(shared.predict_on_batch(features), rel=1e-5)
 
 
 def test_a_specialist_predicts_its_own_columns_and_nothing_elsewhere(rows):
