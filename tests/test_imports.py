@@ -60,6 +60,7 @@ DOORS = {
         "data.parquet",
     },
     "ray": {"engine"},
+    "safetensors": {"features.weights"},
 }
 HEAVY = {
     "aiohttp", "numpy", "pandas", "tensorflow", "keras", "h5py", "PIL", "sklearn", "scipy", "matplotlib", "nncf",

@@ -187,6 +187,26 @@ BACKBONES = {
         licence="Apache 2.0, copyright 2020 ML Illustrated",
         assign=_late("mlob.features.efficientnet", "assign"),
     ),
+    "mnasnet1_0": Backbone(
+        build=_late("mlob.features.torchvision", "mnasnet"),
+        preprocess=_late("keras.applications.imagenet_utils", "preprocess_input", mode="torch"),
+        sizes=("small", "large"),
+        length=1280,
+        stages=("layers_8_2_add", "layers_9_2_add", "layers_11_1_add", "layers_15_activation"),
+        weights=None,
+        licence="BSD 3-clause",
+        assign=_late("mlob.features.torchvision", "assign"),
+    ),
+    "wide_resnet50_2": Backbone(
+        build=_late("mlob.features.torchvision", "wide_resnet"),
+        preprocess=_late("keras.applications.imagenet_utils", "preprocess_input", mode="torch"),
+        sizes=("small", "large"),
+        length=2048,
+        stages=("layer1_2_out", "layer2_3_out", "layer3_5_out", "layer4_2_out"),
+        weights=None,
+        licence="BSD 3-clause",
+        assign=_late("mlob.features.torchvision", "assign"),
+    ),
 }
 # fmt: on
 

