@@ -117,20 +117,17 @@ class Network(Recipe):
         extractor: name of the feature set whose backbone, size, layer, pool and weights the network begins with; empty
             where there are convolutions.
         convolutions: the network begins with these instead.
-        start: name of a model of the suite on that feature set, with the same head; the network begins with its
-            trained head, and it is trained first. Empty starts the head at random.
         phases: one after another.
         views: of photos, beside the whole, over which a prediction is the mean (names as of `FeatureSet.view`).
     """
 
     extractor: str = ""
     convolutions: Convolutions | None = None
-    start: str = ""
     phases: tuple[Phase, ...] = (Phase(),)
     views: tuple[Literal["flip", "centre", "top_left", "top_right", "bottom_left", "bottom_right"], ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse two beginnings or none, no phases, sizes that flattened layers lack, a start without features."""
+        """Refuse two beginnings or none, no phases, sizes that flattened layers lack."""
         super().__post_init__()
         if bool(self.extractor) == bool(self.convolutions):
             raise InputError("A network begins with an extractor or with convolutions: expected one of these fields.")
@@ -141,5 +138,3 @@ class Network(Recipe):
                 f"Phases have the sizes {sorted(sizes)}, but flattened convolutions take one: expected "
                 "convolutions.flatten=False, or one size."
             )
-        if self.start and self.convolutions:
-            raise InputError("network.start is a head on an extractor's features; convolutions have none.")

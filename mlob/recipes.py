@@ -219,6 +219,8 @@ class Experiment(Recipe):
         stores: side by side, unless they are `views`.
         network: what stands before the head, trained with it; then `training` names the loss and what belongs to it,
             and the network's phases all the rest.
+        start: name of a model of the suite that is trained first. A network takes over its head, which is on the
+            extractor's features; a head takes over the layers that all labels share. Empty starts at random.
         views: the stores are views of the same photos. Each row of an epoch comes from one of them at random;
             predictions are means over them.
         least_share, most_share: the head learns the labels on at least the first share of the training rows, and on
@@ -238,6 +240,7 @@ class Experiment(Recipe):
     most_share: float = 1.0
     network: Network | None = None
     tasks: tuple[Task, ...] = ()
+    start: str = ""
     reported: str = ""
 
     def __post_init__(self) -> None:
@@ -245,6 +248,8 @@ class Experiment(Recipe):
         super().__post_init__()
         if self.network:
             self._check_network()
+        if self.start and self.head.kind != "dense":
+            raise InputError(f"A head of the kind {self.head.kind!r} begins at random: leave out start.")
         if self.least_share >= self.most_share:
             raise InputError(f"least_share is {self.least_share}; expected less than most_share, {self.most_share}.")
 
@@ -257,6 +262,8 @@ class Experiment(Recipe):
         """Refuse a network with several stores, with scikit-learn's head, or with a second say about its phases."""
         if len(self.stores) > 1:
             raise InputError(f"A network reads one store, of pixels or of maps; found {', '.join(self.stores)}.")
+        if self.start and self.network and self.network.convolutions:
+            raise InputError("start is a head on an extractor's features; convolutions have none.")
         if self.head.kind != "dense":
             raise InputError(f"A network ends in a head of the kind 'dense', not {self.head.kind!r}.")
         own = {field.name: field.default for field in dataclasses.fields(Training) if field.name in OF_PHASES}
@@ -442,7 +449,7 @@ class Suite(Recipe):
 def plain(experiment: Experiment | Sum) -> dict[str, Any]:
     """Give what shapes a model as a dict; without what it has none of in fields that are younger than some runs."""
     fields = dataclasses.asdict(experiment)
-    for part, younger in ((fields, ("network", "tasks")), (fields.get("head", {}), ("task_units",))):
+    for part, younger in ((fields, ("network", "tasks", "start")), (fields.get("head", {}), ("task_units",))):
         for name in younger:
             if not part.get(name):
                 part.pop(name, None)

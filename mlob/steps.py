@@ -120,7 +120,7 @@ def extract(work: Workspace, models: Collection[str], **where: Any) -> None:
 def train(work: Workspace, models: Collection[str]) -> list[str]:
     """Train the models whose runs are not there, a sum's specialists before it; name those, in a dry run too.
 
-    Before a network comes the model whose head it takes over.
+    Before a model comes the one that it begins with.
     """
     from mlob.runs import model as runs
 
@@ -174,21 +174,21 @@ def task_of(work: Workspace, model: str) -> "Task":
     from mlob.runs.task import Task
 
     experiment = work.first_experiment(model)
-    begin = beginning(work, model) if experiment.network else None
+    begin = beginning(work, model) if experiment.network or experiment.start else None
     return Task(model, experiment, work.dataset, work.stores(model), work.memory_bytes, work.held, begin)
 
 
 def beginning(work: Workspace, model: str) -> "Beginning":
-    """Give what a whole network begins with: its weights are downloaded where they are missing."""
+    """Give what a model begins with: a network's weights are downloaded where they are missing."""
     from mlob.features import weights
     from mlob.models.beginning import Beginning
 
-    (reads,), extractor, start = work.feature_sets(model).values(), work.extractor(model), work.start(model)
+    reads, extractor, start = [*work.feature_sets(model).values()], work.extractor(model), work.start(model)
     source = weights.at_hand(extractor, work.weights) if extractor else None
     if extractor and not source and not work.is_dry:
         source = weights.downloaded(extractor, work.suite.generated)
     head = work.run(start) / places.HEAD if start else None
-    return Beginning(reads, extractor, source, head, task_of(work, start).identity if start else None)
+    return Beginning(reads[0], extractor, source, head, task_of(work, start).identity if start else None)
 
 
 def add(work: Workspace, model: str, total: recipes.Sum) -> bool:

@@ -206,9 +206,8 @@ class Workspace:
         return self.feature_set(network.extractor) if network and network.extractor else None
 
     def start(self, model: str) -> str:
-        """The model whose trained head a whole network takes over; empty where there is none."""
-        network = self.first_experiment(model).network
-        return network.start if network else ""
+        """The model that a model begins with, as far as they are alike; empty where there is none."""
+        return self.first_experiment(model).start
 
     def check(self, model: str) -> None:
         """Refuse a model whose stores and network do not fit each other.
@@ -224,22 +223,22 @@ class Workspace:
                 (reads,) = read.values()
                 beginning.check(reads, self.extractor(model))
                 beginning.refuse_changes_of_maps(reads, experiment.network)
-                self._check_start(experiment)
             else:
                 beginning.refuse_pixels(read)
+            if experiment.start:
+                self._check_start(experiment)
         except InputError as error:
             raise InputError(f"{model}: {error}") from error
 
     def _check_start(self, experiment: recipes.Experiment) -> None:
-        """Refuse a network that takes over a head of another form, or on other features."""
-        network = experiment.network
-        if network and network.start:
-            start = self.experiment(network.start)
-            wanted = (network.extractor,), experiment.head
-            if isinstance(start, recipes.Sum) or start.network or (start.stores, start.head) != wanted:
-                raise InputError(
-                    f"network.start is {network.start}: expected a model with the stores {wanted[0]} and {wanted[1]}."
-                )
+        """Refuse a model that begins with a head of another form, on other features, or that begins with one itself."""
+        start, network = self.experiment(experiment.start), experiment.network
+        wanted = (network.extractor,) if network else experiment.stores, experiment.head
+        if isinstance(start, recipes.Sum) or start.network or start.start or (start.stores, start.head) != wanted:
+            raise InputError(
+                f"start is {experiment.start}: expected a model that starts at random, with the stores {wanted[0]} and "
+                f"{wanted[1]}."
+            )
 
     def models(self, model: str | None = None) -> list[str]:
         """The models asked for: one, or all of the suite's."""

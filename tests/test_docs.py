@@ -178,7 +178,7 @@ def test_the_page_of_networks_explains_fields_that_phases_have_and_shows_a_recip
     recipe = shown["recipe"]
     extractor, start = (
         recipe.network.extractor,
-        loading.load(ROOT / f"experiments/photos/{recipe.network.start}.py", []),
+        loading.load(ROOT / f"experiments/photos/{recipe.start}.py", []),
     )
     beginning.check(*(loading.load(ROOT / f"features/{name}.py", []) for name in (*recipe.stores, extractor)))
     assert (start.stores, start.head) == ((extractor,), recipe.head)

@@ -14,13 +14,14 @@ pytestmark = pytest.mark.slow
 QUICK = 'Ensemble(folds=3, draws=50, methods=("mean",), rules=("0.5",))'
 HEAD = "Head(units=(64,))"
 PHASE = 'Phase(unfreeze="20", epochs=2, steps=2, learning_rate=2e-4, size=64, augmentation=Augmentation(flip=True))'
-NETWORK = f'Network(extractor="average", start="wide", phases=({PHASE},), views=("flip",))'
+NETWORK = f'Network(extractor="average", phases=({PHASE},), views=("flip",))'
+MORE = f'network={NETWORK}, start="wide"'
 RECIPES = {
     "features/average.py": 'FeatureSet("efficientnet_lite0")',
     "features/photos_small.py": 'FeatureSet("pixels", pool="grid")',
     "experiments/tiny/suite.py": f'Suite("photos", members=("wide", "whole"), ensemble={QUICK})',
     "experiments/tiny/wide.py": f'Experiment(("average",), {HEAD}, Training(epochs=4))',
-    "experiments/tiny/whole.py": f'Experiment(("photos_small",), {HEAD}, Training(batch=8), network={NETWORK})',
+    "experiments/tiny/whole.py": f'Experiment(("photos_small",), {HEAD}, Training(batch=8), {MORE})',
 }
 
 

@@ -445,7 +445,7 @@ def test_a_field_of_one_of_several_phases_goes_by_its_number():
         ("network.phases[0].epochs=0", r"SET: network\.phases\[0\]: phase\.epochs is 0; expected a whole number"),
         ("network.phases[0].epochs=many", r"SET: network\.phases\[0\]: epochs='many': "),
         ("network.phases[0].epoch=3", r"no recipe has a field 'network\.phases\[0\]\.epoch'.*\bepochs"),
-        ("network.stert=x", r"no recipe has a field 'network\.stert'.*network\.start"),
+        ("network.extractr=x", r"no recipe has a field 'network\.extractr'.*network\.extractor"),
     ],
 )
 def test_a_phase_that_is_not_there_or_does_not_admit_a_value_is_refused(text, told):
@@ -455,4 +455,6 @@ def test_a_phase_that_is_not_there_or_does_not_admit_a_value_is_refused(text, to
 
 def test_what_is_set_of_a_network_leaves_heads_as_they_are():
     head = recipes.Experiment(("features",))
-    assert set_on(head, "network.phases[0].epochs=3,network.start=other,seed=1") == dataclasses.replace(head, seed=1)
+    assert set_on(head, "network.phases[0].epochs=3,network.extractor=other,seed=1") == dataclasses.replace(
+        head, seed=1
+    )

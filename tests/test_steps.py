@@ -31,12 +31,12 @@ def suite_of(**models):
     first, *rest = models
     work = types.SimpleNamespace(suite=Suite("nowhere", (first,), tuple(rest)), models=lambda: [*models])
     work.first_experiment, work.run = models.get, pathlib.Path
-    work.start = lambda model: models[model].network.start if models[model].network else ""
+    work.start = lambda model: models[model].start
     return work
 
 
 def test_the_table_of_networks_has_these_and_the_heads_that_they_begin_with():
-    tuned = Experiment(("pixels",), network=Network(extractor="lite", start="lite"))
+    tuned = Experiment(("pixels",), network=Network(extractor="lite"), start="lite")
     scratch = Experiment(("pixels",), network=Network(extractor="lite"))
     work = suite_of(other=Experiment(("lite",), LINEAR), lite=Experiment(("lite",)), tuned=tuned, scratch=scratch)
     assert [*steps.networks(work)] == ["lite", "tuned", "scratch"]

@@ -115,6 +115,43 @@ def test_a_model_that_stands_in_both_is_refused(suite):
         workspace.Workspace("tiny").experiment("alone")
 
 
+def begun(suite, text):
+    """A workspace in which the model `begun` has this recipe, beside its features and pixels."""
+    for name, recipe in {"average": "'efficientnet_lite0'", "photos": "'pixels', pool='grid'"}.items():
+        (suite.parents[1] / "features").mkdir(exist_ok=True)
+        (suite.parents[1] / f"features/{name}.py").write_text(f"{HEADER}recipe = FeatureSet({recipe})\n")
+    (suite / "begun.py").write_text(f"{HEADER}recipe = Experiment({text})\n")
+    return workspace.Workspace("tiny")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["('average',), seed=5, start='alone'", "('photos',), network=Network(extractor='average'), start='alone'"],
+)
+def test_a_model_begins_with_one_whose_head_has_its_form(suite, text):
+    work = begun(suite, text)
+    work.check("begun")
+    assert work.start("begun") == "alone" and work.start("alone") == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "('average',), Head(units=(7,)), start='alone'",
+        "('other',), start='alone'",
+        "('average',), start='begun'",
+        "('photos',), Head(units=(7,)), network=Network(extractor='average'), start='alone'",
+    ],
+)
+def test_a_model_that_begins_with_another_form_or_with_itself_is_refused(suite, text):
+    work = begun(suite, text)
+    (suite.parents[1] / "features/other.py").write_text(f"{HEADER}recipe = FeatureSet('mobilenet')\n")
+    with pytest.raises(
+        InputError, match=r"begun: start is \w+: expected a model that starts at random, with the stores"
+    ):
+        work.check("begun")
+
+
 @pytest.mark.parametrize(
     "text", ["", "recipes = []", "recipes = {'a': 1}", "recipes = {'ensemble': Experiment(('a',))}"]
 )

@@ -13,7 +13,6 @@ recipe = Experiment(
     stores=("pixels_small",),
     network=Network(
         extractor="mobilenet",
-        start="mobilenet",
         phases=(
             Phase(
                 unfreeze="conv_dw_5",
@@ -27,4 +26,5 @@ recipe = Experiment(
         views=("flip",),
     ),
     training=Training(batch=32),
+    start="mobilenet",
 )

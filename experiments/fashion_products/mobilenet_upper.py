@@ -14,8 +14,8 @@ recipe = Experiment(
     stores=("mobilenet_conv_pw_10_grid",),
     network=Network(
         extractor="mobilenet",
-        start="mobilenet",
         phases=(Phase(learning_rate=2e-4, epochs=5, warmup_epochs=1, block_decay=0.8),),
     ),
     training=Training(batch=32),
+    start="mobilenet",
 )

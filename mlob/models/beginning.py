@@ -1,4 +1,4 @@
-"""What a whole network begins with, found without loading Keras: a part of its identity."""
+"""What a model begins with, found without loading Keras: a part of its identity."""
 
 import dataclasses
 import pathlib
@@ -15,13 +15,14 @@ UNSHAPED = ("runtime", "precision")  # fields of a feature set that belong to ex
 
 @dataclasses.dataclass(frozen=True)
 class Beginning:
-    """What a network begins with, and what it reads.
+    """What a model begins with, and what it reads.
 
     Attributes:
-        reads: the feature set of the store: of pixels, or of an earlier layer's map.
+        reads: the feature set of the (first) store; a network's is of pixels, or of an earlier layer's map.
         extractor: the feature set that the recipe names; None where the network begins with convolutions.
         source: its weights.
-        head: the trained head that the network takes over, runs/<suite>/<start>/head.keras; None starts it at random.
+        head: a trained head, runs/<suite>/<start>/head.keras. A network takes it over, another head its shared layers;
+            None starts at random.
         start: the identity of that run.
     """
 

@@ -46,6 +46,7 @@ class Plan:
 
     Attributes:
         head, features, targets, precision, exclusive, tasks, views: as of `build`.
+        start: file of a trained head of the same form, whose shared layers it begins with.
     """
 
     head: Head
@@ -55,10 +56,17 @@ class Plan:
     exclusive: Sequence[Exclusive] = ()
     tasks: Sequence[Columns] = ()
     views: int = 1
+    start: pathlib.Path | None = None
 
     def build(self, pixels: int = 0) -> keras.Model:
-        """Build the untrained head; features have no pixels."""
-        return build(self.head, self.features, self.targets, self.precision, self.exclusive, self.tasks, self.views)
+        """Build the head that training begins with; features have no pixels."""
+        start = load(self.start) if self.start else None
+        args = self.features, self.targets, self.precision, self.exclusive, self.tasks, self.views
+        model = build(self.head, *args, standard=moments_in(start) if start else None)
+        if start:
+            for layer, trained in zip(_shared(self.head, model), _shared(self.head, start), strict=True):
+                layer.set_weights(trained.get_weights())
+        return model
 
     def unfreeze(self, model: keras.Model, phase: Phase) -> None:
         """Leave all of it to learn."""
@@ -84,6 +92,7 @@ def build(
     exclusive: Sequence[Exclusive] = (),
     tasks: Sequence[Columns] = (),
     views: int = 1,
+    standard: Moments | None = None,
 ) -> keras.Model:
     """Build an untrained head for a feature matrix.
 
@@ -95,6 +104,7 @@ def build(
         exclusive: the groups that share a softmax each.
         tasks: the columns of each group of labels; only a head with `task_units` looks at them.
         views: number of views of the same photos, side by side on the last axis; the head takes one of them.
+        standard: moments that standardise in place of the rows' own.
 
     Returns:
         A Keras model from float16 features (n, d / views) to float32 probabilities (n, labels).
@@ -109,7 +119,7 @@ def build(
         )
     width = features.shape[-1] // views
     inputs = keras.Input((*features.shape[1:-1], width), dtype="float16", name="features")
-    standard = standard_of(head, features, width)
+    standard = standard or standard_of(head, features, width)
     return keras.Model(inputs, grow(head, inputs, targets, standard, precision, exclusive, tasks))
 
 
@@ -155,6 +165,21 @@ def standard_of(head: Head, features: Features, width: int | None = None) -> Mom
         width: as of `moments`.
     """
     return moments(features, signed_sqrt if head.signed_sqrt else as_float32, width) if head.standardise else None
+
+
+def _shared(head: Head, model: keras.Model) -> list[keras.layers.Layer]:
+    """List the layers with weights that all labels share, from the features on."""
+    of_hidden = len(head.units) * head.branches * (1 + head.batch_norm)
+    return [layer for layer in model.layers if layer.weights][: of_hidden + (len(model.input_shape) == 4)]
+
+
+def moments_in(head: keras.Model) -> Moments | None:
+    """Give the moments that a trained head standardises with."""
+    for layer in head.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            mean, variance = (keras.ops.convert_to_numpy(each) for each in (layer.mean, layer.variance))
+            return mean.reshape(-1), variance.reshape(-1)
+    return None
 
 
 def regression(

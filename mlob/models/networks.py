@@ -73,13 +73,13 @@ class Plan:
         """
         inputs, features = self._features(pixels)
         start = heads.load(self.begin.head) if self.begin.head else None
-        standard = _moments_of(start) if start else self.standard
+        standard = heads.moments_in(start) if start else self.standard
         keras.utils.set_random_seed(self.seed)  # a backbone has had one of its own
         probabilities = heads.grow(
             self.head, features, self.targets, standard, self.precision, self.exclusive, self.tasks
         )
         if start:
-            _take_over(keras.Model(features, probabilities), start, self.network.start)
+            _take_over(keras.Model(features, probabilities), start)
         return keras.Model(inputs, probabilities)
 
     def sample_features(self, rows: heads.Features) -> np.ndarray:
@@ -263,21 +263,12 @@ def _first_unfrozen(names: Sequence[str], wanted: str, aliases: Mapping[str, str
     return names.index(name)
 
 
-def _take_over(head: keras.Model, start: keras.Model, name: str) -> None:
+def _take_over(head: keras.Model, start: keras.Model) -> None:
     """Put a trained head's weights into an untrained one."""
     shapes, found = ([tuple(weight.shape) for weight in model.weights] for model in (head, start))
     if shapes != found:
-        raise InputError(f"The head of {name} is not of this network's form: expected {shapes}, found {found}.")
+        raise InputError(f"The head to start with is not of this network's form: expected {shapes}, found {found}.")
     head.set_weights(start.get_weights())
-
-
-def _moments_of(head: keras.Model) -> heads.Moments | None:
-    """Give the moments that a trained head standardises with."""
-    for layer in head.layers:
-        if isinstance(layer, keras.layers.Normalization):
-            mean, variance = (keras.ops.convert_to_numpy(each) for each in (layer.mean, layer.variance))
-            return mean.reshape(-1), variance.reshape(-1)
-    return None
 
 
 def _convolutions(recipe: Convolutions, shape: tuple[int, ...]) -> keras.Model:

@@ -72,7 +72,7 @@ def train(task: Task, folder: pathlib.Path, judging: Judging) -> Result:
         head = logistic.fit(train.resident(), dev)
     else:
         head = fit.fit(task.experiment, train, dev, name=task.name, groups=groups, begin=task.begin, checkpoint=kept)
-        if task.begin and head.steps_seconds:
+        if task.experiment.network and head.steps_seconds:
             say(pace(task.name, head))
     with atomic(folder / workspace.HEAD) as part:
         head.model.save(part)
@@ -217,8 +217,7 @@ def _begun_on(task):
 
 
 def _begun_with(experiment):
-    start = experiment.network and experiment.network.start
-    return f"begins with the head of {start}" if start else ""
+    return f"begins with the head of {experiment.start}" if experiment.start else ""
 
 
 def _costs(head, task, rows):

@@ -28,7 +28,7 @@ class Task:
         stores: {store name: features/<set>/<data set>}.
         memory_bytes: that the features of train may take, as `batches.train_and_dev` has it.
         held: {store name: digest of what it holds of the data set}, noted here so that several tasks may share it.
-        begin: what a whole network begins with; None of a head.
+        begin: what a whole network, or a head with a start, begins with.
     """
 
     name: str
@@ -54,9 +54,14 @@ class Task:
                 **groups,
                 "fingerprint": {name: own and own.fields() for name, own in fingerprints.items()},
                 "features": {name: self._held(name) for name in self.stores},
-                **({"network": self.begin.identity} if self.begin else {}),
+                **self._begun(),
             }
         )
+
+    def _begun(self) -> dict[str, Any]:
+        if not self.begin:
+            return {}
+        return {"network": self.begin.identity} if self.experiment.network else {"start": self.begin.start}
 
     def _held(self, name: str) -> str:
         if name not in self.held:

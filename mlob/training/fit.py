@@ -42,7 +42,7 @@ def fit(
         train, dev: the rows; dev resident.
         name: of the model, for the progress bar.
         groups: the group of each label (labels,), for a head with `groups` and for tasks.
-        begin: what a whole network begins with.
+        begin: what a network, or a head with a start, begins with.
         checkpoint: written after every epoch, and left for the caller to remove.
         after_epoch: function that is given the history after every epoch; what it raises ends the training.
 

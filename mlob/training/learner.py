@@ -45,7 +45,7 @@ class Learner:
         experiment: the recipe.
         train, dev: the rows; dev resident.
         groups: the group of each label (labels,), for a head with `groups` and for tasks.
-        begin: what a whole network begins with.
+        begin: what a network, or a head with a start, begins with.
         before: what a checkpoint says.
 
     Raises:
@@ -77,8 +77,10 @@ class Learner:
         tasks = [*columns_of(groups or [""] * train.targets.shape[1]).values()]
         self.plan: networks.Plan | heads.Plan = (
             networks.plan(experiment, begin, *rows, exclusive, tasks, self.precision)
-            if begin
-            else heads.Plan(experiment.head, *rows, self.precision, exclusive, tasks, self.views)
+            if begin and experiment.network
+            else heads.Plan(
+                experiment.head, *rows, self.precision, exclusive, tasks, self.views, begin.head if begin else None
+            )
         )
         self.model = self.plan.build(self.phases[0].size)
         self._check_phases()

@@ -55,7 +55,7 @@ def overfit(
         name: of the model, for the progress bar.
         count: rows taken, chosen by a hash of the id.
         groups: the group of each label (labels,).
-        begin: what a whole network begins with; it starts with a head that knows nothing of the photos.
+        begin: what a model begins with; its head starts at random all the same, since another has seen the photos.
 
     Raises:
         InputError: at the end the loss is not below a tenth of what a constant answer has.

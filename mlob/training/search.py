@@ -116,7 +116,7 @@ def search(
         train, dev: the rows, dev resident.
         name: of the model, for the progress bar.
         groups: the group of each label (labels,).
-        begin: what a whole network begins with.
+        begin: what a network, or a head with a start, begins with.
         budget_seconds: of training. The first trial, the recipe as it is, runs to its end in any case.
         folder: runs/<suite>/<model>/search, for the journal and the probabilities.
         key: text that names recipe, photos and features: trials under another key are not looked at.
@@ -154,7 +154,7 @@ def search(
 def space(experiment: recipes.Experiment) -> dict[str, BaseDistribution]:
     """Give {field of the recipe: the values to try}; the recipe's own are among them."""
     if experiment.network:
-        return _space_of_network(experiment.network)
+        return _space_of_network(experiment.network, experiment.start)
     rate = experiment.training.learning_rate
     units = sorted({str(_plain(width)) for width in (*WIDTHS, experiment.head.units)})
     decay = {"training.weight_decay": FloatDistribution(1e-4, 0.3, log=True)}  # plain SGD has none
@@ -170,7 +170,7 @@ def space(experiment: recipes.Experiment) -> dict[str, BaseDistribution]:
     }
 
 
-def _space_of_network(network: recipes.Network) -> dict[str, BaseDistribution]:
+def _space_of_network(network: recipes.Network, start: str) -> dict[str, BaseDistribution]:
     """Give what is tried of a whole network; a head that it takes over stays as it is."""
     rates = [phase.learning_rate for phase in network.phases]
     return {
@@ -180,7 +180,7 @@ def _space_of_network(network: recipes.Network) -> dict[str, BaseDistribution]:
         },
         "training.mixup": FloatDistribution(0, 0.6),
         "training.label_smoothing": FloatDistribution(0, 0.1),
-        **({} if network.start else {"head.dropout": FloatDistribution(0, 0.8)}),
+        **({} if start else {"head.dropout": FloatDistribution(0, 0.8)}),
     }
 
 

@@ -266,6 +266,22 @@ def test_where_its_last_weights_are_none_each_task_starts_at_the_prevalences(by_
     assert model.predict_on_batch(features) == pytest.approx(shared.predict_on_batch(features), rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    "head", [Head(units=(16, 8)), dataclasses.replace(MLP, units=(16,)), Head(units=(8,), branches=3), LINEAR]
+)
+def test_a_head_with_a_start_begins_with_its_layers_and_has_labels_of_its_own(head, rows, tmp_path):
+    first = heads.build(head, *rows)
+    first.set_weights([weight + 0.1 for weight in first.get_weights()])
+    heads.spread(first, range(5), 8).save(tmp_path / "head.keras")
+    features, targets = rows[0][::-1] * 2, rows[1][:, 1:4]
+    made = heads.Plan(head, features, targets, start=tmp_path / "head.keras").build()
+    plain = heads.Plan(head, features, targets).build()
+    below = [keras.Model(model.input, model.get_layer("labels").input) for model in (made, first, plain)]
+    found, expected, other = (model.predict_on_batch(rows[0][:20]) for model in below)
+    assert np.array_equal(found, expected) and not np.array_equal(found, other)
+    assert made.output_shape == (None, 3)
+
+
 def test_a_specialist_predicts_its_own_columns_and_nothing_elsewhere(rows):
     model = heads.build(Head(), *rows)
     wide = heads.spread(model, [6, 1, 2, 0, 4], 8)

@@ -55,7 +55,7 @@ def tie(small, tmp_path_factory):
         path, stored = tmp_path_factory.mktemp("head") / "head.keras", extracted(feature_set, photos)
         heads.build(head, stored, targets).save(path)
         rows = photos if backbones.is_pixels(reads) else extracted(reads, photos)
-        experiment = Experiment(("any",), head, network=Network(feature_set.backbone, start="first"))
+        experiment = Experiment(("any",), head, network=Network(feature_set.backbone))
         plan = networks.plan(experiment, Beginning(reads, feature_set, source, path, {}), rows, targets)
         return types.SimpleNamespace(plan=plan, rows=rows, expected=networks.answers(heads.load(path), stored))
 

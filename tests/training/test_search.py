@@ -284,5 +284,5 @@ def test_of_a_network_the_rates_of_its_phases_are_tried_and_a_head_taken_over_st
     assert values["network.phases[0].learning_rate"] == 1e-2 and values["head.dropout"] == 0.3
     pairs = loading.parse(",".join(f"{field}={value}" for field, value in values.items()))[Experiment]
     assert loading.override(NETWORK, pairs) == NETWORK
-    begun = dataclasses.replace(NETWORK, network=dataclasses.replace(NETWORK.network, start="first"))
+    begun = dataclasses.replace(NETWORK, start="first")
     assert {*tried} - {*search.space(begun)} == {"head.dropout"}
