@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from mlob import cleaning, machine, predicting, steps, workspace
+from mlob import cleaning, machine, predicting, reporting, steps, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.options import Duration, Part, Text, for_model, for_suite
@@ -224,7 +224,7 @@ def report(work: Workspace, readme: str | None) -> None:
       mlob report --suite demo
     """
     steps.fit_ensemble(work)
-    steps.report(work, readme)
+    reporting.report(work, readme)
 
 
 @cli.command()

@@ -72,6 +72,7 @@ BOUNDS = {  # smallest and largest; other numbers start at zero
     "network.convolutions.dropout": (0, 0.99),
     "least_share": (0, 1),
     "most_share": (0, 1),
+    "repeats": (1, 100),
     "seed": (0, 2**32 - 1),  # NumPy's and Keras's generators take no other
     "annotations.other_below": (0, 1),
     "ensemble.seed": (0, 2**32 - 1),

@@ -435,6 +435,8 @@ class Suite(Recipe):
             ones, which every product says (the demo alone).
         annotations: how the data folder's table is read.
         submission: what submission.csv looks like.
+        task: the group of labels that the suite is about: its table compares models by the likeliest label of it.
+        repeats: trainings of each model for that table, with seeds that rise by one.
     """
 
     data: str
@@ -444,6 +446,8 @@ class Suite(Recipe):
     ensemble: Ensemble = Ensemble()
     annotations: Annotations = Annotations()
     submission: Submission = Submission()
+    task: str = ""
+    repeats: int = 1
 
 
 def plain(experiment: Experiment | Sum) -> dict[str, Any]:

@@ -11,15 +11,12 @@ from mlob import fields, machine, recipes
 from mlob import workspace as places
 from mlob.errors import InputError
 from mlob.files import make_folder
-from mlob.progress import detail, is_verbose, say, show
+from mlob.progress import detail, say, show
 from mlob.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlob.models.beginning import Beginning
     from mlob.reports.form import Form
-    from mlob.reports.tables import Row
-    from mlob.runs.dev import Comparison
-    from mlob.runs.inside import Inside
     from mlob.runs.task import Task
 
 
@@ -348,84 +345,3 @@ def review(work: Workspace, split: str, count: int) -> None:
         found = reviews.cases(work.dataset, split, *ensembles.answers(folder, split), count)
         reviews.write(folder, work.name, work.dataset, split, found)
     say(f"review: {folder / places.REVIEW}.html, {places.REVIEW}.csv, and {places.LABEL_STUDIO}.json for Label Studio")
-
-
-def report(work: Workspace, readme: str | None) -> None:
-    """Print the table, write the report page where a result has changed, put the table into a README if asked to."""
-    from mlob.reports import report as reports
-    from mlob.reports import tables
-
-    train(work, work.suite.rows)
-    train_reference(work)
-    inside = look_inside(work)
-    page = work.run("report") / places.PAGE
-    if not work.is_dry:
-        tell_otherwise_judged(work)
-        runs = of_equal_dev(work)
-        store_folder = next(iter(work.stores(work.suite.members[0]).values()))
-        compared = reports.write(page, work.dataset, store_folder, runs, work.suite.ensemble.judging, inside)
-        rows = tables.rows(work.runs)
-        show(tables.aligned(rows) if is_verbose() else tables.brief(rows))
-        show(tables.dev_aligned(compared, None if is_verbose() else tables.FEW))
-        if readme:
-            put_tables(work, rows, compared, readme)
-    say(f"report: {page}")
-
-
-def of_equal_dev(work: Workspace) -> dict[str, pathlib.Path]:
-    """Find the runs whose dev photos are those of the first model: {model: folder}; those of other limits are named."""
-    limits = {model: work.first_experiment(model).training.limit for model in work.models()}
-    alike = [model for model, limit in limits.items() if limit == limits[work.suite.members[0]]]
-    if others := [model for model in limits if model not in alike]:
-        say(f"report: {', '.join(others)}: not compared on dev, since training.limit gives them other dev photos")
-    return {model: work.run(model) for model in alike}
-
-
-def look_inside(work: Workspace) -> "dict[str, Inside]":
-    """Look inside the network with the highest micro-F1, where the suite has one: {model: what is seen}."""
-    from mlob.runs import inside, results
-    from mlob.runs import model as runs
-
-    tasks = [] if work.is_dry else [task_of(work, model) for model in work.networks()]
-    trained = {task.name: task for task in tasks if runs.is_done(work.run(task.name), task.identity)}
-    if not trained:
-        return {}
-    best = max(trained, key=lambda model: results.read(work.run(model)).scores["micro_f1"].value)
-    return {best: inside.look(trained[best], work.run(best), work.suite.ensemble.judging)}
-
-
-def tell_otherwise_judged(work: Workspace) -> None:
-    """Name the curves and searches that the report shows with figures judged in another way than the rest."""
-    from mlob.runs import curve
-    from mlob.runs import search as searches
-
-    for model in work.models():
-        for verb, read, path in (
-            ("learning-curve", curve.read, work.run(model) / places.CURVE_FOLDER / places.CURVE),
-            ("search", searches.read, work.run(model) / places.SEARCH_FOLDER / places.SEARCH),
-        ):
-            if path.is_file() and read(path).judging != work.suite.ensemble.judging:
-                say(f"report: {path} is judged in another way than the rest: `mlob {verb}` judges it anew")
-
-
-def put_tables(work: Workspace, rows: "list[Row]", compared: "Comparison | None", readme: str) -> None:
-    """Put the members' results, all models on dev, and the whole networks between a file's markers."""
-    from mlob.reports import tables
-    from mlob.runs import results
-
-    members = (*work.suite.members, fields.LOGISTIC)
-    shown = [row for row in rows if row.kind != "model" or row.method in members]
-    ensemble = results.read_ensemble(work.run("ensemble"))
-    blocks = {
-        "results": tables.markdown(shown, ensemble.chosen if ensemble else None),
-        "dev": tables.dev_markdown(compared),
-        "networks": tables.networks_markdown(rows, networks(work)),
-    }
-    tables.update_blocks(readme, work.name, blocks)
-
-
-def networks(work: Workspace) -> dict[str, recipes.Experiment]:
-    """Give the recipes of a suite's whole networks, and of the heads that they begin with: {model: recipe}."""
-    found = {model: work.first_experiment(model) for model in work.models()}
-    starts = {work.start(model) for model in found}
-    return {model: recipe for model, recipe in found.items() if recipe.network or model in starts}

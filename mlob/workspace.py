@@ -33,6 +33,7 @@ TOGETHER = ("heads", "networks")  # experiments/<suite>/heads.py, networks.py: r
 CHECKPOINT = "checkpoint"  # a folder, while the model is trained
 HEAD, PREDICTIONS, HISTORY, RECIPE, RESULT = "head.keras", "predictions.h5", "history.csv", "recipe.json", "result.json"
 INSIDE = "inside.npz"  # of a whole network, made for the report
+REPEATS = "repeats"  # a folder, of a run's folder for each further seed
 CURVE_FOLDER, CURVE = "curve", "curve.json"
 SEARCH_FOLDER, SEARCH, BEST_RECIPE = "search", "search.json", "recipe.py"
 # the folder that notes what a data set held when models were trained on it, and its files
@@ -48,10 +49,11 @@ LABELLED = "predictions.csv"
 # What `clean` removes. Other programs have files of the second names, too: these go beside one of the first alone.
 OURS = (
     *(RECIPE, f"{CHECKPOINT}/training.npz", f"{CURVE_FOLDER}/*.npz", f"{SEARCH_FOLDER}/journal.log"),
-    *(ENSEMBLE, INPUTS, LABELLED, NOTED),
+    *(ENSEMBLE, INPUTS, LABELLED, NOTED, f"{REPEATS}/*/{RECIPE}", f"{REPEATS}/*/{CHECKPOINT}/training.npz"),
 )
 BESIDE = (
     *(RESULT, HISTORY, HEAD, PREDICTIONS, INSIDE, f"{CURVE_FOLDER}/{CURVE}"),
+    *(f"{REPEATS}/*/{name}" for name in (RESULT, HISTORY, HEAD, PREDICTIONS)),
     *(f"{SEARCH_FOLDER}/{name}" for name in (SEARCH, BEST_RECIPE, "journal.log.*", "*.npy")),
     *(DECISION, "second_level.npz", SUBMISSION, PAGE, COMPARED),
     *(f"{name}.*" for name in (PROBABILITIES, REVIEW, LABEL_STUDIO)),
@@ -177,6 +179,11 @@ class Workspace:
     def run(self, model: str) -> pathlib.Path:
         """The folder of a model's run, or of the ensemble's and the report's products."""
         return self.runs / model
+
+    def trainings(self, model: str) -> list[pathlib.Path]:
+        """The folders of a model's run, and of its repeats with other seeds."""
+        own = self.run(model)
+        return [own, *(own / REPEATS / str(number) for number in range(1, self.suite.repeats))]
 
     def store(self, name: str) -> pathlib.Path:
         """The folder of a feature set's store of this data, under whatever name it had when the store was made."""

@@ -38,7 +38,7 @@ ROWS = (
     {"workspace"},
     {"runs"},
     {"reports"},
-    {"steps", "predicting", "cleaning"},
+    {"steps", "predicting", "reporting", "cleaning"},
     {"options"},
     {"__main__"},
 )

@@ -1,7 +1,7 @@
 import pathlib
 import types
 
-from mlob import steps
+from mlob import reporting, steps
 from mlob.features import table
 from mlob.recipes import LINEAR, Experiment, Network, Suite, Training
 from mlob.runs.task import Task
@@ -39,13 +39,13 @@ def test_the_table_of_networks_has_these_and_the_heads_that_they_begin_with():
     tuned = Experiment(("pixels",), network=Network(extractor="lite"), start="lite")
     scratch = Experiment(("pixels",), network=Network(extractor="lite"))
     work = suite_of(other=Experiment(("lite",), LINEAR), lite=Experiment(("lite",)), tuned=tuned, scratch=scratch)
-    assert [*steps.networks(work)] == ["lite", "tuned", "scratch"]
+    assert [*reporting.networks(work)] == ["lite", "tuned", "scratch"]
 
 
 def test_models_with_other_dev_photos_are_named_and_not_compared_on_dev(capsys):
     few = Experiment(("lite",), training=Training(limit=50))
     work = suite_of(all=Experiment(("lite",)), few=few, head=Experiment(("lite",), LINEAR))
-    assert steps.of_equal_dev(work) == {"all": pathlib.Path("all"), "head": pathlib.Path("head")}
+    assert reporting.of_equal_dev(work) == {"all": pathlib.Path("all"), "head": pathlib.Path("head")}
     assert capsys.readouterr().err.count("few") == 1
     alike = suite_of(few=few, same=few)
-    assert [*steps.of_equal_dev(alike)] == ["few", "same"] and capsys.readouterr().err == ""
+    assert [*reporting.of_equal_dev(alike)] == ["few", "same"] and capsys.readouterr().err == ""

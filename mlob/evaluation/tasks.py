@@ -64,7 +64,7 @@ def judge(
         columns = np.flatnonzero(of_label == group)
         if not probabilities[:, columns].any():
             continue
-        has_one = positives(targets[:, columns]).sum(axis=1) == 1
+        has_one = rows_of(targets, columns)
         own = None if keys is None else [key for key, is_in in zip(keys, has_one.tolist(), strict=True) if is_in]
         truth = positives(targets[np.ix_(has_one, columns)]).astype(np.uint8)
         chances = probabilities[np.ix_(has_one, columns)]
@@ -86,6 +86,11 @@ def _judged(group, columns, truth, chances, trained, judging, keys):
         columns[occurs & (trained == 0)].tolist(),
         columns[occurs & (trained > 0) & ~right].tolist(),
     )
+
+
+def rows_of(targets: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Say which rows have exactly one of the labels in these columns: bool (n,)."""
+    return positives(targets[:, columns]).sum(axis=1) == 1
 
 
 def ranks(truth: np.ndarray, chances: np.ndarray) -> np.ndarray:

@@ -11,8 +11,8 @@ from mlob.errors import InputError
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.scores import Score
 from mlob.files import write_text
-from mlob.recipes import Experiment
-from mlob.runs import results
+from mlob.recipes import Experiment, Sum
+from mlob.runs import repeats, results
 from mlob.runs.dev import Comparison
 from mlob.runs.results import Chosen, MethodResult, Parameters, Result, Seconds
 
@@ -29,6 +29,10 @@ DEV_HEADERS = ("model", "micro-F1 on dev", "95% interval", "gain", "95% interval
 NETWORK_HEADERS = (
     *("network", "reads", "micro-F1", "95% interval", "parameters (M)", "features (s)", "training (s)"),
     *("weights", "its original reported"),
+)
+TASK_HEADERS = (
+    *("model", "trainings", "top-1", "95% interval", "deviation", "gain", "95% interval of the gain", "top-5"),
+    *("parameters (M)", "training (s)", "its original reported"),
 )
 WORDS = (  # columns of text; the others are numbers, to the right
     *("method", "model", "thresholds", "weights", "note"),
@@ -186,6 +190,34 @@ def networks_markdown(rows: Sequence[Row], networks: Mapping[str, Experiment]) -
     )
 
 
+def task_aligned(compared: repeats.Comparison) -> str:
+    """Align models compared by a task in plain columns, with a sentence on how to read it."""
+    return f"{_aligned(TASK_HEADERS[:8], _task_cells(compared))}{_task_note(compared)}\n"
+
+
+def task_markdown(compared: repeats.Comparison, rows: Sequence[Row], recipes: Mapping[str, Experiment | Sum]) -> str:
+    """Give models compared by a task as a block for a Markdown file.
+
+    Args:
+        compared: the models.
+        rows: as of `rows`.
+        recipes: {model: its recipe}.
+    """
+    row_of = {row.method: row for row in rows if row.kind == "model"}
+    cells = [
+        [
+            *line,
+            f"{row_of[model].parameters.own / 1e6:.2f}",
+            f"{row_of[model].seconds.training:,.0f}",
+            getattr(recipes[model], "reported", ""),
+        ]
+        for line in _task_cells(compared)
+        for model in line[:1]
+    ]
+    where = "; ".join(processors([row_of[each.model] for each in compared.models])) or "not known"
+    return f"{_piped(TASK_HEADERS, cells)}\n\n{_task_note(compared)} Processor: {where}.\n"
+
+
 def processors(rows: Iterable[Row]) -> list[str]:
     """List the processors that the models were trained on, each once."""
     return sorted({row.processor for row in rows if row.processor})
@@ -257,6 +289,30 @@ def _dev_note(compared: Comparison) -> str:
         f"Measured on the {compared.photos:,} dev photos, on which no weights were fitted, at calibrated thresholds, "
         f"cross-fitted. The gain is over {compared.against}, on the same photos. Choose a recipe here, then look at "
         "validation."
+    )
+
+
+def _task_cells(compared: repeats.Comparison) -> list[list[str]]:
+    return [
+        [
+            each.model,
+            str(each.trainings),
+            f"{each.top_1.value:.3f}",
+            str(each.top_1),
+            f"{each.top_1.deviation:.4f}" if each.trainings > 1 else "",
+            f"{each.gain.value:+.4f}",
+            f"{each.gain.low:+.4f} to {each.gain.high:+.4f}",
+            f"{each.top_5.value:.3f}",
+        ]
+        for each in compared.models
+    ]
+
+
+def _task_note(compared: repeats.Comparison) -> str:
+    return (
+        f"The likeliest {compared.task} of {compared.photos:,} validation photos: no threshold takes part. Figures are "
+        "means over trainings with other seeds, their deviation is the standard deviation, and intervals are over "
+        f"photos and seeds. The gain is in top-1, over {compared.against}, on the same photos."
     )
 
 

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 from hypothesis import given, settings
 
-from mlob import steps
+from mlob import reporting
 from mlob.errors import InputError
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.dev import Compared
@@ -167,7 +167,7 @@ def test_a_suites_members_and_what_its_ensemble_chose_are_put_between_a_files_ma
     monkeypatch.chdir(pathlib.Path(__file__).parents[2])  # where experiments/demo/suite.py is
     path = tmp_path / "README.md"
     path.write_text("<!-- results:demo -->\n<!-- /results -->\n")
-    steps.put_tables(Workspace("demo"), tables.rows(suite), None, str(path))
+    reporting.put_tables(Workspace("demo"), tables.rows(suite), None, None, str(path))
     text = path.read_text()
     assert "| xception | 0.610 |" in text and "| lite |" not in text  # which is no member of the suite
     assert "decides by PSO with per-label thresholds: micro-F1 0.640 (0.620 to 0.660)" in text
