@@ -1,6 +1,6 @@
 """Heads on DenseNet169's features that learn the kind of article, alone or beside other tasks.
 
-`weighted` has the weights of [Fashion Product Images]: the main task's is 2, those of two auxiliary ones 1/2. `decayed`
+`weighted` has the weights of [Fashion products]: the main task's is 2, those of two auxiliary ones 1/2. `decayed`
 has those of [iMaterialist 2017], 0.95 to the power of the task's number, and `normalised` divides them by their sum, as
 its code does, so that the main task's weight falls from 1 to 0.35. AdamW's steps do not depend on the scale of a loss,
 those of SGD do: hence `*_sgd`.

@@ -2,7 +2,7 @@
 
 Command: make report SUITE=fashion_tasks DATA=folder WEIGHTS=folder
 Cost: half an hour on 2 cores, once DenseNet169's features are there.
-The questions are those of the students of [Fashion Product Images] and [iMaterialist 2017], each answered by them with
+The questions are those of the students of [Fashion products] and [iMaterialist 2017], each answered by them with
 one training. Measured in docs/tasks.md.
 """
 
