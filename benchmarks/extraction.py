@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import click
 import numpy as np
@@ -26,7 +26,7 @@ import numpy as np
 from mlob import machine
 from mlob.data import images
 from mlob.features import backbones, extract, forms, pipeline, plan, runtimes, store, weights
-from mlob.recipes import Detector, FeatureSet
+from mlob.recipes import Detector, FeatureSet, Size
 
 PHOTOS, WIDTH, HEIGHT, RUNS, MLOBS_BATCH = 256, 600, 800, 3, 32
 SSD, CLASSES, BOXES, ANCHORS = 300, 20, 100, 6  # pixels a side; classes, boxes a photo, boxes at each place of a map
@@ -229,7 +229,7 @@ def main(
     photos: pathlib.Path | None,
     given: str | None,
     backbone: str,
-    size: Literal["small", "large"],
+    size: Size,
     layer: str,
     only: str | None,
     folder: pathlib.Path | None,

@@ -33,7 +33,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -41,7 +41,7 @@ import numpy as np
 from benchmarks import extraction, gpu
 from mlob import machine
 from mlob.features import backbones
-from mlob.recipes import Experiment, FeatureSet, Head, Network, Phase, Training
+from mlob.recipes import Experiment, FeatureSet, Head, Network, Phase, Size, Training
 
 if TYPE_CHECKING:
     import keras
@@ -72,7 +72,7 @@ class Case:
     """
 
     backbone: str
-    size: Literal["small", "large"]
+    size: Size
     frozen: str
     head: Head
     steps: int

@@ -14,6 +14,8 @@ from mlob.phases import Augmentation, Convolutions, Network, Phase  # noqa: F401
 FEWEST_EPOCHS = 10
 FEWEST_ROWS = 5  # a fifth of few rows is dev
 
+Size = Literal["small", "large", "huge"]  # of photos: `features.backbones.SIZES` has the pixels
+
 
 @dataclasses.dataclass(frozen=True)
 class Detector(Recipe):
@@ -65,7 +67,7 @@ class FeatureSet(Recipe):
     Attributes:
         backbone: a name in `mlob.features.backbones.BACKBONES`; or "pixels", with the pool "grid": photos as they are
             decoded; or "detector": what `detector` finds in them.
-        size: side of the input, "small" (224 pixels) or "large" (299, where the network allows it).
+        size: side of the input, "small" (224 pixels), or "large" (299) or "huge" (560) where the network allows it.
         layer: the last, or the name of an earlier layer, where the network is cut.
         pool: "avg" or "max" of the last map; "blocks", the averages of the main stages side by side; "grid", the last
             map as it is, h x w x c.
@@ -79,7 +81,7 @@ class FeatureSet(Recipe):
     """
 
     backbone: str
-    size: Literal["small", "large"] = "small"
+    size: Size = "small"
     layer: str = "last"
     pool: Literal["avg", "max", "blocks", "grid"] = "avg"
     view: Literal["whole", "flip", "centre", "top_left", "top_right", "bottom_left", "bottom_right"] = "whole"

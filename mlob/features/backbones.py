@@ -10,18 +10,18 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 from mlob.errors import InputError, nearest
 from mlob.fields import check_choice
-from mlob.recipes import FeatureSet
+from mlob.recipes import FeatureSet, Size
 
 if TYPE_CHECKING:
     import keras
     import numpy as np
 
 PREPROCESSING_VERSION = 1  # part of the fingerprint: raise it when letterbox or preprocessing change
-SIZES = {"small": 224, "large": 299}
+SIZES: dict[Size, int] = {"small": 224, "large": 299, "huge": 560}  # 560 as entries to [iNaturalist 2019] had
 EXTRACTOR = "extractor"  # name of the model from photos to features
 PIXELS = "pixels"  # the backbone that does nothing: photos stay as they are decoded
 JPEG: Final = "jpeg95"  # the precision of pixels that are kept as JPEGs; the number is the quality
@@ -76,7 +76,7 @@ class Backbone:
 
     build: Callable[[int], keras.Model]
     preprocess: Callable[[Any], Any]
-    sizes: tuple[Literal["small", "large"], ...]
+    sizes: tuple[Size, ...]
     length: int
     stages: tuple[str, ...]
     weights: Download | Packaged | None
@@ -109,7 +109,7 @@ BACKBONES = {
     "xception": Backbone(
         build=_keras("xception", "Xception"),
         preprocess=_late("keras.applications.xception", "preprocess_input"),
-        sizes=("small", "large"),
+        sizes=(*SIZES,),
         length=2048,
         stages=("add", "add_1", "add_2", "add_10", "add_11", "block14_sepconv2_act"),
         weights=Download(
@@ -124,7 +124,7 @@ BACKBONES = {
     "inception_v3": Backbone(
         build=_keras("inception_v3", "InceptionV3"),
         preprocess=_late("keras.applications.inception_v3", "preprocess_input"),
-        sizes=("small", "large"),
+        sizes=(*SIZES,),
         length=2048,
         stages=("mixed2", "mixed7", "mixed10"),
         weights=Download(
@@ -135,7 +135,7 @@ BACKBONES = {
     "resnet50": Backbone(
         build=_keras("resnet50", "ResNet50"),
         preprocess=_late("keras.applications.resnet50", "preprocess_input"),
-        sizes=("small", "large"),
+        sizes=(*SIZES,),
         length=2048,
         stages=("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
         weights=Download(
@@ -155,7 +155,7 @@ BACKBONES = {
     "densenet169": Backbone(
         build=_keras("densenet", "DenseNet169"),
         preprocess=_late("keras.applications.densenet", "preprocess_input"),
-        sizes=("small", "large"),
+        sizes=(*SIZES,),
         length=1664,
         stages=("conv2_block6_concat", "conv3_block12_concat", "conv4_block32_concat", "relu"),
         weights=Download(
@@ -190,7 +190,7 @@ BACKBONES = {
     "mnasnet1_0": Backbone(
         build=_late("mlob.features.torchvision", "mnasnet"),
         preprocess=_late("keras.applications.imagenet_utils", "preprocess_input", mode="torch"),
-        sizes=("small", "large"),
+        sizes=(*SIZES,),
         length=1280,
         stages=("layers_8_2_add", "layers_9_2_add", "layers_11_1_add", "layers_15_activation"),
         weights=None,
@@ -200,7 +200,7 @@ BACKBONES = {
     "wide_resnet50_2": Backbone(
         build=_late("mlob.features.torchvision", "wide_resnet"),
         preprocess=_late("keras.applications.imagenet_utils", "preprocess_input", mode="torch"),
-        sizes=("small", "large"),
+        sizes=(*SIZES,),
         length=2048,
         stages=("layer1_2_out", "layer2_3_out", "layer3_5_out", "layer4_2_out"),
         weights=None,

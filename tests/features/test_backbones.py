@@ -79,9 +79,11 @@ PUBLISHED = {
     "inception_v3": lambda pixels: pixels / 127.5 - 1,
     "mobilenet": lambda pixels: pixels / 127.5 - 1,
     "resnet50": lambda pixels: pixels[..., ::-1] - MEANS,
-    "densenet169": lambda pixels: (pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225),
-    "efficientnet_v2_b0": lambda pixels: (pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225),
     "efficientnet_lite0": lambda pixels: (pixels - 127) / 128,
+    **dict.fromkeys(
+        ("densenet169", "efficientnet_v2_b0", "mnasnet1_0", "wide_resnet50_2"),
+        lambda pixels: (pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225),
+    ),
 }
 
 
