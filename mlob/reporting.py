@@ -70,9 +70,9 @@ def repeat(work: Workspace, model: str) -> None:
                 sums.add(model, experiment, work.dataset, parts, folder, judging)
             continue
         again = dataclasses.replace(experiment, seed=experiment.seed + number)
-        task = dataclasses.replace(steps.task_of(work, model), name=f"{model}, seed {again.seed}", experiment=again)
-        if not runs.is_done(folder, task.identity):
-            say(runs.summary(runs.train(task, folder, judging)))
+        job = dataclasses.replace(steps.job_of(work, model), name=f"{model}, seed {again.seed}", experiment=again)
+        if not runs.is_done(folder, job.identity):
+            say(runs.summary(runs.train(job, folder, judging)))
 
 
 def of_equal_dev(work: Workspace) -> dict[str, pathlib.Path]:
@@ -89,8 +89,8 @@ def look_inside(work: Workspace) -> "dict[str, Inside]":
     from mlob.runs import inside, results
     from mlob.runs import model as runs
 
-    tasks = [] if work.is_dry else [steps.task_of(work, model) for model in work.networks()]
-    trained = {task.name: task for task in tasks if runs.is_done(work.run(task.name), task.identity)}
+    jobs = [] if work.is_dry else [steps.job_of(work, model) for model in work.networks()]
+    trained = {job.name: job for job in jobs if runs.is_done(work.run(job.name), job.identity)}
     if not trained:
         return {}
     best = max(trained, key=lambda model: results.read(work.run(model)).scores["micro_f1"].value)

@@ -17,7 +17,7 @@ from mlob.workspace import Workspace
 if TYPE_CHECKING:
     from mlob.models.beginning import Beginning
     from mlob.reports.form import Form
-    from mlob.runs.task import Task
+    from mlob.runs.job import Job
 
 
 def check(work: Workspace, models: Collection[str], *splits: str) -> None:
@@ -130,11 +130,11 @@ def train(work: Workspace, models: Collection[str]) -> list[str]:
         if isinstance(experiment, recipes.Sum):
             made += [model] if add(work, model, experiment) else []
             continue
-        task = task_of(work, model)
-        if is_lacking(work, model, task.identity):
+        job = job_of(work, model)
+        if is_lacking(work, model, job.identity):
             made.append(model)
             if not work.is_dry:
-                say(runs.summary(runs.train(task, work.run(model), work.suite.ensemble.judging)))
+                say(runs.summary(runs.train(job, work.run(model), work.suite.ensemble.judging)))
     return made
 
 
@@ -166,13 +166,13 @@ def tell_why(work: Workspace, name: str, path: pathlib.Path, identity: dict[str,
         say(f"{name} would be made in {path.parent}")
 
 
-def task_of(work: Workspace, model: str) -> "Task":
+def job_of(work: Workspace, model: str) -> "Job":
     """Give a model's recipe with what it is trained on."""
-    from mlob.runs.task import Task
+    from mlob.runs.job import Job
 
     experiment = work.first_experiment(model)
     begin = beginning(work, model) if experiment.network or experiment.start else None
-    return Task(model, experiment, work.dataset, work.stores(model), work.memory_bytes, work.held, begin)
+    return Job(model, experiment, work.dataset, work.stores(model), work.memory_bytes, work.held, begin)
 
 
 def beginning(work: Workspace, model: str) -> "Beginning":
@@ -185,7 +185,7 @@ def beginning(work: Workspace, model: str) -> "Beginning":
     if extractor and not source and not work.is_dry:
         source = weights.downloaded(extractor, work.suite.generated)
     head = work.run(start) / places.HEAD if start else None
-    return Beginning(reads[0], extractor, source, head, task_of(work, start).identity if start else None)
+    return Beginning(reads[0], extractor, source, head, job_of(work, start).identity if start else None)
 
 
 def add(work: Workspace, model: str, total: recipes.Sum) -> bool:
@@ -225,7 +225,7 @@ def train_reference(work: Workspace) -> None:
         if isinstance(experiment, recipes.Sum) or experiment.head.kind == fields.LOGISTIC:
             continue
         alike = (experiment.stores, experiment.training.limit) == (reference.stores, reference.training.limit)
-        if not (alike and runs.is_done(folder, task_of(work, model).identity)):
+        if not (alike and runs.is_done(folder, job_of(work, model).identity)):
             continue
         if note := runs.compare(folder, work.run(fields.LOGISTIC), work.dataset, work.suite.ensemble.judging):
             detail(f"{model}: {note}")
@@ -241,10 +241,10 @@ def overfit(work: Workspace, model: str, count: int) -> None:
     machine.load_keras()
     from mlob.training import sanity
 
-    task = task_of(work, model)
-    rows, _ = task.train_and_dev()
+    job = job_of(work, model)
+    rows, _ = job.train_and_dev()
     groups = work.dataset.labels.groups
-    learned = sanity.overfit(experiment, rows, name=model, count=count, groups=groups, begin=task.begin)
+    learned = sanity.overfit(experiment, rows, name=model, count=count, groups=groups, begin=job.begin)
     show(sanity.summary(model, learned))
 
 
@@ -256,10 +256,10 @@ def measure_curve(work: Workspace, model: str) -> None:
     folder = work.run(model) / places.CURVE_FOLDER
     check(work, [model], "train")
     extract(work, [model])
-    task = task_of(work, model)
-    tell_why(work, f"learning curve of {model}", folder / places.CURVE, task.identity)
+    job = job_of(work, model)
+    tell_why(work, f"learning curve of {model}", folder / places.CURVE, job.identity)
     if not work.is_dry:
-        show(curve.summary(curve.measure(task, folder, work.suite.ensemble.judging)))
+        show(curve.summary(curve.measure(job, folder, work.suite.ensemble.judging)))
 
 
 def search(work: Workspace, model: str, seconds: float) -> None:
@@ -270,14 +270,14 @@ def search(work: Workspace, model: str, seconds: float) -> None:
     folder = work.run(model) / places.SEARCH_FOLDER
     check(work, [model], "train")
     extract(work, [model])
-    task = task_of(work, model)
-    tell_why(work, f"search of {model}", folder / places.SEARCH, task.identity)
+    job = job_of(work, model)
+    tell_why(work, f"search of {model}", folder / places.SEARCH, job.identity)
     if work.is_dry:
         return say(f"search {model}: {seconds:,.0f} s of training, what {folder} holds of it included")
-    made = searches.run(task, folder, work.suite.ensemble.judging, seconds)
+    made = searches.run(job, folder, work.suite.ensemble.judging, seconds)
     show(searches.summary(made))
     best = folder / places.BEST_RECIPE
-    searches.write_recipe(best, work.name, task, made)
+    searches.write_recipe(best, work.name, job, made)
     say(f"search: {best} is the best recipe; in {places.EXPERIMENTS / work.name} it can be trained")
 
 

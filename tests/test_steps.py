@@ -4,7 +4,7 @@ import types
 from mlob import reporting, steps
 from mlob.features import table
 from mlob.recipes import LINEAR, Experiment, Network, Suite, Training
-from mlob.runs.task import Task
+from mlob.runs.job import Job
 
 
 def test_stores_that_were_seen_to_need_no_look_at_the_photos():
@@ -17,12 +17,12 @@ def test_the_models_of_a_suite_ask_each_store_once_what_it_holds(made, write_sto
     stores = {name: write_store(tmp_path / name, made) for name in ("one", "other")}
     experiments = {"wide": Experiment(("one", "other"), LINEAR), "deep": Experiment(("other",), LINEAR)}
     tasks = {name: (name, own, made, {part: stores[part] for part in own.stores}) for name, own in experiments.items()}
-    expected, asked = {name: Task(*tasks[name]).identity for name in tasks}, []
+    expected, asked = {name: Job(*tasks[name]).identity for name in tasks}, []
     digest = table.content_digest
     monkeypatch.setattr(table, "content_digest", lambda *where: asked.append(where[0]) or digest(*where))
     work = types.SimpleNamespace(dataset=made, memory_bytes=None, held={})
     work.first_experiment, work.stores = experiments.get, lambda name: tasks[name][3]
-    assert {name: steps.task_of(work, name).identity for name in (*tasks, *tasks)} == expected
+    assert {name: steps.job_of(work, name).identity for name in (*tasks, *tasks)} == expected
     assert asked == [stores["one"], stores["other"]]
 
 

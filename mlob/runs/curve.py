@@ -18,7 +18,7 @@ from mlob.files import read_arrays, read_record, write_arrays, write_json
 from mlob.metrics import highest_micro_f1
 from mlob.progress import say
 from mlob.recipes import Judging
-from mlob.runs.task import Task, one_each
+from mlob.runs.job import Job, one_each
 from mlob.training.batches import Labelled
 
 # The [Stanford poster] took 20,000, 75,000, 100,000 and all of 1,014,544 photos; 0.3 shows the bend between
@@ -51,22 +51,22 @@ class Curve:
     judging: Judging | None = None
 
 
-def measure(task: Task, folder: pathlib.Path, judging: Judging, shares: Sequence[float] = SHARES) -> Curve:
+def measure(job: Job, folder: pathlib.Path, judging: Judging, shares: Sequence[float] = SHARES) -> Curve:
     """Train on growing parts, each within the next, and judge all on the same dev rows.
 
     Every point is kept: a killed job goes on with the next one, and a second call trains nothing.
 
     Args:
-        task: what is trained, on what.
+        job: what is trained, on what.
         folder: runs/<suite>/<model>/curve.
         judging: the suite's.
         shares: of the rows to train on, rising.
     """
-    train, on_dev = task.train_and_dev()
-    identity = task.identity
+    train, on_dev = job.train_and_dev()
+    identity = job.identity
     counts = sorted({max(1, round(share * len(train.ids))) for share in shares})
-    trained = {count: _train_on(count, task, train, on_dev, folder / f"{task.key}-{count}.npz") for count in counts}
-    points = _points(trained, on_dev, judging, one_each(task.dataset, judging))
+    trained = {count: _train_on(count, job, train, on_dev, folder / f"{job.key}-{count}.npz") for count in counts}
+    points = _points(trained, on_dev, judging, one_each(job.dataset, judging))
     curve = Curve(points, len(on_dev.ids), judging)
     write_json(folder / workspace.CURVE, {"identity": identity, **dataclasses.asdict(curve), **machine.facts()})
     return curve
@@ -103,9 +103,7 @@ def verdict(curve: Curve) -> str:
     )
 
 
-def _train_on(
-    count: int, task: Task, train: Labelled, on_dev: Labelled, path: pathlib.Path
-) -> tuple[float, np.ndarray]:
+def _train_on(count: int, job: Job, train: Labelled, on_dev: Labelled, path: pathlib.Path) -> tuple[float, np.ndarray]:
     """Train on `count` rows, unless that was done: micro-F1 on rows trained on, and probabilities on dev."""
     if point := _read_point(path, on_dev.targets.shape):
         return point
@@ -113,9 +111,9 @@ def _train_on(
     from mlob.training import fit
 
     rows = train.take(splits.limit_rows(train.ids.tolist(), count))
-    name = f"{task.name} on {count:,} photos"
-    begin = task.begin and dataclasses.replace(task.begin, head=None, start=None)  # it has seen all photos
-    trained = fit.fit(task.experiment, rows, on_dev, name=name, groups=task.dataset.labels.groups, begin=begin)
+    name = f"{job.name} on {count:,} photos"
+    begin = job.begin and dataclasses.replace(job.begin, head=None, start=None)  # it has seen all photos
+    trained = fit.fit(job.experiment, rows, on_dev, name=name, groups=job.dataset.labels.groups, begin=begin)
     some = rows.take(splits.limit_rows(rows.ids.tolist(), SEEN)).resident()
     seen = highest_micro_f1(some.targets, trained.predict(some.features))
     probabilities = trained.predict(on_dev.features)

@@ -12,7 +12,7 @@ from mlob.evaluation import dev
 from mlob.evaluation.crossfit import folds
 from mlob.predictions import Table
 from mlob.recipes import Judging
-from mlob.runs.task import one_each
+from mlob.runs.job import one_each
 
 
 @dataclasses.dataclass(frozen=True)

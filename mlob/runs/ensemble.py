@@ -17,9 +17,9 @@ from mlob.files import digest, read_arrays, write_arrays, write_json
 from mlob.labels import positives
 from mlob.recipes import Ensemble
 from mlob.runs import results, shift, stack
+from mlob.runs.job import one_each, plain
 from mlob.runs.model import labelled_validation
 from mlob.runs.results import Chosen, EnsembleResult, MethodResult, Tested
-from mlob.runs.task import one_each, plain
 
 
 def identity(dataset: DataSet, runs: dict[str, pathlib.Path], recipe: Ensemble) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from mlob.labels import positives
 from mlob.progress import bar
 from mlob.recipes import Judging
 from mlob.runs import results
-from mlob.runs.task import Task, one_each
+from mlob.runs.job import Job, one_each
 from mlob.training.batches import Rows
 
 VERSION = 1  # raise it when what is drawn changes
@@ -64,20 +64,20 @@ class Inside:
     places: np.ndarray
 
 
-def look(task: Task, folder: pathlib.Path, judging: Judging) -> Inside:
+def look(job: Job, folder: pathlib.Path, judging: Judging) -> Inside:
     """Look inside a trained network, and write what is seen; what is there already of the same predictions stays.
 
     Args:
-        task: the recipe of the network, and what it was trained on.
+        job: the recipe of the network, and what it was trained on.
         folder: runs/<suite>/<model>.
         judging: the suite's, whose folds decide what is right and wrong.
 
     Raises:
         InputError: the network knows some of the labels alone.
     """
-    path, identity = folder / workspace.INSIDE, _identity(task, folder, judging)
+    path, identity = folder / workspace.INSIDE, _identity(job, folder, judging)
     if not (path.is_file() and (found := read(path)).identity == identity):
-        found = _look(task, folder, judging, identity)
+        found = _look(job, folder, judging, identity)
         write_arrays(path, **{name: np.asarray(value) for name, value in vars(found).items()})
     return found
 
@@ -94,31 +94,31 @@ def read(path: pathlib.Path) -> Inside:
     return Inside(str(arrays.pop("identity")), **arrays)
 
 
-def _identity(task: Task, folder: pathlib.Path, judging: Judging) -> str:
+def _identity(job: Job, folder: pathlib.Path, judging: Judging) -> str:
     """Digest what shapes the pictures: the predictions, which change with the network's weights, and what chooses."""
     predicted, ways = results.predictions_digest(folder), dataclasses.asdict(judging)
-    return digest(json.dumps([VERSION, predicted, task.dataset.digest, ways]))
+    return digest(json.dumps([VERSION, predicted, job.dataset.digest, ways]))
 
 
-def _look(task: Task, folder: pathlib.Path, judging: Judging, identity: str) -> Inside:
+def _look(job: Job, folder: pathlib.Path, judging: Judging, identity: str) -> Inside:
     """Load the network and make all pictures."""
-    rows = task.rows_of("validation")
-    chosen, labels, is_right, probabilities = _chosen(task, folder, judging, rows)
+    rows = job.rows_of("validation")
+    chosen, labels, is_right, probabilities = _chosen(job, folder, judging, rows)
     machine.load_keras()
     from mlob.models import heads, inside
 
-    assert task.begin
+    assert job.begin
     model = heads.load(folder / workspace.HEAD)
-    parts, extractor = inside.taken_apart(model), task.begin.extractor
+    parts, extractor = inside.taken_apart(model), job.begin.extractor
     given, ids = rows.features[chosen], rows.ids[chosen].tolist()
-    photos = given if parts.reads_photos else _decoded(task, ids)
+    photos = given if parts.reads_photos else _decoded(job, ids)
     made_up = photos[:0], *np.zeros((2, 0))
-    liked = _commonest(task) if parts.reads_photos else []
-    with bar(f"looking inside {task.name}", inside.STEPS + 1, unit="steps") as advance:
+    liked = _commonest(job) if parts.reads_photos else []
+    with bar(f"looking inside {job.name}", inside.STEPS + 1, unit="steps") as advance:
         maps = inside.maps(model, given[0], extractor)
         places = inside.places(parts, given, labels.tolist(), photos.shape[1])
         if liked:
-            made_up = inside.maximised(parts, liked, task.experiment.seed, advance)
+            made_up = inside.maximised(parts, liked, job.experiment.seed, advance)
         advance()
     pictures, *log_odds = made_up
     return Inside(
@@ -138,17 +138,17 @@ def _look(task: Task, folder: pathlib.Path, judging: Judging, identity: str) -> 
     )
 
 
-def _chosen(task: Task, folder: pathlib.Path, judging: Judging, rows: Rows) -> tuple[np.ndarray, ...]:
+def _chosen(job: Job, folder: pathlib.Path, judging: Judging, rows: Rows) -> tuple[np.ndarray, ...]:
     """Choose photos and a label of each: those that are surest and right, then those that are surest and wrong.
 
     Returns:
         Rows of validation, columns, whether these are right, and their probabilities float32, each (n,).
     """
-    split = task.dataset["validation"]
+    split = job.dataset["validation"]
     table, targets = predictions.read(folder / workspace.PREDICTIONS)["validation"], split.labelled_targets
-    (probabilities,) = predictions.align({task.name: table}, split.ids)
+    (probabilities,) = predictions.align({job.name: table}, split.ids)
     fold = folds(targets, judging.folds, seed=judging.seed, keys=table.keys(split.ids, split.together))
-    decided = judge.decide_alone(probabilities, targets, fold, one_each(task.dataset, judging))
+    decided = judge.decide_alone(probabilities, targets, fold, one_each(job.dataset, judging))
     place = {name: row for row, name in enumerate(split.ids)}
     read = np.array([place[name] for name in rows.ids.tolist()])
     targets, decided, probabilities = (each[read] for each in (targets, decided, probabilities))
@@ -158,17 +158,17 @@ def _chosen(task: Task, folder: pathlib.Path, judging: Judging, rows: Rows) -> t
     return chosen, columns, positives(targets)[chosen, columns], probabilities[chosen, columns]
 
 
-def _commonest(task: Task) -> list[int]:
+def _commonest(job: Job) -> list[int]:
     """List the labels that most photos of train have, the commonest first."""
-    counts = positives(task.dataset["train"].labelled_targets).sum(axis=0)
+    counts = positives(job.dataset["train"].labelled_targets).sum(axis=0)
     return [int(column) for column in np.argsort(-counts, kind="stable")[:LIKED] if counts[column]]
 
 
-def _decoded(task: Task, ids: Sequence[str]) -> np.ndarray:
+def _decoded(job: Job, ids: Sequence[str]) -> np.ndarray:
     """Decode photos of validation at the size that a network's maps were made of; an unreadable one is white."""
-    assert task.begin
-    side = backbones.side(task.begin.reads)
-    of_id = dict(zip(task.dataset["validation"].ids, task.dataset.photos("validation"), strict=True))
+    assert job.begin
+    side = backbones.side(job.begin.reads)
+    of_id = dict(zip(job.dataset["validation"].ids, job.dataset.photos("validation"), strict=True))
     return np.stack([_pixels(of_id[name], side) for name in ids])
 
 

@@ -13,8 +13,8 @@ from mlob.files import ANEW, archive_fault, atomic, read_json, read_record, writ
 from mlob.labels import Labels
 from mlob.recipes import Ensemble, Experiment, FeatureSet, Sum
 from mlob.runs import results
+from mlob.runs.job import plain
 from mlob.runs.results import EnsembleResult
-from mlob.runs.task import plain
 from mlob.training.checkpoint import differing
 
 

@@ -19,8 +19,8 @@ from mlob.labels import Labels, positives, prevalence
 from mlob.progress import say
 from mlob.recipes import Experiment, Judging
 from mlob.runs import results
+from mlob.runs.job import Job, one_each
 from mlob.runs.results import Result
-from mlob.runs.task import Task, one_each
 from mlob.training import sampling
 from mlob.training.checkpoint import Checkpoint
 from mlob.training.trained import COLUMNS, Epoch, Trained
@@ -50,35 +50,35 @@ def labelled_validation(dataset: DataSet) -> Split:
     return dataset["validation"]
 
 
-def train(task: Task, folder: pathlib.Path, judging: Judging) -> Result:
+def train(job: Job, folder: pathlib.Path, judging: Judging) -> Result:
     """Train one model, predict validation and test, judge it, write its folder; result.json comes last.
 
     Args:
-        task: the recipe, and what it is trained on.
+        job: the recipe, and what it is trained on.
         folder: runs/<suite>/<model>.
         judging: the suite's `Judging`.
     """
-    preflight.check(task.dataset, ["validation"])
-    predicted = [split for split in PREDICTED if split in task.dataset.splits]
-    rows = {split: task.rows_of(split) for split in ("train", *predicted)}
-    train, dev = task.train_and_dev(rows["train"])
+    preflight.check(job.dataset, ["validation"])
+    predicted = [split for split in PREDICTED if split in job.dataset.splits]
+    rows = {split: job.rows_of(split) for split in ("train", *predicted)}
+    train, dev = job.train_and_dev(rows["train"])
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     machine.load_keras()
     from mlob.training import fit, logistic
 
-    kept = Checkpoint(folder / workspace.CHECKPOINT, task.identity)
-    groups = task.dataset.labels.groups
-    if task.experiment.head.kind == fields.LOGISTIC:
+    kept = Checkpoint(folder / workspace.CHECKPOINT, job.identity)
+    groups = job.dataset.labels.groups
+    if job.experiment.head.kind == fields.LOGISTIC:
         head = logistic.fit(train.resident(), dev)
     else:
-        head = fit.fit(task.experiment, train, dev, name=task.name, groups=groups, begin=task.begin, checkpoint=kept)
-        if task.experiment.network and head.steps_seconds:
-            say(pace(task.name, head))
+        head = fit.fit(job.experiment, train, dev, name=job.name, groups=groups, begin=job.begin, checkpoint=kept)
+        if job.experiment.network and head.steps_seconds:
+            say(pace(job.name, head))
     with atomic(folder / workspace.HEAD) as part:
         head.model.save(part)
-    tables = _predicted(head, task.dataset, rows, dev, _own_prevalence(task.experiment, train.targets, groups))
-    result = _result(task, head, tables["validation"], judging, _counts(task.dataset, rows, train, dev))
-    write(folder, result, tables, head.history, task.identity, task.dataset.labels)
+    tables = _predicted(head, job.dataset, rows, dev, _own_prevalence(job.experiment, train.targets, groups))
+    result = _result(job, head, tables["validation"], judging, _counts(job.dataset, rows, train, dev))
+    write(folder, result, tables, head.history, job.identity, job.dataset.labels)
     kept.remove()
     return result
 
@@ -90,15 +90,15 @@ def _counts(dataset, rows, train, dev):
     return {"train": len(train.ids), "dev": len(dev.ids), "validation": validation, "failed": failed}
 
 
-def _result(task, head, table, judging, counts):
+def _result(job, head, table, judging, counts):
     return Result(
-        method=task.name,
-        **judged_on_validation(table, task.dataset, judging),
-        **_costs(head, task, counts["train"]),
-        seed=task.experiment.seed,
+        method=job.name,
+        **judged_on_validation(table, job.dataset, judging),
+        **_costs(head, job, counts["train"]),
+        seed=job.experiment.seed,
         rows=counts,
-        note=head.note or _begun_with(task.experiment),
-        fingerprint=task.identity["fingerprint"],
+        note=head.note or noted(job.experiment),
+        fingerprint=job.identity["fingerprint"],
         **machine.facts(),
     )
 
@@ -158,10 +158,10 @@ def wants_reference(dataset: DataSet, reference: Experiment) -> bool:
 
 def summary(result: Result) -> str:
     """Tell a result in one line."""
-    micro_f1 = result.scores["micro_f1"]
+    micro_f1, note = result.scores["micro_f1"], f" ({result.note})" if result.note else ""
     return (
         f"{result.method}: micro-F1 {micro_f1.value:.3f} ({micro_f1}) on validation, cross-fitted; "
-        f"{result.parameters.own / 1e6:.2f} M parameters trained in {result.seconds.training:.0f} s"
+        f"{result.parameters.own / 1e6:.2f} M parameters trained in {result.seconds.training:.0f} s{note}"
     )
 
 
@@ -212,18 +212,24 @@ def _own_prevalence(experiment, targets, groups):
     return shares
 
 
-def _begun_on(task):
-    return {task.begin.source.kind} if task.begin and task.begin.source else set()
+def _begun_on(job):
+    return {job.begin.source.kind} if job.begin and job.begin.source else set()
 
 
-def _begun_with(experiment):
-    return f"begins with the head of {experiment.start}" if experiment.start else ""
+def noted(experiment: Experiment) -> str:
+    """Say what a model begins with, and which labels it learns where it predicts 0 for others."""
+    groups, least, most = [each.group for each in experiment.tasks], experiment.least_share, experiment.most_share
+    parts = [f"begins with the head of {experiment.start}"] if experiment.start else []
+    parts += [f"learns {', '.join(groups)} alone"] if groups else []
+    parts += [f"learns labels on {least:.2%} of the photos or more"] if least > 0 else []
+    parts += [f"learns labels on less than {most:.2%} of the photos"] if most < 1 else []
+    return "; ".join(parts)
 
 
-def _costs(head, task, rows):
+def _costs(head, job, rows):
     """Fields of a `Result`: what the head and the features of its stores cost."""
-    logs = {name: log.read(folder) for name, folder in task.stores.items()}
-    weights = {each.weights for each in logs.values()} | _begun_on(task)
+    logs = {name: log.read(folder) for name, folder in job.stores.items()}
+    weights = {each.weights for each in logs.values()} | _begun_on(job)
     costs = {name: results.StoreCost(each.parameters, round(each.seconds, 1)) for name, each in logs.items()}
     together = results.cost([head.parameters], [head.seconds], costs)
     epochs = len(head.history)

@@ -15,7 +15,7 @@ from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.crossfit import folds
 from mlob.files import read_record, write_json, write_text
 from mlob.recipes import Judging
-from mlob.runs.task import Task, one_each
+from mlob.runs.job import Job, one_each
 from mlob.training.batches import Labelled
 
 KINDS = ("Experiment", "Head", "Training", "Network", "Phase", "Augmentation", "Convolutions")  # a recipe is made of
@@ -75,11 +75,11 @@ class Search:
     judging: Judging | None = None
 
 
-def run(task: Task, folder: pathlib.Path, judging: Judging, budget_seconds: float) -> Search:
+def run(job: Job, folder: pathlib.Path, judging: Judging, budget_seconds: float) -> Search:
     """Search until the budget is spent, judge the trials, and write search.json.
 
     Args:
-        task: the recipe to change, and what it is tried on.
+        job: the recipe to change, and what it is tried on.
         folder: runs/<suite>/<model>/search.
         judging: the suite's.
         budget_seconds: of training, that of earlier calls included.
@@ -87,30 +87,30 @@ def run(task: Task, folder: pathlib.Path, judging: Judging, budget_seconds: floa
     machine.load_keras()
     from mlob.training import search
 
-    train, on_dev = task.train_and_dev()
-    identity = task.identity
+    train, on_dev = job.train_and_dev()
+    identity = job.identity
     trials = search.search(
-        task.experiment,
+        job.experiment,
         train,
         on_dev,
-        name=task.name,
-        groups=task.dataset.labels.groups,
-        begin=task.begin,
+        name=job.name,
+        groups=job.dataset.labels.groups,
+        begin=job.begin,
         budget_seconds=budget_seconds,
         folder=folder,
-        key=task.key,
+        key=job.key,
     )
-    judged = _judge(trials, on_dev, judging, one_each(task.dataset, judging))
+    judged = _judge(trials, on_dev, judging, one_each(job.dataset, judging))
     write_json(folder / workspace.SEARCH, {"identity": identity, **dataclasses.asdict(judged), **machine.facts()})
     return judged
 
 
-def write_recipe(path: pathlib.Path, suite: str, task: Task, search: Search) -> None:
+def write_recipe(path: pathlib.Path, suite: str, job: Job, search: Search) -> None:
     """Write the best trial's recipe as a file for experiments/<suite>."""
-    code = code_of(loading.override(task.experiment, loading.parse(search.best.changes)[recipes.Experiment]))
+    code = code_of(loading.override(job.experiment, loading.parse(search.best.changes)[recipes.Experiment]))
     gain = search.best.gain.value if search.best.gain else 0.0
     text = RECIPE.format(
-        name=task.name,
+        name=job.name,
         suite=suite,
         trials=len(search.trials),
         photos=search.photos,

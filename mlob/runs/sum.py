@@ -14,8 +14,8 @@ from mlob.files import atomic
 from mlob.predictions import Table
 from mlob.recipes import Judging, Sum
 from mlob.runs import model, results
+from mlob.runs.job import plain
 from mlob.runs.results import Result
-from mlob.runs.task import plain
 
 
 def identity(total: Sum, dataset: DataSet, parts: dict[str, pathlib.Path]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 from mlob.evaluation.bootstrap import Interval
 from mlob.recipes import LINEAR, Experiment, Judging, Training
 from mlob.runs import curve
-from mlob.runs.task import Task
+from mlob.runs.job import Job
 from mlob.training import fit
 
 JUDGE = Judging(folds=3, draws=50)
@@ -20,7 +20,7 @@ def stores(made, write_store, tmp_path_factory):
 def draw(made, stores, tmp_path):
     def draw(experiment=LEARNED, **others):
         where = {"folder": tmp_path / "curve", "judging": JUDGE, "shares": (0.05, 0.3, 1.0)}
-        return curve.measure(Task("head", experiment, made, stores), **{**where, **others})
+        return curve.measure(Job("head", experiment, made, stores), **{**where, **others})
 
     return draw
 

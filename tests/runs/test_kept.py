@@ -7,7 +7,7 @@ from mlob import recipes
 from mlob.features import store
 from mlob.recipes import Ensemble, Experiment, FeatureSet, Head
 from mlob.runs import kept
-from mlob.runs.task import plain
+from mlob.runs.job import plain
 
 SETS = {"one": FeatureSet("mobilenet", pool="blocks"), "two": FeatureSet("mobilenet", precision="int8")}
 

@@ -12,9 +12,9 @@ from mlob.data.dataset import DataSet
 from mlob.errors import InputError
 from mlob.evaluation import judge
 from mlob.evaluation.scores import Score
-from mlob.recipes import LINEAR, LOGISTIC, Experiment, Judging, Training
+from mlob.recipes import LINEAR, LOGISTIC, Experiment, Judging, Task, Training
 from mlob.runs import model, results
-from mlob.runs.task import Task
+from mlob.runs.job import Job
 from mlob.training import batches
 
 JUDGE = Judging(folds=3, draws=100)
@@ -28,7 +28,7 @@ FAILED = ("train 3", "validation 5", "validation 6", "test 1")
 
 
 def identity(experiment, dataset, stores):
-    return Task("any", experiment, dataset, stores).identity
+    return Job("any", experiment, dataset, stores).identity
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def run(made, stores, tmp_path_factory):
     """A trained run's folder and result."""
     folder = tmp_path_factory.mktemp("runs") / "linear"
     one = {"one": stores["one"]}
-    return folder, model.train(Task("linear", LEARNED, made, one), folder, JUDGE)
+    return folder, model.train(Job("linear", LEARNED, made, one), folder, JUDGE)
 
 
 def test_the_result_is_on_disk_with_the_keys_that_scripts_read(run):
@@ -126,7 +126,7 @@ def test_the_model_on_disk_predicts_what_was_written(run, made, stores):
 def test_a_rerun_writes_the_same_predictions(run, made, stores, tmp_path):
     folder, result = run
     one = {"one": stores["one"]}
-    again = model.train(Task("linear", LEARNED, made, one), tmp_path / "again", JUDGE)
+    again = model.train(Job("linear", LEARNED, made, one), tmp_path / "again", JUDGE)
     for name in ("predictions.h5", "history.csv", "recipe.json"):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
     assert again.scores == result.scores
@@ -134,7 +134,7 @@ def test_a_rerun_writes_the_same_predictions(run, made, stores, tmp_path):
 
 def test_a_run_that_is_broken_off_is_not_done_whatever_was_there(run, made, stores, tmp_path, monkeypatch):
     folder, one = tmp_path / "run", {"one": stores["one"]}
-    model.train(Task("logistic", REFERENCE, made, one), folder, JUDGE)
+    model.train(Job("logistic", REFERENCE, made, one), folder, JUDGE)
     changed = dataclasses.replace(REFERENCE, training=Training(limit=100))
 
     def killed(folder, result):
@@ -142,7 +142,7 @@ def test_a_run_that_is_broken_off_is_not_done_whatever_was_there(run, made, stor
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(results, "write", killed)
-        model.train(Task("logistic", changed, made, one), folder, JUDGE)
+        model.train(Job("logistic", changed, made, one), folder, JUDGE)
     assert not model.is_done(folder, identity(changed, made, one))
     assert not model.is_done(folder, identity(REFERENCE, made, one))
 
@@ -150,7 +150,7 @@ def test_a_run_that_is_broken_off_is_not_done_whatever_was_there(run, made, stor
 def test_another_judging_makes_the_figures_anew_from_the_predictions_alone(run, made, stores, tmp_path, monkeypatch):
     folder, one = tmp_path / "run", {"one": stores["one"]}
     shutil.copytree(run[0], folder)
-    monkeypatch.setattr(Task, "train_and_dev", None)
+    monkeypatch.setattr(Job, "train_and_dev", None)
     assert model.judge_again(folder, made, JUDGE) is None
     other = Judging(folds=5, draws=60, seed=3)
     found = model.judge_again(folder, made, other)
@@ -182,7 +182,7 @@ def test_two_stores_side_by_side_tell_more_than_either(made, write_store, tmp_pa
     for names in ("a", "b", "ab"):
         experiment = dataclasses.replace(REFERENCE, stores=tuple(names))
         chosen = {name: stores[name] for name in names}
-        result = model.train(Task(names, experiment, made, chosen), tmp_path / f"run {names}", JUDGE)
+        result = model.train(Job(names, experiment, made, chosen), tmp_path / f"run {names}", JUDGE)
         scores[names] = result.scores["micro_f1"].value
         assert result.parameters.total == result.parameters.own + 1000 * len(names)
     assert scores["ab"] > max(scores["a"], scores["b"])
@@ -204,14 +204,14 @@ def test_nothing_to_judge_or_to_train_on_is_told_before_any_work(made, stores, t
         "nowhere has no train split": left_out("train"),
     }.items():
         with pytest.raises(InputError, match=message):
-            model.train(Task("linear", LEARNED, dataset, stores), tmp_path / "run", JUDGE)
+            model.train(Job("linear", LEARNED, dataset, stores), tmp_path / "run", JUDGE)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_set_without_test_photos_is_judged_all_the_same(made, stores, tmp_path):
     rest = {name: split for name, split in made.splits.items() if name != "test"}
     dataset = dataclasses.replace(made, splits=rest)
-    model.train(Task("logistic", REFERENCE, dataset, {"one": stores["one"]}), tmp_path / "run", JUDGE)
+    model.train(Job("logistic", REFERENCE, dataset, {"one": stores["one"]}), tmp_path / "run", JUDGE)
     assert set(predictions.read(tmp_path / "run" / "predictions.h5")) == {"dev", "validation"}
 
 
@@ -276,6 +276,7 @@ def test_a_head_is_below_logistic_regression_where_the_paired_interval_excludes_
 
 
 def test_a_result_is_told_in_one_line(run):
+    assert model.summary(dataclasses.replace(run[1], note="begins")) == f"{model.summary(run[1])} (begins)"
     told = model.summary(run[1])
     assert told.startswith("linear: micro-F1 0.") and "cross-fitted" in told and "\n" not in told
 
@@ -297,3 +298,16 @@ def test_a_result_of_another_shape_is_named_with_the_mend(content, run, made, tm
     (tmp_path / "linear" / "result.json").write_text(content)
     with pytest.raises(InputError, match=r"linear/result.json .*: remove it and run the same command again"):
         model.compare(tmp_path / "linear", run[0], made, JUDGE)
+
+
+def test_what_a_model_begins_with_and_does_not_learn_is_noted():
+    plain = Experiment(("any",))
+    assert model.noted(plain) == ""
+    tasks = Task("colour", 2.0), Task("kind")
+    assert model.noted(dataclasses.replace(plain, tasks=tasks, start="other")) == (
+        "begins with the head of other; learns colour, kind alone"
+    )
+    assert model.noted(dataclasses.replace(plain, least_share=0.1)) == "learns labels on 10.00% of the photos or more"
+    assert (
+        model.noted(dataclasses.replace(plain, most_share=0.0155)) == "learns labels on less than 1.55% of the photos"
+    )

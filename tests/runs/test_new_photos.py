@@ -10,7 +10,7 @@ from mlob.features.fingerprint import Fingerprint
 from mlob.models import heads
 from mlob.recipes import LOGISTIC, Experiment, Head, Judging, Training
 from mlob.runs import model, predict
-from mlob.runs.task import Task
+from mlob.runs.job import Job
 from mlob.training import batches, fit
 from mlob.training.batches import Rows
 
@@ -83,7 +83,7 @@ SHAPES = {"flat": (6,), "flip": (6,), "grid": (2, 3, 4), "wide": (2, 3, 5)}
 def test_whatever_trains_predicts_new_photos_as_it_did_those_of_test(experiment, made, tmp_path):
     stores = {name: written(tmp_path / name, made, SHAPES[name], seed) for seed, name in enumerate(experiment.stores)}
     folder = tmp_path / "run"
-    model.train(Task("one", experiment, made, stores), folder, Judging(folds=2, draws=2))
+    model.train(Job("one", experiment, made, stores), folder, Judging(folds=2, draws=2))
     features = {name: batches.read([path], made["test"]).features[:] for name, path in stores.items()}
     found = predict.predict({"one": predict.Member(folder, experiment.stores)}, features)["one"]
     assert found == pytest.approx(predictions.read(folder / "predictions.h5")["test"].probabilities, abs=1e-5)

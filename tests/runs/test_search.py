@@ -7,7 +7,7 @@ from mlob import loading
 from mlob.evaluation.bootstrap import Interval
 from mlob.recipes import LINEAR, Augmentation, Experiment, Head, Judging, Network, Phase, Training
 from mlob.runs import search as searches
-from mlob.runs.task import Task
+from mlob.runs.job import Job
 from mlob.training import search
 from mlob.training.search import Trial
 
@@ -30,9 +30,9 @@ def look(made, stores, tmp_path, monkeypatch):
             return [trial(number, share, dev.targets, tmp_path) for number, share in enumerate(wrong)]
 
         monkeypatch.setattr(search, "search", tried)
-        task = Task("head", BASE, made, stores)
-        judged = searches.run(task, tmp_path / "search", judging, budget_seconds=9)
-        searches.write_recipe(tmp_path / "search" / "recipe.py", "tiny", task, judged)
+        job = Job("head", BASE, made, stores)
+        judged = searches.run(job, tmp_path / "search", judging, budget_seconds=9)
+        searches.write_recipe(tmp_path / "search" / "recipe.py", "tiny", job, judged)
         return judged
 
     return look

@@ -9,7 +9,7 @@ from mlob.errors import InputError
 from mlob.recipes import Experiment, Head, Judging, Sum, Training
 from mlob.runs import model, results
 from mlob.runs import sum as sums
-from mlob.runs.task import Task
+from mlob.runs.job import Job
 from mlob.training import batches
 
 JUDGE = Judging(folds=3, draws=50)
@@ -21,7 +21,7 @@ FAILED = ("train 3", "validation 5", "test 1")
 
 
 def train(folder, dataset, stores, **cuts):
-    model.train(Task(folder.name, dataclasses.replace(BASE, **cuts), dataset, stores), folder, JUDGE)
+    model.train(Job(folder.name, dataclasses.replace(BASE, **cuts), dataset, stores), folder, JUDGE)
     return folder
 
 

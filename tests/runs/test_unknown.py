@@ -13,7 +13,7 @@ from mlob.recipes import LINEAR, LOGISTIC, Ensemble, Experiment, Judging, Traini
 from mlob.reports import mistakes
 from mlob.reports.photos import Photo
 from mlob.runs import ensemble, model, shift
-from mlob.runs.task import Task
+from mlob.runs.job import Job
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,7 @@ def uncertain(made):
 def products(dataset, stores, folder):
     """All that training and the ensemble leave on disk but what depends on the machine, and what the page tells."""
     for name, experiment in MODELS.items():
-        model.train(Task(name, experiment, dataset, stores), folder / name, JUDGE)
+        model.train(Job(name, experiment, dataset, stores), folder / name, JUDGE)
     members = {name: folder / name for name in MODELS}
     ensemble.fit("made", dataset, members, folder / "ensemble", RECIPE)
     tables = {path.parent.name: predictions.read(path) for path in sorted(folder.glob("*/predictions.h5"))}

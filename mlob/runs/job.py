@@ -19,7 +19,7 @@ from mlob.training.batches import Labelled, Rows
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class Job:
     """A recipe and what it is trained on.
 
     Attributes:
