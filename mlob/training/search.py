@@ -80,7 +80,7 @@ class _Spent(Exception):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Task:
+class _Shared:
     """What all trials share: the recipe that they change, and the rows."""
 
     experiment: recipes.Experiment
@@ -128,16 +128,16 @@ def search(
         InputError: the journal is damaged, another process searches there, or the recipe's own training fails.
     """
     make_folder(folder)
-    task = _Task(experiment, train, dev, name, groups, begin)
+    shared = _Shared(experiment, train, dev, name, groups, begin)
     with alone(folder):
         with _damage_told(folder / JOURNAL):
-            study = _opened(experiment, folder, key, task.epochs(experiment))
+            study = _opened(experiment, folder, key, shared.epochs(experiment))
             trials = _ended(study, folder)
         while not trials or _seconds(trials) < budget_seconds:
             with _damage_told(folder / JOURNAL):
                 trial = _asked(study, space(experiment))
             try:
-                probabilities = _run(study, trial, task, budget_seconds - _seconds(trials) if trials else math.inf)
+                probabilities = _run(study, trial, shared, budget_seconds - _seconds(trials) if trials else math.inf)
             except _Spent:
                 break  # the trial stays open, and is run again if the budget is raised
             if probabilities is not None:
@@ -221,11 +221,11 @@ def _asked(study: optuna.Study, tried: dict[str, BaseDistribution]) -> optuna.Tr
     return trial
 
 
-def _run(study: optuna.Study, trial: optuna.Trial, task: _Task, seconds_left: float) -> np.ndarray | None:
+def _run(study: optuna.Study, trial: optuna.Trial, shared: _Shared, seconds_left: float) -> np.ndarray | None:
     """Train a trial's head: its probabilities on dev, or None where it is stopped, which the study is told."""
     started = time.monotonic()
-    changed = loading.override(task.experiment, loading.parse(trial.user_attrs[CHANGES])[recipes.Experiment])
-    epochs = task.epochs(changed)
+    changed = loading.override(shared.experiment, loading.parse(trial.user_attrs[CHANGES])[recipes.Experiment])
+    epochs = shared.epochs(changed)
 
     def watch(history: list[Epoch]) -> None:
         trial.report(history[-1]["dev_micro_f1"], len(history))
@@ -236,10 +236,10 @@ def _run(study: optuna.Study, trial: optuna.Trial, task: _Task, seconds_left: fl
             raise optuna.TrialPruned
 
     keras.backend.clear_session()
-    name = f"{task.name}, trial {trial.number}"
+    name = f"{shared.name}, trial {trial.number}"
     try:
         trained = fit.fit(
-            changed, task.train, task.dev, name=name, groups=task.groups, begin=task.begin, after_epoch=watch
+            changed, shared.train, shared.dev, name=name, groups=shared.groups, begin=shared.begin, after_epoch=watch
         )
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
@@ -250,7 +250,7 @@ def _run(study: optuna.Study, trial: optuna.Trial, task: _Task, seconds_left: fl
         trial.report(0.0, 0)
         study.tell(trial, state=TrialState.PRUNED)
     else:
-        return trained.predict(task.dev.features)
+        return trained.predict(shared.dev.features)
     return None
 
 
