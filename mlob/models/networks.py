@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import keras
@@ -72,14 +73,15 @@ class Plan:
             InputError: the weights, or the head that it takes over, are of another network.
         """
         inputs, features = self._features(pixels)
-        start = heads.load(self.begin.head) if self.begin.head else None
+        path = self.begin.head
+        start = heads.load(path) if path else None
         standard = heads.moments_in(start) if start else self.standard
         keras.utils.set_random_seed(self.seed)  # a backbone has had one of its own
         probabilities = heads.grow(
             self.head, features, self.targets, standard, self.precision, self.exclusive, self.tasks
         )
         if start:
-            _take_over(keras.Model(features, probabilities), start)
+            _take_over(keras.Model(features, probabilities), start, path)
         return keras.Model(inputs, probabilities)
 
     def sample_features(self, rows: heads.Features) -> np.ndarray:
@@ -263,11 +265,11 @@ def _first_unfrozen(names: Sequence[str], wanted: str, aliases: Mapping[str, str
     return names.index(name)
 
 
-def _take_over(head: keras.Model, start: keras.Model) -> None:
+def _take_over(head: keras.Model, start: keras.Model, path: pathlib.Path | None) -> None:
     """Put a trained head's weights into an untrained one."""
     shapes, found = ([tuple(weight.shape) for weight in model.weights] for model in (head, start))
     if shapes != found:
-        raise InputError(f"The head to start with is not of this network's form: expected {shapes}, found {found}.")
+        raise InputError(f"The head {path} is not of this network's form: expected {shapes}, found {found}.")
     head.set_weights(start.get_weights())
 
 

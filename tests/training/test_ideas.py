@@ -101,7 +101,9 @@ def test_every_loss_is_of_each_branch(loss, rows):
 
 
 def test_a_cut_that_leaves_no_label_is_refused(rows):
-    with pytest.raises(InputError, match=r"No label is on 0\.99 to 1 of the training rows: change least_share"):
+    with pytest.raises(
+        InputError, match=r"No label of the model is on 0\.99 to 1 of the training rows: change least_share"
+    ):
         fitted(rows, least_share=0.99)
 
 
