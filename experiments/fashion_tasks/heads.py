@@ -37,19 +37,29 @@ WEIGHTS = {
     "decayed": DECAYED,
     "normalised": tuple(weight / sum(DECAYED) for weight in DECAYED),
 }
+REPORTED = {
+    "alone": "20 kinds 0.881, the rest 0.471",
+    "weighted": "20 kinds 0.884, the rest 0.490",
+    "normalised": "4 kinds, with 4 tasks 0.653",
+}
 UNIFORM = replace(ALONE, tasks=tasks(1.0, 1.0, 1.0))
 COMMON, REST = replace(ALONE, least_share=COMMONEST), replace(ALONE, most_share=COMMONEST)
 
 recipes = {
-    **{name: replace(ALONE, tasks=tasks(*weights)) for name, weights in WEIGHTS.items()},
+    **{
+        name: replace(ALONE, tasks=tasks(*weights), reported=REPORTED.get(name, ""))
+        for name, weights in WEIGHTS.items()
+    },
     **{
         f"{name}_sgd": replace(ALONE, tasks=tasks(*weights), training=SGD)
         for name, weights in WEIGHTS.items()
         if name != "uniform"
     },
-    "private": replace(UNIFORM, head=replace(HEAD, units=(128,), task_units=(16, 8))),
+    "private": replace(
+        UNIFORM, head=replace(HEAD, units=(128,), task_units=(16, 8)), reported="worse than shared layers"
+    ),
     "public": replace(UNIFORM, head=replace(HEAD, units=(160, 128, 128))),
-    "public_large": replace(UNIFORM, head=replace(HEAD, units=(384, 384, 128))),
+    "public_large": replace(UNIFORM, head=replace(HEAD, units=(384, 384, 128)), reported="4 kinds, alone 0.715"),
     "commonest": COMMON,
     "rest": replace(REST, start="commonest"),
     "two_stages": Sum(parts=("commonest", "rest")),

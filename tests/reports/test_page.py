@@ -92,10 +92,8 @@ def test_the_page_opens_with_what_a_layman_needs_and_tells_then_how_it_was_measu
 def test_tasks_have_figures_without_thresholds_and_name_what_failed_and_what_train_lacks(written, suite):
     words = " ".join(re.sub(r"<[^>]*>", " ", written().partition("</style>")[2]).split())
     task = words[words.index("A task is a group of labels") : words.index("Top-1 of each model")]
-    assert (
-        "category not in train: &lt;b&gt;Tom &amp; Co&lt;/b&gt; never right: Dress 37 3 0.700 0.680 to 0.720 – 0.600"
-        in task
-    )
+    named = "category not in train: &lt;b&gt;Tom &amp; Co&lt;/b&gt; never right: Dress 37 3 0.700 0.680 to 0.720"
+    assert re.search(rf"{re.escape(named)} \S 0\.600", task)  # of three labels there is no top-5
     assert "0.970" in task
     models = words[words.index("Top-1 of each model") :]
     assert models.startswith("Top-1 of each model Model category xception 0.700 0.680 to 0.720 ")
