@@ -84,13 +84,12 @@ def exclusive_groups(groups: Sequence[str], targets: np.ndarray) -> list[Exclusi
         groups: the group of each label (labels,).
         targets: uint8 (n, labels) of the training rows.
     """
-    of_label, exclusive = np.asarray(groups), []
-    for group in dict.fromkeys(of_label.tolist()):
-        columns = np.flatnonzero(of_label == group)
-        rows = targets[:, columns]
+    exclusive = []
+    for columns in columns_of(groups).values():
+        rows = targets[:, list(columns)]
         counts = positives(rows)[(rows <= 1).all(axis=1) | positives(rows).any(axis=1)].sum(axis=1)
         if len(columns) > 1 and counts.max(initial=0) <= 1 and len(counts):
-            exclusive.append(Exclusive(tuple(columns.tolist()), bool(counts.min() == 0)))
+            exclusive.append(Exclusive(columns, bool(counts.min() == 0)))
     return exclusive
 
 

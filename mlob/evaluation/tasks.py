@@ -1,13 +1,14 @@
 """How well tasks are solved: groups of labels of which a photo has one, so that its likeliest label is the answer."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from mlob.evaluation import bootstrap, diagnosis
 from mlob.evaluation.bootstrap import Interval, Keys
-from mlob.labels import positives
+from mlob.labels import columns_of, positives
 from mlob.metrics import f1, macro_f1
 from mlob.recipes import Judging
 
@@ -59,13 +60,13 @@ def judge(
         judging: draws and seed of the bootstrap.
         keys: one a photo, equal for photos of equal content, which are drawn together.
     """
-    of_label, found = np.asarray(groups), []
+    of_group, found = columns_of(groups), []
     for group in diagnosis.exclusive(targets, groups):
-        columns = np.flatnonzero(of_label == group)
+        columns = np.array(of_group[group])
         if not probabilities[:, columns].any():
             continue
         has_one = rows_of(targets, columns)
-        own = None if keys is None else [key for key, is_in in zip(keys, has_one.tolist(), strict=True) if is_in]
+        own = None if keys is None else list(itertools.compress(keys, has_one))
         truth = positives(targets[np.ix_(has_one, columns)]).astype(np.uint8)
         chances = probabilities[np.ix_(has_one, columns)]
         found.append(_judged(group, columns, truth, chances, train_positives[columns], judging, own))

@@ -108,13 +108,15 @@ class Plan:
 
         The backbone's main stages end the blocks, and each has `block_decay` of the rate of the block above it.
         """
+        if phase.block_decay == 1:
+            return {}
         layers, found = backbone_of(model).layers, dict[str, float]()
         ends = {self.aliases.get(stage, stage) for stage in self.stages[:-1]}
         above = 1 + sum(layer.name in ends for layer in layers)
         for layer in layers:
             found |= {variable.path: phase.block_decay**above for variable in layer.variables}
             above -= layer.name in ends
-        return {} if phase.block_decay == 1 else found
+        return found
 
     def in_training(self, model: keras.Model, phase: Phase, seed: int) -> keras.Model:
         """Give a network, its variables shared, as it is trained in a phase.

@@ -1,6 +1,7 @@
 """Models trained several times, compared by the task that a suite is about. Products: runs/<suite>/<model>/repeats/."""
 
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -11,6 +12,7 @@ from mlob.data.dataset import DataSet
 from mlob.evaluation import repeats, tasks
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.repeats import Repeated
+from mlob.labels import columns_of
 from mlob.recipes import Judging
 from mlob.runs import model as runs
 
@@ -56,7 +58,7 @@ def compare(
     Returns:
         None where no model learns the task.
     """
-    split, columns = runs.labelled_validation(dataset), np.flatnonzero(np.equal(dataset.labels.groups, task))
+    split, columns = runs.labelled_validation(dataset), np.array(columns_of(dataset.labels.groups)[task])
     rows = tasks.rows_of(split.labelled_targets, columns)
     truth = split.labelled_targets[np.ix_(rows, columns)] == 1
     tables = {
@@ -71,7 +73,7 @@ def compare(
     if not ranks:
         return None
     first = next(iter(ranks))
-    keys = [key for key, is_in in zip(tables[first][0].keys(split.ids, split.together), rows, strict=True) if is_in]
+    keys = list(itertools.compress(tables[first][0].keys(split.ids, split.together), rows))
     return Comparison(
         task,
         int(rows.sum()),
