@@ -171,10 +171,13 @@ def pace(name: str, trained: Trained) -> str:
     return f"{name}: {trained.steps_seconds:,.0f} s of steps, {waited:.1%} of them waiting for data"
 
 
-def compare(folder: pathlib.Path, reference: pathlib.Path, dataset: DataSet, judging: Judging) -> str:
+def compare(
+    folder: pathlib.Path, reference: pathlib.Path, dataset: DataSet, judging: Judging, own_note: str = ""
+) -> str:
     """Note in a run's result by how much its head falls short of logistic regression on the same features.
 
-    It does where the 95% interval of the difference, on the same draws of validation photos, excludes 0.
+    It does where the 95% interval of the difference, on the same draws of validation photos, excludes 0. It stands
+    behind the run's own note, and is given back alone.
     """
     split = labelled_validation(dataset)
     targets = split.labelled_targets
@@ -187,11 +190,11 @@ def compare(folder: pathlib.Path, reference: pathlib.Path, dataset: DataSet, jud
     groups = one_each(dataset, judging)
     own, other = (judge.decide_alone(each, targets, fold, groups) for each in predictions.align(tables, split.ids))
     _, (_, gap) = scores.micro_f1s(targets, own, other, judging=judging, keys=keys)
-    note = f"below logistic by {gap.value:.3f} ({gap})" if gap.low > 0 else ""
-    result = results.read(folder)
+    below = f"below logistic by {gap.value:.3f} ({gap})" if gap.low > 0 else ""
+    result, note = results.read(folder), "; ".join(filter(None, (own_note, below)))
     if result.note != note:
         results.write(folder, dataclasses.replace(result, note=note))
-    return note
+    return below
 
 
 def _predicted(head, dataset, rows, dev, prevalence):

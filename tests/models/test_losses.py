@@ -278,6 +278,17 @@ def test_nothing_under_an_unknown_target_counts_nor_pulls(name, smoothing, batch
 
 
 @pytest.mark.parametrize("name", PLAIN)
+def test_weights_count_where_some_targets_are_unknown_too(name, batch):
+    targets, logits = batch
+    masked, weights = np.where(HALVES, targets, 255).astype(np.uint8), np.float32([2, 0.5, 2, 0.25])
+    training = Training(loss=name, positive_weight=3.0)
+    build = losses.LOSSES[name].build(training, positives(masked).sum(axis=0), ())
+    expected = found(lambda y, z: build(y, z, weights=weights * HALVES), np.where(HALVES, targets, 0), logits)
+    weighed = losses.of(training, masked, label_weights=weights)
+    assert found(weighed, masked, logits) == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("name", PLAIN)
 def test_weights_are_multiplied_in_as_they_are(name, batch):
     targets, logits = batch
     training, weights = Training(loss=name, positive_weight=3.0), np.float32([2, 0.5, 2, 0.25])

@@ -275,6 +275,14 @@ def test_a_head_is_below_logistic_regression_where_the_paired_interval_excludes_
     )
 
 
+def test_a_runs_own_note_stays_before_the_comparison(made, tmp_path, write_result):
+    reference = write_predictions(tmp_path / "ref", made, 0.1, write_result)
+    for wrong, ends in ((0.3, r"; below logistic by .*"), (0.02, "")):
+        head = write_predictions(tmp_path / f"{wrong}", made, wrong, write_result)
+        note = model.compare(head, reference, made, JUDGE, "begins with the head of other")
+        assert "begins" not in note and re.fullmatch(f"begins with the head of other{ends}", results.read(head).note)
+
+
 def test_a_result_is_told_in_one_line(run):
     assert model.summary(dataclasses.replace(run[1], note="begins")) == f"{model.summary(run[1])} (begins)"
     told = model.summary(run[1])
