@@ -1,7 +1,8 @@
 """The one exception for what a user can mend, and how messages count, list and name what there is."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 EXAMPLES = 3  # named of many
 
@@ -15,6 +16,15 @@ class InputError(Exception):
 
 class Unreadable(Exception):
     """A photo cannot be read or decoded. The message is the reason, which is kept with the photo's id."""
+
+
+@contextlib.contextmanager
+def about(what: object) -> Iterator[None]:
+    """Say of what an `InputError` that is raised meanwhile is: its message begins with that."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from mlob import fields, recipes, steps
 from mlob import workspace as places
-from mlob.fields import check_choice
 from mlob.progress import is_verbose, say, show
 from mlob.workspace import Workspace
 
@@ -48,7 +47,6 @@ def compare_by_task(work: Workspace) -> "repeats.Comparison | None":
     suite = work.suite
     if not suite.task:
         return None
-    check_choice("task", suite.task, sorted({*work.dataset.labels.groups}))
     for model in work.models():
         repeat(work, model)
     trainings = {model: work.trainings(model) for model in work.models()}
@@ -129,14 +127,11 @@ def put_tables(
         "results": tables.markdown(shown, ensemble.chosen if ensemble else None),
         "dev": tables.dev_markdown(compared),
         "networks": tables.networks_markdown(rows, networks(work)),
-        **({"task": tables.task_markdown(by_task, rows, recipes_of(work))} if by_task else {}),
     }
+    if by_task:
+        recipe_of = {each.model: work.experiment(each.model) for each in by_task.models}
+        blocks["task"] = tables.task_markdown(by_task, rows, recipe_of)
     tables.update_blocks(readme, work.name, blocks)
-
-
-def recipes_of(work: Workspace) -> "dict[str, recipes.Experiment | recipes.Sum]":
-    """Give the recipe of each model of the suite."""
-    return {model: work.experiment(model) for model in work.models()}
 
 
 def networks(work: Workspace) -> dict[str, recipes.Experiment]:

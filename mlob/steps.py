@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlob import fields, machine, recipes
 from mlob import workspace as places
-from mlob.errors import InputError
+from mlob.errors import InputError, about
+from mlob.fields import check_choice
 from mlob.files import make_folder
 from mlob.progress import detail, say, show
 from mlob.workspace import Workspace
@@ -30,8 +31,7 @@ def check(work: Workspace, models: Collection[str], *splits: str) -> None:
     if not work.is_dry:
         make_folder(work.first_runs)
     preflight.check(work.dataset, splits or preflight.JUDGED)
-    for model in models:
-        check_tasks(work, model)
+    check_tasks(work, models)
     if not work.is_dry:
         work.claim_runs()
         anew.note(work.run(places.DATA), work.dataset)
@@ -39,14 +39,16 @@ def check(work: Workspace, models: Collection[str], *splits: str) -> None:
             check_unfreezing(work, model)
 
 
-def check_tasks(work: Workspace, model: str) -> None:
-    """Refuse a model with tasks of groups that the data set lacks."""
+def check_tasks(work: Workspace, models: Collection[str]) -> None:
+    """Refuse a suite that is about a group of labels which the data set lacks, and models with tasks of such groups."""
     from mlob.training import sampling
 
-    try:
-        sampling.check_tasks(work.first_experiment(model), work.dataset.labels.groups)
-    except InputError as error:
-        raise InputError(f"{model}: {error}") from error
+    groups = work.dataset.labels.groups
+    if work.suite.task:
+        check_choice("task", work.suite.task, sorted({*groups}))
+    for model in models:
+        with about(model):
+            sampling.check_tasks(work.first_experiment(model), groups)
 
 
 def check_unfreezing(work: Workspace, model: str) -> None:
@@ -58,10 +60,8 @@ def check_unfreezing(work: Workspace, model: str) -> None:
     from mlob.models import networks
 
     (reads,) = work.feature_sets(model).values()
-    try:
+    with about(model):
         networks.check_unfreezing(network, reads, extractor)
-    except InputError as error:
-        raise InputError(f"{model}: {error}") from error
 
 
 def download(work: Workspace, side: int, allow_private: bool, contact: str) -> None:
@@ -227,7 +227,8 @@ def train_reference(work: Workspace) -> None:
         alike = (experiment.stores, experiment.training.limit) == (reference.stores, reference.training.limit)
         if not (alike and runs.is_done(folder, job_of(work, model).identity)):
             continue
-        if note := runs.compare(folder, work.run(fields.LOGISTIC), work.dataset, work.suite.ensemble.judging):
+        logistic, judging = work.run(fields.LOGISTIC), work.suite.ensemble.judging
+        if note := runs.compare(folder, logistic, work.dataset, judging, runs.noted(experiment)):
             detail(f"{model}: {note}")
 
 

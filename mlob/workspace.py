@@ -17,7 +17,7 @@ import reprlib
 from typing import TYPE_CHECKING
 
 from mlob import fields, loading, recipes
-from mlob.errors import InputError, nearest
+from mlob.errors import InputError, about, nearest
 from mlob.files import ANEW, read_json
 from mlob.loading import Kind
 from mlob.progress import say
@@ -225,7 +225,7 @@ class Workspace:
         from mlob.models import beginning
 
         experiment, read = self.first_experiment(model), self.feature_sets(model)
-        try:
+        with about(model):
             if experiment.network:
                 (reads,) = read.values()
                 beginning.check(reads, self.extractor(model))
@@ -234,8 +234,6 @@ class Workspace:
                 beginning.refuse_pixels(read)
             if experiment.start:
                 self._check_start(experiment)
-        except InputError as error:
-            raise InputError(f"{model}: {error}") from error
 
     def _check_start(self, experiment: recipes.Experiment) -> None:
         """Refuse a model that begins with a head of another form, on other features, or that begins with one itself."""
@@ -333,15 +331,13 @@ def checked(recipe: Kind, where: pathlib.Path | str) -> Kind:
     from mlob.features import backbones
     from mlob.models import losses
 
-    try:
+    with about(where):
         if isinstance(recipe, recipes.FeatureSet):
             backbones.check(recipe)
         if isinstance(recipe, recipes.Experiment):
             losses.check(recipe)
         if isinstance(recipe, recipes.Suite):
             methods.check(recipe.ensemble)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
     return recipe
 
 

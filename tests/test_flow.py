@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -144,6 +145,18 @@ def test_the_report_shows_every_model_the_rows_and_the_reference(workplace, mlob
     for name in ("constant", "wide", "both", "pair", "linear", "logistic", "best single", "harmonic mean", "PSO"):
         assert name in shown and name in page
     assert "http://" not in page.replace("http://www.w3.org", "") and "<script src" not in page
+
+
+def test_a_suite_about_a_task_repeats_its_models_once_and_refuses_a_task_that_is_not_there(workplace, mlob):
+    told = mlob(workplace, "report", SET="task=category,repeats=2")
+    assert re.search(r"^wide +2 +[01]\.\d{3} ", told, re.MULTILINE) and "The likeliest category of " in told
+    repeated = {path.parts[-4] for path in workplace.glob("runs/tiny/*/repeats/1/result.json")}
+    assert repeated == {"wide", "both", "linear", "common", "rest", "pair"}
+    assert json.loads((workplace / "runs/tiny/wide/repeats/1/result.json").read_text())["seed"] == 1
+    before = products(workplace)
+    mlob(workplace, "report", SET="task=category,repeats=2")
+    assert products(workplace) == before
+    assert "task is 'categry'. Did you mean category" in mlob(workplace, "train", SET="task=categry", status=2)
 
 
 def test_new_photos_are_labelled_and_extracted_once(workplace, tmp_path, mlob):

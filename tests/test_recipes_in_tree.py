@@ -102,7 +102,7 @@ def test_a_network_and_a_sum_have_a_dry_run(path, drawn, tmp_path, monkeypatch, 
     monkeypatch.chdir(ROOT)
     for name in ("runs", "features"):
         monkeypatch.setenv(f"MLOB_{name.upper()}", str(tmp_path / name))
-    monkeypatch.setattr(steps, "check_tasks", lambda work, model: None)  # drawn photos have other groups of labels
+    monkeypatch.setattr(steps, "check_tasks", lambda work, models: None)  # drawn photos have other groups of labels
     work = Workspace(path.parent.name, data=str(drawn), is_dry=True)
     assert path.name in steps.train(work, [path.name])
     assert f"{path.name} would be made in {tmp_path / 'runs' / path.parent.name / path.name}" in capsys.readouterr().err
