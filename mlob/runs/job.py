@@ -27,7 +27,7 @@ class Job:
         experiment: its recipe.
         stores: {store name: features/<set>/<data set>}.
         memory_bytes: that the features of train may take, as `batches.train_and_dev` has it.
-        held: {store name: digest of what it holds of the data set}, noted here so that several tasks may share it.
+        held: {store name: digest of what it holds of the data set}, noted here so that several jobs may share it.
         begin: what a whole network, or a head with a start, begins with.
     """
 
@@ -43,10 +43,12 @@ class Job:
     def identity(self) -> dict[str, Any]:
         """All that shapes what comes of it, as recipe.json has it: recipe, labelled photos, stores and what they hold.
 
-        The labels' groups shape a head that has a softmax for each.
+        The labels' groups shape a model that has a softmax or layers for each, or that learns some.
         """
         fingerprints = {name: store.fingerprint(folder) for name, folder in self.stores.items()}
-        groups = {"groups": digest(json.dumps(self.dataset.labels.groups))} if self.experiment.head.groups else {}
+        head, groups = self.experiment.head, {}
+        if head.groups or head.task_units or self.experiment.tasks:
+            groups = {"groups": digest(json.dumps(self.dataset.labels.groups))}
         return plain(
             {
                 "recipe": recipes.plain(self.experiment),

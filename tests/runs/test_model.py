@@ -12,7 +12,7 @@ from mlob.data.dataset import DataSet
 from mlob.errors import InputError
 from mlob.evaluation import judge
 from mlob.evaluation.scores import Score
-from mlob.recipes import LINEAR, LOGISTIC, Experiment, Judging, Task, Training
+from mlob.recipes import LINEAR, LOGISTIC, Experiment, Head, Judging, Task, Training
 from mlob.runs import model, results
 from mlob.runs.job import Job
 from mlob.training import batches
@@ -72,6 +72,21 @@ def test_a_run_is_done_only_with_just_its_recipe_its_photos_and_its_features(run
     relabelled = {**made.splits, "test": dataclasses.replace(made["test"], annotations=1 - made["test"].targets)}
     assert not model.is_done(folder, identity(LEARNED, dataclasses.replace(made, splits=relabelled), one))
     assert not model.is_done(folder.with_name("nothing"), identity(LEARNED, made, one))
+
+
+@pytest.mark.parametrize(
+    "shaped",
+    [
+        dataclasses.replace(LEARNED, tasks=(Task("colour"),)),
+        dataclasses.replace(LEARNED, head=Head(units=(4,), task_units=(2,))),
+        dataclasses.replace(LEARNED, head=Head(units=(4,), groups=True)),
+    ],
+)
+def test_a_model_that_the_labels_groups_shape_is_another_with_other_groups_and_no_other_is(shaped, made, stores):
+    labels = dataclasses.replace(made.labels, groups=("colour", "length", "length", "length"))
+    regrouped, one = dataclasses.replace(made, labels=labels), {"one": stores["one"]}
+    assert identity(shaped, made, one) != identity(shaped, regrouped, one)
+    assert identity(LEARNED, made, one) == identity(LEARNED, regrouped, one)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK", 0.5])
