@@ -37,6 +37,8 @@ def report(work: Workspace, readme: str | None) -> None:
         show(tables.task_aligned(by_task) if by_task else "")
         if readme:
             put_tables(work, rows, compared, by_task, readme)
+    elif work.suite.task and work.suite.repeats > 1:
+        say(f"for the table of {work.suite.task} each model would have {work.suite.repeats} trainings in all")
     say(f"report: {page}")
 
 

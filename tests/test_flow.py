@@ -156,6 +156,9 @@ def test_a_suite_about_a_task_repeats_its_models_once_and_refuses_a_task_that_is
     before = products(workplace)
     mlob(workplace, "report", SET="task=category,repeats=2")
     assert products(workplace) == before
+    planned = mlob(workplace, "report", "--dry-run", SET="task=category,repeats=3")
+    assert "for the table of category each model would have 3 trainings in all" in planned
+    assert products(workplace) == before
     assert "task is 'categry'. Did you mean category" in mlob(workplace, "train", SET="task=categry", status=2)
 
 
