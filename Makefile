@@ -5,14 +5,15 @@
 # Variables, which may also be set in the environment. The command itself reads them as MLOB_SUITE, MLOB_DATA, …:
 #   SUITE    a folder of experiments/ (default demo)     MODEL    one model of the suite (default its first)
 #   DATA     the data folder, instead of the suite's     WEIGHTS  a weights file, or a folder of them
-#   PHOTOS   photos to predict                           SET      field=value,… for any field of a recipe
+#   PHOTOS   photos to predict                           TEXTS    a table of the texts beside them
+#   SET      field=value,… for any field of a recipe
 #   FEATURES, RUNS  folders for the products, on another disk for instance
 #   N        photos for overfit (50) and review (300)    BUDGET   of a search (default 20m)
 #   CONTACT  your address, sent to the hosts that images are downloaded from
 #   MEMORY   gigabytes for the features of train (default half of the machine's); the rest is read from disk
 #   VERBOSE  1 shows all rows of the tables, and every reason
 
-VARIABLES := SUITE MODEL DATA WEIGHTS PHOTOS SET FEATURES RUNS MEMORY N BUDGET CONTACT VERBOSE
+VARIABLES := SUITE MODEL DATA WEIGHTS PHOTOS TEXTS SET FEATURES RUNS MEMORY N BUDGET CONTACT VERBOSE
 PYTHON ?= python3
 MLOB := .venv/bin/mlob
 PIP := .venv/bin/pip install --quiet --disable-pip-version-check --editable

@@ -230,8 +230,9 @@ def report(work: Workspace, readme: str | None) -> None:
 @cli.command()
 @for_suite
 @click.option("--photos", envvar="MLOB_PHOTOS", type=Text(), metavar="FOLDER", help="A folder of photos.")
+@click.option("--texts", envvar="MLOB_TEXTS", type=Text(), metavar="TABLE", help="A table of the texts beside them.")
 @click.argument("paths", nargs=-1, type=Text())
-def predict(work: Workspace, photos: str | None, paths: tuple[str, ...]) -> None:
+def predict(work: Workspace, photos: str | None, texts: str | None, paths: tuple[str, ...]) -> None:
     """Predict labels for new photos: files, or folders and archives of them.
 
     An ensemble that is there is taken as it is. It needs neither its data nor its features.
@@ -242,11 +243,12 @@ def predict(work: Workspace, photos: str | None, paths: tuple[str, ...]) -> None
     Example:
       mlob predict a.jpg b.jpg
       mlob predict --photos holiday/ > labels.txt
+      mlob predict --photos holiday/ --texts titles.csv
     """
     from mlob.runs import predict as labelling
 
     found = labelling.find([pathlib.Path(path) for path in (*paths, *([photos] if photos else []))])
-    predicting.predict(work, found)
+    predicting.predict(work, found, pathlib.Path(texts) if texts else None)
 
 
 @cli.command()

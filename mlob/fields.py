@@ -11,8 +11,10 @@ from mlob.errors import InputError, nearest
 
 NAMES = tuple[str, ...]
 LOGISTIC = "logistic"  # the reference, a model of every suite
+NAIVE_BAYES = "naive_bayes"
 PREFIXES = {  # as SET names their fields
     "Detector": "detector.",
+    "Text": "text.",
     "Head": "head.",
     "Training": "training.",
     "Ensemble": "ensemble.",
@@ -45,6 +47,8 @@ BOUNDS = {  # smallest and largest; other numbers start at zero
     "detector.classes": (1, 10_000),
     "detector.threshold": (0, 1),
     "detector.most": (1, 1000),
+    "text.terms": (1, 65_536),
+    "text.words": (1, 5),
     "head.units": (1, 16_384),  # two such layers are a gigabyte of weights
     "head.feature_dropout": (0, 0.99),
     "head.dropout": (0, 0.99),

@@ -270,6 +270,14 @@ def _rows(array: Any) -> "Iterator[Buffer]":
         yield memoryview(array if array.flags.c_contiguous else array.copy()).cast("B")
 
 
+def hashes(texts: Iterable[str]) -> "np.ndarray":
+    """Hash each of some texts: uint64 (n,)."""
+    import numpy as np
+
+    digests = b"".join(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
+    return np.frombuffer(digests, np.uint64)
+
+
 def to_cell(text: str) -> str:
     """Write a text for a table that is opened as a spreadsheet: what would run as a formula gets an apostrophe."""
     return f"'{text}" if FORMULA.match(text) else text

@@ -17,16 +17,23 @@ if TYPE_CHECKING:
     from mlob.runs.predict import Member, Store
 
 
-def predict(work: Workspace, photos: Sequence["Place"]) -> None:
-    """Label photos with the suite's ensemble; print the labels and write them as a table."""
+def predict(work: Workspace, photos: Sequence["Place"], table: pathlib.Path | None = None) -> None:
+    """Label photos with the suite's ensemble; print the labels and write them as a table.
+
+    Args:
+        work: the suite.
+        photos: where they are.
+        table: of the texts beside them.
+    """
     from mlob.runs import predict as labelling
 
     work = as_ensembled(work if work.data else of_the_only_ensemble(work))
+    texts = texts_beside(work, photos, table)
     if not is_ready(work):
         steps.fit_ensemble(work)
     if work.is_dry:
         return say(f"predict: {len(photos):,} photos")
-    labelled = labelling.label(photos, *needs(work))
+    labelled = labelling.label(photos, *needs(work), texts)
     show(labelling.summary(labelled))
     path = work.run("predict") / places.LABELLED
     labelling.write(path, labelled)
@@ -82,6 +89,45 @@ def is_ready(work: Workspace) -> bool:
     if changed := kept.changed(ensemble, work.suite.ensemble, runs, experiments):
         say(f"predict: as the ensemble was made, before {', '.join(changed)} changed: `mlob ensemble` makes it anew")
     return True
+
+
+def texts_beside(work: Workspace, photos: Sequence["Place"], path: pathlib.Path | None) -> "dict[Place, str]":
+    """Read the texts beside photos, where the ensemble reads some; what is missing, or needless, is told.
+
+    Raises:
+        InputError: the ensemble reads texts, and no table is named, or it holds the text of no photo.
+    """
+    from mlob.data.annotations import table
+
+    readers, asked = readers_of_texts(work), work.suite.annotations
+    if not readers:
+        if path:
+            say(f"predict: {path} is not needed: no member reads texts")
+        return {}
+    if path is None:
+        raise InputError(
+            f"{readers[0]} reads the column {asked.text!r} beside each photo: name a table of these photos and their "
+            "texts with TEXTS= (--texts)."
+        )
+    known = table.read_texts(path, asked)
+    found = {photo: known[name] for photo in photos for name in (photo.name, photo.stem, str(photo)) if name in known}
+    if not found:
+        raise InputError(f"{path} names none of these photos: expected {photos[0].name} or {photos[0].stem} and so on.")
+    if len(found) < len(photos):
+        say(f"predict: {path} has no text of {len(photos) - len(found):,} of {len(photos):,} photos")
+    return found
+
+
+def readers_of_texts(work: Workspace) -> list[str]:
+    """List the ensemble's feature sets of texts; in a dry run those of the suite's recipes."""
+    from mlob.features import backbones
+    from mlob.runs import kept
+
+    known = kept.read(work.run("ensemble"))
+    sets = known.feature_sets if known else {}
+    if known is None:
+        sets = {name: recipe for model in work.suite.members for name, recipe in work.feature_sets(model).items()}
+    return [name for name, recipe in sets.items() if backbones.is_text(recipe)]
 
 
 def needs(work: Workspace) -> "tuple[dict[str, Member], dict[str, Store], pathlib.Path, Labels]":

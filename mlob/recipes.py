@@ -61,12 +61,28 @@ class Detector(Recipe):
 
 
 @dataclasses.dataclass(frozen=True)
+class Text(Recipe):
+    """How the text beside a photo becomes numbers: scikit-learn's vectorisers, fitted on the texts of train.
+
+    Attributes:
+        weighting: "tfidf" (a term counts the more, the fewer texts have it; rows of length 1), or "counts".
+        terms: at most, the most frequent ones.
+        words: that stand side by side in a term, at most.
+    """
+
+    weighting: Literal["tfidf", "counts"] = "tfidf"
+    terms: int = 4096
+    words: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
 class FeatureSet(Recipe):
     """How photos become features: a backbone, cut somewhere, pooled, on some weights.
 
     Attributes:
         backbone: a name in `mlob.features.backbones.BACKBONES`; or "pixels", with the pool "grid": photos as they are
-            decoded; or "detector": what `detector` finds in them.
+            decoded; or "detector": what `detector` finds in them; or "text": what stands beside them in the column
+            that `Annotations.text` names.
         size: side of the input, "small" (224 pixels), or "large" (299) or "huge" (560) where the network allows it.
         layer: the last, or the name of an earlier layer, where the network is cut.
         pool: "avg" or "max" of the last map; "blocks", the averages of the main stages side by side; "grid", the last
@@ -78,6 +94,7 @@ class FeatureSet(Recipe):
             calibrated on train photos. Of pixels it is "auto", as they are, or "jpeg95", a fifth of
             the bytes.
         detector: of the backbone "detector", which takes no other field.
+        text: of the backbone "text", which takes no other field.
     """
 
     backbone: str
@@ -89,6 +106,7 @@ class FeatureSet(Recipe):
     runtime: Literal["auto", "keras", "openvino"] = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8", "jpeg95"] = "auto"
     detector: Detector | None = None
+    text: Text | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +114,8 @@ class Head(Recipe):
     """A dense network from features to one probability a label.
 
     Attributes:
-        kind: "dense", or "logistic" (scikit-learn, one regression a label).
+        kind: "dense"; or of scikit-learn "logistic" (one regression a label) or "naive_bayes" (multinomial, for counts
+            of words and the like), which look at no other field but `standardise`.
         units: width of each hidden layer.
         batch_norm: batch normalisation after each hidden layer's ReLU.
         signed_sqrt: sign(x) * sqrt(|x|) of the features first, which evens out their long tails (power normalisation,
@@ -113,7 +132,7 @@ class Head(Recipe):
             their mean (TreeNets, Lee et al. 2015), as if an ensemble of that many heads were one head.
     """
 
-    kind: Literal["dense", "logistic"] = "dense"
+    kind: Literal["dense", "logistic", "naive_bayes"] = "dense"
     units: tuple[int, ...] = (1024, 1024)
     batch_norm: bool = False
     signed_sqrt: bool = True
@@ -252,6 +271,10 @@ class Experiment(Recipe):
             self._check_network()
         if self.start and self.head.kind != "dense":
             raise InputError(f"A head of the kind {self.head.kind!r} begins at random: leave out start.")
+        if self.head.kind != "dense" and not self.learns_all:
+            raise InputError(
+                f"A head of the kind {self.head.kind!r} learns all labels: leave out least_share, most_share and tasks."
+            )
         if self.least_share >= self.most_share:
             raise InputError(f"least_share is {self.least_share}; expected less than most_share, {self.most_share}.")
 
@@ -380,6 +403,7 @@ class Annotations(Recipe):
         unknown: what a cell holds whose labels nobody looked for.
         split: the column of the splits.
         together: the column of what photos belong to: photos of one product are never in two splits.
+        text: the column of a text beside each photo, such as the product's name, which the backbone "text" reads.
         even: a column of numbers, such as the year: photos with an even one are train and validation, all others test.
         encoding: of the table's text.
         exclusive: groups of labels of which no photo may have two, in any format.
@@ -393,6 +417,7 @@ class Annotations(Recipe):
     unknown: str = "?"
     split: str = ""
     together: str = ""
+    text: str = ""
     even: str = ""
     encoding: str = "utf-8"
     exclusive: tuple[str, ...] = ()
@@ -478,6 +503,8 @@ MLP_TRAINING = Training(
 )
 LINEAR = Head(units=(), dropout=0.0)
 LOGISTIC = Head(kind="logistic")
+LOGISTIC_OF_TEXT = Head(kind="logistic", standardise=False)  # rare terms weigh as little as they are
+NAIVE_BAYES = Head(kind="naive_bayes", standardise=False)
 
 
 def epochs_for(rows: int) -> int:

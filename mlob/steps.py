@@ -4,7 +4,7 @@ A step of a workspace that is dry says what it would make, and makes nothing.
 """
 
 import pathlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlob import fields, machine, recipes
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def check(work: Workspace, models: Collection[str], *splits: str) -> None:
     """Refuse what recipes, then folders, then the annotations alone can tell to be in vain, before anything long."""
     from mlob.data import preflight
+    from mlob.features import texts
     from mlob.runs import anew
 
     for model in models:
@@ -32,6 +33,8 @@ def check(work: Workspace, models: Collection[str], *splits: str) -> None:
         make_folder(work.first_runs)
     preflight.check(work.dataset, splits or preflight.JUDGED)
     check_tasks(work, models)
+    for name, recipe in [pair for model in models for pair in work.feature_sets(model).items()]:
+        texts.check_there(name, recipe, work.dataset)
     if not work.is_dry:
         work.claim_runs()
         anew.note(work.run(places.DATA), work.dataset)
@@ -96,16 +99,38 @@ def describe(work: Workspace) -> None:
 def extract(work: Workspace, models: Collection[str], **where: Any) -> None:
     """Extract what the stores of these models lack."""
     from mlob.data import factsheet
-    from mlob.features import extract as extraction
+    from mlob.features import backbones
 
     names = [name for model in models for name in work.stores(model) if name not in work.extracted]
     work.extracted.update(names)
-    sets = {name: (work.feature_set(name), work.store(name)) for name in names}
-    if not sets:
-        return  # no photo need be looked for
-    is_first = len(sets) == len(work.extracted) and not any(path.exists() for _, path in sets.values())
+    found = {name: (work.feature_set(name), work.store(name)) for name in names}
+    is_first = 0 < len(found) == len(work.extracted) and not any(path.exists() for _, path in found.values())
     for line in factsheet.understood(work.dataset) if is_first else ():
         say(line)
+    sets = {name: own for name, own in found.items() if not backbones.is_text(own[0])}
+    extract_photos(work, sets, **where)
+    for name, (recipe, folder) in found.items():
+        if name not in sets:
+            extract_texts(work, name, recipe, folder)
+
+
+def extract_texts(work: Workspace, name: str, recipe: recipes.FeatureSet, folder: pathlib.Path) -> None:
+    """Make the features of texts that a store lacks."""
+    from mlob.features import texts
+
+    texts.check_there(name, recipe, work.dataset)
+    if work.is_dry:
+        return say(f"features {name}: {texts.lacking(folder, work.dataset):,} texts to be read")
+    texts.extract(name, recipe, folder, work.dataset)
+
+
+def extract_photos(work: Workspace, sets: Mapping[str, tuple[recipes.FeatureSet, pathlib.Path]], **where: Any) -> None:
+    """Extract the features of photos that stores lack: {name: (feature set, folder of its store)}."""
+    from mlob.data import factsheet
+    from mlob.features import extract as extraction
+
+    if not sets:
+        return  # no photo need be looked for
     if not work.is_dry:
         return extraction.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
     for line in factsheet.missing(work.dataset):
@@ -222,7 +247,7 @@ def train_reference(work: Workspace) -> None:
     train(work, [fields.LOGISTIC])
     for model in [] if work.is_dry else work.models():
         experiment, folder = work.experiment(model), work.run(model)
-        if isinstance(experiment, recipes.Sum) or experiment.head.kind == fields.LOGISTIC:
+        if isinstance(experiment, recipes.Sum) or experiment.head.kind != "dense":
             continue
         alike = (experiment.stores, experiment.training.limit) == (reference.stores, reference.training.limit)
         if not (alike and runs.is_done(folder, job_of(work, model).identity)):

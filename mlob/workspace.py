@@ -57,7 +57,7 @@ BESIDE = (
     *(f"{SEARCH_FOLDER}/{name}" for name in (SEARCH, BEST_RECIPE, "journal.log.*", "*.npy")),
     *(DECISION, "second_level.npz", SUBMISSION, PAGE, COMPARED),
     *(f"{name}.*" for name in (PROBABILITIES, REVIEW, LABEL_STUDIO)),
-    *(KEPT, f"{STORES}/*/fingerprint.json", f"{STORES}/*/int8.*"),
+    *(KEPT, f"{STORES}/*/fingerprint.json", f"{STORES}/*/int8.*", f"{STORES}/*/terms.json"),
 )
 
 
@@ -277,8 +277,9 @@ class Workspace:
         recipe = self.experiment(model)
         if isinstance(recipe, recipes.Sum):
             raise InputError(f"{model} is the sum of {', '.join(recipe.parts)}: name one of these.")
-        if recipe.head.kind == fields.LOGISTIC:
-            raise InputError(f"{model} is scikit-learn's logistic regression, which has no epochs: name another model.")
+        if recipe.head.kind != "dense":
+            kind = recipe.head.kind.replace("_", " ")
+            raise InputError(f"{model} is a {kind} model of scikit-learn, which has no epochs: name another one.")
         return recipe
 
     def parts(self, model: str) -> dict[str, pathlib.Path]:

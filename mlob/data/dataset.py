@@ -44,6 +44,7 @@ class Split:
         together: for each photo the name of what it belongs to (a product), empty for a photo by itself; None where
             all are.
         places: of the photos, where the annotations hold them; None where they are looked for by id or url.
+        texts: for each photo the text beside it, empty where there is none; None where no column holds some.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Split:
     annotations: np.ndarray | csr_array | None
     together: Sequence[str] | None = None
     places: Sequence[Place | None] | None = dataclasses.field(default=None, repr=False, compare=False)
+    texts: Sequence[str] | None = dataclasses.field(default=None, repr=False, compare=False)
 
     @property
     def targets(self) -> np.ndarray | None:
@@ -227,4 +229,4 @@ def _splits(file: Listed, names: np.ndarray | None) -> Iterator[Split]:
 
 def _split(name: str, file: Listed) -> Split:
     annotations = file.annotations if file.is_labelled.any() else None
-    return Split(name, file.ids, file.urls, annotations, file.together, file.places)
+    return Split(name, file.ids, file.urls, annotations, file.together, file.places, file.texts)

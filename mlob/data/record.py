@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from mlob.files import hashes
 
 if TYPE_CHECKING:
     from mlob.data.dataset import DataSet, Split
@@ -17,12 +18,12 @@ Record = Mapping[str, np.ndarray]  # "<split> ids", "<split> targets", …: uint
 def of(dataset: DataSet) -> dict[str, np.ndarray]:
     """Give the record of a data set: arrays uint64, of its labels and for each split of ids, targets and products."""
     names = zip(dataset.labels.groups, dataset.labels.names, strict=True)
-    labels = _hashes(f"{group}\0{name}" for group, name in names)
+    labels = hashes(f"{group}\0{name}" for group, name in names)
     record = {"labels": labels}
     for name, split in dataset.splits.items():
-        record |= {f"{name} ids": _hashes(split.ids), f"{name} targets": _of_targets(split, labels)}
+        record |= {f"{name} ids": hashes(split.ids), f"{name} targets": _of_targets(split, labels)}
         if split.together is not None:
-            record[f"{name} together"] = _hashes(split.together)
+            record[f"{name} together"] = hashes(split.together)
     return record
 
 
@@ -41,7 +42,7 @@ def _of_split(split: str, before: Record, now: Record) -> list[str]:
     _, old, new = np.intersect1d(ids[0], ids[1], assume_unique=True, return_indices=True)
     told = _came_and_went(len(ids[1]) - len(new), len(ids[0]) - len(old))
     for name, what in ((f"{split} targets", "other labels"), (f"{split} together", "another product")):
-        alone = np.tile(_hashes([""]), max(map(len, ids)))
+        alone = np.tile(hashes([""]), max(map(len, ids)))
         if count := int((before.get(name, alone)[old] != now.get(name, alone)[new]).sum()):
             told.append(f"{count:,} with {what}")
     return told
@@ -58,9 +59,3 @@ def _of_targets(split: Split, labels: np.ndarray) -> np.ndarray:
     if split.annotations is None:
         return np.zeros(len(split.ids), np.uint64)
     return np.asarray(csr_array(split.annotations) @ labels, np.uint64)
-
-
-def _hashes(texts: Iterable[str]) -> np.ndarray:
-    """Hash texts, uint64 (n,)."""
-    digests = b"".join(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest() for text in texts)
-    return np.frombuffer(digests, np.uint64)

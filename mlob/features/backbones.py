@@ -26,6 +26,7 @@ EXTRACTOR = "extractor"  # name of the model from photos to features
 PIXELS = "pixels"  # the backbone that does nothing: photos stay as they are decoded
 JPEG: Final = "jpeg95"  # the precision of pixels that are kept as JPEGs; the number is the quality
 DETECTOR = "detector"  # what a file of another program finds in photos
+TEXT = "text"  # what stands beside photos
 KERAS_WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
@@ -218,17 +219,19 @@ class Kind:
     Attributes:
         check: function of a feature set that refuses fields which do not go with the kind.
         source: function of a feature set that gives the `weights.Source` that stands for its weights.
-        form: function of a feature set that gives the only form that it runs in, a `forms.Only`.
+        form: function of a feature set that gives the only form that it runs in, a `forms.Only`; None where it sees no
+            photos.
     """
 
     check: Callable[[FeatureSet], None]
     source: Callable[[FeatureSet], Any]
-    form: Callable[[FeatureSet], Any]
+    form: Callable[[FeatureSet], Any] | None = None
 
 
 KINDS = {
     PIXELS: Kind(*(_late("mlob.features.pixels", name) for name in ("check", "source", "Pixels"))),
     DETECTOR: Kind(*(_late("mlob.features.detector", name) for name in ("check", "source", "Finder"))),
+    TEXT: Kind(_late("mlob.features.texts", "check"), _late("mlob.features.pixels", "source")),
 }
 
 
@@ -237,18 +240,24 @@ def is_pixels(feature_set: FeatureSet) -> bool:
     return feature_set.backbone == PIXELS
 
 
+def is_text(feature_set: FeatureSet) -> bool:
+    """Say whether a feature set is of the texts beside photos."""
+    return feature_set.backbone == TEXT
+
+
 def side(feature_set: FeatureSet) -> int:
     """Give the side of the photos that a feature set sees, pixels."""
     return feature_set.detector.size if feature_set.detector else SIZES[feature_set.size]
 
 
 def check(feature_set: FeatureSet) -> None:
-    """Refuse a recipe whose backbone is unknown, or does not take its size; pixels and detectors take fewer fields.
+    """Refuse a recipe whose backbone is unknown, or does not take its size; other kinds take fewer fields.
 
     Raises:
         InputError: with the nearest names, or with the sizes that it takes.
     """
-    if kind := KINDS.get(DETECTOR if feature_set.detector else feature_set.backbone):
+    told = DETECTOR if feature_set.detector else TEXT if feature_set.text else feature_set.backbone
+    if kind := KINDS.get(told):
         return kind.check(feature_set)
     check_choice("backbone", feature_set.backbone, (*BACKBONES, *KINDS))
     if feature_set.precision == JPEG:

@@ -5,6 +5,9 @@ import json
 import pathlib
 
 from mlob.files import read_record, write_once
+from mlob.recipes import Detector, Text
+
+YOUNGER = ("detector", "text")  # fields that are left out where they are empty: earlier stores have none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +21,10 @@ class Fingerprint:
         decoder: `images.DECODER`.
         weights: digest of the weight arrays.
         runtime, precision: that the features were computed with.
-        calibration: digest of the photos that int8 was calibrated on; None for other precisions.
+        calibration: digest of the photos that int8 was calibrated on, or of the terms that texts were cut into; None
+            for others.
         detector: how the file of a detector is fed and read, as the recipe says; left out where there is none.
+        text: how texts become numbers, as the recipe says; likewise.
     """
 
     backbone: str
@@ -34,11 +39,12 @@ class Fingerprint:
     precision: str
     calibration: str | None
     detector: str = ""
+    text: str = ""
 
     def fields(self) -> dict[str, str | int | None]:
         """Give the fields by name, sorted, as JSON products hold them."""
         fields = dataclasses.asdict(self)
-        return {name: fields[name] for name in sorted(fields) if name != "detector" or self.detector}
+        return {name: fields[name] for name in sorted(fields) if name not in YOUNGER or fields[name]}
 
     def to_json(self) -> str:
         """Give the text of a shard's attribute; equal fingerprints give equal texts."""
@@ -53,9 +59,16 @@ def from_json(text: str) -> Fingerprint:
     """
     fields = json.loads(text)
     names = {field.name for field in dataclasses.fields(Fingerprint)}
-    if not isinstance(fields, dict) or {"detector", *fields} != names:
+    if not isinstance(fields, dict) or {*YOUNGER, *fields} != names:
         raise ValueError(f"its fingerprint is {text:.40}")
     return Fingerprint(**fields)
+
+
+def settings(recipe: Detector | Text) -> str:
+    """Tell the fields of a part of a recipe, sorted; a file may lie anywhere, and counts by its content."""
+    fields = {name: value for name, value in sorted(dataclasses.asdict(recipe).items()) if name != "file"}
+    texts = {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in fields.items()}
+    return ", ".join(f"{name} {text}" for name, text in texts.items())
 
 
 def read(path: pathlib.Path) -> Fingerprint:

@@ -100,6 +100,7 @@ def of(feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Pa
         InputError: as `detector.Finder`.
     """
     if kind := backbones.KINDS.get(feature_set.backbone):
+        assert kind.form  # texts are no photos, and do not come here
         return kind.form(feature_set)
     return Forms(feature_set, source, store_folder)
 

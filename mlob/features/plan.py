@@ -13,11 +13,11 @@ from mlob.errors import InputError, counted
 from mlob.features import backbones, changes, contents, decoding, deliveries, log, runtimes, store, table, weights
 from mlob.features.changes import Changes
 from mlob.features.contents import Photos
-from mlob.features.fingerprint import Fingerprint
+from mlob.features.fingerprint import Fingerprint, settings
 from mlob.features.pipeline import Slice
 from mlob.features.table import Index, Table
 from mlob.files import remove_stale_parts
-from mlob.recipes import Detector, FeatureSet
+from mlob.recipes import FeatureSet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -297,12 +297,5 @@ def _of_recipe(feature_set: FeatureSet) -> dict[str, Any]:
         "view": feature_set.view,
         "preprocessing": backbones.PREPROCESSING_VERSION,
         "decoder": images.DECODER,
-        "detector": _as_text(feature_set.detector) if feature_set.detector else "",
+        "detector": settings(feature_set.detector) if feature_set.detector else "",
     }
-
-
-def _as_text(detector: Detector) -> str:
-    """Tell how a detector is fed and read; its file may lie anywhere, and counts by its content."""
-    fields = {name: value for name, value in sorted(dataclasses.asdict(detector).items()) if name != "file"}
-    texts = {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in fields.items()}
-    return ", ".join(f"{name} {text}" for name, text in texts.items())

@@ -68,12 +68,14 @@ class Index:
         digests: of the photos' bytes, uint64 (n,), 0 where they were not read.
         seen: uint64 (n,), digest of what was read: path, size and time of the file; 0 where it was not read.
         failures: {id: why it has no features}.
+        keys: uint64 (n,), by which rows are found where that is not the photo's content; None where it is.
     """
 
     ids: Sequence[str]
     digests: np.ndarray
     seen: np.ndarray
     failures: dict[str, str]
+    keys: np.ndarray | None = None
 
     def is_of(self, ids: Sequence[str]) -> bool:
         """Tell whether it lists just these ids, in this order."""
@@ -97,6 +99,7 @@ class Located:
         digests: of the photos, uint64 (n,), 0 where they have no features.
         failures: {id: why it has none}.
         missing: ids of the photos that are not extracted yet.
+        keys: uint64 (n,), by which the features were found where that was not the photo's content.
     """
 
     shards: tuple[pathlib.Path, ...]
@@ -104,6 +107,7 @@ class Located:
     digests: np.ndarray
     failures: dict[str, str]
     missing: list[str]
+    keys: np.ndarray | None = None
 
 
 def read(store_folder: pathlib.Path) -> Table:
@@ -144,7 +148,8 @@ def read_index(store_folder: pathlib.Path, split: str) -> Index:
             if "seen" in file:
                 failures = zip(hdf5.texts(file["failed_ids"]), hdf5.texts(file["failed_reasons"]), strict=True)
                 columns = hdf5.values(file["digests"]), hdf5.values(file["seen"])
-                return Index(hdf5.texts(file["ids"]), *columns, dict(failures))
+                keys = hdf5.values(file["keys"]) if "keys" in file else None
+                return Index(hdf5.texts(file["ids"]), *columns, dict(failures), keys)
     shards = earlier.shards(store_folder / split)
     ids = [name for shard in shards for name in (*shard.ids, *shard.failures)]
     failed = (np.zeros(len(shard.failures), np.uint64) for shard in shards)
@@ -166,13 +171,18 @@ def write_index(store_folder: pathlib.Path, split: str, index: Index) -> None:
     with hdf5.writing(path) as file:
         file["ids"] = hdf5.text_array(index.ids)
         file["digests"], file["seen"] = index.digests, index.seen
+        if index.keys is not None:
+            file["keys"] = index.keys
         file["failed_ids"] = hdf5.text_array(index.failures)
         file["failed_reasons"] = hdf5.text_array(index.failures.values())
 
 
+def _columns(index: Index) -> list[np.ndarray]:
+    return [index.digests, index.seen, np.empty(0, np.uint64) if index.keys is None else index.keys]
+
+
 def _is_equal(one: Index, other: Index) -> bool:
-    columns = (one.digests, other.digests), (one.seen, other.seen)
-    same = all(np.array_equal(*pair) for pair in columns)
+    same = all(np.array_equal(*pair) for pair in zip(_columns(one), _columns(other), strict=True))
     return same and one.failures == other.failures and one.is_of(other.ids)
 
 
@@ -191,8 +201,9 @@ def locate(store_folder: pathlib.Path, split: "Split", table: Table | None = Non
         InputError: a file is damaged.
     """
     table, index = table or read(store_folder), read_index(store_folder, split.name)
-    digests = np.append(index.digests, np.uint64(0))[index.rows(split.ids)]
-    places = table.find(digests)
+    rows = index.rows(split.ids)
+    digests, keys = _at(index.digests, rows), None if index.keys is None else _at(index.keys, rows)
+    places = table.find(digests if keys is None else keys)
     failures, missing = {}, []
     for row in np.flatnonzero(places[:, 0] < 0).tolist():
         name = split.ids[row]
@@ -200,7 +211,13 @@ def locate(store_folder: pathlib.Path, split: "Split", table: Table | None = Non
             failures[name] = reason
         else:
             missing.append(name)
-    return Located(table.shards, places, np.where(places[:, 0] < 0, np.uint64(0), digests), failures, missing)
+    known = np.where(places[:, 0] < 0, np.uint64(0), digests)
+    return Located(table.shards, places, known, failures, missing, keys)
+
+
+def _at(column: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Take rows of a column of an index, 0 for -1."""
+    return np.append(column, np.uint64(0))[rows]
 
 
 def check_whole(store_folder: pathlib.Path, split: "Split", located: Located) -> None:
@@ -262,5 +279,6 @@ def content_digest(store_folder: pathlib.Path, dataset: "DataSet") -> str:
     fingerprint, table = store.fingerprint(store_folder), read(store_folder)
     parts: list[str | np.ndarray] = [fingerprint.to_json() if fingerprint else ""]
     for split in dataset.splits.values():
-        parts += [split.name, locate(store_folder, split, table).digests]
+        located = locate(store_folder, split, table)
+        parts += [split.name, located.digests, *([] if located.keys is None else [located.keys])]
     return digest(*parts)

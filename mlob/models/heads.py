@@ -182,24 +182,29 @@ def moments_in(head: keras.Model) -> Moments | None:
     return None
 
 
-def regression(
-    shape: tuple[int, ...], mean: np.ndarray, variance: np.ndarray, coefficients: np.ndarray, intercepts: np.ndarray
+def linear(
+    shape: tuple[int, ...],
+    standard: Moments | None,
+    coefficients: np.ndarray,
+    intercepts: np.ndarray,
+    exclusive: Sequence[Exclusive] = (),
 ) -> keras.Model:
-    """Build a head of one logistic regression a label, from what was fitted elsewhere.
+    """Build a head without hidden layers, from what was fitted elsewhere.
 
     Args:
         shape: of a photo's features, (d,), or (h, w, d), of which the average over the places is taken.
-        mean, variance: float32 (d,), which standardise.
+        standard: the moments that standardise, if any do.
         coefficients: (d, labels).
         intercepts: (labels,).
+        exclusive: the groups that share a softmax each.
     """
     inputs = keras.Input(shape, dtype="float16", name="features")
     x = keras.ops.cast(inputs, "float32")
     if len(shape) > 1:
         x = keras.layers.GlobalAveragePooling2D()(x)
-    x = keras.layers.Normalization(mean=mean, variance=variance, name="standardise")(x)
-    labels = keras.layers.Dense(len(intercepts), activation="sigmoid", name="labels")
-    model = keras.Model(inputs, labels(x))
+    x = _by_moments(x, standard)
+    labels = keras.layers.Dense(len(intercepts), name="labels")
+    model = keras.Model(inputs, keras.layers.Activation("sigmoid")(_log_odds(labels(x), exclusive)))
     labels.set_weights([coefficients, intercepts])
     return model
 
@@ -258,10 +263,14 @@ def _standardised(head: Head, x: keras.KerasTensor, standard: Moments | None) ->
     x = keras.ops.cast(x, "float32")
     if head.signed_sqrt:
         x = keras.ops.sign(x) * keras.ops.sqrt(keras.ops.maximum(keras.ops.abs(x), SMALLEST))
-    if standard:
-        mean, variance = standard
-        x = keras.layers.Normalization(mean=mean, variance=variance, name="standardise")(x)
-    return x
+    return _by_moments(x, standard)
+
+
+def _by_moments(x: keras.KerasTensor, standard: Moments | None) -> keras.KerasTensor:
+    if standard is None:
+        return x
+    mean, variance = standard
+    return keras.layers.Normalization(mean=mean, variance=variance, name="standardise")(x)
 
 
 def _attended(x: keras.KerasTensor, queries: int) -> keras.KerasTensor:

@@ -80,7 +80,7 @@ def fit(
     validation = stacks["validation"]
     assert validation.targets is not None  # else it was refused
     verdict = judge.judge(
-        _fits(dataset, recipe),
+        fits(dataset, recipe),
         validation.members,
         validation.targets,
         recipe.judging,
@@ -108,7 +108,7 @@ def fit(
     return result
 
 
-def _fits(dataset, recipe):
+def fits(dataset, recipe):
     """Give the function that fits the recipe's methods and rules."""
     return methods.fit(
         recipe.methods,

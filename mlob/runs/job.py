@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlob import recipes
+from mlob import fields, recipes
 from mlob.data.dataset import DataSet
 from mlob.features import store, table
 from mlob.files import digest
@@ -47,7 +47,7 @@ class Job:
         """
         fingerprints = {name: store.fingerprint(folder) for name, folder in self.stores.items()}
         head, groups = self.experiment.head, {}
-        if head.groups or head.task_units or self.experiment.tasks:
+        if head.groups or head.task_units or self.experiment.tasks or head.kind == fields.NAIVE_BAYES:
             groups = {"groups": digest(json.dumps(self.dataset.labels.groups))}
         return plain(
             {

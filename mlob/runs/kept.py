@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping
 
 from mlob import recipes, workspace
-from mlob.features import forms, store
+from mlob.features import forms, store, texts
 from mlob.files import ANEW, archive_fault, atomic, read_json, read_record, write_json
 from mlob.labels import Labels
 from mlob.recipes import Ensemble, Experiment, FeatureSet, Sum
@@ -103,10 +103,11 @@ def _is_kept(made: pathlib.Path, kept: pathlib.Path) -> bool:
 
 
 def _keep(made: pathlib.Path, kept: pathlib.Path) -> None:
-    """Copy a store's quantised model, if it has one, and its fingerprint, which comes last."""
+    """Copy a store's quantised model or its terms, if it has such, and its fingerprint, which comes last."""
     (kept / store.DECLARED).unlink(missing_ok=True)
-    for suffix in (".bin", ".xml"):
-        if (path := (made / forms.INT8).with_suffix(suffix)).is_file():
+    quantised = made / forms.INT8
+    for path in (quantised.with_suffix(".bin"), quantised, made / texts.TERMS):
+        if path.is_file():
             with atomic(kept / path.name) as part:
                 part.write_bytes(path.read_bytes())
     if fingerprint := store.fingerprint(made):

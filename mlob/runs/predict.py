@@ -13,7 +13,8 @@ from mlob import machine, workspace
 from mlob.data import images, locate
 from mlob.data.places import Place
 from mlob.errors import InputError, Unreadable
-from mlob.features import new_photos
+from mlob.features import backbones, new_photos
+from mlob.features import texts as texts_of_photos
 from mlob.files import to_cell, write_text
 from mlob.labels import Labels
 from mlob.recipes import FeatureSet
@@ -110,11 +111,13 @@ def label(
     stores: Mapping[str, Store],
     folder: pathlib.Path,
     labels: Labels,
+    texts: Mapping[Place, str] | None = None,
 ) -> list[Photo]:
     """Label photos with a suite's ensemble.
 
     Args:
         photos: where they are.
+        texts: what stands beside them, for stores of texts.
         members: of the ensemble, by name.
         stores: that they read, by name.
         folder: runs/<suite>/ensemble.
@@ -124,18 +127,29 @@ def label(
         One `Photo` each, in the order given.
     """
     digests, failures = _digests(photos)
-    features, undecoded = _features({digest: place for place, digest in digests.items()}, stores)
+    seen = {name: store for name, store in stores.items() if not backbones.is_text(store.feature_set)}
+    features, undecoded = _features({digest: place for place, digest in digests.items()}, seen)
     failures |= {place: undecoded[digest] for place, digest in digests.items() if digest in undecoded}
-    read = [digest for digest in dict.fromkeys(digests.values()) if digest not in undecoded]
-    given: dict[str, tuple[Given, ...]] = {}
+    asked = {place: (digest, (texts or {}).get(place, "")) for place, digest in digests.items()}
+    read = [pair for pair in dict.fromkeys(asked.values()) if pair[0] not in undecoded]
+    given: dict[tuple[str, str], tuple[Given, ...]] = {}
     for start in range(0, len(read), BLOCK):
         block = read[start : start + BLOCK]
-        rows = {name: np.stack([found[digest] for digest in block]) for name, found in features.items()}
+        rows = {name: np.stack([features[name][digest] for digest, _ in block]) for name in seen}
+        rows |= {
+            name: _of_texts(store, [text for _, text in block]) for name, store in stores.items() if name not in seen
+        }
         given |= zip(block, _decide(rows, members, folder, labels), strict=True)
     return [
-        Photo(place, (), failures[place]) if place in failures else Photo(place, given[digests[place]])
+        Photo(place, (), failures[place]) if place in failures else Photo(place, given[asked[place]])
         for place in photos
     ]
+
+
+def _of_texts(store: Store, texts: Sequence[str]) -> np.ndarray:
+    """Give the features of texts, as those of a store were made: float16 (n, terms)."""
+    assert store.feature_set.text  # this store is of texts
+    return texts_of_photos.vectorise(store.feature_set.text, texts_of_photos.read_terms(store.folder), texts)
 
 
 def summary(photos: Iterable[Photo]) -> str:

@@ -1,38 +1,47 @@
-"""The reference that a head has to beat on small sets: scikit-learn's logistic regression, one a label."""
+"""scikit-learn's logistic regression, one a label: on photos the reference that a head has to beat on small sets."""
+
+from __future__ import annotations
 
 import time
 import warnings
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlob.labels import is_known
 from mlob.metrics import highest_micro_f1
-from mlob.models.heads import Features, as_float32, moments, regression
+from mlob.models import heads
+from mlob.models.heads import Features, as_float32
 from mlob.progress import bar
+from mlob.recipes import Head
 from mlob.training import batches
 from mlob.training.trained import Trained
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 GRID = (0.003, 0.01, 0.1)  # values of C; 0.01 was best, or within 0.002 of it, at 800, 3,000 and 6,450 rows
 LEAST, MOST, STEP = 1e-5, 100, 10  # how far beyond an end that is the best it goes on
 
 
-def fit(train: batches.Labelled, dev: batches.Labelled) -> Trained:
-    """Fit one regression a label on standardised features, for each C; take the C with the highest micro-F1 on dev.
+def fit(head: Head, train: batches.Labelled, dev: batches.Labelled) -> Trained:
+    """Fit one regression a label, for each C; take the C with the highest micro-F1 on dev.
 
     Of a map (h, w, c) the average is taken. A label is fitted on the rows that know it; one that all or none of these
     have is predicted for all or none.
 
     Args:
+        head: the recipe's, which says whether features are standardised; if not, they are taken as sparse.
         train, dev: the rows, resident.
     """
     started = time.monotonic()
-    mean, variance = moments(_averaged(train.features), as_float32)
+    standard = heads.moments(_averaged(train.features), as_float32) if head.standardise else None
 
-    def standardised(features: Features) -> np.ndarray:
-        return (_averaged(features) - mean) / np.sqrt(variance)
+    def rows_of(features: Features) -> np.ndarray | csr_array:
+        return _rows(features, standard)
 
-    train_rows, dev_rows, fits = standardised(train.features), standardised(dev.features), {}
+    train_rows, dev_rows, fits = rows_of(train.features), rows_of(dev.features), {}
 
     def score(regularisation: float) -> float:
         with bar(f"logistic, C = {regularisation:g}", train.targets.shape[1], unit="labels") as advance:
@@ -42,8 +51,8 @@ def fit(train: batches.Labelled, dev: batches.Labelled) -> Trained:
     best = best_regularisation(score)
     coefficients, intercepts = fits[best]
     return Trained(
-        model=regression(train.features.shape[1:], mean, variance, coefficients, intercepts),
-        predict=lambda features: _probabilities(standardised(features), coefficients, intercepts),
+        model=heads.linear(train.features.shape[1:], standard, coefficients, intercepts),
+        predict=lambda features: _probabilities(rows_of(features), coefficients, intercepts),
         history=[],
         parameters=coefficients.size + intercepts.size,
         seconds=time.monotonic() - started,
@@ -80,8 +89,19 @@ def _averaged(features: Features) -> np.ndarray:
     return as_float32(features[:]).mean(axis=tuple(range(1, len(features.shape) - 1)))
 
 
+def _rows(features: Features, standard: heads.Moments | None) -> np.ndarray | csr_array:
+    """Give features as they are fitted: standardised, float32 (n, d), or sparse, since most terms are in few texts."""
+    from scipy.sparse import csr_array
+
+    averaged = _averaged(features)
+    if standard is None:
+        return csr_array(averaged)
+    mean, variance = standard
+    return (averaged - mean) / np.sqrt(variance)
+
+
 def _regressions(
-    rows: np.ndarray, targets: np.ndarray, regularisation: float, advance: Callable[[int], None]
+    rows: np.ndarray | csr_array, targets: np.ndarray, regularisation: float, advance: Callable[[int], None]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit all labels: coefficients (d, labels) and intercepts (labels,).
 
@@ -104,7 +124,9 @@ def _regressions(
     return np.stack(coefficients, axis=1), np.array(intercepts, np.float32)
 
 
-def _regression(rows: np.ndarray, target: np.ndarray, regularisation: float) -> tuple[np.ndarray, np.float32]:
+def _regression(
+    rows: np.ndarray | csr_array, target: np.ndarray, regularisation: float
+) -> tuple[np.ndarray, np.float32]:
     """Fit one label: coefficients float32 (d,), and the intercept."""
     from sklearn.linear_model import LogisticRegression
 
@@ -116,7 +138,7 @@ def _regression(rows: np.ndarray, target: np.ndarray, regularisation: float) -> 
     return model.coef_[0].astype(np.float32), np.float32(model.intercept_[0])
 
 
-def _probabilities(rows: np.ndarray, coefficients: np.ndarray, intercepts: np.ndarray) -> np.ndarray:
+def _probabilities(rows: np.ndarray | csr_array, coefficients: np.ndarray, intercepts: np.ndarray) -> np.ndarray:
     from scipy.special import expit
 
     return expit(rows @ coefficients + intercepts).astype(np.float32)

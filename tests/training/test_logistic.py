@@ -6,6 +6,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from mlob.metrics import highest_micro_f1
+from mlob.recipes import LOGISTIC, LOGISTIC_OF_TEXT
 from mlob.training import batches, fit, logistic
 
 
@@ -20,7 +21,7 @@ def rows():
 
 @pytest.fixture(scope="module")
 def fitted(rows):
-    return logistic.fit(*rows)
+    return logistic.fit(LOGISTIC, *rows)
 
 
 def chosen(trained):
@@ -80,14 +81,14 @@ def test_the_keras_model_predicts_the_same_of_maps_too(rows):
     train, dev = rows
     spread = lambda one: batches.Rows(one.ids, one.features[:, None, None, :] * np.float16([[[1], [0.5]]]), one.targets)  # noqa: E731
     for one, other in ((train, dev), (spread(train), spread(dev))):
-        found = logistic.fit(one, other)
+        found = logistic.fit(LOGISTIC, one, other)
         assert fit.predict(found.model, other.features) == pytest.approx(found.predict(other.features), abs=1e-5)
 
 
 def test_a_label_that_none_or_all_rows_have_is_predicted_for_none_or_all(rows):
     train, dev = rows
     marks = np.stack([np.zeros(len(train.ids)), train.targets[:, 0], np.ones(len(train.ids))], axis=1).astype(np.uint8)
-    found = logistic.fit(batches.Rows(train.ids, train.features, marks), dev).predict(dev.features)
+    found = logistic.fit(LOGISTIC, batches.Rows(train.ids, train.features, marks), dev).predict(dev.features)
     assert (found[:, 0] < 1e-6).all() and (found[:, 2] > 1 - 1e-6).all()
     assert 0.1 < found[:, 1].mean() < 0.9
 
@@ -98,7 +99,7 @@ def test_parameters_are_counted_and_there_are_no_epochs(fitted):
 
 def test_a_rerun_gives_the_same_bytes(rows, fitted):
     features = rows[1].features
-    assert logistic.fit(*rows).predict(features).tobytes() == fitted.predict(features).tobytes()
+    assert logistic.fit(LOGISTIC, *rows).predict(features).tobytes() == fitted.predict(features).tobytes()
 
 
 @pytest.mark.parametrize("wanted", logistic.GRID)
@@ -106,9 +107,9 @@ def test_another_dev_chooses_another_regularisation(wanted, rows, monkeypatch):
     train, dev = rows
     with monkeypatch.context() as alone:
         alone.setattr(logistic, "GRID", (wanted,))
-        found = logistic.fit(train, dev).predict(train.features)
+        found = logistic.fit(LOGISTIC, train, dev).predict(train.features)
     told = batches.Rows(train.ids, train.features, (found > np.median(found)).astype(np.uint8))
-    assert chosen(logistic.fit(train, told)) == wanted
+    assert chosen(logistic.fit(LOGISTIC, train, told)) == wanted
 
 
 def test_a_label_is_fitted_on_the_rows_that_know_it(rows):
@@ -123,6 +124,16 @@ def test_a_label_is_fitted_on_the_rows_that_know_it(rows):
     assert np.array_equal(found[0], expected[0]) and found[1] == expected[1]
     assert logistic._regression(standardised, hidden[:, 1], 0.01)[1] == -20
     fits = [
-        logistic.fit(dataclasses.replace(train, targets=np.where(hidden > 1, code, hidden)), dev) for code in (2, 9)
+        logistic.fit(LOGISTIC, dataclasses.replace(train, targets=np.where(hidden > 1, code, hidden)), dev) for code in (2, 9)
     ]
     assert np.array_equal(*(fit.predict(dev.features) for fit in fits))
+
+
+def test_features_that_are_not_standardised_are_fitted_as_they_are(rows):
+    train, dev = rows
+    learned = logistic.fit(LOGISTIC_OF_TEXT, train, dev)
+    expected = LogisticRegression(C=chosen(learned)).fit(train.features.astype(np.float32), train.targets[:, 0])
+    found = learned.predict(dev.features)[:, 0]
+    np.testing.assert_allclose(found, expected.predict_proba(dev.features.astype(np.float32))[:, 1], atol=2e-3)
+    assert not np.allclose(found, logistic.fit(LOGISTIC, train, dev).predict(dev.features)[:, 0], atol=2e-3)
+    assert np.allclose(learned.model.predict(dev.features, verbose=0), learned.predict(dev.features), atol=1e-5)

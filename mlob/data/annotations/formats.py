@@ -90,6 +90,8 @@ def read(tree: Tree, asked: Annotations | None = None) -> Listing:
     asked = asked or Annotations()
     annotations = FORMATS[name].read(tree, own, asked)
     listing.check(annotations)
+    if asked.text and all(listed.texts is None for listed in annotations.files):
+        raise InputError(f"annotations.text names the column {asked.text!r}; expected a table, found {name} ({file}).")
     if label_groups.FILE in own and file != label_groups.FILE:
         annotations = label_groups.apply(annotations, folder)
     label_groups.check_exclusive(annotations, asked.exclusive)

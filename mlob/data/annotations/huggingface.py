@@ -78,15 +78,17 @@ def read(tree: Tree, names: list[str], asked: Annotations) -> Listing:
     by_column = "" if found.splits.all() else tables.role(table, asked.split, "split", tables.SPLIT)
     together = tables.role(table, asked.together, "together", tables.TOGETHER)
     splits = tables.splits(table, by_column)[0] if by_column else _given(found.splits)
-    products = tables.together(table, together) if together else None
+    products = tables.stripped(table, together) if together else None
+    text = tables.role(table, asked.text, "text", set())
+    texts = tables.stripped(table, text) if text else None
     ids, named_by = _ids(found)
-    free = [name for name in table.cells if name not in (by_column, together, named_by)]
+    free = [name for name in table.cells if name not in (by_column, together, text, named_by)]
     labels, annotations, told = _labels(found, ids, free, asked)
     listed = Listed(
         found.path, ids, Mirrors(() for _ in ids), annotations, splits,
-        ids_are_paths=True, together=products, places=parquet.Rows(found.files),
+        ids_are_paths=True, together=products, places=parquet.Rows(found.files), texts=texts,
     )  # fmt: skip
-    parts = {"named by": named_by or "split and row", "splits:": by_column, "together:": together}
+    parts = {"named by": named_by or "split and row", "splits:": by_column, "together:": together, "texts:": text}
     more = "".join(f", {what} {name}" for what, name in parts.items() if name)
     about = f"Photos: the column {photos}, read in place{more}."
     return Listing(labels, [listed], (about, *found.told, *told))

@@ -51,6 +51,7 @@ class Listed:
         together: for each photo the name of what it belongs to, empty for a photo by itself; None where all are.
         first_row: number of the first photo's row, where the file has rows.
         places: of the photos, where the annotations hold them; None where they are looked for by id or url.
+        texts: the text beside each photo, empty where there is none; None where no column holds some.
     """
 
     path: Folder
@@ -62,6 +63,7 @@ class Listed:
     together: Texts | None = None
     first_row: int = 0
     places: Rows | None = None
+    texts: Texts | None = None
 
     @property
     def is_labelled(self) -> np.ndarray:
@@ -79,6 +81,7 @@ class Listed:
             splits=None if self.splits is None else self.splits[rows],
             together=None if self.together is None else self.together.take(rows),
             places=None if self.places is None else self.places.take(rows),
+            texts=None if self.texts is None else self.texts.take(rows),
         )
 
 

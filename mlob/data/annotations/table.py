@@ -38,6 +38,7 @@ class Roles(NamedTuple):
     url: str
     split: str
     together: str
+    text: str
     even: str
 
 
@@ -79,12 +80,29 @@ def understood(table: Columns, asked: Annotations) -> Listing:
     labels, annotations, told = labelcolumns.read(table, ids, free, asked)
     of_split, words = splits(table, roles.split) if roles.split else (None, "")
     of_split = _by_parity(table, roles.even) if roles.even else of_split
-    products = together(table, roles.together) if roles.together else None
+    products = stripped(table, roles.together) if roles.together else None
+    texts = stripped(table, roles.text) if roles.text else None
     listed = Listed(
-        table.path, ids, urls, annotations, of_split, ids_are_paths=True, together=products, first_row=table.first_row
-    )
+        table.path, ids, urls, annotations, of_split,
+        ids_are_paths=True, together=products, first_row=table.first_row, texts=texts,
+    )  # fmt: skip
     found = f"{table.path.name}: {counted(len(table), 'row')}, {table.told}."
     return Listing(labels, [listed], (found, _told(roles, words), *told))
+
+
+def read_texts(path: Folder, asked: Annotations) -> dict[str, str]:
+    """Read the texts beside photos from a table, by the photos' names there.
+
+    Raises:
+        InputError: there is no such file, or it has no column of photos, or not the one of texts.
+    """
+    if not path.is_file() or path.suffix.lower() not in columns.SUFFIXES:
+        raise InputError(f"{path} is no table: expected a file that ends in {', '.join(columns.SUFFIXES)}.")
+    table = columns.read(path, asked.encoding)
+    image = table.find(asked.image, "image") if asked.image else _image(table, asked)
+    if not image:
+        raise InputError(f"{path} has no column of photos: expected one called image, file, path, photo or id.")
+    return dict(zip(table.texts(image), stripped(table, table.find(asked.text, "text")), strict=True))
 
 
 def _told(roles: Roles, words: str) -> str:
@@ -94,6 +112,7 @@ def _told(roles: Roles, words: str) -> str:
         "splits:": f"{roles.split}{words}" if roles.split and not roles.even else "",
         "test: what is not even in": roles.even,
         "photos that belong together:": roles.together,
+        "their texts:": roles.text,
     }
     return ", ".join(f"{what} {name}" for what, name in parts.items() if name) + "."
 
@@ -119,8 +138,8 @@ def _roles(table: Columns, asked: Annotations) -> Roles:
         raise InputError(f"{table.path}, column {image!r}: photos have floating-point numbers as names: save text.")
     split = role(table, asked.split, "split", SPLIT)
     product = role(table, asked.together, "together", TOGETHER)
-    even = role(table, asked.even, "even", set())
-    roles = Roles(image, "" if url == image else url, split, product, even)
+    text, even = role(table, asked.text, "text", set()), role(table, asked.even, "even", set())
+    roles = Roles(image, "" if url == image else url, split, product, text, even)
     if lists := [name for name in roles if name and table.is_list(name)]:
         raise InputError(f"{table.path}, column {lists[0]!r}: expected one text in each cell, found lists: save texts.")
     return roles
@@ -196,7 +215,7 @@ def _by_parity(table: Columns, column: str) -> np.ndarray:
     return np.array(of_values, KIND)[codes]
 
 
-def together(table: Columns, column: str) -> Texts:
-    """Give for each photo what it belongs to."""
+def stripped(table: Columns, column: str) -> Texts:
+    """Give the cells of a column without blanks around them."""
     _, codes, values = table.parts(column)
     return Texts(np.array(values, KIND)[codes])

@@ -1,0 +1,104 @@
+"""scikit-learn's multinomial Naive Bayes, on counts of words and the like: a linear head, fitted in one pass."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mlob.labels import Exclusive, exclusive_groups, is_known, positives
+from mlob.metrics import highest_micro_f1
+from mlob.models import heads
+from mlob.models.heads import Features, as_float32
+from mlob.training import batches
+from mlob.training.predicting import predict
+from mlob.training.trained import Trained
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+SMOOTHING = (1.0, 0.1, 0.01)  # values of alpha, 1 being scikit-learn's own
+NEVER, ALWAYS = -20, 20  # log-odds of a label that no row has, or that all have
+Linear = tuple[np.ndarray, np.ndarray]  # coefficients float32 (d, labels), intercepts float32 (labels,)
+
+
+def fit(train: batches.Labelled, dev: batches.Labelled, groups: Sequence[str] | None = None) -> Trained:
+    """Fit one model a group of which no row has two labels, and one a label of the others; alpha is chosen on dev.
+
+    A group or label is fitted on the rows that know it.
+
+    Args:
+        train, dev: the rows, resident, with features of 0 or more.
+        groups: the group of each label (labels,).
+    """
+    started = time.monotonic()
+    exclusive = exclusive_groups(groups, train.targets) if groups else []
+    rows, shape = _rows(train.features), train.features.shape[1:]
+    models = {
+        alpha: heads.linear(shape, None, *_fitted(rows, train.targets, exclusive, alpha), exclusive)
+        for alpha in SMOOTHING
+    }
+    scores = {alpha: highest_micro_f1(dev.targets, predict(model, dev.features)) for alpha, model in models.items()}
+    best = max(scores, key=lambda alpha: (scores[alpha], alpha))
+    return Trained(
+        model=models[best],
+        predict=functools.partial(predict, models[best]),
+        history=[],
+        parameters=models[best].count_params(),
+        seconds=time.monotonic() - started,
+        note=f"alpha = {best:g}, chosen on dev",
+    )
+
+
+def _rows(features: Features) -> csr_array:
+    from scipy.sparse import csr_array
+
+    return csr_array(as_float32(features[:]))
+
+
+def _fitted(rows: csr_array, targets: np.ndarray, exclusive: Sequence[Exclusive], alpha: float) -> Linear:
+    """Fit all labels."""
+    coefficients = np.zeros((rows.shape[1], targets.shape[1]), np.float32)
+    intercepts = np.full(targets.shape[1], NEVER, np.float32)
+    for columns, has_none in exclusive:
+        own = list(columns)
+        coefficients[:, own], intercepts[own] = _of_group(rows, targets[:, own], has_none, alpha)
+    rest = set(range(targets.shape[1])).difference(*(group.columns for group in exclusive))
+    for column in sorted(rest):
+        coefficients[:, column], intercepts[column] = _of_label(rows, targets[:, column], alpha)
+    return coefficients, intercepts
+
+
+def _of_group(rows: csr_array, targets: np.ndarray, has_none: bool, alpha: float) -> Linear:
+    """Fit the classes of a group, of which "none" has the log-odds 0; classes that no row has are never predicted."""
+    from sklearn.naive_bayes import MultinomialNB
+
+    none = targets.shape[1]
+    true = positives(targets)
+    known = true.any(axis=1) | (targets <= 1).all(axis=1)
+    classes = np.where(true.any(axis=1), true.argmax(axis=1), none)[known]
+    coefficients = np.zeros((rows.shape[1], none + 1), np.float32)
+    intercepts = np.full(none + 1, NEVER, np.float32)
+    if len(classes):
+        model = MultinomialNB(alpha=alpha).fit(rows[known], classes)
+        coefficients[:, model.classes_] = model.feature_log_prob_.T
+        intercepts[model.classes_] = model.class_log_prior_
+    if has_none:
+        coefficients, intercepts = coefficients - coefficients[:, [none]], intercepts - intercepts[none]
+    return coefficients[:, :none], intercepts[:none]
+
+
+def _of_label(rows: csr_array, target: np.ndarray, alpha: float) -> tuple[np.ndarray, np.float32]:
+    """Fit a label by itself: coefficients (d,), and the intercept."""
+    from sklearn.naive_bayes import MultinomialNB
+
+    if (known := is_known(target)) is not None:
+        rows, target = rows[known], target[known]
+    if not 0 < np.count_nonzero(target) < len(target):
+        return np.zeros(rows.shape[1], np.float32), np.float32(ALWAYS if target.any() else NEVER)
+    model = MultinomialNB(alpha=alpha).fit(rows, target)
+    (absent, present), (without, having) = model.feature_log_prob_, model.class_log_prior_
+    return (present - absent).astype(np.float32), np.float32(having - without)
