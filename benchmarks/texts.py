@@ -81,14 +81,21 @@ def decided(work: Workspace, members: Sequence[str]) -> tuple[Stack, np.ndarray]
 def table(work: Workspace) -> str:
     """Compare the ensembles of some members with that of the photo's head alone, on the same photos: Markdown."""
     sets = {"photo": ["photo"], "title": ["words", "tfidf"], "photo and title": [*work.suite.members]}
-    both = {name: decided(work, members) for name, members in sets.items()}
-    found, judging = both["photo"][0], work.suite.ensemble.judging
-    figures = scores.micro_f1s(found.targets, *(each for _, each in both.values()), judging=judging, keys=found.keys)
-    lines = ["| ensemble of | micro-F1 | 95% interval | gain | 95% interval of the gain |", "| --- " + "| ---: " * 4 + "|"]
-    for (name, members), (own, gain) in zip(sets.items(), figures, strict=True):
-        lines.append(f"| {name}: {', '.join(members)} | {own.value:.3f} | {own} | {gain.value:+.3f} | {gain.low:+.3f} to {gain.high:+.3f} |")
-    photos = f"{len(found.targets)} validation photos of {sum(len(split.ids) for split in work.dataset.splits.values())}"
-    return "\n".join([*lines, "", f"{photos}. Processor: {machine.processor()}."])
+    both = [decided(work, members) for members in sets.values()]
+    found, judging = both[0][0], work.suite.ensemble.judging
+    figures = scores.micro_f1s(found.targets, *(each for _, each in both), judging=judging, keys=found.keys)
+    lines = [
+        "| ensemble of | micro-F1 | 95% interval | gain | 95% interval of the gain |",
+        "| --- | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {name}: {', '.join(members)} | {own.value:.3f} | {own} | {gain.value:+.3f} | {gain.low:+.3f} to "
+            f"{gain.high:+.3f} |"
+            for (name, members), (own, gain) in zip(sets.items(), figures, strict=True)
+        ),
+    ]
+    total = sum(len(split.ids) for split in work.dataset.splits.values())
+    told = f"{len(found.targets):,} validation photos of {total:,}. Processor: {machine.processor()}."
+    return "\n".join([*lines, "", told])
 
 
 @click.command()

@@ -250,6 +250,7 @@ class Experiment(Recipe):
         tasks: the groups of labels that the model learns, each with its weight; it predicts 0 for others. Where none is
             named it learns all groups, each with the weight 1.
         reported: what the model's original came to, shown beside its figures; it shapes nothing.
+        differs: what is otherwise than with the original, so that both figures can or cannot be compared; likewise.
     """
 
     stores: tuple[str, ...]
@@ -263,6 +264,7 @@ class Experiment(Recipe):
     tasks: tuple[Task, ...] = ()
     start: str = ""
     reported: str = ""
+    differs: str = ""
 
     def __post_init__(self) -> None:
         """Refuse fields that contradict each other."""
@@ -302,9 +304,12 @@ class Sum(Recipe):
 
     Attributes:
         parts: names of experiments of the suite, all on the same stores.
+        reported, differs: as of `Experiment`.
     """
 
     parts: tuple[str, ...]
+    reported: str = ""
+    differs: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -484,7 +489,7 @@ def plain(experiment: Experiment | Sum) -> dict[str, Any]:
         for name in younger:
             if not part.get(name):
                 part.pop(name, None)
-    return {name: value for name, value in fields.items() if name != "reported"}
+    return {name: value for name, value in fields.items() if name not in ("reported", "differs")}
 
 
 # Team MLoB's head and its training [MLoB]: Nadam for an epoch, then SGD until the dev loss stands still.

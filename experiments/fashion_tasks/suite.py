@@ -13,7 +13,8 @@ recipe = Suite(
     members=("alone", "weighted"),
     rows=(
         *("uniform", "decayed", "normalised", "alone_sgd", "weighted_sgd", "decayed_sgd", "normalised_sgd"),
-        *("private", "public", "public_large", "commonest", "rest", "two_stages", "rest_at_random", "two_at_random"),
+        *("class_weighted", "balanced", "private", "public", "public_large", "commonest", "rest", "two_stages"),
+        *("rest_at_random", "two_at_random", "middle", "rarest", "three_stages"),
     ),
     ensemble=Ensemble(methods=("mean",)),
     task="articleType",

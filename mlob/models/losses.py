@@ -140,9 +140,13 @@ def complement(targets: KerasTensor, logits: KerasTensor, weights: Weights = Non
 
 
 def categorical(
-    targets: KerasTensor, outputs: KerasTensor, exclusive: Sequence[Exclusive] = (), weights: Weights = None
+    targets: KerasTensor,
+    outputs: KerasTensor,
+    exclusive: Sequence[Exclusive] = (),
+    label: np.ndarray | None = None,
+    weights: Weights = None,
 ) -> KerasTensor:
-    """Cross entropy of a softmax: -sum y log p over each exclusive group; binary cross entropy of each other label.
+    """Cross entropy of a softmax: -sum v y log p over each exclusive group; binary cross entropy of each other label.
 
     Binary cross entropy of a softmax's probabilities would count a photo's negative labels a second time. A group of
     which a row does not know every label counts 0 there: where it knows one that is true, it knows the others
@@ -152,6 +156,7 @@ def categorical(
         targets: (batch, labels).
         outputs: (batch, labels), what the softmax takes; the class "none" has output 0.
         exclusive: the groups that share a softmax each.
+        label: v of each label of these groups (labels,); 1 where it is None, and of the class "none".
         weights: (batch, labels).
     """
     from keras import ops
@@ -165,8 +170,9 @@ def categorical(
     for columns, has_none in exclusive:
         y, z = _at(targets, columns), _at(outputs, columns)
         total = ops.logsumexp(with_none(z) if has_none else z, axis=-1)
-        positives = 1 if has_none else ops.sum(y, axis=-1)
-        term = (positives * total - ops.sum(y * z, axis=-1))[..., None]
+        weighed = y if label is None else y * _at(label, columns)
+        none = 1 - ops.sum(y, axis=-1) if has_none else 0
+        term = ((ops.sum(weighed, axis=-1) + none) * total - ops.sum(weighed * z, axis=-1))[..., None]
         parts.append(term if weights is None else term * ops.min(_at(weights, columns), axis=-1, keepdims=True))
     return ops.sum(ops.concatenate(parts, axis=-1), axis=-1) / outputs.shape[-1]
 
@@ -200,6 +206,22 @@ def frequency_weights(counts: np.ndarray) -> np.ndarray:
     inverse = 1 / np.maximum(counts, 1)
     weights = WEIGHT_SCALE * np.maximum((inverse + inverse.min()) / inverse.max(), LEAST_WEIGHT)
     return weights.astype(np.float32)
+
+
+def class_weights(counts: np.ndarray, exclusive: Sequence[Exclusive]) -> np.ndarray:
+    """Give the class weights float32 (labels,) of [Fashion products]: rows / (classes (count + 1)) in each group.
+
+    A class with its share of the rows weighs 1, one with half of that nearly 2. Labels outside of the groups weigh 1.
+
+    Args:
+        counts: of each label's training rows, int64 (labels,).
+        exclusive: the groups.
+    """
+    weights = np.ones(len(counts), np.float32)
+    for columns, _ in exclusive:
+        own = list(columns)
+        weights[own] = counts[own].sum() / (len(own) * (counts[own] + 1))
+    return weights
 
 
 def balanced_weights(counts: np.ndarray, beta: float = BETA) -> np.ndarray:
@@ -268,6 +290,12 @@ LOSSES = {
     "complement": Loss(lambda training, counts, exclusive: complement),
     "categorical": Loss(
         lambda training, counts, exclusive: functools.partial(categorical, exclusive=exclusive), of_softmaxes=True
+    ),
+    "class_weighted": Loss(
+        lambda training, counts, exclusive: functools.partial(
+            categorical, exclusive=exclusive, label=class_weights(counts, exclusive)
+        ),
+        of_softmaxes=True,
     ),
 }
 

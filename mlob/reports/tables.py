@@ -30,13 +30,9 @@ NETWORK_HEADERS = (
     *("network", "reads", "micro-F1", "95% interval", "parameters (M)", "features (s)", "training (s)"),
     *("weights", "its original reported"),
 )
-TASK_HEADERS = (
-    *("model", "trainings", "top-1", "95% interval", "deviation", "gain", "95% interval of the gain", "top-5"),
-    *("parameters (M)", "training (s)", "its original reported"),
-)
 WORDS = (  # columns of text; the others are numbers, to the right
     *("method", "model", "thresholds", "weights", "note"),
-    *("network", "reads", "its original reported"),
+    *("network", "reads", "its original reported", "here instead"),
 )
 
 
@@ -192,7 +188,7 @@ def networks_markdown(rows: Sequence[Row], networks: Mapping[str, Experiment]) -
 
 def task_aligned(compared: repeats.Comparison) -> str:
     """Align models compared by a task in plain columns, with a sentence on how to read it."""
-    return f"{_aligned(TASK_HEADERS[:8], _task_cells(compared))}{_task_note(compared)}\n"
+    return f"{_aligned(*_columns(map(_task_cells, compared.models)))}{_task_note(compared)}\n"
 
 
 def task_markdown(compared: repeats.Comparison, rows: Sequence[Row], recipes: Mapping[str, Experiment | Sum]) -> str:
@@ -204,18 +200,25 @@ def task_markdown(compared: repeats.Comparison, rows: Sequence[Row], recipes: Ma
         recipes: {model: its recipe}.
     """
     row_of = {row.method: row for row in rows if row.kind == "model"}
-    cells = [
-        [
-            *line,
-            f"{row_of[model].parameters.own / 1e6:.2f}",
-            f"{row_of[model].seconds.training:,.0f}",
-            getattr(recipes[model], "reported", ""),
-        ]
-        for line in _task_cells(compared)
-        for model in line[:1]
-    ]
+    lines = [_task_cells(each) | _origin(row_of[each.model], recipes[each.model]) for each in compared.models]
     where = "; ".join(processors([row_of[each.model] for each in compared.models])) or "not known"
-    return f"{_piped(TASK_HEADERS, cells)}\n\n{_task_note(compared)} Processor: {where}.\n"
+    return f"{_piped(*_columns(lines))}\n\n{_task_note(compared)} Processor: {where}.\n"
+
+
+def _origin(row: Row, recipe: Experiment | Sum) -> dict[str, str]:
+    return {
+        "parameters (M)": f"{row.parameters.own / 1e6:.2f}",
+        "training (s)": f"{row.seconds.training:,.0f}",
+        "its original reported": recipe.reported,
+        "here instead": recipe.differs,
+    }
+
+
+def _columns(lines: Iterable[dict[str, str]]) -> tuple[list[str], list[list[str]]]:
+    """Give the headers and cells of lines, {header: cell}, without the columns that are empty."""
+    lines = list(lines)
+    headers = [header for header in lines[0] if any(line[header] for line in lines)]
+    return headers, [[line[header] for header in headers] for line in lines]
 
 
 def processors(rows: Iterable[Row]) -> list[str]:
@@ -292,25 +295,25 @@ def _dev_note(compared: Comparison) -> str:
     )
 
 
-def _task_cells(compared: repeats.Comparison) -> list[list[str]]:
-    return [
-        [
-            each.model,
-            str(each.trainings),
-            f"{each.top_1.value:.3f}",
-            str(each.top_1),
-            f"{each.top_1.deviation:.4f}" if each.trainings > 1 else "",
-            f"{each.gain.value:+.4f}",
-            f"{each.gain.low:+.4f} to {each.gain.high:+.4f}",
-            f"{each.top_5.value:.3f}",
-        ]
-        for each in compared.models
-    ]
+def _task_cells(each: repeats.Compared) -> dict[str, str]:
+    return {
+        "model": each.model,
+        "trainings": str(each.trainings),
+        "top-1": f"{each.top_1.value:.3f}",
+        "95% interval": str(each.top_1),
+        "deviation": f"{each.top_1.deviation:.4f}" if each.trainings > 1 else "",
+        "gain": f"{each.gain.value:+.4f}",
+        "95% interval of the gain": f"{each.gain.low:+.4f} to {each.gain.high:+.4f}",
+        "top-5": f"{each.top_5.value:.3f}",
+        "top-1 on test": f"{each.on_test.value:.3f} ({each.on_test})" if each.on_test else "",
+    }
 
 
 def _task_note(compared: repeats.Comparison) -> str:
+    of_test = f", and of {compared.on_test:,} test photos" if compared.on_test else ""
     return (
-        f"The likeliest {compared.task} of {compared.photos:,} validation photos: no threshold takes part. Figures are "
+        f"The likeliest {compared.task} of {compared.photos:,} validation photos{of_test}: no threshold takes part. "
+        "Figures are "
         "means over trainings with other seeds, their deviation is the standard deviation, and intervals are over "
         f"photos and seeds. The gain is in top-1, over {compared.against}, on the same photos."
     )

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ def fit(
     return result
 
 
-def fits(dataset, recipe):
+def fits(dataset: DataSet, recipe: Ensemble) -> Callable[..., methods.Fitted]:
     """Give the function that fits the recipe's methods and rules."""
     return methods.fit(
         recipe.methods,

@@ -1,6 +1,7 @@
 """Texts beside photos as features: a row belongs to a text, and rows are held together by photos."""
 
 import dataclasses
+import itertools
 import json
 import shutil
 
@@ -57,7 +58,7 @@ def test_a_photo_has_the_row_of_its_own_text(made):
             words = [word for word in text.lower().replace(",", " ").replace("!", " ").split() if len(word) > 1]
             assert {term: row[terms.index(term)] for term in terms if row[terms.index(term)]} == {
                 **{word: words.count(word) for word in words if word in terms},
-                **{f"{one} {other}": 1 for one, other in zip(words, words[1:], strict=False)},
+                **{f"{one} {other}": 1 for one, other in itertools.pairwise(words)},
             }
 
 
@@ -128,7 +129,7 @@ def test_texts_without_a_word_and_data_without_texts_are_refused(tmp_path, drawn
     dataset = titled(tmp_path / "photos", drawn, ("!", "?"))
     with pytest.raises(InputError, match="beside 12 train photos hold no word of two letters or more"):
         texts.extract("words", COUNTS, tmp_path / "store/words/photos", dataset)
-    with pytest.raises(InputError, match="words reads a text beside each photo, and .* names none: name the column"):
+    with pytest.raises(InputError, match=r"words reads a text beside each photo, and .* names none: name the column"):
         texts.check_there("words", COUNTS, read_dataset(drawn))
 
 
@@ -142,7 +143,7 @@ def test_texts_without_a_word_and_data_without_texts_are_refused(tmp_path, drawn
     ],
 )
 def test_other_fields_beside_texts_are_refused(wrong):
-    with pytest.raises(InputError, match="text|detector"):
+    with pytest.raises(InputError, match=r"text|detector"):
         backbones.check(wrong)
 
 

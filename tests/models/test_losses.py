@@ -217,6 +217,7 @@ def test_the_recipe_chooses_the_loss_and_its_numbers(name, batch):
         "class_balanced": lambda y, z: losses.weighted(y, z, positive=losses.balanced_weights(COUNTS)),
         "complement": losses.complement,
         "categorical": losses.binary,
+        "class_weighted": losses.binary,  # without groups, as here
     }[name]
     assert chosen == pytest.approx(found(expected, *batch))
     smoothing = losses.of(dataclasses.replace(training, label_smoothing=0.2), targets)
@@ -235,10 +236,30 @@ def test_an_unknown_loss_is_refused_with_the_nearest_names():
 def test_a_loss_of_softmaxes_needs_a_head_that_has_them(name):
     losses.check(Experiment(("a",), Head(groups=True), Training(loss=name)))
     without = Experiment(("a",), Head(groups=False), Training(loss=name))
-    if name != "categorical":
+    if not losses.LOSSES[name].of_softmaxes:
         return losses.check(without)
-    with pytest.raises(InputError, match=r"training\.loss=categorical is a loss of softmaxes: it needs head\.groups"):
+    with pytest.raises(InputError, match=rf"training\.loss={name} is a loss of softmaxes: it needs head\.groups"):
         losses.check(without)
+
+
+@pytest.mark.parametrize("has_none", [True, False])
+def test_class_weights_multiply_the_loss_of_the_true_class(has_none):
+    generator = np.random.default_rng(0)
+    targets = np.eye(4, dtype=np.float32)[generator.integers(0, 3 + has_none, 50)][:, :3]
+    outputs = generator.normal(0, 2, (50, 3)).astype(np.float32)
+    weights = losses.class_weights(np.array([30, 10, 5]), [Exclusive((0, 1, 2), has_none)])
+    assert weights == pytest.approx([45 / (3 * 31), 45 / (3 * 11), 45 / (3 * 6)])  # as in [Fashion products]
+    scores = np.column_stack([outputs, np.zeros(50)]) if has_none else outputs
+    shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    true = np.where(targets.any(axis=1), targets.argmax(axis=1), 3)
+    expected = np.append(weights, 1)[true] * -np.log(shares[np.arange(50), true]) / 3
+    exclusive = [Exclusive((0, 1, 2), has_none)]
+    found = losses.categorical(targets, outputs, exclusive, label=weights)
+    assert np.asarray(found) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_label_outside_of_groups_weighs_one():
+    assert losses.class_weights(np.array([3, 9, 2]), [Exclusive((0, 2), False)])[1] == 1
 
 
 def test_names_of_losses_are_checked_without_keras():

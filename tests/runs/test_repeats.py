@@ -14,26 +14,31 @@ JUDGING = Judging(draws=200)
 
 @pytest.fixture
 def dataset(made):
-    """Each photo of validation has a colour, nine of ten a length."""
-    split = made["validation"]
-    targets = np.zeros_like(split.targets)
+    """Each photo of validation and test has a colour, nine of ten of these a length, too."""
+    splits = {
+        name: dataclasses.replace(made[name], annotations=coloured(made[name])) for name in ("validation", "test")
+    }
+    return dataclasses.replace(made, splits={**made.splits, **splits})
+
+
+def coloured(split):
+    targets = np.zeros((len(split.ids), 4), np.uint8)
     targets[np.arange(len(targets)), np.arange(len(targets)) % 2] = 1
     targets[::10, 2] = 1
-    own = dataclasses.replace(split, annotations=targets)
-    return dataclasses.replace(made, splits={**made.splits, "validation": own})
+    return targets
 
 
 def written(folder, dataset, share, learns=slice(None)):
     """A run that gives a share of the photos their labels."""
-    split = dataset["validation"]
-    generator = np.random.default_rng(0)
-    probabilities = generator.random(split.targets.shape) * 0.4
-    seen = generator.random(len(split.ids)) < share
-    probabilities[seen] += split.targets[seen] * 0.5
-    probabilities[:, ~np.isin(np.arange(4), np.arange(4)[learns])] = 0
-    predictions.write(
-        folder / "predictions.h5", {"validation": predictions.Table(split.ids, probabilities.astype(np.float32))}
-    )
+    generator, tables = np.random.default_rng(0), {}
+    for name in ("validation", "test"):
+        targets = coloured(dataset[name])
+        probabilities = generator.random(targets.shape) * 0.4
+        seen = generator.random(len(targets)) < share
+        probabilities[seen] += targets[seen] * 0.5
+        probabilities[:, ~np.isin(np.arange(4), np.arange(4)[learns])] = 0
+        tables[name] = predictions.Table(dataset[name].ids, probabilities.astype(np.float32))
+    predictions.write(folder / "predictions.h5", tables)
     return folder
 
 
@@ -63,3 +68,15 @@ def test_only_photos_with_one_label_of_the_task_count(dataset, trainings):
 
 def test_without_a_model_that_learns_the_task_there_is_nothing_to_compare(dataset, trainings):
     assert repeats.compare(dataset, {"other": trainings["of another task"]}, "colour", JUDGING) is None
+
+
+def test_a_test_split_is_judged_where_it_has_labels(dataset, trainings):
+    found = repeats.compare(dataset, trainings, "colour", JUDGING)
+    assert found.on_test == len(dataset["test"].ids)
+    first, better, _ = found.models
+    assert first.on_test.value < better.on_test.value and better.on_test.value != better.top_1.value
+    without = dataclasses.replace(dataset["test"], annotations=None)
+    dataset = dataclasses.replace(dataset, splits={**dataset.splits, "test": without})
+    unlabelled = repeats.compare(dataset, trainings, "colour", JUDGING)
+    assert unlabelled.on_test == 0 and all(each.on_test is None for each in unlabelled.models)
+    assert [each.top_1 for each in unlabelled.models] == [each.top_1 for each in found.models]

@@ -124,7 +124,8 @@ def test_a_label_is_fitted_on_the_rows_that_know_it(rows):
     assert np.array_equal(found[0], expected[0]) and found[1] == expected[1]
     assert logistic._regression(standardised, hidden[:, 1], 0.01)[1] == -20
     fits = [
-        logistic.fit(LOGISTIC, dataclasses.replace(train, targets=np.where(hidden > 1, code, hidden)), dev) for code in (2, 9)
+        logistic.fit(LOGISTIC, dataclasses.replace(train, targets=np.where(hidden > 1, code, hidden)), dev)
+        for code in (2, 9)
     ]
     assert np.array_equal(*(fit.predict(dev.features) for fit in fits))
 

@@ -1,0 +1,30 @@
+"""Heads on Inception v3's features that learn the kind of article, as entries to iNaturalist 2019 learned species.
+
+`complement` has the loss with the entropy of the wrong classes [iNaturalist 2019], `balanced` draws each kind as often
+as another, `huge` sees photos of 560 pixels a side.
+
+Command: make train SUITE=fashion_inaturalist MODEL=huge DATA=folder WEIGHTS=folder
+Cost: half a minute each on 2 cores, three times; the features of `huge` ten minutes.
+Measured in docs/tasks.md.
+"""
+
+from dataclasses import replace
+
+from mlob.recipes import Experiment, Head, Task, Training
+
+OTHERS = "an entry to the contest did it, without a figure for it alone"
+BASE = Experiment(
+    ("inception_v3_mixed8_small",),
+    Head(units=(512,), groups=True),
+    Training(loss="categorical"),
+    tasks=(Task("articleType"),),
+    differs="the fast path of a network that the team trained whole",
+)
+recipes = {
+    "inception": BASE,
+    "complement": replace(BASE, training=replace(BASE.training, loss="complement"), differs=OTHERS),
+    "balanced": replace(BASE, training=replace(BASE.training, balance=1.0), differs=OTHERS),
+    "huge": replace(
+        BASE, stores=("inception_v3_mixed8_huge",), differs=f"{OTHERS}; our photos have 224 pixels, enlarged to 560"
+    ),
+}
