@@ -15,7 +15,7 @@ from mlob.recipes import Augmentation, Experiment, Head, Network, Phase, Task, T
 
 CHANGED = Augmentation(flip=True, crop=0.6, colour=0.2)
 PHASE = Phase(unfreeze="mixed7", learning_rate=3e-4, epochs=4, size=80, augmentation=CHANGED)
-SCRATCH = replace(PHASE, unfreeze="everything", learning_rate=1e-3, epochs=6, size=64)
+SCRATCH = replace(PHASE, unfreeze="everything", learning_rate=1e-3, size=64)
 AT_RANDOM = "begins at random, theirs with ImageNet's weights; other photos"
 
 
@@ -45,13 +45,13 @@ recipes = {
         INCEPTION,
         network=network("mnasnet1_0_random", SCRATCH),
         reported="a picture of scores that is lost",
-        differs=f"{AT_RANDOM}; 6 epochs for 18",
+        differs=f"{AT_RANDOM}; 4 epochs for 18",
     ),
     "wide_resnet": replace(
         INCEPTION,
-        network=network("wide_resnet50_2_random", replace(SCRATCH, epochs=4)),
+        network=network("wide_resnet50_2_random", SCRATCH),
         training=replace(INCEPTION.training, limit=1000),
-        reported="0.461 of 1,010 species",
+        reported="error 0.539 of 1,010 species",
         differs=f"{AT_RANDOM}; 950 photos for 268,243",
     ),
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlob import machine, predictions, workspace
+from mlob import machine, predictions, recipes, workspace
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError
 from mlob.files import atomic
@@ -27,7 +27,7 @@ def identity(total: Sum, dataset: DataSet, parts: dict[str, pathlib.Path]) -> di
         parts: {model: runs/<suite>/<model>}.
     """
     digests = {name: results.predictions_digest(folder) for name, folder in parts.items()}
-    return plain({"recipe": dataclasses.asdict(total), "data": dataset.digest, "predictions": digests})
+    return plain({"recipe": recipes.plain(total), "data": dataset.digest, "predictions": digests})
 
 
 def add(
