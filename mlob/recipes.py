@@ -14,7 +14,7 @@ from mlob.phases import Augmentation, Convolutions, Network, Phase  # noqa: F401
 FEWEST_EPOCHS = 10
 FEWEST_ROWS = 5  # a fifth of few rows is dev
 
-Size = Literal["small", "large", "huge"]  # of photos: `features.backbones.SIZES` has the pixels
+Size = Literal["tiny", "small", "large", "huge"]  # of photos: `features.backbones.SIZES` has the pixels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,8 @@ class FeatureSet(Recipe):
         backbone: a name in `mlob.features.backbones.BACKBONES`; or "pixels", with the pool "grid": photos as they are
             decoded; or "detector": what `detector` finds in them; or "text": what stands beside them in the column
             that `Annotations.text` names.
-        size: side of the input, "small" (224 pixels), or "large" (299) or "huge" (560) where the network allows it.
+        size: side of the input, "small" (224 pixels), or "tiny" (96), "large" (299) or "huge" (560) where the network
+            allows it.
         layer: the last, or the name of an earlier layer, where the network is cut.
         pool: "avg" or "max" of the last map; "blocks", the averages of the main stages side by side; "grid", the last
             map as it is, h x w x c.

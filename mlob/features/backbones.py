@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PREPROCESSING_VERSION = 1  # part of the fingerprint: raise it when letterbox or preprocessing change
-SIZES: dict[Size, int] = {"small": 224, "large": 299, "huge": 560}  # 560 as entries to [iNaturalist 2019] had
+SIZES: dict[Size, int] = {"tiny": 96, "small": 224, "large": 299, "huge": 560}  # 560 as of [iNaturalist 2019]
 EXTRACTOR = "extractor"  # name of the model from photos to features
 PIXELS = "pixels"  # the backbone that does nothing: photos stay as they are decoded
 JPEG: Final = "jpeg95"  # the precision of pixels that are kept as JPEGs; the number is the quality
