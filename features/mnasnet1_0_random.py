@@ -1,4 +1,4 @@
-"""MNASNet 1.0 that has learned nothing, at 96 pixels: networks begin with it where no file of its weights is named.
+"""MNASNet 1.0 that has learned nothing, at 96 pixels: networks begin with it where no file of weights is named.
 
 Command: make train SUITE=fashion_inaturalist MODEL=mnasnet DATA=folder WEIGHTS=folder
 Cost: 0.1 GFLOP a photo.

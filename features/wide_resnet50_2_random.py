@@ -1,4 +1,4 @@
-"""Wide ResNet-50-2 that has learned nothing, at 96 pixels: networks begin with it where no file of its weights is named.
+"""Wide ResNet-50-2 that has learned nothing, at 96 pixels: networks begin with it where no file of weights is named.
 
 Command: make train SUITE=fashion_inaturalist MODEL=wide_resnet DATA=folder WEIGHTS=folder
 Cost: 4 GFLOP a photo.
