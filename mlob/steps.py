@@ -4,8 +4,8 @@ A step of a workspace that is dry says what it would make, and makes nothing.
 """
 
 import pathlib
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlob import fields, machine, recipes
 from mlob import workspace as places
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mlob.models.beginning import Beginning
     from mlob.reports.form import Form
     from mlob.runs.job import Job
+
+FeatureSets: TypeAlias = dict[str, tuple[recipes.FeatureSet, pathlib.Path]]  # by name, each with its store's folder
 
 
 def check(work: Workspace, models: Collection[str], *splits: str) -> None:
@@ -100,43 +102,43 @@ def extract(work: Workspace, models: Collection[str], **where: Any) -> None:
     """Extract what the stores of these models lack."""
     from mlob.data import factsheet
     from mlob.features import backbones
+    from mlob.features import extract as extraction
 
     names = [name for model in models for name in work.stores(model) if name not in work.extracted]
     work.extracted.update(names)
-    found = {name: (work.feature_set(name), work.store(name)) for name in names}
+    found: FeatureSets = {name: (work.feature_set(name), work.store(name)) for name in names}
     is_first = 0 < len(found) == len(work.extracted) and not any(path.exists() for _, path in found.values())
     for line in factsheet.understood(work.dataset) if is_first else ():
         say(line)
     sets = {name: own for name, own in found.items() if not backbones.is_text(own[0])}
-    extract_photos(work, sets, **where)
-    for name, (recipe, folder) in found.items():
-        if name not in sets:
-            extract_texts(work, name, recipe, folder)
+    if sets and work.is_dry:
+        tell_lacking(work, sets)
+    elif sets:
+        extraction.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
+    extract_texts(work, {name: own for name, own in found.items() if name not in sets})
 
 
-def extract_texts(work: Workspace, name: str, recipe: recipes.FeatureSet, folder: pathlib.Path) -> None:
-    """Make the features of texts that a store lacks."""
-    from mlob.features import texts
-
-    texts.check_there(name, recipe, work.dataset)
-    if work.is_dry:
-        return say(f"features {name}: {texts.lacking(folder, work.dataset):,} texts to be read")
-    texts.extract(name, recipe, folder, work.dataset)
-
-
-def extract_photos(work: Workspace, sets: Mapping[str, tuple[recipes.FeatureSet, pathlib.Path]], **where: Any) -> None:
-    """Extract the features of photos that stores lack: {name: (feature set, folder of its store)}."""
+def tell_lacking(work: Workspace, sets: FeatureSets) -> None:
+    """Say what stores lack."""
     from mlob.data import factsheet
     from mlob.features import extract as extraction
 
-    if not sets:
-        return  # no photo need be looked for
-    if not work.is_dry:
-        return extraction.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
     for line in factsheet.missing(work.dataset):
         say(line)
     for name, plan in extraction.plan(sets, work.dataset, work.weights).items():
         say(f"features {name}: {plan.summary(work.feature_set(name))}")
+
+
+def extract_texts(work: Workspace, sets: FeatureSets) -> None:
+    """Make what stores of texts lack."""
+    from mlob.features import texts
+
+    for name, (recipe, folder) in sets.items():
+        texts.check_there(name, recipe, work.dataset)
+        if work.is_dry:
+            say(f"features {name}: {texts.lacking(folder, work.dataset):,} texts to be read")
+        else:
+            texts.extract(name, recipe, folder, work.dataset)
 
 
 def train(work: Workspace, models: Collection[str]) -> list[str]:

@@ -278,8 +278,8 @@ class Workspace:
         if isinstance(recipe, recipes.Sum):
             raise InputError(f"{model} is the sum of {', '.join(recipe.parts)}: name one of these.")
         if recipe.head.kind != "dense":
-            kind = recipe.head.kind.replace("_", " ")
-            raise InputError(f"{model} is a {kind} model of scikit-learn, which has no epochs: name another one.")
+            kind = {fields.LOGISTIC: "logistic regression", fields.NAIVE_BAYES: "Naive Bayes"}[recipe.head.kind]
+            raise InputError(f"{model} is scikit-learn's {kind}, which has no epochs: name another model.")
         return recipe
 
     def parts(self, model: str) -> dict[str, pathlib.Path]:

@@ -219,7 +219,7 @@ def test_every_field_of_a_store_is_explained(tmp_path):
     rows = {"shard": np.ones((1, 1), np.float16), "jpegs": jpegs.encode(np.zeros((1, 9, 9, 3), np.uint8))}
     for name, features in rows.items():
         store.write(tmp_path / f"{name}.h5", store.Shard(("a",), features, digests, {}, none), fingerprint)
-    table.write_index(tmp_path, "train", table.Index(("a",), digests, digests, {}))
+    table.write_index(tmp_path, "train", table.Index(("a",), digests, digests, {}, digests))
     for names, column in {(*rows,): "field", ("train",): "in the list"}.items():
         assert explained("Feature store", column) == set().union(
             *(fields_in(tmp_path / f"{name}.h5") for name in names)

@@ -129,7 +129,8 @@ def test_a_network_builds_and_has_the_layers_that_its_phases_unfreeze(networks_a
     reads, begins = reads_and_begins_with(first)
     shape = (14, 14, 512) if reads.layer != "last" else (backbones.side(reads),) * 2 + (3,)
     begin = Beginning(reads, begins, weights.random() if begins else None)
-    plan = networks.Plan(first.head, first.network, begin, shape, targets, standard=(0.0, 1.0))
+    tasks = [(0, 1), (2,)]
+    plan = networks.Plan(first.head, first.network, begin, shape, targets, tasks=tasks, standard=(0.0, 1.0))
     model = plan.build()
     assert model.output_shape == (None, 3)
     assert plan.build(first.network.phases[-1].size).input_shape == model.input_shape == (None, *shape)

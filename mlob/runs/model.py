@@ -21,7 +21,7 @@ from mlob.recipes import Experiment, Judging
 from mlob.runs import results
 from mlob.runs.job import Job, one_each
 from mlob.runs.results import Result
-from mlob.training import batches, sampling
+from mlob.training import sampling
 from mlob.training.checkpoint import Checkpoint
 from mlob.training.trained import COLUMNS, Epoch, Trained
 
@@ -63,32 +63,26 @@ def train(job: Job, folder: pathlib.Path, judging: Judging) -> Result:
     rows = {split: job.rows_of(split) for split in ("train", *predicted)}
     train, dev = job.train_and_dev(rows["train"])
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
+    machine.load_keras()
+    from mlob.training import fit, logistic, naive_bayes
+
     kept = Checkpoint(folder / workspace.CHECKPOINT, job.identity)
-    head = _fitted(job, train, dev, kept)
+    groups = job.dataset.labels.groups
+    if job.experiment.head.kind == fields.LOGISTIC:
+        head = logistic.fit(job.experiment.head, train.resident(), dev)
+    elif job.experiment.head.kind == fields.NAIVE_BAYES:
+        head = naive_bayes.fit(train.resident(), dev, groups)
+    else:
+        head = fit.fit(job.experiment, train, dev, name=job.name, groups=groups, begin=job.begin, checkpoint=kept)
+    if job.experiment.network and head.steps_seconds:
+        say(pace(job.name, head))
     with atomic(folder / workspace.HEAD) as part:
         head.model.save(part)
-    prevalence = _own_prevalence(job.experiment, train.targets, job.dataset.labels.groups)
-    tables = _predicted(head, job.dataset, rows, dev, prevalence)
+    tables = _predicted(head, job.dataset, rows, dev, _own_prevalence(job.experiment, train.targets, groups))
     result = _result(job, head, tables["validation"], judging, _counts(job.dataset, rows, train, dev))
     write(folder, result, tables, head.history, job.identity, job.dataset.labels)
     kept.remove()
     return result
-
-
-def _fitted(job: Job, train: batches.Labelled, dev: batches.Labelled, kept: Checkpoint) -> Trained:
-    """Fit the head of a recipe's kind, or its network."""
-    machine.load_keras()
-    from mlob.training import fit, logistic, naive_bayes
-
-    head, groups = job.experiment.head, job.dataset.labels.groups
-    if head.kind == fields.LOGISTIC:
-        return logistic.fit(head, train.resident(), dev)
-    if head.kind == fields.NAIVE_BAYES:
-        return naive_bayes.fit(train.resident(), dev, groups)
-    learned = fit.fit(job.experiment, train, dev, name=job.name, groups=groups, begin=job.begin, checkpoint=kept)
-    if job.experiment.network and learned.steps_seconds:
-        say(pace(job.name, learned))
-    return learned
 
 
 def _counts(dataset, rows, train, dev):

@@ -63,17 +63,21 @@ def _fitted(rows: csr_array, targets: np.ndarray, exclusive: Sequence[Exclusive]
     """Fit all labels."""
     coefficients = np.zeros((rows.shape[1], targets.shape[1]), np.float32)
     intercepts = np.full(targets.shape[1], NEVER, np.float32)
-    for columns, has_none in exclusive:
+    for columns, _ in exclusive:
         own = list(columns)
-        coefficients[:, own], intercepts[own] = _of_group(rows, targets[:, own], has_none, alpha)
+        coefficients[:, own], intercepts[own] = _of_group(rows, targets[:, own], alpha)
     rest = set(range(targets.shape[1])).difference(*(group.columns for group in exclusive))
     for column in sorted(rest):
         coefficients[:, column], intercepts[column] = _of_label(rows, targets[:, column], alpha)
     return coefficients, intercepts
 
 
-def _of_group(rows: csr_array, targets: np.ndarray, has_none: bool, alpha: float) -> Linear:
-    """Fit the classes of a group, of which "none" has the log-odds 0; classes that no row has are never predicted."""
+def _of_group(rows: csr_array, targets: np.ndarray, alpha: float) -> Linear:
+    """Fit the classes of a group; those that no row has are never predicted.
+
+    Outputs are relative to those of one class that some rows have, "none" where that is a class (`heads`' softmaxes
+    take it as 0). So the highest is 0 or more, and those of classes that no row has stay below.
+    """
     from sklearn.naive_bayes import MultinomialNB
 
     none = targets.shape[1]
@@ -82,12 +86,13 @@ def _of_group(rows: csr_array, targets: np.ndarray, has_none: bool, alpha: float
     classes = np.where(true.any(axis=1), true.argmax(axis=1), none)[known]
     coefficients = np.zeros((rows.shape[1], none + 1), np.float32)
     intercepts = np.full(none + 1, NEVER, np.float32)
-    if len(classes):
-        model = MultinomialNB(alpha=alpha).fit(rows[known], classes)
-        coefficients[:, model.classes_] = model.feature_log_prob_.T
-        intercepts[model.classes_] = model.class_log_prior_
-    if has_none:
-        coefficients, intercepts = coefficients - coefficients[:, [none]], intercepts - intercepts[none]
+    model = MultinomialNB(alpha=alpha).fit(rows[known], classes)
+    of_terms, priors = (
+        model.feature_log_prob_.T,
+        model.class_log_prior_,
+    )  # of the last class: "none", where some have it
+    coefficients[:, model.classes_] = of_terms - of_terms[:, [-1]]
+    intercepts[model.classes_] = priors - priors[-1]
     return coefficients[:, :none], intercepts[:none]
 
 
