@@ -240,11 +240,16 @@ def judge_again(work: Workspace, folder: pathlib.Path) -> None:
 
 
 def train_reference(work: Workspace) -> None:
-    """Train `logistic` where train is small, and note in the runs on the same rows whether they lose to it."""
+    """Train `logistic` where train is small, and note in the runs on the same rows whether they lose to it.
+
+    There is none where the suite's default model learns from photos alone, without features of a backbone.
+    """
+    from mlob.features import backbones
     from mlob.runs import model as runs
 
     reference = work.first_experiment(fields.LOGISTIC)
-    if not runs.wants_reference(work.dataset, reference):
+    reads_pixels = any(map(backbones.is_pixels, work.feature_sets(fields.LOGISTIC).values()))
+    if reads_pixels or not runs.wants_reference(work.dataset, reference):
         return
     train(work, [fields.LOGISTIC])
     for model in [] if work.is_dry else work.models():

@@ -41,7 +41,7 @@ def mlob(trained, command):
     """Run a command that must end well there, and give what it printed."""
 
     def run(*words, **settings):
-        status, printed = command(trained, *words, SUITE="tiny", **settings)
+        status, printed = command(trained, *words, **{"SUITE": "tiny", **settings})
         assert status == 0, printed
         return printed
 
@@ -98,3 +98,14 @@ def test_it_labels_new_photos_where_the_old_ones_are_gone(mlob, trained, tmp_pat
     finally:
         shutil.move(tmp_path / "moved", trained / "photos")
     assert labelled.count(".jpg: ") == len([*(tmp_path / "new").glob("*.jpg")]) > 5
+
+
+def test_a_suite_of_convolutions_alone_is_reported_without_logistic_regression(mlob, trained):
+    scratch = trained / "experiments/scratch"
+    scratch.mkdir()
+    convolutions = "Network(convolutions=Convolutions((4,), pool=8, flatten=False), phases=(Phase(steps=2, size=32),))"
+    recipe = f'Experiment(("photos_small",), Head(units=()), Training(batch=8), network={convolutions})'
+    for name, text in {"suite": f'Suite("photos", members=("small",), ensemble={QUICK})', "small": recipe}.items():
+        (scratch / f"{name}.py").write_text(f"from mlob.recipes import *\n\nrecipe = {text}\n")
+    assert re.search(r"^small +\S", mlob("report", SUITE="scratch"), re.MULTILINE)
+    assert not (trained / "runs/scratch/logistic").exists()
