@@ -72,7 +72,7 @@ def repeat(work: Workspace, model: str) -> None:
         again = dataclasses.replace(experiment, seed=experiment.seed + number)
         job = dataclasses.replace(steps.job_of(work, model), name=f"{model}, seed {again.seed}", experiment=again)
         if not runs.is_done(folder, job.identity):
-            say(runs.summary(runs.train(job, folder, judging)))
+            say(runs.summary(runs.train(job, folder, judging), work.suite.task))
 
 
 def of_equal_dev(work: Workspace) -> dict[str, pathlib.Path]:

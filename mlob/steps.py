@@ -161,7 +161,7 @@ def train(work: Workspace, models: Collection[str]) -> list[str]:
         if is_lacking(work, model, job.identity):
             made.append(model)
             if not work.is_dry:
-                say(runs.summary(runs.train(job, work.run(model), work.suite.ensemble.judging)))
+                say(runs.summary(runs.train(job, work.run(model), work.suite.ensemble.judging), work.suite.task))
     return made
 
 
@@ -226,7 +226,8 @@ def add(work: Workspace, model: str, total: recipes.Sum) -> bool:
         return True
     if is_lacking(work, model, sums.identity(total, work.dataset, parts)):
         if not work.is_dry:
-            say(runs.summary(sums.add(model, total, work.dataset, parts, folder, work.suite.ensemble.judging)))
+            added = sums.add(model, total, work.dataset, parts, folder, work.suite.ensemble.judging)
+            say(runs.summary(added, work.suite.task))
         return True
     return False
 
@@ -236,7 +237,7 @@ def judge_again(work: Workspace, folder: pathlib.Path) -> None:
     from mlob.runs import model as runs
 
     if not work.is_dry and (result := runs.judge_again(folder, work.dataset, work.suite.ensemble.judging)):
-        say(f"judged anew, as the suite is: {runs.summary(result)}")
+        say(f"judged anew, as the suite is: {runs.summary(result, work.suite.task)}")
 
 
 def train_reference(work: Workspace) -> None:
@@ -254,7 +255,7 @@ def train_reference(work: Workspace) -> None:
     train(work, [fields.LOGISTIC])
     for model in [] if work.is_dry else work.models():
         experiment, folder = work.experiment(model), work.run(model)
-        if isinstance(experiment, recipes.Sum) or experiment.head.kind != "dense":
+        if isinstance(experiment, recipes.Sum) or experiment.head.kind != "dense" or not experiment.learns_all:
             continue
         alike = (experiment.stores, experiment.training.limit) == (reference.stores, reference.training.limit)
         if not (alike and runs.is_done(folder, job_of(work, model).identity)):

@@ -158,11 +158,13 @@ def wants_reference(dataset: DataSet, reference: Experiment) -> bool:
     return min(reference.training.limit or FEWEST_ROWS, len(dataset["train"].ids)) < FEWEST_ROWS
 
 
-def summary(result: Result) -> str:
-    """Tell a result in one line."""
+def summary(result: Result, task: str = "") -> str:
+    """Tell a result in one line; of a suite about a task first how often the likeliest label of that is right."""
     micro_f1, note = result.scores["micro_f1"], f" ({result.note})" if result.note else ""
+    top_1 = next((own.scores["top_1"] for own in result.tasks if own.group == task), None)
+    first = f"top-1 of {task} {top_1.value:.3f} ({top_1}), " if top_1 else ""
     return (
-        f"{result.method}: micro-F1 {micro_f1.value:.3f} ({micro_f1}) on validation, cross-fitted; "
+        f"{result.method}: {first}micro-F1 {micro_f1.value:.3f} ({micro_f1}) on validation, cross-fitted; "
         f"{result.parameters.own / 1e6:.2f} M parameters trained in {result.seconds.training:.0f} s{note}"
     )
 

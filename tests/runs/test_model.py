@@ -11,7 +11,9 @@ from mlob import predictions
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError
 from mlob.evaluation import judge
+from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.scores import Score
+from mlob.evaluation.tasks import TaskScores
 from mlob.recipes import LINEAR, LOGISTIC, Experiment, Head, Judging, Task, Training
 from mlob.runs import model, results
 from mlob.runs.job import Job
@@ -302,6 +304,13 @@ def test_a_result_is_told_in_one_line(run):
     assert model.summary(dataclasses.replace(run[1], note="begins")) == f"{model.summary(run[1])} (begins)"
     told = model.summary(run[1])
     assert told.startswith("linear: micro-F1 0.") and "cross-fitted" in told and "\n" not in told
+
+
+def test_of_a_suite_about_a_task_its_figure_is_told_first(run):
+    task = TaskScores("colour", 90, 3, {"top_1": Interval(0.8, 0.7, 0.9)}, 1.0, [], [])
+    result = dataclasses.replace(run[1], tasks=[task])
+    assert model.summary(result, "colour").startswith("linear: top-1 of colour 0.800 (0.700 to 0.900), micro-F1 0.")
+    assert model.summary(result, "length") == model.summary(result)
 
 
 def test_a_run_without_its_recipe_is_not_done_and_a_damaged_one_is_named(run, made, stores, tmp_path):
