@@ -17,6 +17,7 @@ from pyarrow import parquet
 from mlob.data import duplicates, facts, factsheet, preflight
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
+from mlob.recipes import Annotations
 
 EXAMPLES = int(os.environ.get("FUZZ", "25"))  # of spoilt files
 
@@ -201,3 +202,11 @@ def test_whatever_bytes_a_file_of_annotations_holds_it_is_read_and_described_or_
         csv.writer(file).writerows([text] for text in [*texts, *found.labels.names] if text)
     with open(folder / "again.csv", encoding="utf-8", newline="") as file:
         assert [row[0] for row in csv.reader(file)] == [text for text in [*texts, *found.labels.names] if text]
+
+
+def test_texts_are_refused_where_a_format_has_none(tmp_path):
+    write_photos(tmp_path, {"dress/a.jpg": b"a", "hat/b.jpg": b"b"})
+    with pytest.raises(
+        InputError, match=r"annotations\.text names the column 'title'; expected a table, found folders"
+    ):
+        read_dataset(tmp_path, asked=Annotations(text="title"))

@@ -221,3 +221,9 @@ def test_a_file_cut_short_is_refused(tmp_path):
     write(tmp_path / "val.parquet", (tmp_path / "train.parquet").read_bytes()[:-9])
     with pytest.raises(InputError, match=r"val\.parquet is not a complete Parquet file .*: copy it again"):
         read_dataset(tmp_path)
+
+
+def test_texts_are_those_of_the_column_that_is_named(tmp_path):
+    put(tmp_path / "train.parquet", {"label": ["a", "b"], "caption": [" A cat. ", None]})
+    (listed,) = formats.read(Tree(tmp_path), Annotations(text="caption")).files
+    assert listed.texts == ("A cat.", "")

@@ -10,6 +10,7 @@ from layouts import split_of_each, targets, write, write_photos
 from mlob.data import preflight
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
+from mlob.recipes import Annotations
 
 SPLITS = ("train", "validation", "test")
 
@@ -100,3 +101,23 @@ def test_any_table_reads_or_is_refused(tmp_path_factory, rows):
         mark = "|" if any("|" in cell for cell in cells) else ","
         wanted = {part.strip() for cell in cells for part in cell.split(mark)} - {""}
         assert set(data.labels.names) == wanted
+
+
+def test_the_column_of_texts_is_read_and_is_no_label(tmp_path):
+    rows = 'a.jpg,"A dress, red",red,train\nb.jpg,,blue,train\nc.jpg, Hat ,red,validation\n'
+    write(tmp_path / "photos.csv", f"image,Title,colour,split\n{rows}")
+    plain, asked = read_dataset(tmp_path), read_dataset(tmp_path, asked=Annotations(text="title"))
+    assert plain["train"].texts is None
+    assert asked["train"].texts == ("A dress, red", "") and asked["validation"].texts == ("Hat",)
+    assert asked.labels.names == ("blue", "red")
+    assert "their texts: Title" in " ".join(asked.told) and asked.digest == plain.digest
+
+
+def test_texts_stay_with_their_photos_where_splits_are_drawn(tmp_path):
+    names = [f"{number}.jpg" for number in range(40)]
+    write_photos(tmp_path, {name: name.encode() for name in names})
+    write(tmp_path / "photos.csv", "image,title,kind\n" + "".join(f"{name},about {name},x\n" for name in names))
+    data = read_dataset(tmp_path, asked=Annotations(text="title"))
+    assert len(data.splits) > 1
+    for split in data.splits.values():
+        assert split.texts == tuple(f"about {name}" for name in split.ids)
