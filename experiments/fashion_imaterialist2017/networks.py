@@ -4,8 +4,8 @@
 layers of each task. Each task weighs 0.95 to the power of its number, divided by the sum of all, as in their code:
 beside a second task the first weighs 0.51 for 1. `not_normalised` leaves the sum out. As there, labels of less than a
 hundredth of the photos are one label "other", and no pooling follows the third convolution. Training has 8 epochs for
-20, and at neither end had the loss stopped falling. Photos have 96 pixels a side for 256, so flattened maps, and with them the
-first hidden layer, are a seventh of theirs. Photos of dev and validation are not changed; theirs were.
+20, and at neither end had the loss stopped falling. Photos have 96 pixels a side for 256, so that flattened maps, and
+with them the first hidden layer, are a seventh of theirs. Photos of dev and validation are not changed; theirs were.
 
 Command: make train SUITE=fashion_imaterialist2017 MODEL=with_three DATA=folder
 Cost: a minute or two each on 2 cores, three times.
