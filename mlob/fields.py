@@ -15,6 +15,7 @@ NAIVE_BAYES = "naive_bayes"
 PREFIXES = {  # as SET names their fields
     "Detector": "detector.",
     "Text": "text.",
+    "Crop": "crop.",
     "Head": "head.",
     "Training": "training.",
     "Ensemble": "ensemble.",

@@ -143,7 +143,12 @@ def needs(work: Workspace) -> "tuple[dict[str, Member], dict[str, Store], pathli
     ensemble, known = results.read_ensemble(folder), kept.read(folder)
     assert ensemble and known  # was seen to
     stores = {
-        name: Store(feature_set, kept.store_of(folder, name), work.features / name / store.PREDICTED, work.weights)
-        for name, feature_set in known.feature_sets.items()
+        name: Store(
+            kept.feature_set_of(folder, name, known),
+            kept.store_of(folder, name),
+            work.features / name / store.PREDICTED,
+            work.weights,
+        )
+        for name in known.feature_sets
     }
     return {name: member(work.run(name)) for name in ensemble.members}, stores, folder, known.labels

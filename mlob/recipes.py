@@ -76,6 +76,19 @@ class Text(Recipe):
 
 
 @dataclasses.dataclass(frozen=True)
+class Crop(Recipe):
+    """What finds the thing in photos, which are then cropped to it: a trained head that says where it sees its labels.
+
+    Attributes:
+        head: its file, runs/<suite>/<model>/head.keras; it reads one store of averages, of the same backbone.
+        size: of that store's photos. Crops are cut from photos of this size.
+    """
+
+    head: str
+    size: Size = "huge"
+
+
+@dataclasses.dataclass(frozen=True)
 class FeatureSet(Recipe):
     """How photos become features: a backbone, cut somewhere, pooled, on some weights.
 
@@ -96,6 +109,7 @@ class FeatureSet(Recipe):
             the bytes.
         detector: of the backbone "detector", which takes no other field.
         text: of the backbone "text", which takes no other field.
+        crop: photos are cropped to the thing in them first.
     """
 
     backbone: str
@@ -108,6 +122,7 @@ class FeatureSet(Recipe):
     precision: Literal["auto", "float32", "bfloat16", "float16", "int8", "jpeg95"] = "auto"
     detector: Detector | None = None
     text: Text | None = None
+    crop: Crop | None = None
 
 
 @dataclasses.dataclass(frozen=True)

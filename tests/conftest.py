@@ -112,6 +112,14 @@ def write_store():
     return write
 
 
+@pytest.fixture(scope="session")
+def shards():
+    """Give the bytes of every shard of a store: shards(folder) gives {path inside the folder: bytes}."""
+    return lambda folder: {
+        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("**/[0-9]*.h5"))
+    }
+
+
 @pytest.fixture
 def small_stackers(monkeypatch):
     """Let stackers learn in two folds, of few trees and units."""

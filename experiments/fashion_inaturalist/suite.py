@@ -9,8 +9,8 @@ from mlob.recipes import Ensemble, Suite
 
 recipe = Suite(
     data="data/fashion-products",
-    members=("inception", "complement", "balanced", "huge"),
-    rows=("inception_whole", "inception_plain", "mnasnet", "wide_resnet"),
+    members=("inception", "complement", "huge", "finder"),
+    rows=("balanced", "lite0", "cropped", "inception_whole", "inception_plain", "mnasnet", "wide_resnet"),
     ensemble=Ensemble(methods=("mean",)),
     task="articleType",
     repeats=3,

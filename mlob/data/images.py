@@ -212,7 +212,17 @@ def view(pixels: np.ndarray, name: str) -> np.ndarray:
         return pixels[:, ::-1] if name == "flip" else pixels
     side = len(pixels)
     left, top, crop = crop_box(side, position)
-    box = (left, top, left + crop, top + crop)
+    return resized(pixels, side, (left, top, left + crop, top + crop))
+
+
+def resized(pixels: np.ndarray, side: int, box: tuple[float, float, float, float]) -> np.ndarray:
+    """Bring a part of a photo to a square: uint8 (side, side, 3).
+
+    Args:
+        pixels: of the photo, uint8 (h, w, 3).
+        side: of the square, pixels.
+        box: left, top, right and bottom edge of the part, pixels; they may lie between two.
+    """
     return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR, box))
 
 

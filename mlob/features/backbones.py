@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PREPROCESSING_VERSION = 1  # part of the fingerprint: raise it when letterbox or preprocessing change
 SIZES: dict[Size, int] = {"tiny": 96, "small": 224, "large": 299, "huge": 560}  # 560 as of [iNaturalist 2019]
 EXTRACTOR = "extractor"  # name of the model from photos to features
+FINDER, FINE, LAST = "finder", "fine", "last"  # names of the model from photos to maps, and of layers in it
+FINE_STEP = 8  # pixels: finer maps know little but edges, coarser ones blur outlines
 PIXELS = "pixels"  # the backbone that does nothing: photos stay as they are decoded
 JPEG: Final = "jpeg95"  # the precision of pixels that are kept as JPEGs; the number is the quality
 DETECTOR = "detector"  # what a file of another program finds in photos
@@ -178,7 +180,7 @@ BACKBONES = {
     "efficientnet_lite0": Backbone(
         build=_late("mlob.features.efficientnet", "build"),
         preprocess=_late("mlob.features.efficientnet", "preprocess_input"),
-        sizes=("small",),
+        sizes=(*SIZES,),
         length=1280,
         stages=("block2b_add", "block3b_add", "block5c_add", "top_activation"),
         weights=Packaged(
@@ -246,8 +248,10 @@ def is_text(feature_set: FeatureSet) -> bool:
 
 
 def side(feature_set: FeatureSet) -> int:
-    """Give the side of the photos that a feature set sees, pixels."""
-    return feature_set.detector.size if feature_set.detector else SIZES[feature_set.size]
+    """Give the side of the photos that a feature set takes, pixels; where it crops them, its network sees a part."""
+    if feature_set.detector:
+        return feature_set.detector.size
+    return SIZES[feature_set.crop.size if feature_set.crop else feature_set.size]
 
 
 def check(feature_set: FeatureSet) -> None:
@@ -263,8 +267,20 @@ def check(feature_set: FeatureSet) -> None:
     if feature_set.precision == JPEG:
         raise InputError(f'The precision "{JPEG}" is of pixels, not of {feature_set.backbone}.')
     sizes = BACKBONES[feature_set.backbone].sizes
-    if feature_set.size not in sizes:
-        raise InputError(f"{feature_set.backbone} takes the size {' or '.join(sizes)}, not {feature_set.size!r}.")
+    for size in (feature_set.size, *([feature_set.crop.size] if feature_set.crop else [])):
+        if size not in sizes:
+            raise InputError(f"{feature_set.backbone} takes the size {' or '.join(sizes)}, not {size!r}.")
+    if feature_set.crop:
+        _check_beside_crop(feature_set)
+
+
+def _check_beside_crop(feature_set: FeatureSet) -> None:
+    """Refuse what does not go with a crop: half a network finds nothing, int8 is calibrated on whole photos."""
+    for field, wanted in {"layer": "last", "view": "whole"}.items():
+        if (found := getattr(feature_set, field)) != wanted:
+            raise InputError(f"features.{field} is {found!r} beside a crop; expected {wanted!r}.")
+    if feature_set.precision == "int8":
+        raise InputError("features.precision is 'int8' beside a crop; expected another precision.")
 
 
 def find(feature_set: FeatureSet) -> Backbone:
@@ -287,7 +303,7 @@ def build(feature_set: FeatureSet, pixels: int = 0) -> keras.Model:
     Returns:
         A Keras model from preprocessed pixels (pixels, pixels, 3) to its last map.
     """
-    return find(feature_set).build(pixels or side(feature_set))
+    return find(feature_set).build(pixels or SIZES[feature_set.size])
 
 
 def cut(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
@@ -344,6 +360,26 @@ def extractor(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
     joined = pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
     as_float32 = keras.layers.Activation("linear", dtype="float32")  # whatever the policy
     return keras.Model(photos, as_float32(joined), name=EXTRACTOR)
+
+
+def finder(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
+    """Put preprocessing before a whole network, and give what tells where things are.
+
+    Returns:
+        A Keras model from uint8 photos (n, size, size, 3) to float32 (n, d): the numbers of two maps, one behind the
+        other. They are the outputs of its layers `FINE`, the first main stage whose places are at least `FINE_STEP`
+        pixels apart, and `LAST`, the last map.
+    """
+    import keras
+
+    least = -(-network.input_shape[1] // FINE_STEP)
+    fine = next(each for each in stage_maps(network, feature_set).values() if each.shape[1] <= least)
+    photos = keras.Input(network.input_shape[1:], dtype="uint8", name="photos")
+    pixels = find(feature_set).preprocess(keras.ops.cast(photos, "float32"))
+    maps = zip((FINE, LAST), keras.Model(network.input, [fine, network.output])(pixels), strict=True)
+    named = [keras.layers.Activation("linear", dtype="float32", name=name)(each) for name, each in maps]
+    flat = [keras.layers.Flatten(dtype="float32")(each) for each in named]
+    return keras.Model(photos, keras.layers.Concatenate(dtype="float32")(flat), name=FINDER)
 
 
 def _pooled(feature_map: keras.KerasTensor, pool: str) -> keras.KerasTensor:

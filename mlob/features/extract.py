@@ -18,6 +18,7 @@ from mlob.errors import InputError, counted
 from mlob.features import (
     backbones,
     contents,
+    cropping,
     decoding,
     deliveries,
     forms,
@@ -100,6 +101,8 @@ def extract(
     for name, (recipe, folder) in lacking.items():
         if recipe.backbone in backbones.KINDS:  # what is wrong with a file is told before other sets take hours
             forms.of(recipe, plans[name].source, folder)
+        if recipe.crop:
+            cropping.answer(recipe)
     for side in dict.fromkeys(backbones.side(recipe) for recipe, _ in lacking.values()):
         load_keras()
         of_size = {

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from mlob.features import backbones, runtimes, weights
+from mlob.features import backbones, cropping, runtimes, weights
 from mlob.recipes import FeatureSet
 
 if TYPE_CHECKING:
@@ -24,10 +27,17 @@ class Forms:
         feature_set: the recipe.
         source: the weights.
         store_folder: features/<set>/<data set>, where the quantised model lies, if there is one.
+        build: function of the network and the recipe that gives the model from photos.
     """
 
-    def __init__(self, feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Path) -> None:
-        self.feature_set, self.source, self.int8_path = feature_set, source, store_folder / INT8
+    def __init__(
+        self,
+        feature_set: FeatureSet,
+        source: weights.Source,
+        store_folder: pathlib.Path,
+        build: Callable[[keras.Model, FeatureSet], keras.Model] = backbones.extractor,
+    ) -> None:
+        self.feature_set, self.source, self.int8_path, self.build = feature_set, source, store_folder / INT8, build
         self._models: dict[str, keras.Model] = {}
         self._converted: runtimes.OpenVINOModel | None = None
         self._runners: dict[runtimes.Choice, runtimes.Runner] = {}
@@ -39,7 +49,9 @@ class Forms:
     def model(self, precision: str) -> keras.Model:
         """Give the Keras model from uint8 photos to features, its layers computing in a precision."""
         if precision not in self._models:
-            self._models[precision] = _model(self.feature_set, self.source, precision)
+            with _policy(precision):
+                network = weights.network(self.feature_set, self.source)
+                self._models[precision] = self.build(network, self.feature_set)
         return self._models[precision]
 
     def converted(self) -> runtimes.OpenVINOModel:
@@ -58,6 +70,18 @@ class Forms:
             self._runners[choice] = self._load(choice)
         return self._runners[choice]
 
+    def looker(self, choice: runtimes.Choice) -> cropping.Look:
+        """Give what finds the things in photos, of a feature set that crops them.
+
+        Raises:
+            InputError: as `cropping.answer`; this processor does not run the precision.
+        """
+        assert self.feature_set.crop
+        seen = dataclasses.replace(self.feature_set, size=self.feature_set.crop.size, crop=None)
+        finder = Forms(seen, self.source, self.int8_path.parent, backbones.finder)
+        precision = choice.precision if choice.runtime == "keras" else "float32"  # of the model that is built anyway
+        return cropping.looker(self.feature_set, finder.runner(choice), finder.model(precision))
+
     def settle(self, choice: runtimes.Choice) -> runtimes.Runner:
         """Give what runs the extractor, and let go of all other forms: they were built to make this choice."""
         runner = self.runner(choice)
@@ -69,6 +93,11 @@ class Forms:
         runtimes.write_int8(self.converted(), photos, self.int8_path)
 
     def _load(self, choice: runtimes.Choice) -> runtimes.Runner:
+        if not self.feature_set.crop:
+            return self._run(choice)
+        return cropping.runner(self.feature_set, self.looker(choice), self._run(choice))
+
+    def _run(self, choice: runtimes.Choice) -> runtimes.Runner:
         if choice.runtime == "keras":
             return runtimes.keras_runner(self.model(choice.precision))
         if choice.precision == "int8":
@@ -105,12 +134,14 @@ def of(feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Pa
     return Forms(feature_set, source, store_folder)
 
 
-def _model(feature_set: FeatureSet, source: weights.Source, precision: str) -> keras.Model:
+@contextlib.contextmanager
+def _policy(precision: str) -> Iterator[None]:
+    """Let Keras build layers that compute in a precision."""
     import keras
 
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(runtimes.POLICIES[precision])
     try:
-        return backbones.extractor(weights.network(feature_set, source), feature_set)
+        yield
     finally:
         keras.config.set_dtype_policy(before)

@@ -10,7 +10,19 @@ import numpy as np
 from mlob.data import images
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError, counted
-from mlob.features import backbones, changes, contents, decoding, deliveries, log, runtimes, store, table, weights
+from mlob.features import (
+    backbones,
+    changes,
+    contents,
+    cropping,
+    decoding,
+    deliveries,
+    log,
+    runtimes,
+    store,
+    table,
+    weights,
+)
 from mlob.features.changes import Changes
 from mlob.features.contents import Photos
 from mlob.features.fingerprint import Fingerprint, settings
@@ -72,7 +84,8 @@ class Plan:
         photos = counted(self.photos, "photo")
         if backbones.is_pixels(feature_set):
             return f"{photos} to be decoded, whose pixels are kept, {time_left}"
-        return f"{photos} through {feature_set.backbone} (weights: {origin}), {time_left}"
+        lacking = cropping.fault(feature_set.crop) if feature_set.crop else ""
+        return f"{photos} through {feature_set.backbone} (weights: {origin}), {time_left} {lacking}".rstrip()
 
 
 def plan(
@@ -294,7 +307,7 @@ def _of_recipe(feature_set: FeatureSet) -> dict[str, Any]:
         "size": backbones.side(feature_set),
         "layer": feature_set.layer,
         "pool": feature_set.pool,
-        "view": feature_set.view,
+        "view": cropping.view(feature_set) if feature_set.crop else feature_set.view,
         "preprocessing": backbones.PREPROCESSING_VERSION,
         "decoder": images.DECODER,
         "detector": settings(feature_set.detector) if feature_set.detector else "",

@@ -10,7 +10,7 @@ from mlob.features import backbones, weights
 from mlob.phases import Network, Phase
 from mlob.recipes import FeatureSet
 
-UNSHAPED = ("runtime", "precision", "text")  # fields of a feature set that say nothing of a backbone
+UNSHAPED = ("runtime", "precision", "text", "crop")  # fields of a feature set that say nothing of a backbone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +59,8 @@ def check(reads: FeatureSet, extractor: FeatureSet | None) -> None:
         return _refuse(backbones.is_pixels(reads), "A network of convolutions reads a store of pixels", reads)
     _refuse(extractor.backbone in backbones.BACKBONES, "A network begins with a backbone", extractor)
     _refuse(extractor.view == reads.view == "whole", 'A network sees photos as wholes (view="whole")', reads)
+    for each in (extractor, reads):
+        _refuse(not each.crop, "A network sees photos as wholes (no crop)", each)
     _refuse(reads.size == extractor.size, f"The network takes photos of the size {extractor.size!r}", reads)
     if not backbones.is_pixels(reads):
         alike = (reads.backbone, reads.weights) == (extractor.backbone, extractor.weights)

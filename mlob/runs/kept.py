@@ -38,7 +38,7 @@ def write(folder: pathlib.Path, kept: Kept, stores: Mapping[str, pathlib.Path]) 
         return
     (folder / workspace.KEPT).unlink(missing_ok=True)
     for name, made in stores.items():
-        _keep(made, store_of(folder, name))
+        _keep(made, store_of(folder, name), kept.feature_sets[name])
     write_json(folder / workspace.KEPT, dataclasses.asdict(kept))
 
 
@@ -55,6 +55,15 @@ def read(folder: pathlib.Path) -> Kept | None:
 def store_of(folder: pathlib.Path, name: str) -> pathlib.Path:
     """Name the folder that stands in for a feature set's store in an ensemble's folder: it holds no features."""
     return folder / workspace.STORES / name
+
+
+def feature_set_of(folder: pathlib.Path, name: str, kept: Kept) -> FeatureSet:
+    """Give the recipe of a feature set; photos are cropped by the head that was kept."""
+    feature_set = kept.feature_sets[name]
+    if not feature_set.crop:
+        return feature_set
+    head = store_of(folder, name) / workspace.HEAD
+    return dataclasses.replace(feature_set, crop=dataclasses.replace(feature_set.crop, head=str(head)))
 
 
 def lacking(folder: pathlib.Path, ensemble: EnsembleResult, runs: Mapping[str, pathlib.Path]) -> str:
@@ -102,13 +111,16 @@ def _is_kept(made: pathlib.Path, kept: pathlib.Path) -> bool:
     return store.fingerprint(kept) == store.fingerprint(made)
 
 
-def _keep(made: pathlib.Path, kept: pathlib.Path) -> None:
-    """Copy a store's quantised model or its terms, if it has such, and its fingerprint, which comes last."""
+def _keep(made: pathlib.Path, kept: pathlib.Path, feature_set: FeatureSet) -> None:
+    """Copy what a store has of a quantised model, terms, and a head that crops; its fingerprint comes last."""
     (kept / store.DECLARED).unlink(missing_ok=True)
     quantised = made / forms.INT8
-    for path in (quantised.with_suffix(".bin"), quantised, made / texts.TERMS):
+    copies = {kept / path.name: path for path in (quantised.with_suffix(".bin"), quantised, made / texts.TERMS)}
+    if feature_set.crop:
+        copies[kept / workspace.HEAD] = pathlib.Path(feature_set.crop.head)
+    for copy, path in copies.items():
         if path.is_file():
-            with atomic(kept / path.name) as part:
+            with atomic(copy) as part:
                 part.write_bytes(path.read_bytes())
     if fingerprint := store.fingerprint(made):
         store.declare(kept, fingerprint)

@@ -39,14 +39,6 @@ def network(monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def shards():
-    """Give the bytes of every shard of a store: shards(folder) gives {path inside the folder: bytes}."""
-    return lambda folder: {
-        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("**/[0-9]*.h5"))
-    }
-
-
-@pytest.fixture(scope="session")
 def rows():
     """Give what a store has of a data set: rows(folder, dataset) gives {split: ({id: features}, {id: reason})}."""
 

@@ -5,7 +5,7 @@ import pytest
 
 from mlob import recipes
 from mlob.features import store
-from mlob.recipes import Ensemble, Experiment, FeatureSet, Head
+from mlob.recipes import Crop, Ensemble, Experiment, FeatureSet, Head
 from mlob.runs import kept
 from mlob.runs.job import plain
 
@@ -43,6 +43,20 @@ def test_what_has_changed_is_kept_anew_and_nothing_else_is_touched(made, stores,
     kept.write(folder, first, stores)
     assert store.fingerprint(kept.store_of(folder, "two")) == changed
     assert (kept.store_of(folder, "two") / "int8.xml").read_text() == "another"
+
+
+def test_a_head_that_crops_photos_is_kept_and_stands_in_for_the_one_that_the_recipe_names(made, stores, tmp_path):
+    (tmp_path / "head.keras").write_text("a head")
+    cropped = FeatureSet("efficientnet_lite0", crop=Crop(str(tmp_path / "head.keras")))
+    folder, wanted = tmp_path / "ensemble", kept.Kept(made.labels, {"one": SETS["one"], "two": cropped})
+    kept.write(folder, wanted, stores)
+    (tmp_path / "head.keras").unlink()
+    assert kept.feature_set_of(folder, "one", kept.read(folder)) == SETS["one"]
+    found = kept.feature_set_of(folder, "two", kept.read(folder))
+    with open(found.crop.head) as head:
+        assert head.read() == "a head"
+    assert dataclasses.replace(found, crop=cropped.crop) == cropped
+    assert not (kept.store_of(folder, "one") / "head.keras").exists()
 
 
 def test_recipes_that_have_changed_since_are_named(tmp_path):
