@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0's features of photos cropped to the article in them, where `finder` of fashion_inaturalist sees it.
+"""EfficientNet-Lite0's features of photos cropped to where `finder` of fashion_inaturalist sees the article.
 
 Command: make features SUITE=fashion_inaturalist MODEL=cropped DATA=folder
 Cost: as `efficientnet_lite0_huge` and `efficientnet_lite0` together.
