@@ -30,9 +30,8 @@ def write_head(path, length=1280, labels=2, seed=0):
     """Write a linear head."""
     generator = np.random.default_rng(seed)
     coefficients = generator.normal(size=(length, labels)).astype(np.float32)
-    mean, variance = np.zeros(length, np.float32), np.ones(length, np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
-    heads.regression((length,), mean, variance, coefficients, np.zeros(labels, np.float32)).save(path)
+    heads.linear((length,), None, coefficients, np.zeros(labels, np.float32)).save(path)
     return path
 
 
