@@ -6,7 +6,7 @@ photos, and says where the thing in them is; `cropped` reads photos that are cro
 `lite0` reads alone.
 
 Command: make train SUITE=fashion_inaturalist MODEL=huge DATA=folder WEIGHTS=folder
-Cost: half a minute each on 2 cores, three times; the features of `huge` ten minutes.
+Cost: half a minute each on 2 cores, twice; the features of `huge` ten minutes.
 Measured in docs/tasks.md.
 """
 

@@ -6,7 +6,7 @@ block mixed8, up to which its weights are at hand; the other two begin at random
 named.
 
 Command: make train SUITE=fashion_inaturalist MODEL=mnasnet DATA=folder WEIGHTS=folder
-Cost: two to five minutes each on 2 cores, three times.
+Cost: two to five minutes each on 2 cores, twice.
 Measured in docs/tasks.md.
 """
 

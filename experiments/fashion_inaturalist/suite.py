@@ -13,5 +13,5 @@ recipe = Suite(
     rows=("balanced", "lite0", "cropped", "inception_whole", "inception_plain", "mnasnet", "wide_resnet"),
     ensemble=Ensemble(methods=("mean",)),
     task="articleType",
-    repeats=3,
+    repeats=2,
 )

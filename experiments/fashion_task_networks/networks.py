@@ -5,7 +5,7 @@ All of the network learns by SGD in batches of 64, on mirrored crops of half of 
 ends before that.
 
 Command: make train SUITE=fashion_task_networks MODEL=weighted DATA=folder WEIGHTS=folder
-Cost: two minutes each on 2 cores, three times.
+Cost: two minutes each on 2 cores, twice.
 Measured in docs/tasks.md.
 """
 

@@ -13,5 +13,5 @@ recipe = Suite(
     rows=("adam", "whole_photos", "class_weighted", "progressive", "small_photos"),
     ensemble=Ensemble(methods=("mean",)),
     task="articleType",
-    repeats=3,
+    repeats=2,
 )
