@@ -260,6 +260,6 @@ def test_small_things_on_large_backgrounds_are_found(tmp_path):
     mean, deviation = large.mean(axis=0), large.std(axis=0) + 1e-6
     fits = [LogisticRegression(C=0.01).fit((large - mean) / deviation, column) for column in targets.T]
     slopes, bias = np.stack([fit.coef_[0] for fit in fits], axis=1), np.array([fit.intercept_[0] for fit in fits])
-    heads.regression((1280,), mean, deviation**2, slopes, bias).save(tmp_path / "head.keras")
+    heads.linear((1280,), (mean, deviation**2), slopes, bias).save(tmp_path / "head.keras")
     found = forms.Forms(by(tmp_path / "head.keras"), source, tmp_path).looker(choice)(pixels[80:])
     assert np.mean(drawn.overlap(found, boxes[80:]) > drawn.FOUND) > 0.9
