@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from mlob.recipes import MLP, Augmentation, Convolutions, Experiment, Network, Phase, Task, Training
 
-SMALLER = "24 kinds for 4, other photos, 96 pixels for 256"
+SMALLER = "subcategories for 4 kinds, other photos, 96 pixels for 256"
 PHASE = Phase(
     optimizer="adam",
     schedule="constant",
