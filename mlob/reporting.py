@@ -132,7 +132,7 @@ def put_tables(
     }
     if by_task:
         recipe_of = {each.model: work.experiment(each.model) for each in by_task.models}
-        blocks["task"] = tables.task_markdown(by_task, rows, recipe_of)
+        blocks["task"] = tables.task_markdown(by_task, rows, recipe_of, ensemble)
     tables.update_blocks(readme, work.name, blocks)
 
 

@@ -14,7 +14,7 @@ from mlob.files import write_text
 from mlob.recipes import Experiment, Sum
 from mlob.runs import repeats, results
 from mlob.runs.dev import Comparison
-from mlob.runs.results import Chosen, MethodResult, Parameters, Result, Seconds
+from mlob.runs.results import Chosen, EnsembleResult, MethodResult, Parameters, Result, Seconds
 
 STACKED = METHODS.keys() - {BEST_SINGLE, *WEIGHTINGS}  # they take in all members, without weights
 KINDS = ("constant", "model", "ensemble")
@@ -191,18 +191,34 @@ def task_aligned(compared: repeats.Comparison) -> str:
     return f"{_aligned(*_columns(map(_task_cells, compared.models)))}{_task_note(compared)}\n"
 
 
-def task_markdown(compared: repeats.Comparison, rows: Sequence[Row], recipes: Mapping[str, Experiment | Sum]) -> str:
+def task_markdown(
+    compared: repeats.Comparison,
+    rows: Sequence[Row],
+    recipes: Mapping[str, Experiment | Sum],
+    ensemble: EnsembleResult | None,
+) -> str:
     """Give models compared by a task as a block for a Markdown file.
 
     Args:
         compared: the models.
         rows: as of `rows`.
         recipes: {model: its recipe}.
+        ensemble: of the suite's members.
     """
     row_of = {row.method: row for row in rows if row.kind == "model"}
     lines = [_task_cells(each) | _origin(row_of[each.model], recipes[each.model]) for each in compared.models]
     where = "; ".join(processors([row_of[each.model] for each in compared.models])) or "not known"
-    return f"{_piped(*_columns(lines))}\n\n{_task_note(compared)} Processor: {where}.\n"
+    told = " ".join(filter(None, [_task_note(compared), _of_ensemble(compared.task, ensemble), f"Processor: {where}."]))
+    return f"{_piped(*_columns(lines))}\n\n{told}\n"
+
+
+def _of_ensemble(task: str, ensemble: EnsembleResult | None) -> str:
+    """Tell how an ensemble does on a task; empty where it does not learn it."""
+    for own in ensemble.tasks if ensemble else []:
+        if ensemble and own.group == task:
+            top_1 = own.scores["top_1"]
+            return f"The ensemble of {', '.join(ensemble.members)} has {top_1.value:.3f} ({top_1}), out of fold."
+    return ""
 
 
 def _origin(row: Row, recipe: Experiment | Sum) -> dict[str, str]:

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 import pathlib
@@ -9,8 +10,11 @@ from mlob import reporting
 from mlob.errors import InputError
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.dev import Compared
+from mlob.evaluation.repeats import Repeated
+from mlob.evaluation.tasks import TaskScores
 from mlob.recipes import Experiment
 from mlob.reports import tables
+from mlob.runs import repeats, results
 from mlob.runs.dev import Comparison
 from mlob.runs.results import Chosen
 from mlob.workspace import Workspace
@@ -253,3 +257,24 @@ def test_a_readme_that_is_not_utf8_is_told_and_left_as_it_is(tmp_path):
     with pytest.raises(InputError, match=r"README\.md is not UTF-8"):
         tables.update_blocks(tmp_path / "README.md", "demo", {"results": "new"})
     assert b"\xe9" in (tmp_path / "README.md").read_bytes()
+
+
+def test_models_of_a_task_stand_beside_what_their_originals_reported_and_empty_columns_are_left_out(suite):
+    own = Repeated(0.9, 0.88, 0.92, 0.01)
+    lite, xception = (
+        repeats.Compared(name, 2, own, own, Interval(gain, gain, gain), None)
+        for name, gain in {"lite": 0, "xception": 0.1}.items()
+    )
+    compared = repeats.Comparison("colour", 50, "lite", [lite, xception])
+    recipes = {"lite": Experiment(("lite",)), "xception": Experiment(("x",), reported="0.7", differs="fewer photos")}
+    task = TaskScores("colour", 50, 3, {"top_1": Interval(0.93, 0.9, 0.95)}, 1.0, [], [])
+    ensemble = dataclasses.replace(results.read_ensemble(suite / "ensemble"), tasks=[task])
+    table = tables.task_markdown(compared, tables.rows(suite), recipes, ensemble)
+    header, _, first, second = (line.strip("| ").split(" | ") for line in table.splitlines()[:4])
+    assert header[-2:] == ["its original reported", "here instead"] and "top-1 on test" not in header
+    assert first[0] == "lite" and second[-2:] == ["0.7", "fewer photos"] and "+0.1000" in second
+    assert f"The ensemble of {', '.join(ensemble.members)} has 0.930 (0.900 to 0.950), out of fold." in table
+    tested = dataclasses.replace(compared, models=[dataclasses.replace(lite, on_test=own)], on_test=40)
+    plain = tables.task_markdown(tested, tables.rows(suite), recipes, None)
+    assert "| 0.900 (0.880 to 0.920) |" in plain and "and of 40 test photos" in plain
+    assert "its original" not in plain and "The ensemble" not in plain
