@@ -262,6 +262,8 @@ def first_whole(store_folders: Iterable[pathlib.Path], dataset: "DataSet") -> di
     """
     for folder in store_folders:
         try:
+            if (made := store.fingerprint(folder)) and made.text:
+                continue  # it does not know which photos can be decoded
             return read_photos(folder, dataset)
         except InputError:
             continue

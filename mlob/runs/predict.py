@@ -89,6 +89,11 @@ class Store:
     seen: pathlib.Path
     weights: pathlib.Path | str | None = None
 
+    @functools.cached_property
+    def terms(self) -> texts_of_photos.Terms:
+        """What texts are cut into, of a feature set of texts."""
+        return texts_of_photos.read_terms(self.folder)
+
 
 def find(paths: Sequence[pathlib.Path]) -> list[Place]:
     """List the photos among files, folders and archives; what else lies in these is told.
@@ -149,7 +154,7 @@ def label(
 def _of_texts(store: Store, texts: Sequence[str]) -> np.ndarray:
     """Give the features of texts, as those of a store were made: float16 (n, terms)."""
     assert store.feature_set.text  # this store is of texts
-    return texts_of_photos.vectorise(store.feature_set.text, texts_of_photos.read_terms(store.folder), texts)
+    return texts_of_photos.vectorise(store.feature_set.text, store.terms, texts)
 
 
 def summary(photos: Iterable[Photo]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlob.errors import InputError
 from mlob.labels import Exclusive, exclusive_groups, is_known, positives
 from mlob.metrics import highest_micro_f1
 from mlob.models import heads
@@ -33,6 +34,9 @@ def fit(train: batches.Labelled, dev: batches.Labelled, groups: Sequence[str] | 
     Args:
         train, dev: the rows, resident, with features of 0 or more.
         groups: the group of each label (labels,).
+
+    Raises:
+        InputError: the features are no counts: maps, or some below 0.
     """
     started = time.monotonic()
     exclusive = exclusive_groups(groups, train.targets) if groups else []
@@ -56,7 +60,10 @@ def fit(train: batches.Labelled, dev: batches.Labelled, groups: Sequence[str] | 
 def _rows(features: Features) -> csr_array:
     from scipy.sparse import csr_array
 
-    return csr_array(as_float32(features[:]))
+    rows = as_float32(features[:])
+    if rows.ndim > 2 or rows.min(initial=0) < 0:
+        raise InputError("Naive Bayes learns from counts, 0 or more: expected a store of texts, or another head.kind.")
+    return csr_array(rows)
 
 
 def _fitted(rows: csr_array, targets: np.ndarray, exclusive: Sequence[Exclusive], alpha: float) -> Linear:
@@ -87,11 +94,8 @@ def _of_group(rows: csr_array, targets: np.ndarray, alpha: float) -> Linear:
     coefficients = np.zeros((rows.shape[1], none + 1), np.float32)
     intercepts = np.full(none + 1, NEVER, np.float32)
     model = MultinomialNB(alpha=alpha).fit(rows[known], classes)
-    of_terms, priors = (
-        model.feature_log_prob_.T,
-        model.class_log_prior_,
-    )  # of the last class: "none", where some have it
-    coefficients[:, model.classes_] = of_terms - of_terms[:, [-1]]
+    of_terms, priors = model.feature_log_prob_.T, model.class_log_prior_
+    coefficients[:, model.classes_] = of_terms - of_terms[:, [-1]]  # the last class is "none", where some have it
     intercepts[model.classes_] = priors - priors[-1]
     return coefficients[:, :none], intercepts[:none]
 

@@ -154,6 +154,11 @@ def test_a_broken_file_of_terms_is_told(made):
         texts.extract("words", COUNTS, folder, dataset)
 
 
+def test_photos_are_not_described_by_a_store_that_never_decoded_them(made):
+    dataset, folder = made
+    assert table.read_photos(folder, dataset) and table.first_whole([folder], dataset) == {}
+
+
 def test_fingerprints_of_photos_have_no_field_of_texts(made):
     _, folder = made
     assert store.fingerprint(folder).fields()["text"] == "terms 50, weighting counts, words 2"

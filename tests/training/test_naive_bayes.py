@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.naive_bayes import MultinomialNB
 
+from mlob.errors import InputError
 from mlob.training import batches, naive_bayes
 
 GROUPS = ("kind", "kind", "kind", "detail", "detail")
@@ -59,6 +60,13 @@ def test_what_is_unknown_counts_for_nothing(rows, code):
     known = train.take(np.arange(len(train.ids)) >= 80)
     alone = naive_bayes.fit(known, dev, GROUPS)
     np.testing.assert_allclose(found[:, :3], alone.predict(dev.features)[:, :3], atol=1e-5)
+
+
+@pytest.mark.parametrize("spoil", [lambda counts: counts - 1, lambda counts: counts[:, None, None]])
+def test_features_that_are_no_counts_are_refused(rows, spoil):
+    train, dev = rows
+    with pytest.raises(InputError, match="learns from counts, 0 or more: expected a store of texts"):
+        naive_bayes.fit(dataclasses.replace(train, features=spoil(train.features)), dev, GROUPS)
 
 
 def test_the_same_rows_in_another_order_give_the_same_model(rows):

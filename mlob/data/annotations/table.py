@@ -140,9 +140,14 @@ def _roles(table: Columns, asked: Annotations) -> Roles:
     product = role(table, asked.together, "together", TOGETHER)
     text, even = role(table, asked.text, "text", set()), role(table, asked.even, "even", set())
     roles = Roles(image, "" if url == image else url, split, product, text, even)
-    if lists := [name for name in roles if name and table.is_list(name)]:
-        raise InputError(f"{table.path}, column {lists[0]!r}: expected one text in each cell, found lists: save texts.")
+    for name in filter(None, roles):
+        _refuse_lists(table, name)
     return roles
+
+
+def _refuse_lists(table: Columns, column: str) -> None:
+    if table.is_list(column):
+        raise InputError(f"{table.path}, column {column!r}: expected one text in each cell, found lists: save texts.")
 
 
 def _image(table: Columns, asked: Annotations) -> str:
@@ -216,6 +221,11 @@ def _by_parity(table: Columns, column: str) -> np.ndarray:
 
 
 def stripped(table: Columns, column: str) -> Texts:
-    """Give the cells of a column without blanks around them."""
+    """Give the cells of a column without blanks around them.
+
+    Raises:
+        InputError: they are lists.
+    """
+    _refuse_lists(table, column)
     _, codes, values = table.parts(column)
     return Texts(np.array(values, KIND)[codes])

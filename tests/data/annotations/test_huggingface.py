@@ -227,3 +227,10 @@ def test_texts_are_those_of_the_column_that_is_named(tmp_path):
     put(tmp_path / "train.parquet", {"label": ["a", "b"], "caption": [" A cat. ", None]})
     (listed,) = formats.read(Tree(tmp_path), Annotations(text="caption")).files
     assert listed.texts == ("A cat.", "")
+
+
+@pytest.mark.parametrize("field", ["text", "together"])
+def test_lists_are_refused_where_one_text_is_wanted(tmp_path, field):
+    put(tmp_path / "train.parquet", {"label": ["a", "b"], "words": [["x", "y"], []]})
+    with pytest.raises(InputError, match="column 'words': expected one text in each cell, found lists"):
+        formats.read(Tree(tmp_path), Annotations(**{field: "words"}))
