@@ -21,6 +21,7 @@ import pytest
 from mlob.data import demo
 from mlob.ensemble.methods import METHODS
 from mlob.files import from_cell
+from mlob.runs import model
 
 SUITE = """
 from mlob.recipes import Ensemble, Suite
@@ -145,6 +146,13 @@ def test_the_report_shows_every_model_the_rows_and_the_reference(workplace, mlob
     for name in ("constant", "wide", "both", "pair", "linear", "logistic", "best single", "harmonic mean", "PSO"):
         assert name in shown and name in page
     assert "http://" not in page.replace("http://www.w3.org", "") and "<script src" not in page
+
+
+def test_specialists_are_not_measured_against_a_regression_on_all_labels(workplace, mlob, monkeypatch):
+    measured = []
+    monkeypatch.setattr(model, "compare", lambda folder, *others: measured.append(folder.name))
+    mlob(workplace, "report")
+    assert {*measured} == {"wide", "linear"}
 
 
 def test_a_suite_about_a_task_repeats_its_models_once_and_refuses_a_task_that_is_not_there(workplace, mlob):

@@ -6,6 +6,7 @@ import pytest
 
 from mlob.errors import InputError
 from mlob.models import beginning
+from mlob.models.beginning import Beginning
 from mlob.phases import Augmentation, Convolutions, Network, Phase
 from mlob.recipes import FeatureSet
 
@@ -66,3 +67,8 @@ def test_flattened_convolutions_take_photos_of_one_size():
     Network(convolutions=Convolutions(flatten=False), phases=phases)
     with pytest.raises(InputError, match=r"Phases have the sizes \[0, 96\], but flattened convolutions take one"):
         Network(convolutions=Convolutions(), phases=phases)
+
+
+def test_networks_are_told_apart_by_the_fields_that_they_always_had():
+    told = Beginning(PIXELS, EXTRACTOR).identity["extractor"]
+    assert {*told} == {"backbone", "size", "layer", "pool", "view", "weights", "detector"}

@@ -84,6 +84,8 @@ def test_a_sum_is_done_only_with_just_its_parts_predictions(total, parts, made):
     wanted = sums.identity(TOTAL, made, parts)
     assert model.is_done(total[0], wanted)
     assert not model.is_done(total[0], sums.identity(TOTAL, made, {**parts, "rare": parts["frequent"]}))
+    noted = dataclasses.replace(TOTAL, reported="0.5", differs="other photos")
+    assert sums.identity(noted, made, parts) == wanted and {*wanted["recipe"]} == {"parts"}
 
 
 def test_the_order_of_the_parts_changes_no_prediction(total, parts, made, tmp_path):
