@@ -20,7 +20,7 @@ import numpy as np
 
 from mlob import machine, steps
 from mlob.data import drawing
-from mlob.evaluation import crossfit, judge, scores
+from mlob.evaluation import choice, crossfit, scores
 from mlob.runs import ensemble, stack
 from mlob.runs.stack import Stack
 from mlob.workspace import Workspace
@@ -75,7 +75,8 @@ def decided(work: Workspace, members: Sequence[str]) -> tuple[Stack, np.ndarray]
     fold = crossfit.folds(found.targets, judging.folds, seed=judging.seed, keys=found.keys)
     fits = ensemble.fits(work.dataset, recipe)
     each = crossfit.crossfit(fits, found.members, found.targets, fold, found.keys)
-    return found, judge.chosen_elsewhere(found.targets, each, fold)
+    candidates = choice.Candidates(found.targets, each, fold, found.keys)
+    return found, choice.taken(candidates, choice.nested(candidates, judging))
 
 
 def table(work: Workspace) -> str:

@@ -29,7 +29,8 @@ def report(work: Workspace, readme: str | None) -> None:
         tell_otherwise_judged(work)
         runs = of_equal_dev(work)
         store_folder = next(iter(work.stores(work.suite.members[0]).values()))
-        compared = reports.write(page, work.dataset, store_folder, runs, work.suite.ensemble.judging, inside)
+        judging = work.suite.ensemble.judging
+        compared = reports.write(page, work.dataset, store_folder, runs, judging, inside, work.suite.task)
         rows = tables.rows(work.runs)
         show(tables.aligned(rows) if is_verbose() else tables.brief(rows))
         show(tables.dev_aligned(compared, None if is_verbose() else tables.FEW))
@@ -119,21 +120,21 @@ def put_tables(
     readme: str,
 ) -> None:
     """Put the members' results, all models on dev, the whole networks, and the task between a file's markers."""
-    from mlob.reports import tables
+    from mlob.reports import blocks, tables
     from mlob.runs import results
 
     members = (*work.suite.members, fields.LOGISTIC)
     shown = [row for row in rows if row.kind != "model" or row.method in members]
     ensemble = results.read_ensemble(work.run("ensemble"))
-    blocks = {
-        "results": tables.markdown(shown, ensemble.chosen if ensemble else None),
+    found = {
+        "results": tables.markdown(shown, ensemble),
         "dev": tables.dev_markdown(compared),
         "networks": tables.networks_markdown(rows, networks(work)),
     }
     if by_task:
         recipe_of = {each.model: work.experiment(each.model) for each in by_task.models}
-        blocks["task"] = tables.task_markdown(by_task, rows, recipe_of, ensemble)
-    tables.update_blocks(readme, work.name, blocks)
+        found["task"] = tables.task_markdown(by_task, rows, recipe_of, ensemble)
+    blocks.update(readme, work.name, found)
 
 
 def networks(work: Workspace) -> dict[str, recipes.Experiment]:

@@ -332,7 +332,7 @@ def fit_ensemble(work: Workspace) -> None:
         if not work.is_dry:
             store_folder = next(iter(work.stores(work.suite.members[0]).values()))
             result = ensembles.fit(work.name, work.dataset, members, folder, recipe, store_folder, work.settings)
-            say(ensembles.summary(result))
+            say(ensembles.summary(result, work.suite.task))
     if not work.is_dry:
         keep(work)
 

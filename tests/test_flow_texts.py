@@ -55,7 +55,7 @@ def test_the_photo_and_its_text_together_beat_the_photo_alone(mlob, shop):
     assert status == 0, told
     assert "their texts: title" in told and re.search(r"words: \d+ texts as [\d,]+ terms\.", told)
     ensemble = json.loads((shop / "runs/tiny/ensemble/ensemble.json").read_text())
-    assert ensemble["chosen"]["elsewhere"]["value"] > micro_f1(shop, "photo/result.json")
+    assert ensemble["headline"]["micro_f1"]["value"] > micro_f1(shop, "photo/result.json")
     assert micro_f1(shop, "both/result.json") > micro_f1(shop, "photo/result.json")
     before = {path: path.read_bytes() for path in shop.glob("runs/tiny/*/*") if path.is_file()}
     assert mlob("report")[0] == 0

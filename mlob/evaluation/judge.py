@@ -1,22 +1,27 @@
-"""Judge decisions on validation: cross-fitted figures with intervals, the in-sample ones beside them."""
+"""Judge decisions on validation: cross-fitted figures with intervals, the in-sample ones beside them.
+
+What is said of an ensemble, its headline and every verdict, is said of its nested decisions: each photo is decided by
+what `choice` takes on the other folds, and by a fit that did not see it.
+"""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
 from mlob.ensemble import methods
 from mlob.ensemble.thresholds import ONE_THRESHOLD
-from mlob.evaluation import bootstrap, scores, tasks
+from mlob.evaluation import bootstrap, choice, scores, tasks
 from mlob.evaluation.bootstrap import Interval, Keys
+from mlob.evaluation.choice import MICRO_F1, Candidates, Choice, Measure, Name
 from mlob.evaluation.crossfit import crossfit, fits, folds, out_of_fold
 from mlob.evaluation.scores import Score
 from mlob.evaluation.tasks import TaskScores
 from mlob.labels import Labels, count_known, positives
-from mlob.metrics import counts, f1, micro_f1, ratio
+from mlob.metrics import counts, f1, ratio
 from mlob.recipes import Judging
 
-Name = tuple[str, str]  # of a method, and of the rule that its thresholds are chosen by
+ENSEMBLE = "ensemble"  # the name of the nested decisions, among those of methods
 ALONE = ("model", ONE_THRESHOLD)  # what a model alone is decided by
 Fit = Callable[..., dict]  # of members, targets and keys: {Name: Decision}
 
@@ -38,7 +43,7 @@ class Judged:
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Two methods on the same photos: micro-F1 of `method` less that of `against`."""
+    """Micro-F1 of a method, or of ENSEMBLE's nested decisions, less that of another method on the same photos."""
 
     method: str
     against: str
@@ -47,7 +52,7 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class GroupScores:
-    """How good the chosen method is on a group of labels.
+    """How good the nested decisions are on a group of labels.
 
     Attributes:
         labels: how many there are.
@@ -65,11 +70,11 @@ class GroupScores:
 
 @dataclasses.dataclass(frozen=True)
 class LabelScores:
-    """How good the chosen method is on a label.
+    """How good the nested decisions are on a label.
 
     Attributes:
         train, validation: photos that have it.
-        threshold: None where a photo gets the likeliest label of the group.
+        threshold: of the chosen method, fitted on all photos; None where a photo gets the likeliest label of the group.
     """
 
     id: int
@@ -90,18 +95,19 @@ class Verdict:
 
     Attributes:
         judged: each method and rule.
-        chosen: the one with the highest cross-fitted micro-F1 but for the constant answer.
-        elsewhere: micro-F1 where each photo is decided on by the method that is highest on the other folds: what
-            choosing the highest gains by luck is gone from it.
+        choice: what decides on other photos.
+        nested: decisions uint8 (n, labels), each photo by what is chosen on the other folds, fitted on these.
+        headline: by metric, of the nested decisions; in-sample, of the chosen method.
         optimism: by how much the in-sample micro-F1 of each method lies above its cross-fitted one.
-        pairs: of methods on the same photos.
-        groups, labels, tasks: the chosen method's figures.
+        pairs: on the same photos.
+        groups, labels, tasks: figures of the nested decisions, and of their probabilities.
         folds: how many there were.
     """
 
     judged: dict[Name, Judged]
-    chosen: Name
-    elsewhere: Interval
+    choice: Choice
+    nested: np.ndarray
+    headline: dict[str, Score]
     optimism: dict[str, float]
     pairs: list[Pair]
     groups: list[GroupScores]
@@ -112,12 +118,7 @@ class Verdict:
     @property
     def decision(self) -> methods.Decision:
         """The chosen method, fitted on all photos."""
-        return self.judged[self.chosen].decision
-
-    @property
-    def out_of_fold(self) -> np.ndarray:
-        """The chosen method's decisions uint8 (n, labels), each by a fit that did not see the photo."""
-        return self.judged[self.chosen].out_of_fold
+        return self.judged[self.choice.name].decision
 
 
 def judge(
@@ -146,17 +147,20 @@ def judge(
     fitted_elsewhere = fits(fit, members, targets, fold, keys)
     decided = out_of_fold(fitted_elsewhere, members, fold)
     judged = judge_each(fitted, decided, members, targets, judging, keys)
-    chosen = choose(targets, decided)
-    blends = [{chosen: fitted[chosen].probabilities} for fitted in fitted_elsewhere]
-    probabilities = out_of_fold(blends, members, fold)[chosen]
+    candidates = Candidates(targets, decided, fold, keys)
+    chosen, names = choice.choose(candidates, judging), choice.nested(candidates, judging)
+    nested, beside = choice.taken(candidates, names), decided[methods.BEST_SINGLE, chosen.fixed[1]]
+    blends = [{ENSEMBLE: each[name].probabilities} for each, name in zip(fitted_elsewhere, names, strict=True)]
+    decision, probabilities = fitted[chosen.name], out_of_fold(blends, members, fold)[ENSEMBLE]
     return Verdict(
         judged,
         chosen,
-        scores.micro_f1_of(targets, chosen_elsewhere(targets, decided, fold), judging, keys),
+        nested,
+        scores.scores(targets, nested, decision(members), judging, keys),
         {full_name(name): _optimism(each.scores["micro_f1"]) for name, each in judged.items()},
-        paired(targets, decided, chosen, judging, keys),
-        by_group(labels, targets, decided[chosen], decided[methods.BEST_SINGLE, chosen[1]], judging, keys),
-        by_label(labels, train_positives, targets, decided[chosen], judged[chosen].decision),
+        paired(targets, decided, nested, judging, keys),
+        by_group(labels, targets, nested, beside, judging, keys),
+        by_label(labels, train_positives, targets, nested, decision),
         tasks.judge(targets, probabilities, labels.groups, train_positives, judging, keys),
         len(np.unique(fold)),
     )
@@ -216,43 +220,26 @@ def judge_model(
     return judge_each(fitted, decided, members, targets, judging, keys)[ALONE]
 
 
-def choose(targets: np.ndarray, decided: Mapping[Name, np.ndarray]) -> Name:
-    """Name the method whose decisions have the highest micro-F1; the constant answer is not a candidate.
-
-    Args:
-        decided: {(method, rule): decisions (n, labels)}; of equals the first is taken.
-    """
-    figures = {name: micro_f1(targets, own) for name, own in decided.items() if name[0] != methods.CONSTANT}
-    return max(figures, key=lambda name: figures[name])
-
-
-def chosen_elsewhere(targets: np.ndarray, decided: Mapping[Name, np.ndarray], fold: np.ndarray) -> np.ndarray:
-    """Decide on each photo by the method that `choose` takes on the other folds: uint8 (n, labels).
-
-    The highest of many figures is partly luck; here a fold's own photos, and their luck, play no part in the choice.
-    """
-    elsewhere = np.zeros(targets.shape, np.uint8)
-    for number in np.unique(fold):
-        inside = fold == number
-        name = choose(targets[~inside], {name: own[~inside] for name, own in decided.items()})
-        elsewhere[inside] = decided[name][inside]
-    return elsewhere
-
-
 def paired(
-    targets: np.ndarray, decided: Mapping[Name, np.ndarray], chosen: Name, judging: Judging, keys: Keys = None
+    targets: np.ndarray,
+    decided: Mapping[Name, np.ndarray],
+    nested: np.ndarray,
+    judging: Judging,
+    keys: Keys = None,
+    measure: Measure = MICRO_F1,
 ) -> list[Pair]:
-    """Test methods in pairs on the same photos: every one against `best single` and `mean`, and `chosen` against all.
+    """Test on the same photos the ensemble against every method, and these against `best single` and `mean`.
 
     Args:
-        decided: {(method, rule): decisions (n, labels)}. A method is compared at its own rule.
-        chosen: one of them.
+        decided: {(method, rule): decisions (n, labels)}. Methods are compared with each other at the same rule.
+        nested: the ensemble's decisions, whose gain owes nothing to the luck of a choice.
     """
-    draws = bootstrap.micro_f1_draws(targets, *decided.values(), keys=keys, draws=judging.draws, seed=judging.seed)
-    drawn = dict(zip(decided, draws, strict=True))
-    figures = {name: micro_f1(targets, own) for name, own in decided.items()}
+    named = {ENSEMBLE: nested, **{full_name(name): own for name, own in decided.items()}}
+    draws = measure.draws(targets, *named.values(), keys=keys, draws=judging.draws, seed=judging.seed)
+    drawn = dict(zip(named, draws, strict=True))
+    figures = {name: measure.value(targets, own) for name, own in named.items()}
     gain = lambda name, other: bootstrap.interval(figures[name] - figures[other], drawn[name] - drawn[other])  # noqa: E731
-    return [Pair(full_name(name), full_name(other), gain(name, other)) for name, other in _pairs(decided, chosen)]
+    return [Pair(name, other, gain(name, other)) for name, other in _pairs(decided)]
 
 
 def full_name(name: Name) -> str:
@@ -310,8 +297,8 @@ def _optimism(score: Score) -> float:
     return score.in_sample - score.value
 
 
-def _pairs(decided: Mapping[Name, np.ndarray], chosen: Name) -> Iterable[tuple[Name, Name]]:
-    """Pairs of different methods, each once."""
+def _pairs(decided: Collection[Name]) -> list[tuple[str, str]]:
+    """Name what is compared: the ensemble with each method, and each with the references at its rule."""
     references = [(name, (other, name[1])) for name in decided for other in (methods.BEST_SINGLE, methods.MEAN)]
-    pairs = [*references, *((chosen, other) for other in decided)]
-    return dict.fromkeys((name, other) for name, other in pairs if name != other and other in decided)
+    pairs = [(full_name(name), full_name(other)) for name, other in references if name != other and other in decided]
+    return [*((ENSEMBLE, full_name(name)) for name in decided), *pairs]

@@ -43,12 +43,13 @@ class DrawnSearch:
 
 
 def methods(rows: Sequence[Row], best: Row) -> Figure:
-    """Draw the rows of the table of results, `best` set apart; of an ensemble's methods each with its best rule."""
-    shown = [row for row in tables.best_rules(rows)[::-1] if row.kind != "constant" or row is best]
+    """Draw the rows of the first table of results, `best` set apart."""
+    shown = [row for row in tables.first(rows)[::-1] if row.kind != "constant" or row is best]
     return _figure(
         "Methods compared",
-        "Micro-F1 on validation, each method with its best thresholds. A filled mark is the cross-fitted figure, with "
-        "its 95% interval. A hollow mark is the figure on the photos that the method was fitted on, which flatters it.",
+        "Micro-F1 on validation, each method at the rule of thresholds that was fixed in advance. A filled mark is the "
+        "cross-fitted figure, with its 95% interval. A hollow mark is the figure on the photos that the method was "
+        "fitted on, which flatters it.",
         figures.methods([row.method for row in shown], [row.micro_f1 for row in shown], shown.index(best)),
     )
 

@@ -190,22 +190,22 @@ def f1_by_frequency(counts: Sequence[int], f1: Sequence[float]) -> str:
         return _svg(figure, "f1-by-frequency")
 
 
-def methods(names: Sequence[str], scores: Sequence[Score], chosen: int) -> str:
+def methods(names: Sequence[str], scores: Sequence[Score], headline: int) -> str:
     """Draw micro-F1 of every row with its 95% interval, and its in-sample figure as a hollow dot.
 
     Args:
         names: in the order of the table of results.
         scores: micro-F1, one a name.
-        chosen: position of the row to set apart.
+        headline: position of the row to set apart.
     """
     with matplotlib.rc_context(STYLE):
         figure, axes = _sheet(0.2 * len(names) + 0.8)
         for number, f1 in enumerate(scores):
-            colour, marker = (ORANGE, "D") if number == chosen else (BLUE, "o")
+            colour, marker = (ORANGE, "D") if number == headline else (BLUE, "o")
             axes.hlines(number, f1.low, f1.high, color=colour, linewidth=1.6)
             axes.plot(f1.in_sample, number, "o", color=INK, markersize=5, markerfacecolor="none", alpha=0.6)
             axes.plot(f1.value, number, marker, color=colour, markersize=5)
-        marked = [f"{name} (chosen)" if number == chosen else name for number, name in enumerate(names)]
+        marked = [f"{name} (headline)" if number == headline else name for number, name in enumerate(names)]
         axes.set_yticks(range(len(names)), marked)
         axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="micro-F1")
         return _svg(figure, "methods")

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 
 from mlob.data.facts import Facts
 from mlob.ensemble.methods import CONSTANT
+from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.judge import LabelScores
 from mlob.evaluation.scores import Score
 from mlob.reports.mistakes import Diagnosis
+from mlob.reports.tables import Row
 from mlob.runs.results import EnsembleResult
 
 GOOD, POOR = 0.8, 0.5  # F1 from which on a label is found well; below which poorly
@@ -35,10 +37,25 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True)
+class Answered:
+    """How often the likeliest label of the group that a suite is about is right, and by whom: a model, the ensemble."""
+
+    group: str
+    top_1: Interval
+    who: str
+
+    @property
+    def right(self) -> int:
+        """Of a hundred photos."""
+        return round(100 * self.top_1.value)
+
+
+@dataclasses.dataclass(frozen=True)
 class Opening:
     """What a layman needs to know.
 
     Attributes:
+        answered: of a suite about a task, which then comes first; None of another.
         right: of 100 labels that are given; None where the row does not say.
         found: of 100 labels that are true; None where the row does not say.
         good, poor: labels that are found well, and poorly; None where there are none.
@@ -46,6 +63,7 @@ class Opening:
         steps: what to do next, the most worthwhile first.
     """
 
+    answered: Answered | None
     right: int | None
     found: int | None
     good: Named | None
@@ -55,21 +73,28 @@ class Opening:
 
 
 def tell(
-    scores: Mapping[str, Score], labels: Sequence[LabelScores], facts: Facts, diagnosis: Diagnosis | None
+    scores: Mapping[str, Score],
+    labels: Sequence[LabelScores],
+    facts: Facts,
+    diagnosis: Diagnosis | None,
+    answered: Answered | None = None,
 ) -> Opening:
     """Tell what a layman needs to know.
 
     Args:
-        scores: of the chosen method, by metric.
+        scores: of the headline, by metric.
         labels: its scores, label by label.
         facts: of the data set.
         diagnosis: what the ensemble gets wrong; None where there is no ensemble.
+        answered: of a suite about a task, of whose labels alone the opening then tells.
     """
+    labels = [label for label in labels if answered is None or label.group == answered.group]
     judged = [label for label in labels if label.validation >= JUDGEABLE]
     good = [label for label in _by_f1(judged)[::-1] if label.f1 >= GOOD]
     poor = [label for label in _by_f1(judged) if label.f1 < POOR]
     few = [label for label in labels if label.train < ENOUGH]
     return Opening(
+        answered,
         _of_a_hundred(scores.get("precision")),
         _of_a_hundred(scores.get("recall")),
         _named(good),
@@ -79,13 +104,33 @@ def tell(
     )
 
 
+def answered(task: str, rows: Sequence[Row], ensemble: EnsembleResult | None) -> Answered | None:
+    """Find how well the task of a suite is solved: by the ensemble, else by the best model; None where by neither.
+
+    Args:
+        task: a group of labels; "" of a suite about none.
+    """
+    for own in ensemble.tasks if task and ensemble else []:
+        if own.group == task:
+            return Answered(task, own.scores["top_1"], "the ensemble")
+    models = [Answered(task, row.top_1[task], row.name) for row in rows if task in row.top_1]
+    return max(models, key=lambda each: each.top_1.value, default=None)
+
+
 def why(ensemble: EnsembleResult) -> str:
-    """Say why the chosen method was chosen, and what is left of its figure where luck plays no part in the choice."""
+    """Say why the chosen method decides, and not the highest of all."""
+    chosen, gain = ensemble.chosen, ensemble.chosen.gain
     tried = sum(method.method != CONSTANT for method in ensemble.methods)
     return (
-        f"It has the highest cross-fitted micro-F1 of {tried} combinations of a method and its thresholds. "
-        "The highest of many figures is partly luck. Choosing the combination for each photo on the other folds, which "
-        f"takes that luck out, gives {ensemble.chosen.elsewhere.value:.3f}."
+        "The highest of many figures is partly luck. So the choice was made before anything was measured: "
+        f"{chosen.fixed.name}. "
+        f"Against it stands the highest of {tried} combinations of a method and its thresholds, chosen for each photo "
+        f"on the other folds: it gains {gain.value:+.4f} (95% interval {gain.low:+.4f} to {gain.high:+.4f}). "
+        + (
+            "That is not clearly a gain, so it stays. Rows of the table that stand higher may owe it to luck."
+            if chosen.is_fixed
+            else f"That is clear, so the highest is taken instead: {chosen.name}."
+        )
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Iterable, Sequence
 
 import jinja2
 
 from mlob.data.facts import Facts
+from mlob.evaluation.judge import ENSEMBLE, Pair
 from mlob.files import write_text
 from mlob.labels import Labels
 from mlob.reports import drawn, histories, opening, papers, tables
@@ -19,6 +21,7 @@ from mlob.reports.inside import Pictures
 from mlob.reports.mistakes import Diagnosis
 from mlob.reports.photos import Labelled
 from mlob.reports.tables import Row
+from mlob.runs import ensemble as ensembles
 from mlob.runs import results
 from mlob.runs.dev import Comparison
 from mlob.runs.results import EnsembleResult
@@ -38,6 +41,7 @@ class Findings:
         comparison: of the models on dev; without one the page does not compare recipes.
         gallery: photos to show, the most telling first. They are taken until they fill 3.5 MB.
         inside: what networks look like inside; without any the page has no such section.
+        task: the group of labels that the suite is about, with which the page then opens.
     """
 
     facts: Facts
@@ -45,6 +49,7 @@ class Findings:
     comparison: Comparison | None = None
     gallery: Iterable[Labelled] = ()
     inside: Sequence[Pictures] = ()
+    task: str = ""
 
 
 def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Findings) -> None:
@@ -61,14 +66,15 @@ def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Fi
         InputError: no results, or a file among them that cannot be read.
     """
     rows, ensemble = tables.rows(folder), results.read_ensemble(folder / "ensemble")
-    best, photos = _chosen(rows, ensemble), _fitting(findings.gallery)
-    scored = ensemble.labels if ensemble else []
+    best, photos = _best(rows), _fitting(findings.gallery)
+    scored, answered = ensemble.labels if ensemble else [], opening.answered(findings.task, rows, ensemble)
     html = template("page.html").render(
         suite=folder.name,
         rows=rows[::-1],
+        first=tables.first(rows)[::-1],
         papers=papers.REPORTED if labels.ids == papers.LABELS else (),
         best=best,
-        opening=opening.tell(best.scores, scored, findings.facts, findings.diagnosis),
+        opening=opening.tell(best.scores, scored, findings.facts, findings.diagnosis, answered),
         why=ensemble and opening.why(ensemble),
         metrics=_metrics(rows),
         above=_above(rows, best, ensemble),
@@ -78,6 +84,8 @@ def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Fi
         alone={row.method: row.micro_f1.value for row in rows if row.kind == "model"},
         processors=tables.processors(rows),
         ensemble=ensemble,
+        pairs=_pairs(rows, ensemble),
+        beside=ensembles.beside(ensemble) if ensemble else [],
         tasks=ensemble.tasks if ensemble else [],
         groups=[*dict.fromkeys(group for row in rows[::-1] for group in row.top_1)],
         labels=scored,
@@ -115,7 +123,7 @@ def _figures(
     learned = _best_histories(histories.read(folder), rows)
     diagnosis, comparison = findings.diagnosis, findings.comparison
     return {
-        "methods": drawn.methods(rows, _chosen(rows, ensemble)),
+        "methods": drawn.methods(rows, _best(rows)),
         "gains": drawn.gains(comparison) if comparison else None,
         "f1_by_step": drawn.f1_by_step(learned) if learned else None,
         "losses": drawn.losses(learned) if learned else None,
@@ -133,20 +141,24 @@ def _best_histories(learned: dict[str, History], rows: Sequence[Row]) -> dict[st
     return {model: learned[model] for model in sorted(models[:MOST_LINES])}
 
 
-def _chosen(rows: Sequence[Row], ensemble: EnsembleResult | None) -> Row:
-    """Find the ensemble's choice among the rows; without one, the row with the best cross-fitted F1."""
-    best = max(rows, key=lambda row: row.micro_f1.value)
-    if ensemble is None:
-        return best
-    name = ensemble.chosen.method, ensemble.chosen.thresholds
-    return next((row for row in rows if row.kind != "model" and (row.method, row.thresholds) == name), best)
+def _best(rows: Sequence[Row]) -> Row:
+    """Find the row whose figure is the page's headline: the ensemble's; without one, the highest."""
+    return max(rows, key=lambda row: (row.kind == "ensemble", row.micro_f1.value))
 
 
 def _above(rows: Sequence[Row], best: Row, ensemble: EnsembleResult | None) -> list[Row]:
-    """List the rows that could not be chosen and are higher than the choice, which would read as a contradiction."""
+    """List the rows that could not be chosen and are higher than the headline, which would read as a contradiction."""
     members = ensemble.members if ensemble else ()
-    others = [row for row in rows if row.kind != "ensemble" and row.method not in members]
+    others = [row for row in rows if row.kind in ("constant", "model") and row.method not in members]
     return [row for row in others if row.micro_f1.value > best.micro_f1.value]
+
+
+def _pairs(rows: Sequence[Row], ensemble: EnsembleResult | None) -> tuple[list[Pair], list[Pair]]:
+    """Part the pairs: those between rows of the first table, and the others; the largest gain first."""
+    pairs = sorted(ensemble.pairs if ensemble else [], key=lambda pair: -pair.gain.value)
+    shown = {ENSEMBLE, *(row.full_name for row in tables.first(rows))}
+    is_first = lambda pair: {pair.method, pair.against} <= shown  # noqa: E731
+    return [*filter(is_first, pairs)], [*itertools.filterfalse(is_first, pairs)]
 
 
 def _metrics(rows: Sequence[Row]) -> dict[str, str]:

@@ -27,6 +27,7 @@ def write(
     runs: Mapping[str, pathlib.Path],
     judging: Judging,
     seen_inside: Mapping[str, Inside],
+    task: str = "",
 ) -> Comparison | None:
     """Write the report page, and dev.json beside it, unless they are there already for the same results.
 
@@ -37,19 +38,20 @@ def write(
         runs: {model: runs/<suite>/<model>}; the first is what the others are measured against on dev.
         judging: the suite's.
         seen_inside: {network: what it looks like inside}, of those that are shown.
+        task: the group of labels that the suite is about, if any.
 
     Returns:
         What `dev.compare` gives.
     """
     folder = path.parent.parent
-    inputs = digest(*(file.read_bytes() for file in _inputs(folder)))
+    inputs = digest(task, *(file.read_bytes() for file in _inputs(folder)))
     inputs_path, comparison_path = path.with_name(workspace.INPUTS), path.with_name(workspace.COMPARED)
     if all(file.is_file() for file in (path, inputs_path, comparison_path)) and read_record(inputs_path, str) == inputs:
         return _read_comparison(comparison_path)
     comparison = dev.compare(dataset, runs, judging)
     write_json(comparison_path, comparison and dataclasses.asdict(comparison))
     findings = _findings(dataset, store_folder, folder, comparison, seen_inside)
-    page.write(path, folder, dataset.labels, findings)
+    page.write(path, folder, dataset.labels, dataclasses.replace(findings, task=task))
     write_json(inputs_path, inputs)
     return comparison
 

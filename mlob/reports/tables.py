@@ -9,22 +9,23 @@ from mlob import workspace
 from mlob.ensemble.methods import BEST_SINGLE, CONSTANT, METHODS, WEIGHTINGS
 from mlob.errors import InputError
 from mlob.evaluation.bootstrap import Interval
+from mlob.evaluation.judge import ENSEMBLE
 from mlob.evaluation.scores import Score
-from mlob.files import write_text
 from mlob.recipes import Experiment, Sum
+from mlob.runs import ensemble as ensembles
 from mlob.runs import repeats, results
 from mlob.runs.dev import Comparison
-from mlob.runs.results import Chosen, EnsembleResult, MethodResult, Parameters, Result, Seconds
+from mlob.runs.results import EnsembleResult, MethodResult, Parameters, Result, Seconds
 
 STACKED = METHODS.keys() - {BEST_SINGLE, *WEIGHTINGS}  # they take in all members, without weights
-KINDS = ("constant", "model", "ensemble")
+KINDS = ("constant", "model", "method", "ensemble")
 HEADERS = (
     *("method", "micro-F1", "95% interval", "in-sample", "macro-F1", "thresholds"),
     *("parameters (M)", "features (s)", "training (s)", "weights", "note"),
 )
 NOT_COMPARED = "Recipes are not compared on dev: fewer than two of its photos are common to all models.\n"
 BRIEF = ("method", "micro-F1", "95% interval", "macro-F1", "thresholds", "weights")
-FEW = 5  # rows that are shown on a terminal unless all are asked for
+FEW = 5  # rows beside the ensemble's that are shown on a terminal unless all are asked for
 DEV_HEADERS = ("model", "micro-F1 on dev", "95% interval", "gain", "95% interval of the gain")
 NETWORK_HEADERS = (
     *("network", "reads", "micro-F1", "95% interval", "parameters (M)", "features (s)", "training (s)"),
@@ -38,11 +39,13 @@ WORDS = (  # columns of text; the others are numbers, to the right
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One row of the table: a model, or a method of the ensemble at one rule.
+    """One row of the table: a model, a method of the ensemble at one rule, or the ensemble by its nested decisions.
 
     Attributes:
-        kind: "constant", "model" or "ensemble".
+        kind: one of KINDS.
         method, thresholds: names of the model or the method, and of the rule.
+        is_aside: whether it is a method at another rule than the one that was fixed in advance. Such rows stand in a
+            table of their own: the best of several rules would flatter a method.
         members: that it is made of; a model is made of itself.
         weights: {member: weight} of an ensemble's method; where a model's backbones have theirs from.
         processor: that a model was trained on.
@@ -62,6 +65,7 @@ class Row:
     processor: str = ""
     random: tuple[str, ...] = ()
     top_1: dict[str, Interval] = dataclasses.field(default_factory=dict)
+    is_aside: bool = False
 
     @property
     def micro_f1(self) -> Score:
@@ -75,12 +79,12 @@ class Row:
 
     @property
     def name(self) -> str:
-        """A model's name, or a method's with its thresholds."""
-        return self.method if self.kind == "model" else self.full_name
+        """The name alone, since one rule decides all first rows; that of a row aside with its thresholds."""
+        return self.full_name if self.is_aside else self.method
 
 
 def rows(folder: pathlib.Path) -> list[Row]:
-    """Read the results of runs/<suite>: constant, then models, then ensembles, each by rising F1.
+    """Read the results of runs/<suite>: constant, then models, then methods, each by rising F1, then the ensemble.
 
     A member's run folder that was copied in counts like any other; ensemble.json may be missing.
 
@@ -90,10 +94,15 @@ def rows(folder: pathlib.Path) -> list[Row]:
     models = [_of_model(results.read(path.parent)) for path in sorted(folder.glob(f"*/{workspace.RESULT}"))]
     random = {row.method for row in models if row.random}
     ensemble = results.read_ensemble(folder / "ensemble")
-    methods = [_of_method(method, random) for method in (ensemble.methods if ensemble else ())]
+    methods = _of_ensemble(ensemble, random) if ensemble else []
     if not (models or methods):
         raise InputError(f"{folder} holds no results (<model>/result.json): run `make train` or `make ensemble` first.")
     return sorted([*models, *methods], key=lambda row: (KINDS.index(row.kind), row.micro_f1.value))
+
+
+def first(rows: Sequence[Row]) -> list[Row]:
+    """Take the rows that a reader meets first: each method once, at the rule that was fixed in advance."""
+    return [row for row in rows if not row.is_aside]
 
 
 def _of_model(result: Result) -> Row:
@@ -115,10 +124,24 @@ def _of_model(result: Result) -> Row:
     )
 
 
-def _of_method(result: MethodResult, random: set[str]) -> Row:
+def _of_ensemble(ensemble: EnsembleResult, random: set[str]) -> list[Row]:
+    """Give a row to each method at each rule, and to the ensemble, whose cost and weights are the chosen method's."""
+    chosen = ensemble.chosen
+    methods = [_of_method(method, chosen.fixed.thresholds, random) for method in ensemble.methods]
+    name = f"decides by {chosen.method}" + ("" if chosen.is_fixed else f", not by {chosen.fixed.name}")
+    return methods + [
+        dataclasses.replace(row, kind="ensemble", method=ENSEMBLE, scores=ensemble.headline, note=name, is_aside=False)
+        for row in methods
+        if (row.method, row.thresholds) == (chosen.method, chosen.thresholds)
+    ]
+
+
+def _of_method(result: MethodResult, rule: str, random: set[str]) -> Row:
+    """Give a row to a method; `rule` is the one that was fixed in advance."""
     members = tuple(name for name, weight in result.weights.items() if weight > 0)
+    is_constant = result.method == CONSTANT
     return Row(
-        "constant" if result.method == CONSTANT else "ensemble",
+        "constant" if is_constant else "method",
         result.method,
         result.thresholds,
         result.scores,
@@ -127,6 +150,7 @@ def _of_method(result: MethodResult, random: set[str]) -> Row:
         members=members,
         weights=result.weights,
         random=tuple(sorted(random.intersection(members))),
+        is_aside=not is_constant and result.thresholds != rule,
     )
 
 
@@ -136,16 +160,12 @@ def aligned(rows: Sequence[Row]) -> str:
 
 
 def brief(rows: Sequence[Row]) -> str:
-    """Align the few highest rows, of an ensemble's methods each with its best rule, and say how many there are.
-
-    The highest ensemble is always among them.
-    """
-    by_f1 = sorted(best_rules(rows), key=lambda row: row.micro_f1.value)
-    shown = by_f1[-FEW:]
-    if not any(row.kind == "ensemble" for row in shown):
-        shown[:1] = [row for row in by_f1 if row.kind == "ensemble"][-1:] or shown[:1]
+    """Align the few highest rows of `first` and the ensemble, which stands last, and say how many there are."""
+    ensemble = [row for row in rows if row.kind == "ensemble"]
+    others = sorted((row for row in first(rows) if row.kind != "ensemble"), key=lambda row: row.micro_f1.value)
+    shown = others[-FEW:] + ensemble
     cells = [[cell for header, cell in zip(HEADERS, _cells(row), strict=True) if header in BRIEF] for row in shown]
-    return f"{_aligned(BRIEF, cells)}The best {len(shown)} of {len(rows)}. The page shows all, and so does --verbose.\n"
+    return f"{_aligned(BRIEF, cells)}{len(shown)} of {len(rows)}. The page shows all, and so does --verbose.\n"
 
 
 def dev_aligned(compared: Comparison | None, most: int | None = None) -> str:
@@ -157,11 +177,11 @@ def dev_aligned(compared: Comparison | None, most: int | None = None) -> str:
     return f"{_aligned(DEV_HEADERS, _dev_cells(compared)[:most])}{_dev_note(compared)}\n" if compared else NOT_COMPARED
 
 
-def markdown(rows: Sequence[Row], chosen: Chosen | None = None) -> str:
-    """Give the README's block: the models, each ensemble method with its best rule, and what the ensemble chose."""
+def markdown(rows: Sequence[Row], ensemble: EnsembleResult | None = None) -> str:
+    """Give the README's block: the models, each method at the rule fixed in advance, the ensemble and its verdict."""
     where = "; ".join(processors(rows)) or "not known"
-    table = _piped(HEADERS, [_cells(row) for row in best_rules(rows)])
-    headline = f"{_headline(chosen)} " if chosen else ""
+    table = _piped(HEADERS, [_cells(row) for row in first(rows)])
+    headline = f"{_headline(ensemble)} " if ensemble else ""
     return f"{table}\n\n{headline}All F1 figures are cross-fitted on validation. Processor: {where}.\n"
 
 
@@ -208,11 +228,13 @@ def task_markdown(
     row_of = {row.method: row for row in rows if row.kind == "model"}
     lines = [_task_cells(each) | _origin(row_of[each.model], recipes[each.model]) for each in compared.models]
     where = "; ".join(processors([row_of[each.model] for each in compared.models])) or "not known"
-    told = " ".join(filter(None, [_task_note(compared), _of_ensemble(compared.task, ensemble), f"Processor: {where}."]))
+    told = " ".join(
+        filter(None, [_task_note(compared), _task_of_ensemble(compared.task, ensemble), f"Processor: {where}."])
+    )
     return f"{_piped(*_columns(lines))}\n\n{told}\n"
 
 
-def _of_ensemble(task: str, ensemble: EnsembleResult | None) -> str:
+def _task_of_ensemble(task: str, ensemble: EnsembleResult | None) -> str:
     """Tell how an ensemble does on a task; empty where it does not learn it."""
     for own in ensemble.tasks if ensemble else []:
         if ensemble and own.group == task:
@@ -242,39 +264,18 @@ def processors(rows: Iterable[Row]) -> list[str]:
     return sorted({row.processor for row in rows if row.processor})
 
 
-def update_blocks(path: pathlib.Path | str, name: str, blocks: dict[str, str]) -> None:
-    """Replace what stands between `<!-- KIND:NAME -->` and `<!-- /KIND -->` in a file, atomically.
-
-    Args:
-        path: of the file; it has the markers of at least one of the blocks.
-        name: of the suite.
-        blocks: {kind: Markdown}.
-
-    Raises:
-        InputError: the file or the markers are missing.
-    """
-    path, markers = pathlib.Path(path), {kind: (f"<!-- {kind}:{name} -->", f"<!-- /{kind} -->") for kind in blocks}
-    lines = " or ".join(" and ".join(pair) for pair in markers.values())
-    if not path.is_file():
-        raise InputError(f"{path} is missing: expected a file with the lines {lines}.")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 ({error}): save it as such.") from error
-    present = [kind for kind, (opening, closing) in markers.items() if closing in text.partition(opening)[2]]
-    if not present:
-        raise InputError(f"{path} lacks the lines {lines}: add them where the table belongs.")
-    for kind in present:
-        opening, closing = markers[kind]
-        head, _, rest = text.partition(opening)
-        text = f"{head}{opening}\n{blocks[kind].strip()}\n{closing}{rest.partition(closing)[2]}"
-    write_text(path, text)
-
-
-def _headline(chosen):
+def _headline(ensemble: EnsembleResult) -> str:
+    chosen, micro_f1 = ensemble.chosen, ensemble.headline["micro_f1"]
+    verdicts = [
+        f"{pair.gain.value:+.4f} ({pair.gain.low:+.4f} to {pair.gain.high:+.4f}) on {pair.against}"
+        for pair in ensembles.beside(ensemble)
+    ]
+    gains = f"It gains {' and '.join(verdicts)}, on the same photos. " if verdicts else ""
     return (
-        f"The ensemble decides by {chosen.method} with {chosen.thresholds}: micro-F1 {chosen.elsewhere.value:.3f} "
-        f"({chosen.elsewhere}), where this choice is cross-fitted as well."
+        f"The ensemble has micro-F1 {micro_f1.value:.3f} ({micro_f1}): each photo is decided by what is chosen and "
+        f"fitted on other photos. {gains}New photos are decided by {chosen.method} with {chosen.thresholds}"
+        f"{', as fixed in advance' if chosen.is_fixed else f', clearly better than {chosen.fixed.name}'}. "
+        "Methods stand at the rule of thresholds that was fixed in advance."
     )
 
 
@@ -333,12 +334,6 @@ def _task_note(compared: repeats.Comparison) -> str:
         "means over trainings with other seeds, their deviation is the standard deviation, and intervals are over "
         f"photos and seeds. The gain is in top-1, over {compared.against}, on the same photos."
     )
-
-
-def best_rules(rows: Sequence[Row]) -> list[Row]:
-    """Take every model, and of each ensemble method the rule with the highest cross-fitted F1."""
-    best = {number if row.kind == "model" else row.method: row for number, row in enumerate(rows)}  # the last is best
-    return [row for row in rows if any(row is each for each in best.values())]
 
 
 def _cells(row: Row) -> list[str]:

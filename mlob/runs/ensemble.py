@@ -14,13 +14,14 @@ from mlob.ensemble import methods
 from mlob.ensemble.thresholds import ONE_THRESHOLD
 from mlob.errors import InputError
 from mlob.evaluation import judge, scores
+from mlob.evaluation.bootstrap import Interval
 from mlob.files import digest, read_arrays, write_arrays, write_json
 from mlob.labels import positives
 from mlob.recipes import Ensemble
 from mlob.runs import results, shift, stack
 from mlob.runs.job import one_each, plain
 from mlob.runs.model import labelled_validation
-from mlob.runs.results import Chosen, EnsembleResult, MethodResult, Tested
+from mlob.runs.results import Chosen, Decider, EnsembleResult, MethodResult, Tested
 
 
 def identity(dataset: DataSet, runs: dict[str, pathlib.Path], recipe: Ensemble) -> dict[str, Any]:
@@ -65,6 +66,9 @@ def fit(
     settings: str = "",
 ) -> EnsembleResult:
     """Fit every method on all of validation, judge it cross-fitted, choose one, and decide with it.
+
+    What is written of validation is `probabilities` of the chosen method, whose thresholds they are compared with, and
+    the nested decisions, of which the headline is the figure: each photo by what is chosen and fitted without it.
 
     Args:
         suite: its name.
@@ -130,7 +134,7 @@ def _write(folder, result, tables, decision):
 
 
 def _blended(verdict, stacks):
-    """Predict and decide on the rows of each split, on those of validation by fits that did not see them.
+    """Predict and decide on the rows of each split by what is chosen; the decisions on validation are the nested ones.
 
     Returns:
         {split: (probabilities, decisions), both (rows, labels)}.
@@ -139,7 +143,7 @@ def _blended(verdict, stacks):
     probabilities = {split: decision.probabilities(stack.members) for split, stack in stacks.items()}
     probabilities["validation"] = methods.of_the_fit(decision.blend, stacks["validation"].members)
     decided = {split: decision.decide(own) for split, own in probabilities.items() if split != "validation"}
-    decided["validation"] = verdict.out_of_fold
+    decided["validation"] = verdict.nested
     return {split: (probabilities[split], decided[split]) for split in stacks}
 
 
@@ -153,8 +157,10 @@ def _tables(dataset, stacks, blended):
 
 def _known_of(verdict):
     """Give the fields of an `EnsembleResult` that are the verdict's."""
+    choice = verdict.choice
     return {
-        "chosen": Chosen(verdict.chosen[0], verdict.chosen[1], verdict.elsewhere),
+        "chosen": Chosen(choice.name[0], choice.name[1], Decider(*choice.fixed), choice.gain),
+        "headline": verdict.headline,
         "optimism": verdict.optimism,
         "pairs": verdict.pairs,
         "groups": verdict.groups,
@@ -166,21 +172,20 @@ def _known_of(verdict):
     }
 
 
-def summary(result: EnsembleResult) -> str:
-    """Tell the chosen method, the best single member beside it, and how far both and the choice can be believed."""
-    chosen = (result.chosen.method, result.chosen.thresholds)
-    names = {"chosen": chosen, "beside": (methods.BEST_SINGLE, ONE_THRESHOLD)}
-    micro_f1 = {(row.method, row.thresholds): row.scores["micro_f1"] for row in result.methods}
+def summary(result: EnsembleResult, task: str = "") -> str:
+    """Tell how good the ensemble is, what decides and why, and whether that is better than its best single member.
+
+    Of a suite about a task first how often the likeliest label of that is right.
+    """
+    micro_f1 = result.headline["micro_f1"]
     lines = [
-        f"{role}: {judge.full_name(name)}: micro-F1 {micro_f1[name].value:.3f} ({micro_f1[name]}) on validation, "
-        f"cross-fitted; in-sample {micro_f1[name].in_sample:.3f}, optimistic by "
-        f"{result.optimism[judge.full_name(name)]:.3f}"
-        for role, name in names.items()
+        *_task_lines(result, task),
+        f"ensemble: micro-F1 {micro_f1.value:.3f} ({micro_f1}) on validation; the choice of the method, too, is made "
+        f"on other photos; in-sample {micro_f1.in_sample:.3f}",
+        f"decides by {result.chosen.name}: {reason(result)}",
     ]
-    lines += [_paired_line(pair) for pair in result.pairs if _is_told(pair, chosen)]
-    lines += _constant_lines(micro_f1, chosen)
-    elsewhere = result.chosen.elsewhere
-    lines.append(f"chosen anew on the other folds each time: micro-F1 {elsewhere.value:.3f} ({elsewhere})")
+    lines += [f"{pair.method} against {pair.against}: {_told(pair.gain)}" for pair in beside(result)]
+    lines += _constant_lines(result)
     if result.test:
         lines.append(
             f"test: micro-F1 {result.test.micro_f1.value:.3f} ({result.test.micro_f1}) on {result.test.photos:,} test "
@@ -192,6 +197,28 @@ def summary(result: EnsembleResult) -> str:
             "single models are over photos"
         )
     return "\n".join(lines)
+
+
+def reason(result: EnsembleResult) -> str:
+    """Say why the chosen method decides: it was fixed in advance, or another one clearly was not as good."""
+    chosen, tried = result.chosen, sum(method.method != methods.CONSTANT for method in result.methods)
+    highest = f"the highest of {tried} on the other folds gains {_told(chosen.gain)}"
+    if chosen.is_fixed:
+        return f"fixed in advance; {highest}, which is not clear"
+    return f"{chosen.fixed.name} was fixed in advance, and {highest}, which is clear"
+
+
+def beside(result: EnsembleResult) -> list[judge.Pair]:
+    """Take the pairs of the ensemble with its best single member and the plain mean, at the rule fixed in advance.
+
+    What decides is left out: it is no other.
+    """
+    names = [Decider(method, result.chosen.fixed.thresholds).name for method in (methods.BEST_SINGLE, methods.MEAN)]
+    return [
+        pair
+        for pair in result.pairs
+        if pair.method == judge.ENSEMBLE and pair.against in {*names} - {result.chosen.name}
+    ]
 
 
 def load_decision(folder: pathlib.Path) -> tuple[list[str], methods.Decision]:
@@ -246,25 +273,26 @@ def decide(folder: pathlib.Path, probabilities: dict[str, np.ndarray]) -> tuple[
     return blended, decision.decide(blended), decision.needed(blended)
 
 
-def _constant_lines(micro_f1, chosen):
+def _task_lines(result, task):
+    for own in result.tasks:
+        if own.group == task:
+            top_1 = own.scores["top_1"]
+            yield f"ensemble: top-1 of {task} {top_1.value:.3f} ({top_1}) on {own.photos:,} validation photos"
+
+
+def _constant_lines(result):
     """Tell where the members learned less than what looks at no photo."""
-    for (method, _), figure in micro_f1.items():
-        if method == methods.CONSTANT and figure.value > micro_f1[chosen].value:
+    for row in result.methods:
+        figure = row.scores["micro_f1"].value
+        if row.method == methods.CONSTANT and figure > result.headline["micro_f1"].value:
             yield (
                 "the constant answer, which looks at no photo and cannot be chosen, is higher: micro-F1 "
-                f"{figure.value:.3f}; the members have learned too little"
+                f"{figure:.3f}; the members have learned too little"
             )
 
 
-def _is_told(pair, chosen):
-    """Whether a pair is the chosen method against the best single member, or the plain mean, at the same rule."""
-    beside = [judge.full_name((method, chosen[1])) for method in (methods.BEST_SINGLE, methods.MEAN)]
-    return pair.method == judge.full_name(chosen) and pair.against in beside
-
-
-def _paired_line(pair):
-    gain = pair.gain
-    return f"{pair.method} against {pair.against}: {gain.value:+.3f}, 95% {gain.low:+.3f} to {gain.high:+.3f}"
+def _told(gain: Interval) -> str:
+    return f"{gain.value:+.3f}, 95% {gain.low:+.3f} to {gain.high:+.3f}"
 
 
 def _on_test(stack, decided, judging):

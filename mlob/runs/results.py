@@ -11,14 +11,14 @@ from typing import Any
 
 from mlob import workspace
 from mlob.evaluation.bootstrap import Interval
-from mlob.evaluation.judge import GroupScores, LabelScores, Pair
+from mlob.evaluation.judge import GroupScores, LabelScores, Pair, full_name
 from mlob.evaluation.scores import Score
 from mlob.evaluation.tasks import TaskScores
 from mlob.files import ANEW, digest, read_json, record, write_json
 from mlob.recipes import Judging
 from mlob.runs.shift import Shift
 
-VERSION = 3
+VERSION = 4
 OLD_SCORES = ("micro_f1", "macro_f1", "image_f1")  # where version 1 has them: among the other keys
 
 
@@ -108,12 +108,35 @@ class MethodResult(Cost):
 
 
 @dataclasses.dataclass(frozen=True)
-class Chosen:
-    """The method that decides, and its micro-F1 where the choice, too, is made on other folds than the photo's."""
+class Decider:
+    """A method of an ensemble at a rule of thresholds."""
 
     method: str
     thresholds: str
-    elsewhere: Interval
+
+    @property
+    def name(self) -> str:
+        """Both in one text."""
+        return full_name((self.method, self.thresholds))
+
+
+@dataclasses.dataclass(frozen=True)
+class Chosen(Decider):
+    """What decides on test and on new photos.
+
+    Attributes:
+        fixed: what was fixed in advance: it decides unless another is clearly better.
+        gain: in micro-F1 over it, where each photo is decided by the method and rule that are highest on the other
+            folds.
+    """
+
+    fixed: Decider
+    gain: Interval
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is the one that was fixed in advance."""
+        return self.name == self.fixed.name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,9 +153,12 @@ class EnsembleResult:
 
     Attributes:
         settings: SET= of the work, kept for whoever predicts with this ensemble.
+        headline: the ensemble's figures, {metric: score}, of its nested decisions (`evaluation.choice`): each photo is
+            decided by what is chosen on the other folds, and fitted on these.
         optimism: {method and rule: in-sample less cross-fitted micro-F1}.
-        pairs: methods compared on the same photos.
-        groups, labels, tasks: the chosen method's figures; the labels with their thresholds.
+        pairs: the ensemble's nested decisions, and methods, compared on the same photos.
+        groups, labels, tasks: figures of the nested decisions, and of their probabilities; the labels with the chosen
+            method's thresholds.
         folds: how many there were.
         products: of validation, photos by themselves included, that the figures are over; None where over photos.
         swarm: the best fitness after each iteration; empty where no swarm searched.
@@ -145,6 +171,7 @@ class EnsembleResult:
     members: list[str]
     settings: str
     chosen: Chosen
+    headline: dict[str, Score]
     optimism: dict[str, float]
     pairs: list[Pair]
     groups: list[GroupScores]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlob import loading, machine, recipes, workspace
-from mlob.evaluation import dev, judge
+from mlob.evaluation import choice, dev
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.crossfit import folds
 from mlob.files import read_record, write_json, write_text
@@ -158,7 +158,8 @@ def _judge(trials: Sequence[Trial], on_dev: Labelled, judging: Judging, groups: 
         for trial in trials
         if trial.path
     }
-    elsewhere = judge.chosen_elsewhere(on_dev.targets, decided, fold)
+    candidates = choice.Candidates(on_dev.targets, decided, fold, on_dev.keys)
+    elsewhere = choice.highest_elsewhere(candidates, next(iter(decided)))
     named = {number: own for (number, _), own in decided.items()} | {"elsewhere": elsewhere}
     compared = {each.model: each for each in dev.compare(named, on_dev.targets, judging, on_dev.keys)}
     judged = [_judged_trial(trial, compared.get(str(trial.number))) for trial in trials]

@@ -117,64 +117,83 @@ def test_each_group_has_the_figures_of_its_own_labels_and_its_gain():
     assert length.scores["micro_f1"].value == micro_f1(targets[:, 1:], predicted[:, 1:]) and length.gain.high < 0
 
 
-def decided_by_chance(count, n=60, seed=0):
-    """Targets, and decisions of methods that all guess: which is best is luck."""
-    generator = np.random.default_rng(seed)
-    targets = (generator.random((n, 4)) < 0.4).astype(np.uint8)
-    return targets, {(f"{one}", "r"): (generator.random((n, 4)) < 0.4).astype(np.uint8) for one in range(count)}
-
-
-def test_the_choice_is_the_highest_and_constant_does_not_stand_for_election():
-    targets, decided = decided_by_chance(5)
-    decided[methods.CONSTANT, methods.COMMONEST] = targets
-    scores = {name: micro_f1(targets, own) for name, own in decided.items() if name[0] != methods.CONSTANT}
-    assert scores[judge.choose(targets, decided)] == max(scores.values())
-
-
-def test_a_fold_has_no_say_in_the_choice_for_it():
-    targets, decided = decided_by_chance(6)
-    fold = folds(targets, 3, seed=0)
-    first = judge.chosen_elsewhere(targets, decided, fold)
-    changed = targets.copy()
-    changed[fold == 1] = decided["3", "r"][fold == 1]  # on this fold one method is now perfect
-    assert np.array_equal(judge.chosen_elsewhere(changed, decided, fold)[fold == 1], first[fold == 1])
-
-
-def test_choosing_elsewhere_undoes_the_luck_of_the_highest():
-    """Among methods that guess, the highest figure lies above the mean; that of choosing elsewhere does not."""
-    gaps = []
-    for seed in range(20):
-        targets, decided = decided_by_chance(30, seed=seed)
-        scores = [micro_f1(targets, own) for own in decided.values()]
-        elsewhere = micro_f1(targets, judge.chosen_elsewhere(targets, decided, folds(targets, 4, seed=0)))
-        gaps.append((max(scores) - np.mean(scores), elsewhere - np.mean(scores)))
-    highest, honest = np.mean(gaps, axis=0)
-    assert highest > 0.05 and abs(honest) < highest / 3
-
-
-def test_where_one_method_is_far_ahead_choosing_elsewhere_takes_it_always():
-    targets, decided = decided_by_chance(4)
-    decided["good", "r"] = targets
-    assert np.array_equal(judge.chosen_elsewhere(targets, decided, folds(targets, 4, seed=0)), targets)
-
-
-def test_pairs_are_those_with_the_references_at_the_same_rule_and_those_of_the_choice(case):
+def test_pairs_are_the_ensemble_with_each_method_and_these_with_the_references_at_the_same_rule(case):
     members, targets = case
     decided = {name: found.out_of_fold for name, found in judged(FIT, members, targets).items()}
-    chosen = (methods.PSO, CALIBRATED)
-    pairs = judge.paired(targets, decided, chosen, RECIPE.judging)
+    nested = np.where(np.arange(80)[:, np.newaxis] % 2, *(decided[name, CALIBRATED] for name in ("mean", "PSO")))
+    pairs = judge.paired(targets, decided, nested, RECIPE.judging)
     names = {(pair.method, pair.against) for pair in pairs}
     assert len(names) == len(pairs)
     assert ("greedy selection, one threshold", "mean, one threshold") in names
     assert ("mean, 0.5", "best single, 0.5") in names
-    assert {against for method, against in names if method == "PSO, calibrated thresholds"} == {
-        judge.full_name(name) for name in decided if name != chosen
-    }
-    assert all(method.split(", ")[1] == against.split(", ")[1] for method, against in names if "PSO, c" not in method)
+    assert {against for method, against in names if method == "ensemble"} == set(map(judge.full_name, decided))
+    others = [(method, against) for method, against in names if method != "ensemble"]
+    assert all(method.split(", ")[1] == against.split(", ")[1] for method, against in others)
+    of = {"ensemble": nested, **{judge.full_name(name): own for name, own in decided.items()}}
     for pair in pairs:
-        name, other = tuple(pair.method.split(", ")), tuple(pair.against.split(", "))
-        assert pair.gain.value == micro_f1(targets, decided[name]) - micro_f1(targets, decided[other])
+        assert pair.gain.value == micro_f1(targets, of[pair.method]) - micro_f1(targets, of[pair.against])
         assert pair.gain.low <= pair.gain.value <= pair.gain.high
+
+
+def verdict(fit, members, targets, **changes):
+    return judge.judge(
+        fit,
+        members,
+        targets,
+        dataclasses.replace(RECIPE.judging, **changes),
+        labels=Labels((1, 2, 3), ("a", "b", "c"), ("g", "g", "h")),
+        train_positives=np.array([5, 5, 5]),
+    )
+
+
+def test_all_that_is_said_of_an_ensemble_is_said_of_its_nested_decisions(case):
+    members, targets = case
+    found = verdict(FIT, members, targets)
+    headline = found.headline["micro_f1"]
+    assert headline.value == micro_f1(targets, found.nested)
+    assert headline.in_sample == micro_f1(targets, found.decision(members))
+    assert headline.low <= headline.value <= headline.high
+    assert found.headline["macro_f1"].value == macro_f1(targets, found.nested)
+    per_label = [macro_f1(targets[:, [column]], found.nested[:, [column]]) for column in range(3)]
+    assert [label.f1 for label in found.labels] == pytest.approx(per_label)
+    assert found.groups[1].scores["micro_f1"].value == micro_f1(targets[:, 2:], found.nested[:, 2:])
+    beside = found.judged[methods.BEST_SINGLE, CALIBRATED].out_of_fold
+    assert found.groups[1].gain.value == micro_f1(targets[:, 2:], found.nested[:, 2:]) - micro_f1(
+        targets[:, 2:], beside[:, 2:]
+    )
+    (pair,) = (
+        each for each in found.pairs if (each.method, each.against) == ("ensemble", "mean, calibrated thresholds")
+    )
+    mean = found.judged[methods.MEAN, CALIBRATED].out_of_fold
+    assert pair.gain.value == headline.value - micro_f1(targets, mean)
+
+
+def test_each_fold_is_decided_by_what_is_chosen_on_the_others_and_so_is_its_task(case, monkeypatch):
+    """Each fold has a choice of its own: decisions, and the probabilities of tasks, are those of its method there."""
+    members, targets = case
+    targets = targets.copy()
+    targets[:, 1] = 1 - targets[:, 0]
+    rules = [(methods.BEST_SINGLE, ONE_THRESHOLD), (methods.MEAN, PER_LABEL)] * 2
+    monkeypatch.setattr(judge.choice, "nested", lambda candidates, judging: rules)
+    fold, given = folds(targets, 4, seed=0), []
+    monkeypatch.setattr(judge.tasks, "judge", lambda targets, probabilities, *_: given.append(probabilities) or [])
+    found = verdict(FIT, members, targets)
+    decided = crossfit(FIT, members, targets, fold)
+    for number, name in enumerate(rules):
+        inside = fold == number
+        assert np.array_equal(found.nested[inside], decided[name][inside])
+        fitted = FIT(members[:, ~inside], targets[~inside])[name]
+        assert np.array_equal(given[0][inside], fitted.probabilities(members[:, inside]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_targets_drawn_at_random_have_no_headline_above_chance(seed):
+    """Members that know nothing of the targets: the headline's interval holds the constant answer's figure."""
+    generator = np.random.default_rng(seed)
+    targets = (generator.random((150, 3)) < 0.3).astype(np.uint8)
+    found = verdict(FIT, generator.random((3, 150, 3), np.float32), targets)
+    chance = micro_f1(targets, np.ones_like(targets))  # what is expected of an answer that looks at nothing
+    assert found.headline["micro_f1"].low <= chance + 0.03
 
 
 @pytest.mark.parametrize("seed", range(5))

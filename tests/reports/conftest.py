@@ -23,7 +23,7 @@ from mlob.reports import drawn, figures, mistakes, page, papers
 from mlob.reports.photos import Labelled, Photo
 from mlob.runs import curve, search
 from mlob.runs.dev import Comparison
-from mlob.runs.results import Chosen, EnsembleResult, MethodResult, Parameters, Seconds
+from mlob.runs.results import Chosen, Decider, EnsembleResult, MethodResult, Parameters, Seconds
 from mlob.runs.shift import Shift
 
 LABELS = Labels((1, 2, 3), ("Dress", "<b>Tom & Co</b>", "Unseen"), ("category", "brand", "brand"))
@@ -68,11 +68,17 @@ def interval(value):
     return Interval(value, value - 0.02, value + 0.02)
 
 
-def method(name, value, rule, weights):
-    """One method of ensemble.json."""
+def scored(value):
+    """Scores of one method."""
     scores = {"micro_f1": Score(value, value - 0.02, value + 0.02, value + 0.01)}
     scores["macro_f1"] = Score(value - 0.1, value - 0.12, value - 0.08, value - 0.09)
-    return MethodResult(Parameters(2_820_068, 23_681_548), Seconds(41.2, 8.1), name, rule, scores, weights)
+    return scores
+
+
+def method(name, value, rule, weights):
+    """One method of ensemble.json."""
+    cost = Parameters(2_820_068, 23_681_548), Seconds(41.2, 8.1)
+    return MethodResult(*cost, name, rule, scored(value), weights)
 
 
 def trial(number, value, changes=""):
@@ -97,10 +103,13 @@ ENSEMBLE = EnsembleResult(
     suite="demo",
     members=list(MIXED),
     settings="",
-    chosen=Chosen("PSO", "per-label thresholds", interval(0.64)),
+    chosen=Chosen("PSO", "per-label thresholds", Decider("mean", "one threshold"), Interval(0.03, 0.01, 0.05)),
+    headline=scored(0.64),
     optimism={},
     pairs=[
-        Pair("PSO, per-label thresholds", "mean, one threshold", Interval(0.03, 0.01, 0.05)),
+        Pair("ensemble", "best single, one threshold", Interval(0.03, 0.01, 0.05)),
+        Pair("ensemble", "mean, one threshold", Interval(0.02, -0.01, 0.04)),
+        Pair("ensemble", "PSO, per-label thresholds", Interval(-0.01, -0.03, 0.01)),
         Pair("mean, one threshold", "PSO, one threshold", Interval(-0.02, -0.04, 0.001)),
     ],
     groups=[GroupScores(group, 1, 2, SCORES, interval(0.01)) for group in ("category", "brand")],
@@ -149,7 +158,9 @@ COMPARED = Comparison(
 
 @pytest.fixture
 def suite(tmp_path, write_result):
-    """runs/<suite> with two models, their histories and an ensemble of which "PSO, per-label thresholds" is chosen.
+    """runs/<suite> with two models, their histories and an ensemble.
+
+    The fixed decision is "mean, one threshold"; "PSO, per-label thresholds", at another rule, is clearly better.
 
     One of the models has a learning curve, both have a search.
     """

@@ -94,8 +94,7 @@ def test_finding_leaves_the_rows_that_hold_the_text_and_says_how_many(opened, te
     field = shown.get_by_label("Find a method").first
     field.fill(text)
     assert first_lines(column(shown, "methods", 1)) == [
-        "PSO, per-label thresholds chosen 1 RANDOM",
-        "PSO, one threshold 1 RANDOM",
+        "PSO 1 RANDOM",
         "MLoB: PSO paper",
     ]
     assert shown.locator("output").first.inner_text() == f"3 of {whole}"

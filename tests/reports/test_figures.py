@@ -94,9 +94,9 @@ def test_the_thirty_commonest_of_the_last_split_are_drawn():
     assert re.findall(r"label-\d\d", re.sub(r'id="[^"]*"', "", svg))[:30] == names[:9:-1]
 
 
-def test_the_chosen_method_is_marked_in_words_and_shape():
+def test_the_headline_is_marked_in_words_and_shape():
     svg = DRAW["methods"]()
-    assert "PSO, per-label thresholds (chosen)" in svg and "constant (chosen)" not in svg
+    assert "PSO, per-label thresholds (headline)" in svg and "constant (headline)" not in svg
 
 
 @pytest.mark.parametrize("count", [1, 3, 4])

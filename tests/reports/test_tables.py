@@ -16,7 +16,6 @@ from mlob.recipes import Experiment
 from mlob.reports import tables
 from mlob.runs import repeats, results
 from mlob.runs.dev import Comparison
-from mlob.runs.results import Chosen
 from mlob.workspace import Workspace
 
 
@@ -29,7 +28,22 @@ def test_constant_comes_first_then_models_then_ensembles_each_by_cross_fitted_f1
         "mean, one threshold",
         "PSO, one threshold",
         "PSO, per-label thresholds",
+        "ensemble, per-label thresholds",
     ]
+
+
+def test_what_is_at_another_rule_than_the_fixed_one_is_aside_and_the_ensemble_never_is(suite):
+    rows = tables.rows(suite)
+    assert [row.name for row in rows if row.is_aside] == ["PSO, per-label thresholds"]
+    assert [row.name for row in tables.first(rows)][-4:] == ["best single", "mean", "PSO", "ensemble"]
+
+
+def test_the_ensembles_row_has_its_nested_figures_and_the_cost_and_weights_of_what_decides(suite):
+    *_, method, row = tables.rows(suite)
+    ensemble = results.read_ensemble(suite / "ensemble")
+    assert row.scores == ensemble.headline != method.scores
+    assert (row.weights, row.parameters, row.seconds) == (method.weights, method.parameters, method.seconds)
+    assert row.note == "decides by PSO, not by mean, one threshold"
 
 
 def test_a_member_that_was_copied_in_counts_like_any_other(suite, write_result):
@@ -92,6 +106,7 @@ def test_random_weights_are_flagged_wherever_such_a_member_counts(suite):
         "mean, one threshold": "equal weights (1 RANDOM)",
         "PSO, one threshold": "xception 0.75, lite 0.25 (1 RANDOM)",
         "PSO, per-label thresholds": "xception 0.75, lite 0.25 (1 RANDOM)",
+        "ensemble, per-label thresholds": "xception 0.75, lite 0.25 (1 RANDOM)",
     }
 
 
@@ -121,19 +136,19 @@ def test_the_text_has_one_whole_line_a_row_in_columns_that_align(suite):
     assert "95% interval" in header
 
 
-def test_on_a_terminal_the_five_best_stand_each_method_once_and_the_others_are_counted(suite):
+def test_on_a_terminal_the_five_best_stand_each_method_once_and_the_ensemble_last(suite):
     header, *lines, told = tables.brief(tables.rows(suite)).splitlines()
     names = [line.split("  ")[0] for line in lines]
-    assert names == ["lite", "xception", "best single", "mean", "PSO"]
-    assert "per-label thresholds" in lines[-1] and "RANDOM" in lines[-1] and "note" not in header
-    assert told == "The best 5 of 7. The page shows all, and so does --verbose."
+    assert names == ["lite", "xception", "best single", "mean", "PSO", "ensemble"]
+    assert "one threshold" in lines[-2] and "per-label thresholds" in lines[-1] and "note" not in header
+    assert told == "6 of 8. The page shows all, and so does --verbose."
 
 
-def test_the_best_ensemble_is_shown_even_where_models_alone_are_better(suite, write_result):
+def test_the_ensemble_stands_last_even_where_models_alone_are_better(suite, write_result):
     for number in range(6):
         write_result(suite / f"m{number}", 0.8 + number / 100)
     names = [line.split("  ")[0] for line in tables.brief(tables.rows(suite)).splitlines()[1:-1]]
-    assert names == ["PSO", "m2", "m3", "m4", "m5"]
+    assert names == ["m1", "m2", "m3", "m4", "m5", "ensemble"]
 
 
 def test_few_models_or_all_are_compared_on_dev():
@@ -143,10 +158,10 @@ def test_few_models_or_all_are_compared_on_dev():
     assert len(tables.dev_aligned(compared).splitlines()) == 5
 
 
-def test_the_readme_shows_of_each_ensemble_method_its_best_rule_and_every_model(suite, write_result):
+def test_the_readme_shows_every_model_each_method_at_the_fixed_rule_and_the_ensemble_last(suite, write_result):
     write_result(suite / "second_seed", 0.6, method="xception")
     shown = tables.markdown(tables.rows(suite))
-    assert [line.split(" | ")[0].strip("| ") for line in shown.splitlines()[2:9]] == [
+    assert [line.split(" | ")[0].strip("| ") for line in shown.splitlines()[2:10]] == [
         "constant",
         "lite",
         "xception",
@@ -154,16 +169,21 @@ def test_the_readme_shows_of_each_ensemble_method_its_best_rule_and_every_model(
         "best single",
         "mean",
         "PSO",
+        "ensemble",
     ]
-    assert "per-label thresholds" in shown and "| 0.640 |" not in shown
+    assert (
+        "0.630 to 0.670" not in shown and "| ensemble | 0.640 | 0.620 to 0.660 |" in shown
+    )  # the better rule flatters PSO
     assert "Processor: a processor." in shown
 
 
-def test_the_readme_says_how_the_ensemble_decides_and_how_good_that_is(suite):
-    chosen = Chosen("PSO", "per-label thresholds", Interval(0.64, 0.62, 0.66))
-    assert "decides by PSO with per-label thresholds: micro-F1 0.640 (0.620 to 0.660)," in tables.markdown(
-        tables.rows(suite), chosen
+def test_the_readme_says_how_good_the_ensemble_is_and_on_what_it_gains(suite):
+    shown = tables.markdown(tables.rows(suite), results.read_ensemble(suite / "ensemble"))
+    assert "The ensemble has micro-F1 0.640 (0.620 to 0.660): each photo is decided by what is chosen" in shown
+    assert (
+        "It gains +0.0300 (+0.0100 to +0.0500) on best single, one threshold and +0.0200 (-0.0100 to +0.0400)" in shown
     )
+    assert "decided by PSO with per-label thresholds, clearly better than mean, one threshold." in shown
 
 
 def test_a_suites_members_and_what_its_ensemble_chose_are_put_between_a_files_markers(suite, tmp_path, monkeypatch):
@@ -174,42 +194,12 @@ def test_a_suites_members_and_what_its_ensemble_chose_are_put_between_a_files_ma
     reporting.put_tables(Workspace("demo"), tables.rows(suite), None, None, str(path))
     text = path.read_text()
     assert "| xception | 0.610 |" in text and "| lite |" not in text  # which is no member of the suite
-    assert "decides by PSO with per-label thresholds: micro-F1 0.640 (0.620 to 0.660)" in text
+    assert "The ensemble has micro-F1 0.640 (0.620 to 0.660)" in text
 
 
 def test_a_bar_in_a_name_does_not_break_the_readme_table(tmp_path, write_result):
     write_result(tmp_path / "x", 0.6, note="a|b")
     assert r"a\|b" in tables.markdown(tables.rows(tmp_path))
-
-
-def test_the_block_alone_is_replaced_and_twice_is_as_once(tmp_path):
-    path = tmp_path / "README.md"
-    other = "before\n<!-- results:other -->\nkeep\n<!-- /results -->\n"
-    path.write_text(f"{other}<!-- results:demo -->\nold\n<!-- /results -->\nafter\n")
-    for _ in range(2):
-        tables.update_blocks(path, "demo", {"results": "| new |\n", "dev": "elsewhere"})
-        assert path.read_text() == f"{other}<!-- results:demo -->\n| new |\n<!-- /results -->\nafter\n"
-
-
-@pytest.mark.parametrize("text", ["nothing", "<!-- results:demo -->\nopen", "<!-- /results -->\n<!-- results:demo -->"])
-def test_missing_markers_are_refused_and_the_file_stays(tmp_path, text):
-    path = tmp_path / "README.md"
-    path.write_text(text)
-    with pytest.raises(InputError, match=r"lacks the lines <!-- results:demo -->"):
-        tables.update_blocks(path, "demo", {"results": "new"})
-    assert path.read_text() == text
-
-
-def test_a_missing_readme_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"README.md is missing"):
-        tables.update_blocks(tmp_path / "README.md", "demo", {"results": "new"})
-
-
-def test_each_kind_of_block_goes_between_its_own_markers(tmp_path):
-    path = tmp_path / "heads.md"
-    path.write_text("<!-- dev:demo -->\n<!-- /dev -->\n<!-- results:demo -->\n<!-- /results -->\n")
-    tables.update_blocks(path, "demo", {"results": "one", "dev": "two"})
-    assert path.read_text() == "<!-- dev:demo -->\ntwo\n<!-- /dev -->\n<!-- results:demo -->\none\n<!-- /results -->\n"
 
 
 def test_what_dev_says_is_aligned_with_signs_and_intervals_and_names_what_it_is_against():
@@ -250,13 +240,6 @@ def test_whatever_a_product_holds_it_is_told_or_refused(name, suite, spoilt):
             assert tables.aligned(rows) and tables.markdown(rows)
 
     spoil()
-
-
-def test_a_readme_that_is_not_utf8_is_told_and_left_as_it_is(tmp_path):
-    (tmp_path / "README.md").write_bytes(b"<!-- results:demo -->\xe9<!-- /results -->")
-    with pytest.raises(InputError, match=r"README\.md is not UTF-8"):
-        tables.update_blocks(tmp_path / "README.md", "demo", {"results": "new"})
-    assert b"\xe9" in (tmp_path / "README.md").read_bytes()
 
 
 def test_models_of_a_task_stand_beside_what_their_originals_reported_and_empty_columns_are_left_out(suite):

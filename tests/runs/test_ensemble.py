@@ -13,7 +13,7 @@ from mlob import machine, predictions
 from mlob.ensemble import methods
 from mlob.ensemble.thresholds import CALIBRATED, ONE_THRESHOLD
 from mlob.errors import InputError
-from mlob.evaluation import bootstrap, judge
+from mlob.evaluation import bootstrap, choice, judge
 from mlob.evaluation.scores import Score
 from mlob.metrics import micro_f1
 from mlob.recipes import Ensemble
@@ -56,6 +56,12 @@ def ensemble(made, members, tmp_path):
     return tmp_path / "ensemble", ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)
 
 
+def take(method, rule, monkeypatch, fixed=(methods.BEST_SINGLE, CALIBRATED)):
+    """Have this method and rule chosen, whatever its figure."""
+    chosen = choice.Choice((method, rule), fixed, bootstrap.Interval(0.02, 0.01, 0.03))
+    monkeypatch.setattr(choice, "choose", lambda candidates, judging, measure=None: chosen)
+
+
 def stack(made, members, split):
     found = {name: predictions.read(folder / "predictions.h5")[split] for name, folder in members.items()}
     return predictions.align(found, made[split].ids)
@@ -79,13 +85,16 @@ def micro_f1s(content):
     return {(row.method, row.thresholds): row.scores["micro_f1"] for row in content.methods}
 
 
-def test_the_chosen_method_has_the_highest_cross_fitted_figure_of_all_but_constant(ensemble):
+def test_the_decision_is_the_fixed_one_or_the_highest_where_that_gains_clearly(ensemble):
     _, content = ensemble
     values = {name: score.value for name, score in micro_f1s(content).items()}
     constant = values.pop(("constant", "commonest labels"))
-    assert values[content.chosen.method, content.chosen.thresholds] == max(values.values()) > constant
-    elsewhere = content.chosen.elsewhere
-    assert elsewhere.low <= elsewhere.value <= elsewhere.high and elsewhere.value <= max(values.values())
+    chosen, fixed = content.chosen, content.chosen.fixed
+    assert (fixed.method, fixed.thresholds) == (methods.LOG_LOSS, CALIBRATED)
+    own = values[chosen.method, chosen.thresholds]
+    assert own == (max(values.values()) if chosen.gain.low > 0 else values[fixed.method, fixed.thresholds])
+    assert chosen.is_fixed == (chosen.gain.low <= 0) and content.headline["micro_f1"].value > constant
+    assert content.headline.keys() == content.methods[0].scores.keys()
 
 
 def test_optimism_is_what_in_sample_figures_gain(ensemble):
@@ -101,9 +110,21 @@ def test_test_is_decided_by_the_fit_on_all_and_validation_by_fits_that_did_not_s
     test, validation = (stack(made, members, split) for split in ("test", "validation"))
     assert np.array_equal(found["test"].decided, decision(test))
     assert np.array_equal(found["test"].probabilities, decision.probabilities(test))
-    chosen = micro_f1s(content)[content.chosen.method, content.chosen.thresholds]
-    assert micro_f1(made["validation"].targets, found["validation"].decided) == chosen.value
-    assert micro_f1(made["validation"].targets, decision(validation)) == chosen.in_sample
+    headline = content.headline["micro_f1"]
+    assert micro_f1(made["validation"].targets, found["validation"].decided) == headline.value
+    assert micro_f1(made["validation"].targets, decision(validation)) == headline.in_sample
+
+
+@pytest.mark.parametrize("method", [methods.MEAN, methods.PSO])
+def test_of_one_choice_in_every_fold_the_ensemble_is_its_method(method, made, members, tmp_path, monkeypatch):
+    take(method, CALIBRATED, monkeypatch)
+    content = ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)
+    (row,) = (row for row in content.methods if (row.method, row.thresholds) == (method, CALIBRATED))
+    assert content.headline == row.scores and not content.chosen.is_fixed
+    of_all = {(pair.method, pair.against): pair.gain for pair in content.pairs}
+    for against in (f"{methods.BEST_SINGLE}, {CALIBRATED}", f"{methods.MEAN}, {CALIBRATED}"):
+        if against != f"{method}, {CALIBRATED}":
+            assert of_all["ensemble", against] == of_all[f"{method}, {CALIBRATED}", against]
 
 
 STACKERS = ("stacked linear", "stacked convolution", "stacked trees")
@@ -113,7 +134,7 @@ STACKERS = ("stacked linear", "stacked convolution", "stacked trees")
 @pytest.mark.parametrize("method", [methods.HARMONIC, methods.PSO, methods.BY_GROUP, *STACKERS])
 @pytest.mark.usefixtures("small_stackers")
 def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, monkeypatch):
-    monkeypatch.setattr(judge, "choose", lambda targets, decided: (method, CALIBRATED))
+    take(method, CALIBRATED, monkeypatch)
     folder = tmp_path / "ensemble"
     ensembles.fit("made", made, members, folder, dataclasses.replace(RECIPE, folds=2, methods=(method,)))
     (_, decision), written = ensembles.load_decision(folder), predictions.read(folder / "predictions.h5")["test"]
@@ -124,7 +145,7 @@ def test_a_decision_read_back_decides_alike(method, made, members, tmp_path, mon
 
 @pytest.mark.parametrize("method", [methods.BEST_SINGLE, methods.PSO, methods.BY_GROUP, "stacked linear"])
 def test_what_is_stored_by_a_members_name_is_applied_by_it(method, made, members, tmp_path, monkeypatch):
-    monkeypatch.setattr(judge, "choose", lambda targets, decided: (method, CALIBRATED))
+    take(method, CALIBRATED, monkeypatch)
     folder, recipe = tmp_path / "ensemble", dataclasses.replace(RECIPE, folds=2, methods=(method,))
     ensembles.fit("made", made, members, folder, recipe)
     written = predictions.read(folder / "predictions.h5")["test"]
@@ -167,7 +188,7 @@ class Payload:
 @pytest.fixture
 def stacked(made, members, tmp_path, monkeypatch):
     """The folder of an ensemble whose chosen method is a stacker."""
-    monkeypatch.setattr(judge, "choose", lambda targets, decided: ("stacked linear", ONE_THRESHOLD))
+    take("stacked linear", ONE_THRESHOLD, monkeypatch)
     recipe = dataclasses.replace(RECIPE, methods=("stacked linear",))
     ensembles.fit("made", made, members, tmp_path / "stacked", recipe)
     return tmp_path / "stacked"
@@ -275,14 +296,27 @@ def test_a_validation_split_without_labels_is_refused(made, members, tmp_path):
         ensembles.fit("made", dataset, members, tmp_path / "ensemble", RECIPE)
 
 
-def test_the_outcome_is_told_beside_the_best_single_member(ensemble):
-    content = ensemble[1]
-    chosen, beside, *paired, anew, _ = ensembles.summary(content).splitlines()
-    assert chosen.startswith("chosen: ") and beside.startswith("beside: best single, one threshold: micro-F1 0.")
-    name = judge.full_name((content.chosen.method, content.chosen.thresholds))
-    assert f"optimistic by {content.optimism[name]:.3f}" in chosen
-    assert len(paired) == 2 and all(" against " in line and ", 95% " in line for line in paired)
-    assert anew.startswith("chosen anew on the other folds each time: micro-F1 0.")
+def test_the_headline_is_told_first_then_what_decides_and_what_is_gained_on_the_best_single_member(
+    made, members, tmp_path, monkeypatch
+):
+    take(methods.LOG_LOSS, CALIBRATED, monkeypatch, fixed=(methods.LOG_LOSS, CALIBRATED))
+    content = ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)
+    first, decides, single, mean, _ = ensembles.summary(content).splitlines()
+    figure = content.headline["micro_f1"]
+    assert first.startswith(f"ensemble: micro-F1 {figure.value:.3f} ({figure}) on validation")
+    assert decides.startswith(
+        "decides by log-loss weights, calibrated thresholds: fixed in advance; the highest of 36 on the other folds"
+    )
+    assert single.startswith("ensemble against best single, calibrated thresholds: ") and ", 95% " in single
+    assert mean.startswith("ensemble against mean, calibrated thresholds: ")
+
+
+def test_where_another_was_clearly_better_it_is_said_what_was_left(made, members, tmp_path, monkeypatch):
+    take(methods.PSO, CALIBRATED, monkeypatch)
+    content = ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)
+    told = ensembles.summary(content)
+    assert "decides by PSO, calibrated thresholds: best single, calibrated thresholds was fixed in advance, and" in told
+    assert "gains +0.020, 95% +0.010 to +0.030, which is clear" in told
 
 
 def with_test_targets(dataset, targets):
@@ -324,16 +358,16 @@ def test_one_member_alone_is_an_ensemble_in_which_it_stands_once(made, members, 
     assert all(row.weights == {"fair": row.method != "constant"} for row in content.methods)
     assert {row.method for row in content.methods} == {"constant", "best single", "stacked linear"}
     assert len(content.methods) == 1 + 2 * len(recipe.rules)
-    assert ensembles.summary(content).startswith("chosen: ")
+    assert content.chosen.fixed.method == methods.BEST_SINGLE
+    assert "best single, calibrated thresholds: fixed in advance" in ensembles.summary(content)
 
 
 def test_a_constant_answer_above_the_choice_is_told(made, members, tmp_path, write_result):
     write_member(members["poor"], made, 10**6, 3, write_result)
     content = ensembles.fit("made", made, {"poor": members["poor"]}, tmp_path / "poor", RECIPE)
-    values = {name: score.value for name, score in micro_f1s(content).items()}
-    constant = values.pop(("constant", "commonest labels"))
+    constant = micro_f1s(content)["constant", "commonest labels"].value
     told = "looks at no photo and cannot be chosen, is higher"
-    assert (told in ensembles.summary(content)) == (constant > max(values.values()))
+    assert (told in ensembles.summary(content)) == (constant > content.headline["micro_f1"].value)
     content.methods[0].scores["micro_f1"] = Score(0.999, 0.99, 1, 1)
     assert "is higher: micro-F1 0.999; the members have learned too little" in ensembles.summary(content)
 
@@ -366,7 +400,9 @@ def test_equal_photos_are_decided_on_by_one_fold_and_drawn_together(made, member
     monkeypatch.setattr(bootstrap, "resamples", lambda n, *others: drawn.append((n, others[-1])) or plain(n, *others))
     ensembles.fit("made", made, members, tmp_path / "ensemble", RECIPE)
     assert seen == [keys] and len(drawn) > 100
-    assert all(found == keys if n == 90 else list(made["test"].ids) == found for n, found in drawn)
+    parts = [[key for number, key in enumerate(keys) if number % 3 != fold] for fold in range(3)]
+    assert all(found in [keys, list(made["test"].ids), *parts] for _, found in drawn)
+    assert all(part in [found for _, found in drawn] for part in parts)  # of the choice for each fold
 
 
 @pytest.fixture
@@ -394,9 +430,7 @@ def test_a_products_photos_are_averaged_before_anything_is_fitted_and_get_the_sa
     table = predictions.read(tmp_path / "ensemble/predictions.h5")["validation"]
     rows = [row for row in range(90) if row >= 20 or row % 2 == 0]
     decided, targets = table.decided[rows], by_product["validation"].targets[rows]
-    chosen = (content.chosen.method, content.chosen.thresholds)
-    (figure,) = [row.scores["micro_f1"] for row in content.methods if (row.method, row.thresholds) == chosen]
-    assert figure.value == pytest.approx(micro_f1(targets, decided))
+    assert content.headline["micro_f1"].value == pytest.approx(micro_f1(targets, decided))
 
 
 def test_without_averaging_products_shape_folds_and_draws_alone(by_product, members, tmp_path):
@@ -500,5 +534,4 @@ def test_the_figures_are_of_the_decisions_that_are_made(one_colour):
     dataset, members, folder = one_colour
     content = ensembles.fit("made", dataset, members, folder, RECIPE)
     decided = predictions.read(folder / "predictions.h5")["validation"].decided
-    chosen = micro_f1s(content)[content.chosen.method, content.chosen.thresholds]
-    assert micro_f1(dataset["validation"].targets, decided) == chosen.value
+    assert micro_f1(dataset["validation"].targets, decided) == content.headline["micro_f1"].value
