@@ -23,7 +23,7 @@ from scipy.special import expit, logit
 
 from mlob import machine
 from mlob.ensemble import methods, thresholds
-from mlob.evaluation import bootstrap, judge
+from mlob.evaluation import bootstrap, choice
 from mlob.evaluation.crossfit import crossfit, folds
 from mlob.metrics import f1, micro_f1
 from mlob.recipes import Ensemble
@@ -100,8 +100,10 @@ def repeat(size: int, number: int) -> dict[Name, tuple[float, ...]]:
     chances, _, unseen = draw(drawn_from, UNSEEN, generator)
     fold = folds(targets, RECIPE.folds, seed=number)
     fitted, out_of_fold = fit(members, targets), crossfit(fit, members, targets, fold)
-    chosen = judge.choose(targets, out_of_fold)
-    fitted[CHOSEN], out_of_fold[CHOSEN] = fitted[chosen], judge.chosen_elsewhere(targets, out_of_fold, fold)
+    candidates = choice.Candidates(targets, out_of_fold, fold)
+    names = choice.nested(candidates, RECIPE.judging)
+    fitted[CHOSEN] = fitted[choice.choose(candidates, RECIPE.judging).name]
+    out_of_fold[CHOSEN] = choice.taken(candidates, names)
     draws = bootstrap.micro_f1_draws(targets, *out_of_fold.values(), draws=RECIPE.draws, seed=number)
     figures = {}
     for (name, decided), own in zip(out_of_fold.items(), draws, strict=True):

@@ -94,6 +94,7 @@ def test_finding_leaves_the_rows_that_hold_the_text_and_says_how_many(opened, te
     field = shown.get_by_label("Find a method").first
     field.fill(text)
     assert first_lines(column(shown, "methods", 1)) == [
+        "ensemble 1 RANDOM",  # whose note names it
         "PSO 1 RANDOM",
         "MLoB: PSO paper",
     ]
