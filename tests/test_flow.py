@@ -141,7 +141,7 @@ def test_the_least_certain_photos_are_listed_for_people(workplace, mlob):
 
 def test_the_report_shows_every_model_the_rows_and_the_reference(workplace, mlob):
     brief, shown = mlob(workplace, "report"), mlob(workplace, "report", "--verbose")
-    assert "The best 5 of " in brief and "constant" not in brief and "below logistic" not in brief
+    assert "The best 6 of " in brief and "constant" not in brief and "below logistic" not in brief
     page = (workplace / "runs/tiny/report/index.html").read_text()
     for name in ("constant", "wide", "both", "pair", "linear", "logistic", "best single", "harmonic mean", "PSO"):
         assert name in shown and name in page
@@ -158,6 +158,8 @@ def test_specialists_are_not_measured_against_a_regression_on_all_labels(workpla
 def test_a_suite_about_a_task_repeats_its_models_once_and_refuses_a_task_that_is_not_there(workplace, mlob):
     told = mlob(workplace, "report", SET="task=category,repeats=2")
     assert re.search(r"^wide +2 +[01]\.\d{3} ", told, re.MULTILINE) and "The likeliest category of " in told
+    page = (workplace / "runs/tiny/report/index.html").read_text()
+    assert re.search(r'<p class="lede">Of every 100 photos, \d+ get the right category\.</p>', page)
     repeated = {path.parts[-4] for path in workplace.glob("runs/tiny/*/repeats/1/result.json")}
     assert repeated == {"wide", "both", "linear", "common", "rest", "pair"}
     assert json.loads((workplace / "runs/tiny/wide/repeats/1/result.json").read_text())["seed"] == 1

@@ -165,7 +165,9 @@ def brief(rows: Sequence[Row]) -> str:
     others = sorted((row for row in first(rows) if row.kind != "ensemble"), key=lambda row: row.micro_f1.value)
     shown = others[-FEW:] + ensemble
     cells = [[cell for header, cell in zip(HEADERS, _cells(row), strict=True) if header in BRIEF] for row in shown]
-    return f"{_aligned(BRIEF, cells)}{len(shown)} of {len(rows)}. The page shows all, and so does --verbose.\n"
+    last = ", the ensemble last" if ensemble else ""
+    told = f"The best {len(shown)} of {len(rows)}{last}. The page shows all, and so does --verbose."
+    return f"{_aligned(BRIEF, cells)}{told}\n"
 
 
 def dev_aligned(compared: Comparison | None, most: int | None = None) -> str:

@@ -141,7 +141,7 @@ def test_on_a_terminal_the_five_best_stand_each_method_once_and_the_ensemble_las
     names = [line.split("  ")[0] for line in lines]
     assert names == ["lite", "xception", "best single", "mean", "PSO", "ensemble"]
     assert "one threshold" in lines[-2] and "per-label thresholds" in lines[-1] and "note" not in header
-    assert told == "6 of 8. The page shows all, and so does --verbose."
+    assert told == "The best 6 of 8, the ensemble last. The page shows all, and so does --verbose."
 
 
 def test_the_ensemble_stands_last_even_where_models_alone_are_better(suite, write_result):
