@@ -11,7 +11,12 @@ from mlob.errors import InputError, nearest
 
 NAMES = tuple[str, ...]
 LOGISTIC = "logistic"  # the reference, a model of every suite
-NAIVE_BAYES = "naive_bayes"
+NAIVE_BAYES, KERNEL = "naive_bayes", "kernel"
+KINDS = {  # of heads without epochs, in words
+    KERNEL: "a kernel machine",
+    LOGISTIC: "scikit-learn's logistic regression",
+    NAIVE_BAYES: "scikit-learn's Naive Bayes",
+}
 PREFIXES = {  # as SET names their fields
     "Detector": "detector.",
     "Text": "text.",
@@ -60,6 +65,7 @@ BOUNDS = {  # smallest and largest; other numbers start at zero
     "training.balance": (0, 1),
     "training.momentum": (0, 1),
     "training.batch": (1, math.inf),
+    "training.folds": (0, 100),
     "phase.epochs": (1, math.inf),
     "phase.momentum": (0, 1),
     "phase.block_decay": (0.01, 1),

@@ -130,8 +130,9 @@ class Head(Recipe):
     """A dense network from features to one probability a label.
 
     Attributes:
-        kind: "dense"; or of scikit-learn "logistic" (one regression a label) or "naive_bayes" (multinomial, for counts
-            of words and the like), which look at no other field but `standardise`.
+        kind: "dense"; or "kernel", which compares a photo with each that it learned from, up to 15,000, and looks at
+            `signed_sqrt` and `standardise` beside; or of scikit-learn "logistic" (one regression a label) or
+            "naive_bayes" (multinomial, for counts of words and the like), which look at `standardise` alone.
         units: width of each hidden layer.
         batch_norm: batch normalisation after each hidden layer's ReLU.
         signed_sqrt: sign(x) * sqrt(|x|) of the features first, which evens out their long tails (power normalisation,
@@ -148,7 +149,7 @@ class Head(Recipe):
             their mean (TreeNets, Lee et al. 2015), as if an ensemble of that many heads were one head.
     """
 
-    kind: Literal["dense", "logistic", "naive_bayes"] = "dense"
+    kind: Literal["dense", "kernel", "logistic", "naive_bayes"] = "dense"
     units: tuple[int, ...] = (1024, 1024)
     batch_norm: bool = False
     signed_sqrt: bool = True
@@ -195,6 +196,9 @@ class Training(Recipe):
             the schedule to its end.
         limit: train on this many rows, chosen by a hash of the id (0: all).
         precision: in which the hidden layers compute; "auto" is bfloat16 where a trial of both finds it clearly faster.
+        folds: 0 learns from train alone. Of 2 or more it learns from validation, too: each fold of it is predicted by a
+            fit on train and the other folds, all else by what all fits have learned. Where train is large, or
+            validation small beside it, that gains nothing, and is left out (`runs.fitting.pays`).
     """
 
     loss: str = "binary"
@@ -216,10 +220,13 @@ class Training(Recipe):
     patience: int = 0
     limit: int = 0
     precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    folds: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse a warm-up that does not end, and rows too few to keep one for `dev`."""
+        """Refuse a warm-up that does not end, rows too few to keep one for `dev`, and a single fold."""
         super().__post_init__()
+        if self.folds == 1:
+            raise InputError("training.folds is 1; expected 0, to learn from train alone, or 2 or more.")
         if 0 < self.limit < FEWEST_ROWS:
             raise InputError(f"training.limit is {self.limit}; expected 0 (all rows), or {FEWEST_ROWS} or more.")
         if self.warmup_epochs and self.warmup_epochs >= (self.epochs or FEWEST_EPOCHS):
@@ -501,7 +508,8 @@ class Suite(Recipe):
 def plain(experiment: Experiment | Sum) -> dict[str, Any]:
     """Give what shapes a model as a dict; without what it has none of in fields that are younger than some runs."""
     fields = dataclasses.asdict(experiment)
-    for part, younger in ((fields, ("network", "tasks", "start")), (fields.get("head", {}), ("task_units",))):
+    parts = (fields, ("network", "tasks", "start")), (fields.get("head", {}), ("task_units",))
+    for part, younger in (*parts, (fields.get("training", {}), ("folds",))):
         for name in younger:
             if not part.get(name):
                 part.pop(name, None)
@@ -523,6 +531,7 @@ MLP_TRAINING = Training(
     patience=10,
 )
 LINEAR = Head(units=(), dropout=0.0)
+KERNEL = Head(kind="kernel")
 LOGISTIC = Head(kind="logistic")
 LOGISTIC_OF_TEXT = Head(kind="logistic", standardise=False)  # rare terms weigh as little as they are
 NAIVE_BAYES = Head(kind="naive_bayes", standardise=False)

@@ -160,6 +160,8 @@ def train(work: Workspace, models: Collection[str]) -> list[str]:
         job = job_of(work, model)
         if is_lacking(work, model, job.identity):
             made.append(model)
+            for line in runs.plan(job):
+                say(line)
             if not work.is_dry:
                 say(runs.summary(runs.train(job, work.run(model), work.suite.ensemble.judging), work.suite.task))
     return made
@@ -199,7 +201,8 @@ def job_of(work: Workspace, model: str) -> "Job":
 
     experiment = work.first_experiment(model)
     begin = beginning(work, model) if experiment.network or experiment.start else None
-    return Job(model, experiment, work.dataset, work.stores(model), work.memory_bytes, work.held, begin)
+    seed = work.suite.ensemble.seed
+    return Job(model, experiment, work.dataset, work.stores(model), work.memory_bytes, work.held, begin, seed)
 
 
 def beginning(work: Workspace, model: str) -> "Beginning":

@@ -48,11 +48,12 @@ LABELLED = "predictions.csv"
 
 # What `clean` removes. Other programs have files of the second names, too: these go beside one of the first alone.
 OURS = (
-    *(RECIPE, f"{CHECKPOINT}/training.npz", f"{CURVE_FOLDER}/*.npz", f"{SEARCH_FOLDER}/journal.log"),
-    *(ENSEMBLE, INPUTS, LABELLED, NOTED, f"{REPEATS}/*/{RECIPE}", f"{REPEATS}/*/{CHECKPOINT}/training.npz"),
+    *(RECIPE, f"{CHECKPOINT}/**/training.npz", f"{CURVE_FOLDER}/*.npz", f"{SEARCH_FOLDER}/journal.log"),
+    *(ENSEMBLE, INPUTS, LABELLED, NOTED, f"{REPEATS}/*/{RECIPE}", f"{REPEATS}/*/{CHECKPOINT}/**/training.npz"),
 )
 BESIDE = (
-    *(RESULT, HISTORY, HEAD, PREDICTIONS, INSIDE, f"{CURVE_FOLDER}/{CURVE}"),
+    *(RESULT, HISTORY, HEAD, PREDICTIONS, INSIDE, f"{CURVE_FOLDER}/{CURVE}", f"{CHECKPOINT}/*/{HEAD}"),
+    f"{REPEATS}/*/{CHECKPOINT}/*/{HEAD}",
     *(f"{REPEATS}/*/{name}" for name in (RESULT, HISTORY, HEAD, PREDICTIONS)),
     *(f"{SEARCH_FOLDER}/{name}" for name in (SEARCH, BEST_RECIPE, "journal.log.*", "*.npy")),
     *(DECISION, "second_level.npz", SUBMISSION, PAGE, COMPARED),
@@ -278,8 +279,7 @@ class Workspace:
         if isinstance(recipe, recipes.Sum):
             raise InputError(f"{model} is the sum of {', '.join(recipe.parts)}: name one of these.")
         if recipe.head.kind != "dense":
-            kind = {fields.LOGISTIC: "logistic regression", fields.NAIVE_BAYES: "Naive Bayes"}[recipe.head.kind]
-            raise InputError(f"{model} is scikit-learn's {kind}, which has no epochs: name another model.")
+            raise InputError(f"{model} is {fields.KINDS[recipe.head.kind]}, which has no epochs: name another model.")
         return recipe
 
     def parts(self, model: str) -> dict[str, pathlib.Path]:

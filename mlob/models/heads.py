@@ -143,7 +143,7 @@ def grow(
         Probabilities float32 (n, labels).
     """
     policy = "mixed_bfloat16" if precision == "bfloat16" else "float32"
-    x = _standardised(head, x, standard)
+    x = standardised(head, x, standard)
     if len(x.shape) == 4:
         x = _attended(x, head.queries)
     branches = [_hidden(head, _dropped(x, head.feature_dropout), head.units, policy) for _ in range(head.branches)]
@@ -152,7 +152,7 @@ def grow(
         outputs = _outputs_by_task(head, branches[0], tasks, bias, policy)
     else:
         outputs = _outputs(branches, targets.shape[1], _starting_at(bias))
-    probabilities = keras.layers.Activation("sigmoid", name="probabilities")(_log_odds(outputs, exclusive))
+    probabilities = keras.layers.Activation("sigmoid", name="probabilities")(log_odds(outputs, exclusive))
     return probabilities if len(branches) == 1 else keras.ops.mean(probabilities, axis=1)
 
 
@@ -204,7 +204,7 @@ def linear(
         x = keras.layers.GlobalAveragePooling2D()(x)
     x = _by_moments(x, standard)
     labels = keras.layers.Dense(len(intercepts), name="labels")
-    model = keras.Model(inputs, keras.layers.Activation("sigmoid")(_log_odds(labels(x), exclusive)))
+    model = keras.Model(inputs, keras.layers.Activation("sigmoid")(log_odds(labels(x), exclusive)))
     labels.set_weights([coefficients, intercepts])
     return model
 
@@ -258,8 +258,16 @@ def added(models: Mapping[str, keras.Model]) -> keras.Model:
     return keras.Model(inputs, keras.ops.minimum(keras.layers.Add()(named), 1))
 
 
-def _standardised(head: Head, x: keras.KerasTensor, standard: Moments | None) -> keras.KerasTensor:
-    """Cast to float32, and transform as the recipe says."""
+def mean_of(models: Sequence[keras.Model]) -> keras.Model:
+    """Give one model whose probabilities are the mean of those of several on the same features, or photos."""
+    first = models[0]
+    inputs = keras.Input(first.input_shape[1:], dtype=first.inputs[0].dtype, name="features")
+    fits = [keras.Model(own.input, own.output, name=f"fit_{number}")(inputs) for number, own in enumerate(models, 1)]
+    return keras.Model(inputs, keras.layers.Average()(fits))
+
+
+def standardised(head: Head, x: keras.KerasTensor, standard: Moments | None) -> keras.KerasTensor:
+    """Cast features to float32, and transform them as the recipe says."""
     x = keras.ops.cast(x, "float32")
     if head.signed_sqrt:
         x = keras.ops.sign(x) * keras.ops.sqrt(keras.ops.maximum(keras.ops.abs(x), SMALLEST))
@@ -335,7 +343,7 @@ def _outputs_by_task(
     return keras.layers.Identity(name="labels")(outputs)
 
 
-def _log_odds(x: keras.KerasTensor, exclusive: Sequence[Exclusive]) -> keras.KerasTensor:
+def log_odds(x: keras.KerasTensor, exclusive: Sequence[Exclusive]) -> keras.KerasTensor:
     """Turn outputs (n, ..., labels) into log-odds: of a softmax over each exclusive group, unchanged elsewhere.
 
     The class "none" has output 0: only differences between a softmax's outputs count.
@@ -393,6 +401,11 @@ def _is_still(variance: np.ndarray, mean: np.ndarray, count: int) -> np.ndarray:
 def as_float32(features: np.ndarray) -> np.ndarray:
     """Cast features to float32."""
     return features.astype(np.float32)
+
+
+def averages(features: Features) -> np.ndarray:
+    """Read features as float32 (n, d); of maps (n, h, w, c) the averages over the places."""
+    return as_float32(features[:]).mean(axis=tuple(range(1, len(features.shape) - 1)))
 
 
 def signed_sqrt(features: np.ndarray) -> np.ndarray:

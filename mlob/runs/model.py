@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import pathlib
+import shutil
 
 import numpy as np
 
@@ -18,11 +19,10 @@ from mlob.files import archive_fault, atomic, read_record, write_json, write_tex
 from mlob.labels import Labels, positives, prevalence
 from mlob.progress import say
 from mlob.recipes import Experiment, Judging
-from mlob.runs import results
+from mlob.runs import fitting, results
 from mlob.runs.job import Job, one_each
 from mlob.runs.results import Result
 from mlob.training import sampling
-from mlob.training.checkpoint import Checkpoint
 from mlob.training.trained import COLUMNS, Epoch, Trained
 
 PREDICTED = ("validation", "test")  # splits, of which the second may be missing
@@ -61,35 +61,37 @@ def train(job: Job, folder: pathlib.Path, judging: Judging) -> Result:
     preflight.check(job.dataset, ["validation"])
     predicted = [split for split in PREDICTED if split in job.dataset.splits]
     rows = {split: job.rows_of(split) for split in ("train", *predicted)}
-    train, dev = job.train_and_dev(rows["train"])
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
-    machine.load_keras()
-    from mlob.training import fit, logistic, naive_bayes
-
-    kept = Checkpoint(folder / workspace.CHECKPOINT, job.identity)
-    groups = job.dataset.labels.groups
-    if job.experiment.head.kind == fields.LOGISTIC:
-        head = logistic.fit(job.experiment.head, train.resident(), dev)
-    elif job.experiment.head.kind == fields.NAIVE_BAYES:
-        head = naive_bayes.fit(train.resident(), dev, groups)
-    else:
-        head = fit.fit(job.experiment, train, dev, name=job.name, groups=groups, begin=job.begin, checkpoint=kept)
+    fitted = fitting.fit(job, rows, folder)
+    head, groups = fitted.trained, job.dataset.labels.groups
     if job.experiment.network and head.steps_seconds:
         say(pace(job.name, head))
     with atomic(folder / workspace.HEAD) as part:
         head.model.save(part)
-    tables = _predicted(head, job.dataset, rows, dev, _own_prevalence(job.experiment, train.targets, groups))
-    result = _result(job, head, tables["validation"], judging, _counts(job.dataset, rows, train, dev))
+    prevalence = _own_prevalence(job.experiment, fitted.train.targets, groups)
+    tables = _predicted(fitted, job.dataset, rows, prevalence)
+    result = _result(job, head, tables["validation"], judging, _counts(job.dataset, rows, fitted))
     write(folder, result, tables, head.history, job.identity, job.dataset.labels)
-    kept.remove()
+    shutil.rmtree(folder / workspace.CHECKPOINT, ignore_errors=True)
     return result
 
 
-def _counts(dataset, rows, train, dev):
+def plan(job: Job) -> list[str]:
+    """Say what a recipe that asks for folds will cost, or why it learns from train alone; nothing of any other."""
+    if job.why_alone:
+        return [f"{job.name} learns from train alone: {job.why_alone}"]
+    if not job.folds:
+        return []
+    validation = len(job.dataset["validation"].ids)
+    fits = f"{job.folds + 1 + (job.experiment.head.kind in fields.KINDS)} fits"
+    return [f"{job.name} learns from {validation:,} photos of validation too, by {job.folds} folds: {fits} in all"]
+
+
+def _counts(dataset, rows, fitted):
     """Count the photos used of each split, and those without features."""
     failed = sum(len(dataset[split].ids) - len(own.ids) for split, own in rows.items())
     validation = len(dataset["validation"].ids)
-    return {"train": len(train.ids), "dev": len(dev.ids), "validation": validation, "failed": failed}
+    return {"train": len(fitted.train.ids), "dev": len(fitted.dev.ids), "validation": validation, "failed": failed}
 
 
 def _result(job, head, table, judging, counts):
@@ -99,7 +101,7 @@ def _result(job, head, table, judging, counts):
         **_costs(head, job, counts["train"]),
         seed=job.experiment.seed,
         rows=counts,
-        note=head.note or noted(job.experiment),
+        note="; ".join(filter(None, (head.note or noted(job.experiment), _learned_from(job)))),
         fingerprint=job.identity["fingerprint"],
         **machine.facts(),
     )
@@ -201,14 +203,15 @@ def compare(
     return below
 
 
-def _predicted(head, dataset, rows, dev, prevalence):
-    """Predict every photo of validation and test, and the rows of dev: {split: `predictions.Table`}."""
+def _predicted(fitted, dataset, rows, prevalence):
+    """Lay out what was said of every photo of validation and test, and of the rows of dev: {split: table}."""
     tables = {
-        split: predictions.cover(dataset[split], own, head.predict(own.features), prevalence)
+        split: predictions.cover(dataset[split], own, fitted.probabilities[split], prevalence)
         for split, own in rows.items()
         if split in PREDICTED
     }
-    return {**tables, "dev": predictions.Table(tuple(dev.ids), head.predict(dev.features), digests=dev.digests)}
+    dev = fitted.dev
+    return {**tables, "dev": predictions.Table(tuple(dev.ids), fitted.probabilities["dev"], digests=dev.digests)}
 
 
 def _own_prevalence(experiment, targets, groups):
@@ -217,6 +220,13 @@ def _own_prevalence(experiment, targets, groups):
     shares = np.zeros(targets.shape[1])
     shares[own] = prevalence(targets)[own]
     return shares
+
+
+def _learned_from(job):
+    """Say whether the model learned from validation, and why not where its recipe asks for it."""
+    if job.folds:
+        return f"learns from validation too, by {job.folds} folds"
+    return job.why_alone and f"learns from train alone: {job.why_alone}"
 
 
 def _begun_on(job):

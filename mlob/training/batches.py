@@ -8,7 +8,6 @@ what is there: each part holds runs from all over the set.
 
 import concurrent.futures
 import dataclasses
-import itertools
 import pathlib
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, Self, TypeAlias, TypeVar
@@ -22,8 +21,8 @@ from mlob.errors import InputError
 from mlob.features import store, table
 from mlob.features.extents import FLOAT16, Extent
 from mlob.labels import positives
+from mlob.training.stored import RUN, Stored, below
 
-RUN = 256  # neighbouring rows that are read together
 CHUNK = 8192  # rows that are handed on together, as many whole batches as go into them
 CHUNKS = 8  # that memory is set aside for
 
@@ -31,79 +30,6 @@ Batches: TypeAlias = tuple[
     np.ndarray, np.ndarray
 ]  # features (batches, batch, ...) and targets (batches, batch, labels)
 Item = TypeVar("Item")
-
-
-@dataclasses.dataclass(frozen=True)
-class Stored:
-    """A matrix (n, ...) on disk: the features of several stores side by side, read where it is indexed.
-
-    Attributes:
-        stores: for each store its shards.
-        places: int32 (n, stores, 2), in each store each row's shard and its place in that.
-    """
-
-    stores: tuple[tuple[Extent, ...], ...]
-    places: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the array that reading all of it would give."""
-        shapes = [_row_shape(shards) for shards in self.stores]
-        return len(self), *shapes[0][:-1], sum(shape[-1] for shape in shapes)
-
-    @property
-    def dtype(self) -> np.dtype:
-        """Of the array that reading all of it would give: float16, or uint8 of pixels."""
-        return np.result_type(*(shards[0].dtype for shards in self.stores if shards))
-
-    @property
-    def nbytes(self) -> int:
-        """Of the array that reading all of it would give."""
-        return self.dtype.itemsize * int(np.prod(self.shape, dtype=np.int64))
-
-    @property
-    def order(self) -> np.ndarray:
-        """The rows as they lie in the first store, one shard after another: int (n,)."""
-        order = _order(self.places[:, 0])
-        return np.arange(len(self)) if order is None else order
-
-    def take(self, chosen: np.ndarray) -> "Stored":
-        """Give the rows that a bool mask chooses, unread."""
-        return Stored(self.stores, self.places[chosen])
-
-    def __getitem__(self, rows: slice | np.ndarray, /) -> np.ndarray:
-        """Read rows, a slice or numbers, as they lie on disk."""
-        places = self.places[rows]
-        features = np.empty((len(places), *self.shape[1:]), self.dtype)
-        column = 0
-        for number, shards in enumerate(self.stores):
-            columns = slice(column, column := column + _row_shape(shards)[-1])
-            order = _order(places[:, number])
-            shard, rising = (places[:, number] if order is None else places[order, number]).T
-            for start, stop in itertools.pairwise(_cuts(shard, rising)):
-                part = shards[shard[start]].take(rising[start:stop])
-                features[slice(start, stop) if order is None else order[start:stop], ..., columns] = part
-        return features
-
-
-def _row_shape(shards: Sequence[Extent]) -> tuple[int, ...]:
-    """Give the shape of a row; a shard whose photos all failed may not know it."""
-    return max(shard.shape[1:] for shard in shards)
-
-
-def _order(places: np.ndarray) -> np.ndarray | None:
-    """Order (n, 2) shards and places in them as they lie on disk: int (n,), None where they are ordered already."""
-    keys = places[:, 0].astype(np.int64) << 32 | places[:, 1]
-    return None if (np.diff(keys) >= 0).all() else np.argsort(keys, kind="stable")
-
-
-def _cuts(shards: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Find where a new read starts, and the end: at another shard, or a place more than a run behind the last."""
-    new = (np.diff(shards) != 0) | (np.diff(places) > RUN)
-    return np.unique([0, *(np.flatnonzero(new) + 1), len(places)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +43,7 @@ class Rows:
         memory_bytes: what streaming may take.
         digests: uint64 (n,), equal for photos of equal bytes; None takes all as different.
         together: texts (n,), the name of what each photo belongs to, empty for a photo by itself; None where all are.
+        widths: how many of a row's features each store has; empty where that is not known.
     """
 
     ids: np.ndarray
@@ -125,6 +52,7 @@ class Rows:
     memory_bytes: int = 0
     digests: np.ndarray | None = None
     together: np.ndarray | None = None
+    widths: tuple[int, ...] = ()
 
     @property
     def keys(self) -> list[Hashable]:
@@ -198,7 +126,8 @@ def read(store_folders: Sequence[pathlib.Path], split: Split) -> Rows:
     targets = targets if targets is None or whole.all() else targets[whole]
     digests = located[0].digests[whole]  # of the photos, so that every store has the same
     together = None if split.together is None else np.array(list(split.together), object)[whole]
-    return Rows(np.array(list(split.ids), object)[whole], features, targets, digests=digests, together=together)
+    ids = np.array(list(split.ids), object)[whole]
+    return Rows(ids, features, targets, digests=digests, together=together, widths=features.widths)
 
 
 def _checked(store_folder: pathlib.Path, split: Split, located: table.Located) -> tuple[Extent, ...]:
@@ -220,6 +149,26 @@ def _checked(store_folder: pathlib.Path, split: Split, located: table.Located) -
     return tuple(store.extent(path) for path in located.shards)
 
 
+def joined(first: Labelled, second: Labelled) -> Labelled:
+    """Give the rows of two splits as one; what is on disk stays there."""
+    has_digests = first.digests is not None and second.digests is not None
+    is_apart = first.together is None and second.together is None
+    return Labelled(
+        np.concatenate([first.ids, second.ids]),
+        below(first.features, second.features)
+        if isinstance(first.features, Stored) and isinstance(second.features, Stored)
+        else np.concatenate([first.features[:], second.features[:]]),
+        np.concatenate([first.targets, second.targets]),
+        digests=np.concatenate([first.digests, second.digests]) if has_digests else None,
+        together=None if is_apart else np.concatenate([_products(first), _products(second)]),
+        widths=first.widths,
+    )
+
+
+def _products(rows: Rows) -> np.ndarray:
+    return np.full(len(rows.ids), "", object) if rows.together is None else rows.together
+
+
 def train_and_dev(rows: Rows, limit: int = 0, memory_bytes: int | None = None) -> tuple[Labelled, Labelled]:
     """Cut train into the rows that a head is fitted on and the `dev` rows that stopping looks at.
 
@@ -231,12 +180,22 @@ def train_and_dev(rows: Rows, limit: int = 0, memory_bytes: int | None = None) -
         memory_bytes: for the features; half of the machine's or its container's where it is None.
 
     Raises:
-        InputError: no targets, too few rows to keep some for `dev`, no label on any row that is trained on, or not
-            enough memory to stream.
+        InputError: as of `cut` and `held`.
+    """
+    train, dev = cut(rows, limit)
+    dev = dev.resident()
+    return held(train, memory_bytes, dev.features.nbytes), dev
+
+
+def cut(rows: Rows, limit: int = 0) -> tuple[Labelled, Labelled]:
+    """Cut train into the rows to train on and those of `dev`, unread; arguments as of `train_and_dev`.
+
+    Raises:
+        InputError: no targets, too few rows to keep some for `dev`, or no label on any row that is trained on.
     """
     if rows.targets is None:
         raise InputError("The train split has no labels: nothing to train on.")
-    labelled = Labelled(rows.ids, rows.features, rows.targets, digests=rows.digests, together=rows.together)
+    labelled = Labelled(**vars(rows))
     if limit:
         labelled = labelled.take(splits.limit_rows(rows.ids.tolist(), limit))
     is_dev = splits.dev_rows(labelled.keys)
@@ -250,11 +209,25 @@ def train_and_dev(rows: Rows, limit: int = 0, memory_bytes: int | None = None) -
         raise InputError(
             f"No label is left on the {len(train.ids):,} rows to train on: label more photos, or raise training.limit."
         )
-    left = (machine.memory_bytes() // 2 if memory_bytes is None else memory_bytes) - dev.features.nbytes
-    if not isinstance(train.features, Stored) or train.features.nbytes <= left:
-        return train.resident(), dev.resident()
-    _window_rows(train.features, train.targets, left, chunk_rows(train.features, 1))
-    return dataclasses.replace(train, memory_bytes=left), dev.resident()
+    return train, dev
+
+
+def held(rows: Labelled, memory_bytes: int | None, beside: int = 0) -> Labelled:
+    """Give rows to train on, resident where the allowed memory holds them, to be streamed where it does not.
+
+    Args:
+        rows: unread, or resident already.
+        memory_bytes: as of `train_and_dev`.
+        beside: bytes of it that other features take.
+
+    Raises:
+        InputError: there is not enough memory to stream.
+    """
+    left = (machine.memory_bytes() // 2 if memory_bytes is None else memory_bytes) - beside
+    if not isinstance(rows.features, Stored) or rows.features.nbytes <= left:
+        return rows.resident()
+    _window_rows(rows.features, rows.targets, left, chunk_rows(rows.features, 1))
+    return dataclasses.replace(rows, memory_bytes=left)
 
 
 def epoch(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,21 +13,21 @@ import numpy as np
 from mlob.labels import is_known
 from mlob.metrics import highest_micro_f1
 from mlob.models import heads
-from mlob.models.heads import Features, as_float32
+from mlob.models.heads import as_float32
 from mlob.progress import bar
 from mlob.recipes import Head
-from mlob.training import batches
+from mlob.training import batches, grid
 from mlob.training.trained import Trained
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 GRID = (0.003, 0.01, 0.1)  # values of C; 0.01 was best, or within 0.002 of it, at 800, 3,000 and 6,450 rows
-LEAST, MOST, STEP = 1e-5, 100, 10  # how far beyond an end that is the best it goes on
+LEAST, MOST = 1e-5, 100  # how far beyond an end that is the best it goes on
 
 
-def fit(head: Head, train: batches.Labelled, dev: batches.Labelled) -> Trained:
-    """Fit one regression a label, for each C; take the C with the highest micro-F1 on dev.
+def fit(head: Head, train: batches.Labelled, dev: batches.Labelled, groups: Sequence[str] | None = None) -> Trained:
+    """Fit one regression a label, for each C; take the C with the highest micro-F1 on dev, of equals the smallest.
 
     Of a map (h, w, c) the average is taken. A label is fitted on the rows that know it; one that all or none of these
     have is predicted for all or none.
@@ -34,66 +35,41 @@ def fit(head: Head, train: batches.Labelled, dev: batches.Labelled) -> Trained:
     Args:
         head: the recipe's, which says whether features are standardised; if not, they are taken as sparse.
         train, dev: the rows, resident.
+        groups: of the labels, which it does not look at.
     """
-    started = time.monotonic()
-    standard = heads.moments(_averaged(train.features), as_float32) if head.standardise else None
-
-    def rows_of(features: Features) -> np.ndarray | csr_array:
-        return _rows(features, standard)
-
-    train_rows, dev_rows, fits = rows_of(train.features), rows_of(dev.features), {}
+    fits: dict[float, Trained] = {}
 
     def score(regularisation: float) -> float:
-        with bar(f"logistic, C = {regularisation:g}", train.targets.shape[1], unit="labels") as advance:
-            fits[regularisation] = _regressions(train_rows, train.targets, regularisation, advance)
-        return highest_micro_f1(dev.targets, _probabilities(dev_rows, *fits[regularisation]))
+        fits[regularisation] = fit_at(regularisation, head, train)
+        return highest_micro_f1(dev.targets, fits[regularisation].predict(dev.features))
 
-    best = best_regularisation(score)
-    coefficients, intercepts = fits[best]
+    started = time.monotonic()
+    best = fits[grid.best(score, GRID, LEAST, MOST)]
+    return dataclasses.replace(best, seconds=time.monotonic() - started, note=f"C = {best.setting:g}, chosen on dev")
+
+
+def fit_at(regularisation: float, head: Head, train: batches.Labelled, groups: Sequence[str] | None = None) -> Trained:
+    """Fit one regression a label at one C; the other arguments are those of `fit`."""
+    started = time.monotonic()
+    averaged = heads.averages(train.features)
+    standard = heads.moments(averaged, as_float32) if head.standardise else None
+    rows = _rows(averaged, standard)
+    with bar(f"logistic, C = {regularisation:g}", train.targets.shape[1], unit="labels") as advance:
+        coefficients, intercepts = _regressions(rows, train.targets, regularisation, advance)
     return Trained(
         model=heads.linear(train.features.shape[1:], standard, coefficients, intercepts),
-        predict=lambda features: _probabilities(rows_of(features), coefficients, intercepts),
+        predict=lambda features: _probabilities(_rows(heads.averages(features), standard), coefficients, intercepts),
         history=[],
         parameters=coefficients.size + intercepts.size,
         seconds=time.monotonic() - started,
-        note=f"C = {best:g}, chosen on dev",
+        setting=regularisation,
     )
 
 
-def best_regularisation(score: Callable[[float], float]) -> float:
-    """Find the C with the highest score: in GRID, or beyond one of its ends where that is better than all within.
-
-    Of equal scores the smallest C counts, which regularises most.
-    """
-    scores: dict[float, float] = {}
-    untried = list(GRID)
-    while untried:
-        regularisation = untried.pop(0)
-        scores[regularisation] = score(regularisation)
-        untried = untried or _beyond(scores)
-    return max(scores, key=lambda tried: (scores[tried], -tried))
-
-
-def _beyond(scores: dict[float, float]) -> list[float]:
-    """List the next value of C beyond an end that is better than all others; none where there is no such end."""
-    tried = sorted(scores)
-    for end, following in ((tried[0], tried[0] / STEP), (tried[-1], tried[-1] * STEP)):
-        others = [score for value, score in scores.items() if value != end]
-        if others and scores[end] > max(others) and LEAST <= following <= MOST:
-            return [following]
-    return []
-
-
-def _averaged(features: Features) -> np.ndarray:
-    """Read features as float32 (n, d); of maps (n, h, w, c) the averages over the places."""
-    return as_float32(features[:]).mean(axis=tuple(range(1, len(features.shape) - 1)))
-
-
-def _rows(features: Features, standard: heads.Moments | None) -> np.ndarray | csr_array:
+def _rows(averaged: np.ndarray, standard: heads.Moments | None) -> np.ndarray | csr_array:
     """Give features as they are fitted: standardised, float32 (n, d), or sparse, since most terms are in few texts."""
     from scipy.sparse import csr_array
 
-    averaged = _averaged(features)
     if standard is None:
         return csr_array(averaged)
     mean, variance = standard

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from mlob.labels import Exclusive, exclusive_groups, is_known, positives
 from mlob.metrics import highest_micro_f1
 from mlob.models import heads
 from mlob.models.heads import Features, as_float32
+from mlob.recipes import Head
 from mlob.training import batches
 from mlob.training.predicting import predict
 from mlob.training.trained import Trained
@@ -26,12 +28,13 @@ NEVER, ALWAYS = -20, 20  # log-odds of a label that no row has, or that all have
 Linear = tuple[np.ndarray, np.ndarray]  # coefficients float32 (d, labels), intercepts float32 (labels,)
 
 
-def fit(train: batches.Labelled, dev: batches.Labelled, groups: Sequence[str] | None = None) -> Trained:
+def fit(head: Head, train: batches.Labelled, dev: batches.Labelled, groups: Sequence[str] | None = None) -> Trained:
     """Fit one model a group of which no row has two labels, and one a label of the others; alpha is chosen on dev.
 
     A group or label is fitted on the rows that know it.
 
     Args:
+        head: the recipe's, of which no field counts.
         train, dev: the rows, resident, with features of 0 or more.
         groups: the group of each label (labels,).
 
@@ -39,21 +42,28 @@ def fit(train: batches.Labelled, dev: batches.Labelled, groups: Sequence[str] | 
         InputError: the features are no counts: maps, or some below 0.
     """
     started = time.monotonic()
+    fits = [fit_at(alpha, head, train, groups) for alpha in SMOOTHING]
+    best = max(
+        fits, key=lambda own: highest_micro_f1(dev.targets, own.predict(dev.features))
+    )  # of equals the smoothest
+    return dataclasses.replace(
+        best, seconds=time.monotonic() - started, note=f"alpha = {best.setting:g}, chosen on dev"
+    )
+
+
+def fit_at(alpha: float, head: Head, train: batches.Labelled, groups: Sequence[str] | None = None) -> Trained:
+    """Fit the models at one alpha; the other arguments are those of `fit`."""
+    started = time.monotonic()
     exclusive = exclusive_groups(groups, train.targets) if groups else []
-    rows, shape = _rows(train.features), train.features.shape[1:]
-    models = {
-        alpha: heads.linear(shape, None, *_fitted(rows, train.targets, exclusive, alpha), exclusive)
-        for alpha in SMOOTHING
-    }
-    scores = {alpha: highest_micro_f1(dev.targets, predict(model, dev.features)) for alpha, model in models.items()}
-    best = max(scores, key=lambda alpha: (scores[alpha], alpha))
+    rows = _rows(train.features)
+    model = heads.linear(train.features.shape[1:], None, *_fitted(rows, train.targets, exclusive, alpha), exclusive)
     return Trained(
-        model=models[best],
-        predict=functools.partial(predict, models[best]),
+        model=model,
+        predict=functools.partial(predict, model),
         history=[],
-        parameters=models[best].count_params(),
+        parameters=model.count_params(),
         seconds=time.monotonic() - started,
-        note=f"alpha = {best:g}, chosen on dev",
+        setting=alpha,
     )
 
 

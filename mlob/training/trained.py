@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -43,6 +43,7 @@ class Trained:
         warm_up_seconds: of `seconds`, until the first chunk of rows was trained on: compilation and the first read.
         steps_seconds: of `seconds`, the steps after the warm-up; judging dev is not in them.
         waiting_seconds: of `steps_seconds`, in which the device had no rows to work on.
+        setting: what was chosen of a head without epochs, such as its C, for it to be fitted with again (JSON).
     """
 
     model: keras.Model
@@ -54,3 +55,4 @@ class Trained:
     warm_up_seconds: float = 0.0
     steps_seconds: float = 0.0
     waiting_seconds: float = 0.0
+    setting: Any = None

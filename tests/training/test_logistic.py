@@ -6,6 +6,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from mlob.metrics import highest_micro_f1
+from mlob.models import heads
 from mlob.recipes import LOGISTIC, LOGISTIC_OF_TEXT
 from mlob.training import batches, fit, logistic
 
@@ -56,27 +57,6 @@ def test_the_regularisation_is_the_best_of_those_tried_on_dev(rows, fitted):
     assert score(chosen(fitted)) >= max(map(score, logistic.GRID)) - 0.01
 
 
-@pytest.mark.parametrize(
-    "best, chosen, count",
-    [(0.01, 0.01, 3), (0.1, 0.1, 4), (1, 1, 5), (0.003, 0.003, 4), (3e-4, 3e-4, 5), (1e9, 100, 6)],
-)
-def test_the_best_lies_within_what_was_tried_or_at_the_far_end(best, chosen, count):
-    tried = []
-
-    def score(regularisation):
-        tried.append(regularisation)
-        return -abs(np.log(regularisation / best))
-
-    assert logistic.best_regularisation(score) == pytest.approx(chosen)
-    assert len(tried) == len(set(tried)) == count
-
-
-def test_equal_scores_at_an_end_are_no_reason_to_go_on_and_the_smallest_counts():
-    tried = []
-    assert logistic.best_regularisation(lambda value: tried.append(value) or 1.0) == min(logistic.GRID)
-    assert tried == list(logistic.GRID)
-
-
 def test_the_keras_model_predicts_the_same_of_maps_too(rows):
     train, dev = rows
     spread = lambda one: batches.Rows(one.ids, one.features[:, None, None, :] * np.float16([[[1], [0.5]]]), one.targets)  # noqa: E731
@@ -117,7 +97,7 @@ def test_a_label_is_fitted_on_the_rows_that_know_it(rows):
     hidden = train.targets.copy()
     hidden[::3, 0], hidden[:, 1] = 255, 255
     hidden[hidden[:, 2] == 0, 2] = 2
-    standardised = logistic._averaged(train.features)
+    standardised = heads.averages(train.features)
     known = hidden[:, 0] <= 1
     expected = logistic._regression(standardised[known], train.targets[known, 0], 0.01)
     found = logistic._regression(standardised, hidden[:, 0], 0.01)

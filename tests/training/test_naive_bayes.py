@@ -5,6 +5,7 @@ import pytest
 from sklearn.naive_bayes import MultinomialNB
 
 from mlob.errors import InputError
+from mlob.recipes import NAIVE_BAYES
 from mlob.training import batches, naive_bayes
 
 GROUPS = ("kind", "kind", "kind", "detail", "detail")
@@ -27,7 +28,7 @@ def alpha_of(trained):
 
 def test_labels_that_exclude_each_other_are_classes_of_one_model_and_others_have_one_each(rows):
     train, dev = (each.resident() for each in rows)
-    learned = naive_bayes.fit(train, dev, GROUPS)
+    learned = naive_bayes.fit(NAIVE_BAYES, train, dev, GROUPS)
     model = MultinomialNB(alpha=alpha_of(learned))
     found, counts = learned.predict(dev.features), dev.features.astype(np.float64)
     kinds = model.fit(train.features, train.targets[:, :3].argmax(axis=1)).predict_proba(counts)
@@ -42,7 +43,7 @@ def test_a_photo_with_no_label_of_a_group_is_of_the_class_none(rows):
     train, dev = rows
     targets = train.targets.copy()
     targets[targets[:, 2] == 1, :3] = 0
-    learned = naive_bayes.fit(dataclasses.replace(train, targets=targets), dev, GROUPS)
+    learned = naive_bayes.fit(NAIVE_BAYES, dataclasses.replace(train, targets=targets), dev, GROUPS)
     model = MultinomialNB(alpha=alpha_of(learned))
     classes = np.where(targets[:, :3].any(axis=1), targets[:, :3].argmax(axis=1), 9)
     kinds = model.fit(train.features, classes).predict_proba(dev.features.astype(np.float64))
@@ -56,9 +57,9 @@ def test_what_is_unknown_counts_for_nothing(rows, code):
     train, dev = rows
     hidden = train.targets.copy()
     hidden[:80, :3], hidden[40:120, 3] = code, code
-    found = naive_bayes.fit(dataclasses.replace(train, targets=hidden), dev, GROUPS).predict(dev.features)
+    found = naive_bayes.fit(NAIVE_BAYES, dataclasses.replace(train, targets=hidden), dev, GROUPS).predict(dev.features)
     known = train.take(np.arange(len(train.ids)) >= 80)
-    alone = naive_bayes.fit(known, dev, GROUPS)
+    alone = naive_bayes.fit(NAIVE_BAYES, known, dev, GROUPS)
     np.testing.assert_allclose(found[:, :3], alone.predict(dev.features)[:, :3], atol=1e-5)
 
 
@@ -66,14 +67,14 @@ def test_what_is_unknown_counts_for_nothing(rows, code):
 def test_features_that_are_no_counts_are_refused(rows, spoil):
     train, dev = rows
     with pytest.raises(InputError, match="learns from counts, 0 or more: expected a store of texts"):
-        naive_bayes.fit(dataclasses.replace(train, features=spoil(train.features)), dev, GROUPS)
+        naive_bayes.fit(NAIVE_BAYES, dataclasses.replace(train, features=spoil(train.features)), dev, GROUPS)
 
 
 def test_the_same_rows_in_another_order_give_the_same_model(rows):
     train, dev = rows
     order = np.random.default_rng(1).permutation(len(train.ids))
     mixed = dataclasses.replace(train, features=train.features[order], targets=train.targets[order])
-    found = [naive_bayes.fit(each, dev, GROUPS).predict(dev.features) for each in (train, mixed)]
+    found = [naive_bayes.fit(NAIVE_BAYES, each, dev, GROUPS).predict(dev.features) for each in (train, mixed)]
     np.testing.assert_allclose(*found, atol=1e-6)
 
 
@@ -81,5 +82,5 @@ def test_labels_that_all_or_none_have_are_predicted_for_all_or_none(rows):
     train, dev = rows
     targets = train.targets.copy()
     targets[:, 3], targets[:, 4] = 1, 0
-    found = naive_bayes.fit(dataclasses.replace(train, targets=targets), dev, GROUPS).predict(dev.features)
+    found = naive_bayes.fit(NAIVE_BAYES, dataclasses.replace(train, targets=targets), dev, GROUPS).predict(dev.features)
     assert (found[:, 3] > 0.999).all() and (found[:, 4] < 1e-3).all()

@@ -1,0 +1,206 @@
+"""A run's model, fitted on train; or on validation too, each photo of which a fit without it predicts."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlob import machine, workspace
+from mlob.data import splits
+from mlob.evaluation.crossfit import folds
+from mlob.files import atomic
+from mlob.progress import say
+from mlob.runs.job import Job
+from mlob.training import batches
+from mlob.training.batches import Labelled, Rows
+from mlob.training.checkpoint import Checkpoint
+from mlob.training.trained import Epoch, Trained
+
+if TYPE_CHECKING:
+    import keras
+
+DONE = "done"  # the folder of a fit's outcome, beside its checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Fitted:
+    """A model, and what it says of the photos that a run predicts.
+
+    Attributes:
+        trained: what predicts other photos.
+        probabilities: {split: float32 (rows, labels)}, those of dev by a fit on the rest of train alone.
+        train, dev: the rows of train that the model learned from, and those that it chose by.
+    """
+
+    trained: Trained
+    probabilities: dict[str, np.ndarray]
+    train: Labelled
+    dev: Labelled
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One of several fits, done.
+
+    Attributes:
+        probabilities: float32 (n, labels) of the rows that it left out.
+        history, seconds, note, setting: as of `Trained`.
+        model: a head or network; None of other kinds, which are fitted anew on all rows.
+    """
+
+    probabilities: np.ndarray
+    history: list[Epoch]
+    seconds: float
+    note: str
+    setting: Any
+    model: keras.Model | None
+
+
+def fit(job: Job, rows: Mapping[str, Rows], folder: pathlib.Path) -> Fitted:
+    """Fit the model of a job, and predict.
+
+    Args:
+        job: the recipe, and what it is trained on.
+        rows: {split: its rows, unread}, of train, validation and, where it is there, test.
+        folder: of the run; its checkpoints are left for the caller to remove.
+    """
+    train, dev = batches.cut(rows["train"], job.experiment.training.limit)
+    dev = dev.resident()
+    others = {split: own.features for split, own in rows.items() if split != "train"}
+    if job.folds:
+        return _refitted(job, train, dev, rows, folder)
+    trained = _trained(job, train, dev, Checkpoint(folder / workspace.CHECKPOINT, job.identity))
+    probabilities = {split: trained.predict(features) for split, features in {**others, "dev": dev.features}.items()}
+    return Fitted(trained, probabilities, train, dev)
+
+
+def _refitted(job: Job, train: Labelled, dev: Labelled, rows: Mapping[str, Rows], folder: pathlib.Path) -> Fitted:
+    """Fit on validation, too.
+
+    A fit on train alone decides what is chosen on dev, and predicts dev. Then each fold of validation is predicted by a
+    fit on the other folds and on train, dev included unless the recipe looks at it. All other photos are predicted by
+    the mean of these fits; or, of kinds without chance, by one more fit on all of it. A job that was killed goes on
+    behind the last fit that was whole.
+    """
+    first = _part(job, folder, "train", lambda kept: _trained(job, train, dev, kept), dev)
+    looks_at_dev = _looks_at_dev(job, len(train.ids))
+    base = train if looks_at_dev else batches.joined(train, dev)
+    validation, fold = _folded(job, rows["validation"])
+    parts, out_of_fold = [], np.zeros(validation.targets.shape, np.float32)
+    for number in range(fold.max() + 1):
+        inside = fold == number
+        part = _fold_part(job, folder, number, base, validation, inside, dev if looks_at_dev else None, first.setting)
+        out_of_fold[inside] = part.probabilities
+        parts.append(part)
+    last = _together(job, parts, batches.joined(base, validation), first)
+    seconds = first.seconds + sum(part.seconds for part in parts)
+    trained = dataclasses.replace(last, seconds=last.seconds + seconds, history=first.history, note=first.note)
+    test = {"test": trained.predict(rows["test"].features)} if "test" in rows else {}
+    return Fitted(trained, {"validation": out_of_fold, **test, "dev": first.probabilities}, base, dev)
+
+
+def _trained(job: Job, train: Labelled, dev: Labelled, kept: Checkpoint) -> Trained:
+    """Fit once, and choose on dev what the kind of head chooses."""
+    machine.load_keras()
+    from mlob.training import fit, kinds
+
+    experiment, groups = job.experiment, job.dataset.labels.groups
+    held = batches.held(train, job.memory_bytes, dev.features.nbytes)
+    if kind := kinds.KINDS.get(experiment.head.kind):
+        return kind.fit(experiment.head, held.resident(), dev, groups)
+    return fit.fit(experiment, held, dev, name=job.name, groups=groups, begin=job.begin, checkpoint=kept)
+
+
+def _trained_at(job: Job, setting: Any, train: Labelled) -> Trained:
+    """Fit a kind of head that has no epochs once more, with what was chosen before."""
+    from mlob.training import kinds
+
+    fit_at = kinds.KINDS[job.experiment.head.kind].fit_at
+    return fit_at(setting, job.experiment.head, train.resident(), job.dataset.labels.groups)
+
+
+def _fold_part(
+    job: Job,
+    folder: pathlib.Path,
+    number: int,
+    base: Labelled,
+    validation: Labelled,
+    inside: np.ndarray,
+    dev: Labelled | None,
+    setting: Any,
+) -> Part:
+    """Fit on all but one fold of validation, unless that was done.
+
+    A recipe that looks at no dev is shown the fold that it does not learn from, of which its history tells.
+    """
+    name, train = f"fold_{number + 1}", batches.joined(base, validation.take(~inside))
+    out = validation.take(inside).resident()
+    say(f"{job.name}, fold {number + 1} of {job.folds}: {len(train.ids):,} photos")
+    if setting is not None:
+        return _part(job, folder, name, lambda kept: _trained_at(job, setting, train), out)
+    return _part(job, folder, name, lambda kept: _trained(job, train, dev or out, kept), out)
+
+
+def _together(job: Job, parts: list[Part], rows: Labelled, first: Part) -> Trained:
+    """Give what all fits have learned."""
+    from mlob.models import heads
+    from mlob.training import predicting
+
+    if first.setting is not None:
+        return _trained_at(job, first.setting, rows)
+    model = heads.mean_of([part.model for part in parts if part.model])
+    return Trained(model, lambda features: predicting.predict(model, features), [], model.count_params(), 0.0)
+
+
+def _part(job: Job, folder: pathlib.Path, name: str, train: Callable[[Checkpoint], Trained], out: Labelled) -> Part:
+    """Fit one of several times, unless that was done.
+
+    Args:
+        job: the recipe, and what it is trained on.
+        folder: of the run.
+        name: of the fit.
+        train: fits it, and keeps a checkpoint.
+        out: the rows that it leaves out, resident.
+    """
+    place = folder / workspace.CHECKPOINT / name
+    done, head = Checkpoint(place / DONE, job.identity), place / workspace.HEAD
+    if content := done.read():
+        facts, arrays = content
+        return Part(arrays["probabilities"][0], **facts, model=_loaded(head) if facts["setting"] is None else None)
+    trained = train(Checkpoint(place, job.identity))
+    probabilities = trained.predict(out.features)
+    facts = {"history": trained.history, "seconds": trained.seconds, "note": trained.note, "setting": trained.setting}
+    if trained.setting is None:
+        with atomic(head) as part:
+            trained.model.save(part)
+    done.write(facts, probabilities=[probabilities])
+    return Part(probabilities, **facts, model=trained.model if trained.setting is None else None)
+
+
+def _loaded(path: pathlib.Path) -> keras.Model:
+    machine.load_keras()
+    from mlob.models import heads
+
+    return heads.load(path)
+
+
+def _looks_at_dev(job: Job, rows: int) -> bool:
+    """Say whether a recipe stops, or lowers its rate, by what it finds on dev while it trains."""
+    from mlob.training import schedule
+
+    phases = schedule.phases(job.experiment, rows)
+    return any(phase.patience or phase.schedule == "plateau" for phase in phases)
+
+
+def _folded(job: Job, rows: Rows) -> tuple[Labelled, np.ndarray]:
+    """Give the rows of validation and the fold of each, int (n,): the ensemble's folds, where it has as many."""
+    split = job.dataset["validation"]
+    digests = {} if rows.digests is None else dict(zip(rows.ids, rows.digests.tolist(), strict=True))
+    keys = splits.keys([digests.get(name) or name for name in split.ids], split.together)
+    fold = folds(split.labelled_targets, job.folds, seed=job.fold_seed, keys=keys)
+    number = dict(zip(split.ids, fold.tolist(), strict=True))
+    return batches.Labelled(**vars(rows)), np.array([number[name] for name in rows.ids])
