@@ -184,7 +184,7 @@ def submission(work: Workspace) -> None:
     Example:
       mlob submission --suite photos --data data/mine
     """
-    steps.check(work, work.suite.members, "train", "validation", "test")
+    steps.check(work, work.members, "train", "validation", "test")
     form = steps.plan_submission(work)
     steps.fit_ensemble(work)
     steps.submit(work, form)
@@ -208,7 +208,7 @@ def review(work: Workspace, split: str, count: int) -> None:
     Example:
       mlob review --suite photos --data data/mine -n 100
     """
-    steps.check(work, work.suite.members, "train", "validation", split)
+    steps.check(work, work.members, "train", "validation", split)
     steps.fit_ensemble(work)
     steps.review(work, split, count)
 

@@ -14,6 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
+LEAST_EXPECTED = 3  # rows of two labels, of which none comes in 1 of 20 cases by chance
 UNKNOWN = 255  # readers write this one; whatever is above 1 counts as unknown
 
 
@@ -91,6 +92,27 @@ def exclusive_groups(groups: Sequence[str], targets: np.ndarray) -> list[Exclusi
         if len(columns) > 1 and counts.max(initial=0) <= 1 and len(counts):
             exclusive.append(Exclusive(columns, bool(counts.min() == 0)))
     return exclusive
+
+
+def clearly_exclusive_groups(groups: Sequence[str] | None, targets: np.ndarray) -> list[Exclusive]:
+    """Find the exclusive groups that are so beyond chance: what a model with a softmax for each is built on.
+
+    If its labels came independently, a group would have some number of rows with two of them. Where fewer than 3 are
+    expected, none comes about by chance too often (1 in 20) to tell anything, and the group is left out.
+
+    Args:
+        groups, targets: as of `exclusive_groups`; without groups there are none.
+    """
+    exclusive = exclusive_groups(groups, targets) if groups else []
+    return [group for group in exclusive if _expected_twos(targets[:, list(group.columns)]) >= LEAST_EXPECTED]
+
+
+def _expected_twos(targets: np.ndarray) -> float:
+    """Count the rows (n, labels) expected with two labels or more, if each came by itself as often as it does."""
+    shares = prevalence(targets)
+    none = np.prod(1 - shares)
+    one = sum(share * np.prod(np.delete(1 - shares, place)) for place, share in enumerate(shares))
+    return float(len(targets) * (1 - none - one))
 
 
 def one_each(exclusive: Sequence[Exclusive], labels: int) -> np.ndarray | None:

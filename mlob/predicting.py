@@ -85,7 +85,8 @@ def is_ready(work: Workspace) -> bool:
     if lacking := kept.lacking(folder, ensemble, runs):
         say(f"predict: {lacking}: this is seen to first, from the photos in {work.data_folder}")
         return False
-    experiments = {name: work.experiment(name) for name in work.suite.members}
+    named = {name: work.experiment(name) for name in work.suite.members}
+    experiments = {name: own for name, own in named.items() if name in runs or not getattr(own, "most_photos", 0)}
     if changed := kept.changed(ensemble, work.suite.ensemble, runs, experiments):
         say(f"predict: as the ensemble was made, before {', '.join(changed)} changed: `mlob ensemble` makes it anew")
     return True

@@ -12,6 +12,7 @@ from mlob.fields import Recipe
 from mlob.phases import Augmentation, Convolutions, Network, Phase  # noqa: F401  recipe files take them from here
 
 FEWEST_EPOCHS = 10
+KERNEL_ROWS = 15_000  # whose kernels take 5 GB, and a fit some minutes on 2 cores
 FEWEST_ROWS = 5  # a fifth of few rows is dev
 
 Size = Literal["tiny", "small", "large", "huge"]  # of photos: `features.backbones.SIZES` has the pixels
@@ -272,6 +273,8 @@ class Experiment(Recipe):
             ones.
         tasks: the groups of labels that the model learns, each with its weight; it predicts 0 for others. Where none is
             named it learns all groups, each with the weight 1.
+        most_photos: where train has more photos, the suite leaves the model out of its ensemble (0: never); it shapes
+            nothing.
         reported: what the model's original came to, shown beside its figures; it shapes nothing.
         differs: what is otherwise than with the original, so that both figures can or cannot be compared; likewise.
     """
@@ -286,6 +289,7 @@ class Experiment(Recipe):
     network: Network | None = None
     tasks: tuple[Task, ...] = ()
     start: str = ""
+    most_photos: int = 0
     reported: str = ""
     differs: str = ""
 
@@ -513,7 +517,7 @@ def plain(experiment: Experiment | Sum) -> dict[str, Any]:
         for name in younger:
             if not part.get(name):
                 part.pop(name, None)
-    return {name: value for name, value in fields.items() if name not in ("reported", "differs")}
+    return {name: value for name, value in fields.items() if name not in ("most_photos", "reported", "differs")}
 
 
 # Team MLoB's head and its training [MLoB]: Nadam for an epoch, then SGD until the dev loss stands still.
@@ -535,6 +539,19 @@ KERNEL = Head(kind="kernel")
 LOGISTIC = Head(kind="logistic")
 LOGISTIC_OF_TEXT = Head(kind="logistic", standardise=False)  # rare terms weigh as little as they are
 NAIVE_BAYES = Head(kind="naive_bayes", standardise=False)
+
+
+def check_kernel(rows: int) -> None:
+    """Refuse more rows than a kernel machine can learn from.
+
+    Raises:
+        InputError: there are more.
+    """
+    if rows > KERNEL_ROWS:
+        raise InputError(
+            f"A head of the kind 'kernel' learns from {KERNEL_ROWS:,} photos at most, found {rows:,}: lower "
+            "training.limit, or take another kind."
+        )
 
 
 def epochs_for(rows: int) -> int:

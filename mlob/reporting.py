@@ -28,7 +28,7 @@ def report(work: Workspace, readme: str | None) -> None:
     if not work.is_dry:
         tell_otherwise_judged(work)
         runs = of_equal_dev(work)
-        store_folder = next(iter(work.stores(work.suite.members[0]).values()))
+        store_folder = next(iter(work.stores(work.members[0]).values()))
         judging = work.suite.ensemble.judging
         compared = reports.write(page, work.dataset, store_folder, runs, judging, inside, work.suite.task)
         rows = tables.rows(work.runs)
@@ -79,7 +79,7 @@ def repeat(work: Workspace, model: str) -> None:
 def of_equal_dev(work: Workspace) -> dict[str, pathlib.Path]:
     """Find the runs whose dev photos are those of the first model: {model: folder}; those of other limits are named."""
     limits = {model: work.first_experiment(model).training.limit for model in work.models()}
-    alike = [model for model, limit in limits.items() if limit == limits[work.suite.members[0]]]
+    alike = [model for model, limit in limits.items() if limit == limits[work.members[0]]]
     if others := [model for model in limits if model not in alike]:
         say(f"report: {', '.join(others)}: not compared on dev, since training.limit gives them other dev photos")
     return {model: work.run(model) for model in alike}
@@ -123,7 +123,7 @@ def put_tables(
     from mlob.reports import blocks, tables
     from mlob.runs import results
 
-    members = (*work.suite.members, fields.LOGISTIC)
+    members = (*work.members, fields.LOGISTIC)
     shown = [row for row in rows if row.kind != "model" or row.method in members]
     ensemble = results.read_ensemble(work.run("ensemble"))
     found = {

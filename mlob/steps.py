@@ -35,6 +35,7 @@ def check(work: Workspace, models: Collection[str], *splits: str) -> None:
         make_folder(work.first_runs)
     preflight.check(work.dataset, splits or preflight.JUDGED)
     check_tasks(work, models)
+    check_rows(work, models)
     for name, recipe in [pair for model in models for pair in work.feature_sets(model).items()]:
         texts.check_there(name, recipe, work.dataset)
     if not work.is_dry:
@@ -54,6 +55,17 @@ def check_tasks(work: Workspace, models: Collection[str]) -> None:
     for model in models:
         with about(model):
             sampling.check_tasks(work.first_experiment(model), groups)
+
+
+def check_rows(work: Workspace, models: Collection[str]) -> None:
+    """Refuse kernel machines where there are more photos than they can learn from."""
+    from mlob.runs.job import Job
+
+    for model in models:
+        experiment = work.first_experiment(model)
+        if experiment.head.kind == fields.KERNEL:
+            with about(model):
+                recipes.check_kernel(Job(model, experiment, work.dataset, {}).most_rows)
 
 
 def check_unfreezing(work: Workspace, model: str) -> None:
@@ -323,9 +335,9 @@ def fit_ensemble(work: Workspace) -> None:
     from mlob.runs import ensemble as ensembles
 
     ensembles.check(work.dataset, work.suite.ensemble)
-    made = train(work, work.suite.members)
+    made = train(work, work.members)
     train_reference(work)
-    members = {name: work.run(name) for name in work.suite.members}
+    members = {name: work.run(name) for name in work.members}
     folder, recipe = work.run("ensemble"), work.suite.ensemble
     if made and work.is_dry:
         return say(f"ensemble would be made in {folder}, with {', '.join(made)}")
@@ -333,7 +345,7 @@ def fit_ensemble(work: Workspace) -> None:
     if not ensembles.is_done(folder, identity):
         tell_why(work, "ensemble", folder / places.ENSEMBLE, identity)
         if not work.is_dry:
-            store_folder = next(iter(work.stores(work.suite.members[0]).values()))
+            store_folder = next(iter(work.stores(work.members[0]).values()))
             result = ensembles.fit(work.name, work.dataset, members, folder, recipe, store_folder, work.settings)
             say(ensembles.summary(result, work.suite.task))
     if not work.is_dry:
@@ -344,7 +356,7 @@ def keep(work: Workspace) -> None:
     """Keep with the ensemble what labelling new photos takes beside its members."""
     from mlob.runs import kept
 
-    stores = {name: folder for model in work.suite.members for name, folder in work.stores(model).items()}
+    stores = {name: folder for model in work.members for name, folder in work.stores(model).items()}
     feature_sets = {name: work.feature_set(name) for name in stores}
     kept.write(work.run("ensemble"), kept.Kept(work.dataset.labels, feature_sets), stores)
 

@@ -245,10 +245,28 @@ class Workspace:
                 f"start is {experiment.start}: expected a model that starts at random, with the stores {wanted[0]} and "
                 f"{wanted[1]}."
             )
+        if start.training.folds:
+            raise InputError(
+                f"start is {experiment.start}, which learns from validation, too (training.folds): a model that begins "
+                "with it would have seen the photos that it is judged on. Expected a start without folds."
+            )
 
     def models(self, model: str | None = None) -> list[str]:
-        """The models asked for: one, or all of the suite's."""
-        return [model] if model else [*self.suite.members, *self.suite.rows]
+        """The models asked for: one, or all of the suite's that are for so many photos."""
+        return [model] if model else [*self.members, *self.suite.rows]
+
+    @functools.cached_property
+    def members(self) -> tuple[str, ...]:
+        """The members of the ensemble: those of the suite that are for as many photos as train has; others are told."""
+        most = {name: getattr(self.experiment(name), "most_photos", 0) for name in self.suite.members}
+        if not any(most.values()):
+            return self.suite.members
+        photos = len(self.dataset["train"].ids)
+        for name in (left_out := [name for name, count in most.items() if 0 < count < photos]):
+            say(f"{name} is left out: it is for {most[name]:,} photos to train on at most, and there are {photos:,}.")
+        if not (kept := tuple(name for name in most if name not in left_out)):
+            raise InputError("No member is left: raise most_photos of one of them.")
+        return kept
 
     def networks(self) -> list[str]:
         """The suite's models that are whole networks, trained on all labels."""

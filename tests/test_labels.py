@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from unknown import CODES, masked, recoded, scored
 
+from mlob import labels
 from mlob.files import digest
 from mlob.labels import (
     UNKNOWN,
     Exclusive,
     Labels,
+    clearly_exclusive_groups,
     completed,
     count_known,
     exclusive_groups,
@@ -122,3 +124,20 @@ def test_beside_a_label_of_an_exclusive_group_the_others_are_known_to_be_absent(
     found = completed(targets, [Exclusive((0, 1), True)])
     assert found.tolist() == [[1, 0, UNKNOWN], [0, UNKNOWN, 1], [UNKNOWN, 0, 0]]
     assert np.array_equal(completed(found, [Exclusive((0, 1), True)]), found)
+
+
+@pytest.mark.parametrize("rows, is_clear", [(30, True), (8, False)])
+def test_a_group_is_clearly_exclusive_where_chance_would_have_given_rows_of_two(rows, is_clear):
+    targets = np.tile(np.eye(2, dtype=np.uint8), (rows // 2, 1))  # two labels on half of the rows each
+    assert len(exclusive_groups(("a", "a"), targets)) == 1
+    assert len(clearly_exclusive_groups(("a", "a"), targets)) == is_clear
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(20, 200))
+def test_rows_of_two_are_expected_as_often_as_they_come_by_chance(seed, rows):
+    generator = np.random.default_rng(seed)
+    shares = generator.uniform(0, 0.5, 4)
+    targets = (generator.random((rows, 4)) < shares).astype(np.uint8)
+    own = targets.mean(axis=0)
+    drawn = (generator.random((20_000, 4)) < own).sum(axis=1)
+    assert labels._expected_twos(targets) == pytest.approx(rows * (drawn > 1).mean(), abs=0.02 * rows)

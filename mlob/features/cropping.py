@@ -29,7 +29,7 @@ from mlob.recipes import Crop, FeatureSet
 if TYPE_CHECKING:
     import keras
 
-RESULT = "result.json"  # beside a head that lies in its run
+RESULT, RECIPE = "result.json", "recipe.json"  # beside a head that lies in its run
 BATCH = 32  # photos whose maps are in memory at once, 80 MB
 PART = 0.25  # of a photo that is made like one place: a head that is not linear knows no photo of one place alone
 CERTAIN = 1e-7  # probabilities nearer than this to 0 or 1 have no more log-odds
@@ -60,7 +60,14 @@ def fault(crop: Crop) -> str:
     """Say what is wrong with the file of a head, and what mends it; empty where nothing is."""
     path = pathlib.Path(crop.head)
     found = archive_fault(path)
+    if not found and _learned_from_validation(path):
+        found = "learned from photos of validation (training.folds), and would tell of their labels by cropping them"
     return f"crop.head {path} {found}: {_mend(path)}." if found else ""
+
+
+def _learned_from_validation(head: pathlib.Path) -> bool:
+    recipe = head.with_name(RECIPE)
+    return recipe.is_file() and "fold_seed" in read_json(recipe, ANEW)
 
 
 def answer(feature_set: FeatureSet) -> Answer:

@@ -77,15 +77,27 @@ class Job:
         Heads that differ in their seed alone are 0.001 apart. On fashion-products twice the photos bring 0.012
         micro-F1, so that a twentieth more brings less than that; and the more photos there are, the less they bring.
         """
-        training, photos = self.experiment.training, len(self.dataset["train"].ids)
-        train, validation = min(training.limit or photos, photos), len(self.dataset["validation"].ids)
-        if not training.folds:
+        if not self.experiment.training.folds:
             return ""
+        train, validation = self._photos
         if train > MOST_ROWS:
             return f"train has {train:,} photos, more than the {MOST_ROWS:,} up to which more of them help much"
         if validation < LEAST_SHARE * train:
             return f"validation has {validation:,} photos beside {train:,} of train, too few to help"
         return ""
+
+    @property
+    def most_rows(self) -> int:
+        """Photos that one fit learns from, at most."""
+        train, validation = self._photos
+        return train + (validation if self.folds else 0)
+
+    @property
+    def _photos(self) -> tuple[int, int]:
+        """How many there are of train, as far as the recipe takes them, and of validation."""
+        limit, train = self.experiment.training.limit, len(self.dataset["train"].ids)
+        validation = self.dataset.splits.get("validation")
+        return min(limit or train, train), len(validation.ids) if validation else 0
 
     def _begun(self) -> dict[str, Any]:
         if not self.begin:

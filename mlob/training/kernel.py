@@ -19,16 +19,14 @@ from collections.abc import Iterator, Sequence
 import keras
 import numpy as np
 
-from mlob.errors import InputError
-from mlob.labels import Exclusive, exclusive_groups, is_known, known_entries, positives
+from mlob.labels import Exclusive, clearly_exclusive_groups, is_known, known_entries, positives
 from mlob.models import heads, kernels
 from mlob.progress import bar
-from mlob.recipes import Head
+from mlob.recipes import Head, check_kernel
 from mlob.training import batches, grid
 from mlob.training.predicting import predict
 from mlob.training.trained import Trained
 
-MOST_ROWS = 15_000  # whose kernels take 4 GB, and a minute a fit on 2 cores
 GAMMAS, LEAST_GAMMA, MOST_GAMMA = (0.7, 0.35, 1.4), 0.03, 20.0
 RIDGES, LEAST_RIDGE, MOST_RIDGE = (0.1, 0.01, 1.0), 1e-4, 1e3
 STRENGTH = 25.0  # C of the regressions on scores; from 10 to 100 they are alike at 8,000 photos
@@ -52,10 +50,10 @@ def fit(head: Head, train: batches.Labelled, dev: batches.Labelled, groups: Sequ
         InputError: there are too many rows.
     """
     started = time.monotonic()
-    _check(train)
+    check_kernel(len(train.ids))
     _, anchors = _anchors(head, train)
     distances = _distances(anchors)
-    exclusive = exclusive_groups(groups, train.targets) if groups else []
+    exclusive = clearly_exclusive_groups(groups, train.targets)
     with bar("kernel: width and ridge", len(GAMMAS) + len(RIDGES) - 1, unit="fits") as advance:
 
         @functools.cache
@@ -74,11 +72,11 @@ def fit(head: Head, train: batches.Labelled, dev: batches.Labelled, groups: Sequ
 def fit_at(setting: Setting, head: Head, train: batches.Labelled, groups: Sequence[str] | None = None) -> Trained:
     """Fit a kernel machine at a gamma and a ridge; the other arguments are those of `fit`."""
     started = time.monotonic()
-    _check(train)
+    check_kernel(len(train.ids))
     gamma, ridge = setting
     standard, anchors = _anchors(head, train)
     coefficients, left_out = ridge_regression(np.exp(-gamma * _distances(anchors)), train.targets, ridge)
-    exclusive = exclusive_groups(groups, train.targets) if groups else []
+    exclusive = clearly_exclusive_groups(groups, train.targets)
     mix, biases = calibration(left_out, train.targets, exclusive)
     intercepts = coefficients.sum(axis=0)  # of the kernel's constant 1
     machine = kernels.Machine(head, standard, anchors, gamma, coefficients, intercepts, mix, biases, exclusive)
@@ -145,14 +143,6 @@ def _log_loss(scores: np.ndarray, targets: np.ndarray, exclusive: Sequence[Exclu
     log_odds = heads.log_odds(keras.ops.convert_to_tensor(np.float32(scores) @ mix + biases), exclusive)
     truth, chances = known_entries(targets, keras.ops.convert_to_numpy(keras.ops.sigmoid(log_odds)))
     return float(-np.log(np.maximum(np.where(truth, chances, 1 - chances), SMALLEST)).mean())
-
-
-def _check(train: batches.Labelled) -> None:
-    if len(train.ids) > MOST_ROWS:
-        raise InputError(
-            f"A head of the kind 'kernel' learns from {MOST_ROWS:,} photos at most, found {len(train.ids):,}: lower "
-            "training.limit, or take another kind."
-        )
 
 
 def _anchors(head: Head, train: batches.Labelled) -> tuple[heads.Moments, np.ndarray]:

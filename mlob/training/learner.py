@@ -12,7 +12,7 @@ import numpy as np
 
 from mlob import machine
 from mlob.errors import InputError
-from mlob.labels import columns_of, completed, exclusive_groups
+from mlob.labels import clearly_exclusive_groups, columns_of, completed
 from mlob.models import heads, losses, networks
 from mlob.models.beginning import Beginning
 from mlob.phases import Phase
@@ -71,7 +71,7 @@ class Learner:
         self.steps_seconds = self.waiting_seconds = 0.0
         keras.utils.set_random_seed(self.seed)
         self.views = len(experiment.stores) if experiment.views else 1
-        exclusive = exclusive_groups(groups, train.targets) if groups and experiment.head.groups else []
+        exclusive = clearly_exclusive_groups(groups, train.targets) if experiment.head.groups else []
         self.train = train = dataclasses.replace(train, targets=completed(train.targets, exclusive))
         rows = train.features, train.targets
         tasks = [*columns_of(groups or [""] * train.targets.shape[1]).values()]

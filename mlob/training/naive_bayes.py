@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlob.errors import InputError
-from mlob.labels import Exclusive, exclusive_groups, is_known, positives
+from mlob.labels import Exclusive, clearly_exclusive_groups, is_known, positives
 from mlob.metrics import highest_micro_f1
 from mlob.models import heads
 from mlob.models.heads import Features, as_float32
@@ -54,7 +54,7 @@ def fit(head: Head, train: batches.Labelled, dev: batches.Labelled, groups: Sequ
 def fit_at(alpha: float, head: Head, train: batches.Labelled, groups: Sequence[str] | None = None) -> Trained:
     """Fit the models at one alpha; the other arguments are those of `fit`."""
     started = time.monotonic()
-    exclusive = exclusive_groups(groups, train.targets) if groups else []
+    exclusive = clearly_exclusive_groups(groups, train.targets)
     rows = _rows(train.features)
     model = heads.linear(train.features.shape[1:], None, *_fitted(rows, train.targets, exclusive, alpha), exclusive)
     return Trained(

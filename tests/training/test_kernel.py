@@ -8,6 +8,7 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import rbf_kernel
 
+from mlob import recipes
 from mlob.errors import InputError
 from mlob.labels import Exclusive
 from mlob.models import heads
@@ -158,6 +159,6 @@ def test_the_saved_model_predicts_the_same_bytes(rows, tmp_path):
 
 
 def test_more_rows_than_it_can_learn_from_are_refused(rows, monkeypatch):
-    monkeypatch.setattr(kernel, "MOST_ROWS", 100)
+    monkeypatch.setattr(recipes, "KERNEL_ROWS", 100)
     with pytest.raises(InputError, match=r"learns from 100 photos at most, found 120: lower training\.limit"):
         kernel.fit(KERNEL, rows, rows)
