@@ -20,7 +20,7 @@ def test_the_models_of_a_suite_ask_each_store_once_what_it_holds(made, write_sto
     expected, asked = {name: Job(*tasks[name]).identity for name in tasks}, []
     digest = table.content_digest
     monkeypatch.setattr(table, "content_digest", lambda *where: asked.append(where[0]) or digest(*where))
-    work = types.SimpleNamespace(dataset=made, memory_bytes=None, held={})
+    work = types.SimpleNamespace(dataset=made, memory_bytes=None, held={}, suite=Suite("nowhere", ("wide", "deep")))
     work.first_experiment, work.stores = experiments.get, lambda name: tasks[name][3]
     assert {name: steps.job_of(work, name).identity for name in (*tasks, *tasks)} == expected
     assert asked == [stores["one"], stores["other"]]
@@ -29,7 +29,8 @@ def test_the_models_of_a_suite_ask_each_store_once_what_it_holds(made, write_sto
 def suite_of(**models):
     """A workspace of these models, by name, the first of which is a member."""
     first, *rest = models
-    work = types.SimpleNamespace(suite=Suite("nowhere", (first,), tuple(rest)), models=lambda: [*models])
+    suite = Suite("nowhere", (first,), tuple(rest))
+    work = types.SimpleNamespace(suite=suite, members=suite.members, models=lambda: [*models])
     work.first_experiment, work.run = models.get, pathlib.Path
     work.start = lambda model: models[model].start
     return work

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -60,31 +61,42 @@ class Part:
     model: keras.Model | None
 
 
-def fit(job: Job, rows: Mapping[str, Rows], folder: pathlib.Path) -> Fitted:
-    """Fit the model of a job, and predict.
+def fitter(job: Job) -> Callable[..., Trained]:
+    """Give the function that fits a job's model: of rows to train on, dev and, as `checkpoint`, a `Checkpoint`."""
+    machine.load_keras()
+    from mlob.training import fit, kinds
+
+    experiment, groups = job.experiment, job.dataset.labels.groups
+    if kind := kinds.KINDS.get(experiment.head.kind):
+        return lambda train, dev, checkpoint: kind.fit(experiment.head, train.resident(), dev, groups)
+    return functools.partial(fit.fit, experiment, name=job.name, groups=groups, begin=job.begin)
+
+
+def alone(trained: Trained, train: Labelled, dev: Labelled, rows: Mapping[str, Rows]) -> Fitted:
+    """Give a model that was fitted once, on train without dev, and what it says.
 
     Args:
-        job: the recipe, and what it is trained on.
-        rows: {split: its rows, unread}, of train, validation and, where it is there, test.
-        folder: of the run; its checkpoints are left for the caller to remove.
+        trained: the model.
+        train, dev: its rows.
+        rows: {split: its rows, unread}.
     """
-    train, dev = batches.cut(rows["train"], job.experiment.training.limit)
-    dev = dev.resident()
-    others = {split: own.features for split, own in rows.items() if split != "train"}
-    if job.folds:
-        return _refitted(job, train, dev, rows, folder)
-    trained = _trained(job, train, dev, Checkpoint(folder / workspace.CHECKPOINT, job.identity))
-    probabilities = {split: trained.predict(features) for split, features in {**others, "dev": dev.features}.items()}
-    return Fitted(trained, probabilities, train, dev)
+    features = {split: own.features for split, own in rows.items() if split != "train"} | {"dev": dev.features}
+    return Fitted(trained, {split: trained.predict(own) for split, own in features.items()}, train, dev)
 
 
-def _refitted(job: Job, train: Labelled, dev: Labelled, rows: Mapping[str, Rows], folder: pathlib.Path) -> Fitted:
-    """Fit on validation, too.
+def refitted(job: Job, train: Labelled, dev: Labelled, rows: Mapping[str, Rows], folder: pathlib.Path) -> Fitted:
+    """Fit on train and on validation.
 
     A fit on train alone decides what is chosen on dev, and predicts dev. Then each fold of validation is predicted by a
     fit on the other folds and on train, dev included unless the recipe looks at it. All other photos are predicted by
     the mean of these fits; or, of kinds without chance, by one more fit on all of it. A job that was killed goes on
     behind the last fit that was whole.
+
+    Args:
+        job: the recipe, and what it is trained on.
+        train, dev: rows of train, the second resident.
+        rows: {split: its rows, unread}, of validation and, where it is there, test.
+        folder: of the run; its checkpoints are left for the caller to remove.
     """
     first = _part(job, folder, "train", lambda kept: _trained(job, train, dev, kept), dev)
     looks_at_dev = _looks_at_dev(job, len(train.ids))
@@ -104,15 +116,8 @@ def _refitted(job: Job, train: Labelled, dev: Labelled, rows: Mapping[str, Rows]
 
 
 def _trained(job: Job, train: Labelled, dev: Labelled, kept: Checkpoint) -> Trained:
-    """Fit once, and choose on dev what the kind of head chooses."""
-    machine.load_keras()
-    from mlob.training import fit, kinds
-
-    experiment, groups = job.experiment, job.dataset.labels.groups
-    held = batches.held(train, job.memory_bytes, dev.features.nbytes)
-    if kind := kinds.KINDS.get(experiment.head.kind):
-        return kind.fit(experiment.head, held.resident(), dev, groups)
-    return fit.fit(experiment, held, dev, name=job.name, groups=groups, begin=job.begin, checkpoint=kept)
+    """Fit once."""
+    return fitter(job)(batches.held(train, job.memory_bytes, dev.features.nbytes), dev, checkpoint=kept)
 
 
 def _trained_at(job: Job, setting: Any, train: Labelled) -> Trained:

@@ -22,7 +22,8 @@ from mlob.recipes import Experiment, Judging
 from mlob.runs import fitting, results
 from mlob.runs.job import Job, one_each
 from mlob.runs.results import Result
-from mlob.training import sampling
+from mlob.training import batches, sampling
+from mlob.training.checkpoint import Checkpoint
 from mlob.training.trained import COLUMNS, Epoch, Trained
 
 PREDICTED = ("validation", "test")  # splits, of which the second may be missing
@@ -62,7 +63,14 @@ def train(job: Job, folder: pathlib.Path, judging: Judging) -> Result:
     predicted = [split for split in PREDICTED if split in job.dataset.splits]
     rows = {split: job.rows_of(split) for split in ("train", *predicted)}
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
-    fitted = fitting.fit(job, rows, folder)
+    train, dev = batches.cut(rows["train"], job.experiment.training.limit)
+    dev = dev.resident()
+    if job.folds:
+        fitted = fitting.refitted(job, train, dev, rows, folder)
+    else:
+        kept = Checkpoint(folder / workspace.CHECKPOINT, job.identity)
+        held = batches.held(train, job.memory_bytes, dev.features.nbytes)
+        fitted = fitting.alone(fitting.fitter(job)(held, dev, checkpoint=kept), train, dev, rows)
     head, groups = fitted.trained, job.dataset.labels.groups
     if job.experiment.network and head.steps_seconds:
         say(pace(job.name, head))
