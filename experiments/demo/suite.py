@@ -6,4 +6,4 @@ Cost: about two minutes on 2 cores, without the installation.
 
 from mlob.recipes import Suite
 
-recipe = Suite(data="data/demo", members=("xception", "xception_small", "efficientnet_lite0"), generated=True)
+recipe = Suite(data="data/demo", members=("xception", "xception_small", "efficientnet_lite0", "kernel"), generated=True)
