@@ -28,19 +28,19 @@ from mlob.training import batches
 from mlob.training.batches import Labelled
 from mlob.workspace import Workspace
 
-FOLDS = Training(folds=5)
+SOFTMAX = Training(loss="categorical")
 EXPERIMENTS = {
     "default head": Experiment(("all",)),
-    "softmax a group": Experiment(("all",), Head(groups=True)),
-    "softmax a group, by folds": Experiment(("all",), Head(groups=True), FOLDS),
     "logistic": Experiment(("all",), LOGISTIC),
-    "logistic, by folds": Experiment(("all",), LOGISTIC, FOLDS),
+    "softmax a group": Experiment(("all",), Head(groups=True), SOFTMAX),
+    "softmax a group, by folds": Experiment(("all",), Head(groups=True), dataclasses.replace(SOFTMAX, folds=5)),
     "kernel": Experiment(("all",), KERNEL),
-    "kernel, by folds": Experiment(("all",), KERNEL, FOLDS),
+    "kernel, by folds": Experiment(("all",), KERNEL, Training(folds=5)),
 }
 TOGETHER = {
-    "softmax a group and kernel, by folds": ("softmax a group, by folds", "kernel, by folds"),
-    "all three, by folds": ("softmax a group, by folds", "logistic, by folds", "kernel, by folds"),
+    "kernel by folds, and logistic": ("kernel, by folds", "logistic"),
+    "kernel and softmax a group, by folds": ("kernel, by folds", "softmax a group, by folds"),
+    "all three": ("kernel, by folds", "softmax a group, by folds", "logistic"),
 }
 VALIDATION = 15 / 70  # photos of validation for each one to train on
 

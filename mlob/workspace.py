@@ -269,10 +269,11 @@ class Workspace:
         return kept
 
     def networks(self) -> list[str]:
-        """The suite's models that are whole networks, trained on all labels."""
+        """The suite's models that are one whole network, trained on all labels."""
         recipe_of = {model: self.experiment(model) for model in self.models()}
         trained = {model: recipe for model, recipe in recipe_of.items() if isinstance(recipe, recipes.Experiment)}
-        return [model for model, recipe in trained.items() if recipe.network and recipe.learns_all]
+        whole = {model: recipe for model, recipe in trained.items() if recipe.network and recipe.learns_all}
+        return [model for model, recipe in whole.items() if not recipe.training.folds]
 
     def experiment(self, model: str) -> recipes.Experiment | recipes.Sum:
         """The recipe of a model, an `Experiment` or a `Sum`; `logistic` is the reference that every suite has."""

@@ -94,18 +94,18 @@ def refitted(job: Job, train: Labelled, dev: Labelled, rows: Mapping[str, Rows],
 
     Args:
         job: the recipe, and what it is trained on.
-        train, dev: rows of train, the second resident.
+        train, dev: rows of train, unread.
         rows: {split: its rows, unread}, of validation and, where it is there, test.
         folder: of the run; its checkpoints are left for the caller to remove.
     """
-    first = _part(job, folder, "train", lambda kept: _trained(job, train, dev, kept), dev)
-    looks_at_dev = _looks_at_dev(job, len(train.ids))
+    shown, looks_at_dev = dev.resident(), _looks_at_dev(job, len(train.ids))
+    first = _part(job, folder, "train", lambda kept: _trained(job, train, shown, kept), shown)
     base = train if looks_at_dev else batches.joined(train, dev)
     validation, fold = _folded(job, rows["validation"])
     parts, out_of_fold = [], np.zeros(validation.targets.shape, np.float32)
     for number in range(fold.max() + 1):
         inside = fold == number
-        part = _fold_part(job, folder, number, base, validation, inside, dev if looks_at_dev else None, first.setting)
+        part = _fold_part(job, folder, number, base, validation, inside, shown if looks_at_dev else None, first.setting)
         out_of_fold[inside] = part.probabilities
         parts.append(part)
     last = _together(job, parts, batches.joined(base, validation), first)

@@ -64,11 +64,10 @@ def train(job: Job, folder: pathlib.Path, judging: Judging) -> Result:
     rows = {split: job.rows_of(split) for split in ("train", *predicted)}
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     train, dev = batches.cut(rows["train"], job.experiment.training.limit)
-    dev = dev.resident()
     if job.folds:
         fitted = fitting.refitted(job, train, dev, rows, folder)
     else:
-        kept = Checkpoint(folder / workspace.CHECKPOINT, job.identity)
+        kept, dev = Checkpoint(folder / workspace.CHECKPOINT, job.identity), dev.resident()
         held = batches.held(train, job.memory_bytes, dev.features.nbytes)
         fitted = fitting.alone(fitting.fitter(job)(held, dev, checkpoint=kept), train, dev, rows)
     head, groups = fitted.trained, job.dataset.labels.groups

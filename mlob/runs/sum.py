@@ -10,7 +10,7 @@ import numpy as np
 from mlob import machine, predictions, recipes, workspace
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError
-from mlob.files import atomic
+from mlob.files import ANEW, atomic, read_json
 from mlob.predictions import Table
 from mlob.recipes import Judging, Sum
 from mlob.runs import model, results
@@ -27,7 +27,9 @@ def identity(total: Sum, dataset: DataSet, parts: dict[str, pathlib.Path]) -> di
         parts: {model: runs/<suite>/<model>}.
     """
     digests = {name: results.predictions_digest(folder) for name, folder in parts.items()}
-    return plain({"recipe": recipes.plain(total), "data": dataset.digest, "predictions": digests})
+    made_of = [read_json(folder / workspace.RECIPE, ANEW) for folder in parts.values()]
+    by_folds = next(({"fold_seed": own["fold_seed"]} for own in made_of if "fold_seed" in own), {})
+    return plain({"recipe": recipes.plain(total), "data": dataset.digest, "predictions": digests, **by_folds})
 
 
 def add(

@@ -198,6 +198,16 @@ def test_a_damaged_head_is_refused(tmp_path):
         cropping.answer(by(head))
 
 
+@pytest.mark.parametrize("learned", [{"fold_seed": 0}, {}])
+def test_a_head_that_saw_the_labels_of_validation_crops_none_of_its_photos(tmp_path, learned):
+    head = write_head(tmp_path / "runs/photos/finder/head.keras")
+    head.with_name("recipe.json").write_text(json.dumps({"data": "any", **learned}))
+    assert bool(cropping.fault(by(head).crop)) == bool(learned)
+    if learned:
+        with pytest.raises(InputError, match=r"learned from photos of validation \(training\.folds\), and would tell"):
+            cropping.view(by(head))
+
+
 def test_a_head_on_other_features_and_a_network_are_refused(tmp_path):
     short = write_head(tmp_path / "short.keras", length=1024)
     with pytest.raises(InputError, match=r"reads \(1024,\), which are not the 1,280 averages .*efficientnet_lite0"):

@@ -1,0 +1,65 @@
+"""A whole job of members that learn from validation, too, of several kinds, as a user runs it."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlob import predictions
+from mlob.data import demo
+
+pytestmark = pytest.mark.slow
+
+QUICK = 'Ensemble(folds=3, draws=50, methods=("mean",), rules=("0.5",))'
+MEMBERS = ("dense", "kernel", "regression")
+RECIPES = {
+    "features/average.py": 'FeatureSet("efficientnet_lite0")',
+    "features/blocks.py": 'FeatureSet("efficientnet_lite0", pool="blocks")',
+    "experiments/tiny/suite.py": f'Suite("photos", members={(*MEMBERS, "few")}, ensemble={QUICK})',
+    "experiments/tiny/dense.py": 'Experiment(("average",), Head(units=(32,)), Training(epochs=4, folds=3))',
+    "experiments/tiny/kernel.py": 'Experiment(("average", "blocks"), KERNEL, Training(folds=3))',
+    "experiments/tiny/regression.py": 'Experiment(("average", "blocks"), LOGISTIC, Training(folds=3))',
+    "experiments/tiny/few.py": 'Experiment(("average",), KERNEL, most_photos=10)',
+    "experiments/tiny/begun.py": 'Experiment(("average",), Head(units=(32,)), Training(epochs=4), start="dense")',
+}
+
+
+@pytest.fixture
+def workplace(tmp_path):
+    """A folder with a suite of three kinds of members; 60 drawn photos."""
+    demo.draw(tmp_path / "photos", photos=60)
+    for name, recipe in RECIPES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"from mlob.recipes import *\n\nrecipe = {recipe}\n")
+    return tmp_path
+
+
+def test_members_of_every_kind_learn_from_validation_and_label_new_photos(workplace, command):
+    def mlob(*words, **settings):
+        status, printed = command(workplace, *words, SUITE="tiny", **settings)
+        assert status == 0, printed
+        return printed
+
+    planned = mlob("train", "--model", "kernel", "--dry-run")
+    assert "photos of validation too, by 3 folds: 5 fits in all" in planned
+    told = mlob("submission")
+    assert told.count("few is left out: it is for 10 photos to train on at most, and there are") == 1
+    assert told.count("learns from validation too, by 3 folds") == len(MEMBERS)
+    assert "would be" not in mlob("submission", "--dry-run").replace("submission", "")  # nothing is left to be made
+
+    runs = workplace / "runs/tiny"
+    new, away = workplace / "new", workplace / "away"
+    shutil.copytree(workplace / "photos/images/test", new)
+    shutil.move(workplace / "photos", away)
+    mlob("predict", PHOTOS=new)
+    labelled = pd.read_csv(next(runs.glob("predict/*.csv")))
+    ensemble = predictions.read(runs / "ensemble/predictions.h5")["test"]
+    by_photo = dict(zip(ensemble.ids, ensemble.probabilities, strict=True))
+    for image, rows in labelled.dropna(subset="probability").groupby("image"):
+        own = by_photo[image.rpartition("/")[2].partition(".")[0]]
+        assert np.abs(own[:, np.newaxis] - rows.probability.to_numpy()).min(axis=0).max() < 2e-3, image
+
+    shutil.move(away, workplace / "photos")
+    status, told = command(workplace, "train", "--model", "begun", SUITE="tiny")
+    assert status == 2 and "begun: start is dense, which learns from validation, too" in told
