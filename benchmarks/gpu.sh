@@ -11,7 +11,7 @@ platforms=()
 for glibc in 2_28 2_27 2_17; do platforms+=(--platform "manylinux_${glibc}_x86_64"); done
 "${PYTHON:-python3}" -m pip download --quiet --no-deps --only-binary=:all: --python-version 3.12 --implementation cp \
   "${platforms[@]}" --platform manylinux2014_x86_64 -d "$wheels" \
-  "keras>=3.15,<4" optree namex rich "omegaconf>=2.4,<3" "pyswarms>=1.3,<2" future iterative-stratification
+  "keras>=3.15,<4" optree namex rich "omegaconf>=2.4,<3" "pyswarms>=1.3,<2" future
 "${PYTHON:-python3}" -m pip download --quiet --only-binary=:all: --python-version 3.12 --implementation cp \
   "${platforms[@]}" --platform manylinux2014_x86_64 -d "$wheels" "pydantic>=2.11,<3"  # its core must fit it: with what it needs
 

@@ -47,7 +47,7 @@ Name = tuple[str, str]  # of a method and a rule
 Figures = dict[Name, np.ndarray]  # float64 (repeats, 6), the columns as in FIELDS
 FIELDS = ("truth", "in-sample", "cross-fitted", "low", "high", "control")
 
-REPEATS = {170: 300, 300: 300, 1_431: 250, 9_897: 200}  # by photos of validation
+REPEATS = {170: 400, 300: 400, 1_431: 300, 9_897: 200}  # by photos of validation
 POINTS, OTHERS = 2**14, 2_000
 MEMBERS, LABELS, GROUPS, TOPICS = 4, 30, 3, 3
 RECIPE = Ensemble(particles=10, iterations=20, patience=5, methods=tuple(methods.WEIGHTINGS))
@@ -157,7 +157,8 @@ def judged(members: np.ndarray, targets: np.ndarray, seed: int) -> tuple[dict[Na
 
     The headline and the highest of all are among them: of the first the choice is nested, of the second it is not.
     """
-    fold, judging = folds(targets, RECIPE.folds, seed=seed), dataclasses.replace(RECIPE.judging, seed=seed)
+    judging = dataclasses.replace(RECIPE.judging, seed=seed)
+    fold = folds(targets, judging.folds, seed=seed)
     fitted, decided = fit(members, targets), crossfit(fit, members, targets, fold)
     known = {name: own for name, own in decided.items() if name[1] not in FURTHER}
     candidates = choice.Candidates(targets, known, fold)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ from click.testing import CliRunner
 from benchmarks import optimism
 from mlob.ensemble.thresholds import CALIBRATED, HALF, ONE_THRESHOLD
 from mlob.evaluation import choice
+from mlob.evaluation.crossfit import folds
 from mlob.metrics import micro_f1
 
 
@@ -40,11 +42,12 @@ def test_a_repeat_judges_every_method_and_a_rerun_gives_the_same():
 def test_the_headline_is_nested_and_the_highest_is_not_and_rules_that_no_suite_has_by_default_do_not_stand():
     _, _, targets, members = drawn("shifted", 80)
     fitted, decided = optimism.judged(members, targets, 3)
-    fold = optimism.folds(targets, optimism.RECIPE.folds, seed=3)
+    judging = dataclasses.replace(optimism.RECIPE.judging, seed=3)
+    fold = folds(targets, judging.folds, seed=3)
     standing = {name: own for name, own in decided.items() if name[1] in (*optimism.RECIPE.rules, "commonest labels")}
     assert len(decided) - len(standing) == len(optimism.FURTHER) + 2
     candidates = choice.Candidates(targets, standing, fold)
-    names = choice.nested(candidates, optimism.dataclasses.replace(optimism.RECIPE.judging, seed=3))
+    names = choice.nested(candidates, judging)
     assert np.array_equal(decided[optimism.HEADLINE], choice.taken(candidates, names))
     figures = {name: micro_f1(targets, own) for name, own in standing.items()}
     assert micro_f1(targets, decided[optimism.HIGHEST]) == max(figures.values())

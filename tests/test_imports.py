@@ -46,7 +46,6 @@ DOORS = {
     "PIL": {"data.images", "data.drawing"},
     "aiohttp": {"data.fetch"},
     "h5py": {"hdf5"},
-    "iterstrat": {"evaluation.crossfit"},
     "matplotlib": {"reports.figures"},
     "nncf": {"features.quantise"},
     "optuna": {"training.search"},

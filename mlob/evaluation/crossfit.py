@@ -1,7 +1,7 @@
 """Judge what is fitted on photos with the same photos: each decided on by a fit that did not see it."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import TypeVar
 
 import numpy as np
@@ -9,30 +9,38 @@ import numpy as np
 from mlob.data.splits import places
 from mlob.errors import InputError
 from mlob.evaluation.bootstrap import Keys
-from mlob.labels import positives
 
 Method = TypeVar("Method")  # whatever names a method: a text, or a method and its rule
 Fitted = TypeVar("Fitted")
 
 
-def folds(targets: np.ndarray, count: int, *, seed: int, keys: Keys = None) -> np.ndarray:
-    """Fold of each photo, integers (n,) from 0 to count - 1, every label spread evenly over the folds.
+def folds(rows: Sized, count: int, *, seed: int, keys: Keys = None) -> np.ndarray:
+    """Fold of each photo, integers (n,) from 0 to count - 1, drawn at random and alike in size.
 
-    Fewer different photos than folds make a fold each.
+    Fewer different photos than folds make a fold each. Equal seeds give equal folds.
 
-    Iterative stratification (Sechidis, Tsoumakas and Vlahavas 2011). Equal seeds give equal folds.
+    What the photos show has no say. Stratified folds (Sechidis, Tsoumakas and Vlahavas 2011) have each label as often
+    as the photos that were fitted on, more nearly than other photos will, and thresholds of single labels fit just
+    that. In 200 repeats of `benchmarks.optimism`, calibrated ones were flattered by 0.0026 more in them than in folds
+    at random at 170 photos, and by 0.0017 at 300; folds at random left an error of 0.0006 or less.
 
     Args:
-        targets: 0/1 (n, labels); what is unknown counts as 0.
+        rows: one a photo, such as their targets.
+        count: of folds.
+        seed: of the draw.
         keys: one a photo, equal for photos of equal content, which then share a fold; None takes all as different.
 
     Raises:
         InputError: fewer than two folds, or than two different photos.
     """
-    place = places(len(targets), keys)
-    different = np.zeros((place.max(initial=-1) + 1, np.shape(targets)[1]), np.uint8)
-    np.maximum.at(different, place, positives(np.asarray(targets)).astype(np.uint8))
-    return _folds(different, count, seed)[place]
+    place = places(len(rows), keys)
+    different = int(place.max(initial=-1)) + 1
+    if min(count, different) < 2:
+        raise InputError(
+            f"Cross-fitting needs two folds and two different photos at least; found {count} folds and {different} "
+            "photos: raise ensemble.folds, or label more photos."
+        )
+    return np.random.default_rng(seed).permutation(different)[place] % min(count, different)
 
 
 def crossfit(
@@ -89,20 +97,3 @@ def out_of_fold(
             part = function(rows)
             made.setdefault(method, np.zeros(members.shape[1:], part.dtype))[inside] = part
     return made
-
-
-def _folds(targets: np.ndarray, count: int, seed: int) -> np.ndarray:
-    from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
-
-    if min(count, len(targets)) < 2:
-        raise InputError(
-            f"Cross-fitting needs two folds and two different photos at least; found {count} folds and "
-            f"{len(targets)} photos: raise ensemble.folds, or label more photos."
-        )
-    count = min(count, len(targets))
-    padded = np.pad(targets, ((0, 0), (0, 1)))  # a single column is refused; one of zeros changes nothing
-    fold = np.empty(len(targets), np.int64)
-    splits = MultilabelStratifiedKFold(count, shuffle=True, random_state=seed).split(padded, padded)
-    for number, (_, inside) in enumerate(splits):
-        fold[inside] = number
-    return fold

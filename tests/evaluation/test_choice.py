@@ -52,14 +52,14 @@ def test_the_highest_is_named_and_the_constant_answer_does_not_stand():
     )
 
 
-def test_where_all_guess_the_fixed_decision_stays_but_for_what_a_95_percent_interval_lets_pass():
+def test_where_all_guess_the_fixed_decision_stays_but_for_what_chance_lets_pass():
+    """In 95 of 100 cases it stays; taking the highest would leave it in 11 of 12."""
     whole, parts = [], []
-    for seed in range(20):
+    for seed in range(60):
         candidates = by_chance(12, seed=seed)
         whole.append(choice.choose(candidates, JUDGING).name)
-        parts += choice.nested(candidates, JUDGING)
-        assert choice.highest(candidates) != FIXED
-    assert whole.count(FIXED) >= 18 and parts.count(FIXED) >= 0.9 * len(parts)
+        parts += choice.nested(candidates, JUDGING) if seed < 20 else []
+    assert whole.count(FIXED) >= 0.9 * len(whole) and parts.count(FIXED) >= 0.85 * len(parts)
 
 
 def test_a_clearly_better_candidate_is_taken_and_decides_every_fold():
