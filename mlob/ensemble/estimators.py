@@ -25,7 +25,7 @@ from mlob.ensemble.calibration import (
 from mlob.ensemble.thresholds import (
     best_by_image,
     best_global,
-    best_macro,
+    best_of_each,
     best_per_label,
     calibrated,
     decide,
@@ -180,7 +180,7 @@ class CalibratedThresholds(_Thresholds):
 
 
 class MacroThresholds(_Thresholds):
-    """One threshold for each label, with the highest macro-F1 on the photos given: see `best_macro`.
+    """One threshold for each label, with the highest macro-F1 on the photos given: see `best_of_each`.
 
     Attributes:
         thresholds_: float32 (labels,).
@@ -190,7 +190,7 @@ class MacroThresholds(_Thresholds):
     """
 
     def _rule(self, targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-        return best_macro(targets, probabilities)
+        return best_of_each(targets, probabilities)
 
 
 class ImageThresholds(_Thresholds):

@@ -1,4 +1,6 @@
-"""Micro-F1 of a blend at its best global threshold: fast for many blends at once, and exact for one.
+"""How good a blend is: fast for many blends at once, and exact for one; of micro-F1 at its best global threshold.
+
+What a search makes as high as it can is an `Aim`; those of other metrics stand in `measures`.
 
 Members are float32 (members, n, labels) in [0, 1], targets 0/1 (n, labels), of which unknown ones take no part. Weights
 are float64 (members,) or, for several blends, (particles, members); none below 0, sum 1.
@@ -13,7 +15,7 @@ from numpy.typing import ArrayLike
 from mlob.ensemble.blend import arithmetic
 from mlob.ensemble.thresholds import best_global, decide
 from mlob.errors import InputError
-from mlob.metrics import f1, micro_f1
+from mlob.metrics import Figure, counts, f1
 
 BINS = 1024  # of the histogram that stands for the exact threshold during a search
 CLEAR = 0.95  # how far below the plain mean's F1 its bound has to lie: other blends have other curves
@@ -25,8 +27,22 @@ class Solution:
     """What a search ends with."""
 
     weights: np.ndarray  # float64 (members,), none below 0, sum 1
-    micro_f1: float  # of that blend at its best global threshold, exact, on the photos searched on
+    reached: float  # what that blend reaches of the aim, exact, on the photos searched on
     history: list[float]  # the best fitness so far, after each iteration
+
+
+@dataclasses.dataclass(frozen=True)
+class Aim:
+    """What a search makes as high as it can.
+
+    Attributes:
+        reached: what a blend reaches, exact: a function of targets and its probabilities, both (n, labels).
+        approximate: a function of members and targets that gives a function of weights (particles, members): about what
+            their blends reach, (particles,).
+    """
+
+    reached: Callable[[np.ndarray, np.ndarray], float]
+    approximate: Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]]
 
 
 def check(members: np.ndarray, targets: np.ndarray) -> None:
@@ -50,19 +66,15 @@ def check(members: np.ndarray, targets: np.ndarray) -> None:
         )
 
 
-def exact(members: np.ndarray, targets: np.ndarray, weights: ArrayLike) -> float:
-    """Micro-F1 of one blend, weights (members,), at the best of all thresholds."""
-    blended = arithmetic(members, weights)
-    return micro_f1(targets, decide(blended, best_global(targets, blended)))
-
-
-def best_of(candidates: list[np.ndarray], members: np.ndarray, targets: np.ndarray, history: list[float]) -> Solution:
+def best_of(
+    candidates: list[np.ndarray], members: np.ndarray, targets: np.ndarray, history: list[float], aim: Aim
+) -> Solution:
     """Score the candidates' weights exactly, with the plain mean and every single member: the best of all.
 
     So no search is worse than a member or their mean on the photos searched on. Of equals the first is taken.
     """
     weightings = [*candidates, *corners(len(members))]
-    scores = [exact(members, targets, weights) for weights in weightings]
+    scores = [exact(members, targets, weights, aim) for weights in weightings]
     best = int(np.argmax(scores))
     return Solution(weightings[best], scores[best], history)
 
@@ -72,7 +84,9 @@ def corners(count: int) -> np.ndarray:
     return np.vstack([np.full(count, 1 / count), np.eye(count)])
 
 
-def approximate(members: np.ndarray, targets: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def approximate(
+    members: np.ndarray, targets: np.ndarray, figure: Figure = f1
+) -> Callable[[np.ndarray], np.ndarray]:
     """Give a function of weights (particles, members): micro-F1 (particles,) at the best threshold k/1024, k >= 1.
 
     Nearly all cells are sure negatives, too low to matter. So a blend is first scored on the cells that some member
@@ -81,6 +95,11 @@ def approximate(members: np.ndarray, targets: np.ndarray) -> Callable[[np.ndarra
     at which the plain mean is clear of its bound.
 
     Memory: at most two copies of the members, and one block of blended cells.
+
+    Args:
+        members: float32 (members, n, labels) in [0, 1].
+        targets: 0/1 (n, labels).
+        figure: in place of F1, of the counts of all decisions; one that no false positive raises.
     """
     cells, truth = members.reshape(len(members), -1), np.ravel(targets)
     positive, negative = truth == 1, truth == 0
@@ -94,7 +113,7 @@ def approximate(members: np.ndarray, targets: np.ndarray) -> Callable[[np.ndarra
         weights: np.ndarray, positives: np.ndarray, negatives: np.ndarray, floor: int
     ) -> tuple[np.ndarray, np.ndarray]:
         true, false = (_at_least(weights, cells)[:, floor - 1 :] for cells in (positives, negatives))
-        return f1(true, true + false, total), f1(total, total + false, total)
+        return figure(true, true + false, total), figure(total, total + false, total)
 
     everything = reaching(1)
     scores, bounds = curve(corners(len(members))[:1], *everything)
@@ -109,6 +128,20 @@ def approximate(members: np.ndarray, targets: np.ndarray) -> Callable[[np.ndarra
         return best
 
     return fitness
+
+
+def at_best_global(targets: np.ndarray, probabilities: np.ndarray, figure: Figure = f1) -> float:
+    """A figure of the counts of all decisions, at the best of all thresholds: exact."""
+    decided = decide(probabilities, best_global(targets, probabilities, figure))
+    return float(figure(*counts(targets, decided)))
+
+
+MICRO_F1 = Aim(at_best_global, approximate)
+
+
+def exact(members: np.ndarray, targets: np.ndarray, weights: ArrayLike, aim: Aim = MICRO_F1) -> float:
+    """What one blend, weights (members,), reaches."""
+    return aim.reached(targets, arithmetic(members, weights))
 
 
 def _at_least(weights: np.ndarray, cells: np.ndarray) -> np.ndarray:

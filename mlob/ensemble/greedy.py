@@ -1,4 +1,4 @@
-"""The members' weights with the highest micro-F1, step by step: greedy selection, and hill climbing.
+"""The members' weights with the highest micro-F1, or another aim, step by step: greedy selection, and hill climbing.
 
 Nothing is drawn. Members are float32 (members, n, labels) in [0, 1], targets 0/1 (n, labels); both searches give a
 `fitness.Solution`, never worse on these photos than any member or their plain mean, and raise InputError for members
@@ -10,7 +10,9 @@ import numpy as np
 from mlob.ensemble import fitness
 
 
-def select(members: np.ndarray, targets: np.ndarray, *, picks: int = 100) -> fitness.Solution:
+def select(
+    members: np.ndarray, targets: np.ndarray, *, aim: fitness.Aim = fitness.MICRO_F1, picks: int = 100
+) -> fitness.Solution:
     """Pick a member at a time, with replacement, the one that helps the mean of those picked most.
 
     Caruana et al. 2004, "Ensemble selection from libraries of models": the shares of the best bag on the way are the
@@ -19,10 +21,11 @@ def select(members: np.ndarray, targets: np.ndarray, *, picks: int = 100) -> fit
     the seed.
 
     Args:
+        aim: what is to be the highest.
         picks: length of the way; weights are multiples of 1 / picks or coarser.
     """
     fitness.check(members, targets)
-    score = fitness.approximate(members, targets)
+    score = aim.approximate(members, targets)
     bag = np.zeros(len(members))
     bags: list[np.ndarray] = []
     scores: list[float] = []
@@ -33,11 +36,16 @@ def select(members: np.ndarray, targets: np.ndarray, *, picks: int = 100) -> fit
         bags.append(bag / size)
         scores.append(float(reached.max()))
     history = np.maximum.accumulate(scores).tolist()
-    return fitness.best_of([bags[int(np.argmax(scores))]], members, targets, history)
+    return fitness.best_of([bags[int(np.argmax(scores))]], members, targets, history, aim)
 
 
 def climb(
-    members: np.ndarray, targets: np.ndarray, *, coarsest: float = 1 / 4, finest: float = 1 / 128
+    members: np.ndarray,
+    targets: np.ndarray,
+    *,
+    aim: fitness.Aim = fitness.MICRO_F1,
+    coarsest: float = 1 / 4,
+    finest: float = 1 / 128,
 ) -> fitness.Solution:
     """Climb from the best of the plain mean and the members by moving weight from one member to another.
 
@@ -45,10 +53,11 @@ def climb(
     where it ends, no move of a finest step, or of a coarser one that is a multiple, gains.
 
     Args:
+        aim: what is to be the highest.
         coarsest, finest: the first and the last step; a member with less than a step gives all that it has.
     """
     fitness.check(members, targets)
-    score = fitness.approximate(members, targets)
+    score = aim.approximate(members, targets)
     start = fitness.corners(len(members))
     scores = score(start)
     weights, history, step = start[scores.argmax()], [float(scores.max())], coarsest
@@ -60,7 +69,7 @@ def climb(
         else:
             step /= 2
         history.append(max(history[-1], float(scores.max())))
-    return fitness.best_of([weights], members, targets, history)
+    return fitness.best_of([weights], members, targets, history, aim)
 
 
 def moves(weights: np.ndarray, step: float) -> np.ndarray:

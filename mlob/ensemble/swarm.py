@@ -1,4 +1,4 @@
-"""The members' weights with the highest micro-F1, by particle swarm: the only door to pyswarms."""
+"""The members' weights with the highest micro-F1, or another aim, by particle swarm: the only door to pyswarms."""
 
 import contextlib
 import logging.config
@@ -18,6 +18,7 @@ def search(
     iterations: int,
     patience: int,
     seed: int,
+    aim: fitness.Aim = fitness.MICRO_F1,
     inertia: float = 0.7298,
     cognitive: float = 1.49618,
     social: float = 1.49618,
@@ -38,6 +39,7 @@ def search(
         members: float32 (members, n, labels) in [0, 1].
         targets: 0/1 (n, labels).
         particles: at least members + 1.
+        aim: what is to be the highest; micro-F1 at the best global threshold unless given.
         inertia: share of its velocity that a particle keeps.
         cognitive, social: pull towards the particle's own best position, and the swarm's.
 
@@ -53,9 +55,9 @@ def search(
         )
     drawn = np.random.default_rng(seed).dirichlet(np.ones(len(members)), particles - len(start))
     options = {"w": inertia, "c1": cognitive, "c2": social}
-    score = fitness.approximate(members, targets)
+    score = aim.approximate(members, targets)
     best, history = _swarm(score, np.vstack([start, drawn]), options, iterations, patience, seed)
-    return fitness.best_of([best], members, targets, history)
+    return fitness.best_of([best], members, targets, history, aim)
 
 
 def _swarm(

@@ -72,9 +72,9 @@ def test_without_positives_every_blend_scores_0():
 def test_the_best_of_candidates_is_never_worse_than_the_mean_or_a_member():
     generator = np.random.default_rng(1)
     members, targets = generator.random((3, 40, 4), dtype=np.float32), generator.integers(0, 2, (40, 4))
-    found = fitness.best_of([np.array([0.2, 0.3, 0.5])], members, targets, [])
-    assert found.micro_f1 == fitness.exact(members, targets, found.weights)
-    assert found.micro_f1 >= max(fitness.exact(members, targets, weights) for weights in ([1, 1, 1], *np.eye(3)))
+    found = fitness.best_of([np.array([0.2, 0.3, 0.5])], members, targets, [], fitness.MICRO_F1)
+    assert found.reached == fitness.exact(members, targets, found.weights)
+    assert found.reached >= max(fitness.exact(members, targets, weights) for weights in ([1, 1, 1], *np.eye(3)))
 
 
 @pytest.mark.parametrize("wrong", [np.nan, -0.5, 1.5, np.inf])

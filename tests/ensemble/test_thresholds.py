@@ -15,7 +15,7 @@ from mlob.ensemble.thresholds import (
     best_by_image,
     best_global,
     best_global_by_image,
-    best_macro,
+    best_of_each,
     best_per_label,
     calibrated,
     decide,
@@ -25,8 +25,8 @@ from mlob.ensemble.thresholds import (
 )
 from mlob.metrics import counts, f1, image_f1, macro_f1, micro_f1
 
-PER_LABEL = (best_per_label, shrunk, smoothed, calibrated, best_macro, best_by_image)
-EXACT = (best_per_label, best_macro, best_by_image)
+PER_LABEL = (best_per_label, shrunk, smoothed, calibrated, best_of_each, best_by_image)
+EXACT = (best_per_label, best_of_each, best_by_image)
 
 EIGHTHS = st.integers(0, 8).map(lambda eighth: np.float32(eighth / 8))  # many equal scores
 ANY = st.floats(0, 1, width=32)  # neighbours and subnormal numbers too
@@ -117,12 +117,12 @@ def test_only_the_order_of_scores_counts_where_an_optimum_is_exact(arrays):
     _, rank = np.unique(probabilities, return_inverse=True)
     ranks = (rank.reshape(targets.shape) / 64).astype(np.float32)
     assert np.array_equal(decide(ranks, best_global(targets, ranks)), decide(probabilities, best_global(*arrays)))
-    for rule, measure in ((best_per_label, micro_f1), (best_macro, macro_f1), (best_global_by_image, image_f1)):
+    for rule, measure in ((best_per_label, micro_f1), (best_of_each, macro_f1), (best_global_by_image, image_f1)):
         figures = [measure(targets, decide(one, rule(targets, one))) for one in (ranks, probabilities)]
         assert figures[0] == pytest.approx(figures[1], abs=1e-12), rule
 
 
-@pytest.mark.parametrize("rule", [best_per_label, best_macro, best_by_image, shrunk])
+@pytest.mark.parametrize("rule", [best_per_label, best_of_each, best_by_image, shrunk])
 @given(arrays=scored())
 @settings(deadline=None, max_examples=50)
 def test_a_label_that_nobody_bears_and_that_scores_nothing_moves_no_other_threshold(rule, arrays):
@@ -135,7 +135,7 @@ def test_a_label_that_nobody_bears_and_that_scores_nothing_moves_no_other_thresh
 @settings(deadline=None)
 def test_each_label_has_its_highest_f1_where_macro_f1_counts(arrays):
     targets, probabilities = arrays
-    reached = f1(*counts(targets, decide(probabilities, best_macro(*arrays)), axis=0))
+    reached = f1(*counts(targets, decide(probabilities, best_of_each(*arrays)), axis=0))
     for target, scores, own in zip(targets.T, probabilities.T, reached, strict=True):
         assert own == max(micro_f1(target, decide(scores, cut)) for cut in every_cut(scores))
 
@@ -306,7 +306,7 @@ def test_a_label_without_positives_is_predicted_for_nobody_seen():
 @example((np.zeros((2, 2), np.uint8), np.ones((2, 2), np.float32)))
 def test_without_any_positive_nobody_gets_a_label(arrays):
     targets, probabilities = np.zeros_like(arrays[0]), arrays[1]
-    for rule in (best_global, best_per_label, shrunk, best_macro):
+    for rule in (best_global, best_per_label, shrunk, best_of_each):
         assert not decide(probabilities, rule(targets, probabilities)).any(), rule
 
 
@@ -315,7 +315,7 @@ def test_decisions_are_bytes_and_a_probability_on_the_threshold_is_predicted():
     assert decisions.dtype == np.uint8 and decisions.tolist() == [[1, 0]]
 
 
-EVERY_RULE = [*RULES.values(), shrunk, best_macro, best_global_by_image, best_by_image]
+EVERY_RULE = [*RULES.values(), shrunk, best_of_each, best_global_by_image, best_by_image]
 ALONE = [rule for rule in EVERY_RULE if rule is not smoothed]  # which gives every label, known or not, a share of all
 
 
@@ -349,7 +349,7 @@ def test_thresholds_are_the_best_on_what_is_known(case):
     assert image_f1(targets, by_image) == pytest.approx(brute)
     assert image_f1(targets, decide(probabilities, best_by_image(targets, probabilities))) >= brute - 1e-6
     brute = [max(reached(column, scores, cut) for cut in every_cut(scores)) for column, scores in columns_of(case)]
-    own = decide(probabilities, best_macro(targets, probabilities))
+    own = decide(probabilities, best_of_each(targets, probabilities))
     for label, best in enumerate(brute):
         assert micro_f1(targets[:, [label]], own[:, [label]]) == best
 
