@@ -91,6 +91,10 @@ BOUNDS = {  # smallest and largest; other numbers start at zero
     "ensemble.iterations": (1, math.inf),
     "ensemble.patience": (5, math.inf),  # pyswarms counts a single step without gain already
     "ensemble.draws": (1, 1_000_000),
+    "ensemble.beta": (0.01, 100),
+    "ensemble.cost_false_positive": (1e-9, math.inf),
+    "ensemble.cost_false_negative": (1e-9, math.inf),
+    "ensemble.wished": (0.01, 0.999),
 }
 
 

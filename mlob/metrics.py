@@ -6,6 +6,7 @@ whose denominator is 0 counts as 0 (scikit-learn's zero_division=0): a label tha
 F1 0 and stays in the mean, and so has a photo without labels for which none is predicted.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +35,7 @@ def image_f1(targets: np.ndarray, predicted: np.ndarray) -> float:
 
 def image_f_beta(targets: np.ndarray, predicted: np.ndarray, beta: float) -> float:
     """Mean over all photos of each photo's F-beta: with beta 2 the measure of iMet Collection 2019."""
-    return mean_of(lambda *own: f_beta(*own, beta), targets, predicted, axis=1)
+    return mean_of(functools.partial(f_beta, beta=beta), targets, predicted, axis=1)
 
 
 def mean_of(figure: Figure, targets: np.ndarray, predicted: np.ndarray, axis: int) -> float:
@@ -103,17 +104,13 @@ def saved_cost(
     return ratio(gained, false_negative * np.asarray(positives))
 
 
-def recall_at_precision(
-    true_positives: Any, predicted_positives: Any, positives: Any, wished: float
-) -> np.ndarray:
+def recall_at_precision(true_positives: Any, predicted_positives: Any, positives: Any, wished: float) -> np.ndarray:
     """Recall, and 0 where the precision is below the wished one."""
     kept = np.asarray(true_positives) >= wished * np.asarray(predicted_positives) - ROUNDING
     return np.where(kept, ratio(true_positives, positives), 0)
 
 
-def precision_at_recall(
-    true_positives: Any, predicted_positives: Any, positives: Any, wished: float
-) -> np.ndarray:
+def precision_at_recall(true_positives: Any, predicted_positives: Any, positives: Any, wished: float) -> np.ndarray:
     """Precision, and 0 where the recall is below the wished one."""
     kept = np.asarray(true_positives) >= wished * np.asarray(positives) - ROUNDING
     return np.where(kept, ratio(true_positives, predicted_positives), 0)

@@ -340,6 +340,18 @@ class Sum(Recipe):
 
 
 @dataclasses.dataclass(frozen=True)
+class Metric:
+    """What decisions are made for and judged by; see `Ensemble`."""
+
+    name: str = "micro_f1"
+    beta: float = 2.0
+    cost_false_positive: float = 1.0
+    cost_false_negative: float = 1.0
+    wished: float = 0.95
+    group: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Judging:
     """What figures depend on beside decisions and targets: two figures compare where it is equal.
 
@@ -348,12 +360,14 @@ class Judging:
         draws: bootstrap draws behind an interval.
         seed: of both.
         one_each: of a group of which every photo of train has exactly one label, a photo gets the likeliest one.
+        metric: what decisions are made for; the first of the figures.
     """
 
     folds: int = 5
     draws: int = 1000
     seed: int = 0
     one_each: bool = False
+    metric: Metric = Metric()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -373,6 +387,14 @@ class Ensemble(Recipe):
     """How members are combined and thresholds chosen.
 
     Attributes:
+        metric: what weights, thresholds, the choice among methods and the report go by, a name in
+            `mlob.ensemble.measures.METRICS`: "micro_f1", "macro_f1", "image_f_beta" (the mean of each photo's F-beta),
+            "mean_average_precision", "top_1" (of a group), "saved_cost", "recall_at_precision" or
+            "precision_at_recall".
+        beta: of "image_f_beta": recall counts so many times as much as precision. 2 is iMet Collection 2019's.
+        cost_false_positive, cost_false_negative: of "saved_cost": what a wrong label costs, and a missed one.
+        wished: precision or recall that each label is to keep; labels that cannot are left to people.
+        group: of labels, of which "top_1" asks for the likeliest; empty is the only one.
         methods: what is fitted, names in `mlob.ensemble.methods.METHODS`; "best single" is fitted in any case. On 1,431
             photos "stacked convolution" and "stacked trees" took 10 times as long as all the rest, and were no better
             than "stacked linear".
@@ -412,11 +434,18 @@ class Ensemble(Recipe):
     seed: int = 0
     allow_none: bool = False
     average_together: bool = False
+    metric: str = "micro_f1"
+    beta: float = 2.0
+    cost_false_positive: float = 1.0
+    cost_false_negative: float = 1.0
+    wished: float = 0.95
+    group: str = ""
 
     @property
     def judging(self) -> Judging:
         """How all models of the suite are judged."""
-        return Judging(self.folds, self.draws, self.seed, not self.allow_none)
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(Metric) if field.name != "name"}
+        return Judging(self.folds, self.draws, self.seed, not self.allow_none, Metric(self.metric, **own))
 
     @property
     def swarm(self) -> Swarm:

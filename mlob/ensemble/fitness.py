@@ -84,9 +84,7 @@ def corners(count: int) -> np.ndarray:
     return np.vstack([np.full(count, 1 / count), np.eye(count)])
 
 
-def approximate(
-    members: np.ndarray, targets: np.ndarray, figure: Figure = f1
-) -> Callable[[np.ndarray], np.ndarray]:
+def approximate(members: np.ndarray, targets: np.ndarray, figure: Figure = f1) -> Callable[[np.ndarray], np.ndarray]:
     """Give a function of weights (particles, members): micro-F1 (particles,) at the best threshold k/1024, k >= 1.
 
     Nearly all cells are sure negatives, too low to matter. So a blend is first scored on the cells that some member

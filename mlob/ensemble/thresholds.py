@@ -11,7 +11,8 @@ gained 0.003 on one threshold for all, and flattered itself by 0.001; the exact 
 nothing and flattered itself by 0.011. In simulations of 300 to 9,897 photos its mean lay at most 0.0001 below that of
 one threshold, and with iMaterialist's shift between train and validation within 0.006 of what the truth would give.
 
-To add a rule, write its function and name it in RULES. A suite's recipe chooses by these names.
+To add a rule, write its function and name it in RULES, which are those where micro-F1 counts; other metrics have their
+own by the same names (`measures`). A suite's recipe chooses by these names.
 
 Every threshold returned is a float32 number, so that a comparison in float32 or float64, before or after a
 trip through JSON, decides alike.
@@ -27,6 +28,7 @@ from mlob.ensemble.calibration import bias_and_scale, calibrate, logits, sigmoid
 from mlob.labels import is_known, known_entries, positives
 from mlob.metrics import Figure, counts, f1, mean_known, ratio
 
+Rule = Callable[[np.ndarray, np.ndarray], np.ndarray | float]  # of targets and probabilities
 ABOVE = np.nextafter(np.float32(1), np.float32(2))  # a threshold that no probability reaches
 GRID = np.arange(16, -16, -0.05)  # logits among which `smoothed` chooses
 ASSURED = 0.95  # how sure it has to be that a label keeps what is wished of it
@@ -183,7 +185,9 @@ def best_global_by_image(targets: np.ndarray, probabilities: np.ndarray, figure:
     targets, probabilities = _last_where_unknown(targets, probabilities)
     order = np.argsort(-probabilities, axis=1, kind="stable")
     right = np.cumsum(np.take_along_axis(targets, order, axis=1), axis=1, dtype=np.int64)
-    reached = figure(right, np.arange(1, targets.shape[1] + 1), right[:, -1:])  # with the photo's 1, 2, … highest scores
+    reached = figure(
+        right, np.arange(1, targets.shape[1] + 1), right[:, -1:]
+    )  # with the photo's 1, 2, … highest scores
     gains = np.diff(reached, axis=1, prepend=0)
     scores = np.take_along_axis(probabilities, order, axis=1).ravel()
     falling = _falling(scores)
@@ -245,8 +249,8 @@ def assured_recall(targets: np.ndarray, probabilities: np.ndarray, wished: float
 
 
 HALF, ONE_THRESHOLD, PER_LABEL = "0.5", "one threshold", "per-label thresholds"
-CALIBRATED = "calibrated thresholds"
-RULES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray | float]] = {  # of targets and probabilities
+CALIBRATED, ASSURED_RULE = "calibrated thresholds", "assured thresholds"
+RULES: dict[str, Rule] = {
     HALF: lambda targets, probabilities: 0.5,
     ONE_THRESHOLD: best_global,
     PER_LABEL: best_per_label,

@@ -15,8 +15,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mlob.data.splits import places
-from mlob.labels import count_known, positives
-from mlob.metrics import counts, f1, ratio
+from mlob.ensemble import draws as drawn
+from mlob.labels import count_known
+from mlob.metrics import counts, f1
 
 Keys = Sequence | None  # one a photo, equal for photos of equal bytes; None takes all photos as different
 BLOCK = 64  # draws in hand at once: 256 bytes a photo
@@ -38,36 +39,14 @@ def image_f1_draws(
     targets: np.ndarray, decided: np.ndarray, *, keys: Keys = None, draws: int = 1000, seed: int = 0
 ) -> np.ndarray:
     """Mean over photos of each photo's F1, of each draw, float64 (draws,)."""
-    photos, judged = f1(*counts(targets, decided, axis=1)), count_known(targets, axis=1) > 0
-    drawn = [ratio(times @ photos, times @ judged) for times in resamples(len(photos), draws, seed, keys)]
-    return np.concatenate(drawn)
+    return drawn.of_photos(f1, targets, decided, resamples(len(targets), draws, seed, keys))
 
 
 def macro_f1_draws(
     targets: np.ndarray, decided: np.ndarray, *, keys: Keys = None, draws: int = 1000, seed: int = 0
 ) -> np.ndarray:
-    """Macro-F1 of each draw, moved so that their mean is the figure itself, float64 (draws,) in [0, 1].
-
-    A label on a single photo is missing from a third of the draws, which say nothing of it: it keeps the F1 that it
-    has on all photos there, so that a perfect answer is perfect in every draw. What distance is left of the draws' mean
-    from the figure is added to the draws, whose interval then says where the figure of n other photos would lie.
-    """
-    targets, decided = np.asarray(targets), np.asarray(decided, bool)
-    judged = count_known(targets, axis=0) > 0
-    if not judged.any():
-        return np.zeros(draws)
-    targets, decided = targets[:, judged], decided[:, judged]
-    true, given = positives(targets), decided & (targets <= 1)
-    both, sums = (true & given).astype(np.float32), true.astype(np.float32) + given
-    own = f1(*counts(targets, decided, axis=0))
-    drawn = np.concatenate([_macro(times, both, sums, own) for times in resamples(len(targets), draws, seed, keys)])
-    return np.clip(drawn + own.mean() - drawn.mean(), 0, 1)
-
-
-def _macro(times: np.ndarray, both: np.ndarray, sums: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Macro-F1 of draws; a label of which a draw has no photo counts as `own` says."""
-    drawn = times @ sums
-    return np.where(drawn > 0, ratio(2 * (times @ both), drawn), own).mean(axis=1)
+    """Macro-F1 of each draw, moved so that their mean is the figure itself (`draws.of_labels`), float64 (draws,)."""
+    return drawn.of_labels(f1, targets, decided, resamples(len(targets), draws, seed, keys))
 
 
 def micro_f1_draws(
@@ -78,8 +57,8 @@ def micro_f1_draws(
     A row less another is the draws of their difference: its interval is much narrower than two intervals side by side,
     since an easy draw is easy for both.
     """
-    drawn = count_draws(targets, *decided, keys=keys, draws=draws, seed=seed)
-    return f1(*drawn[:, :3].swapaxes(0, 1))
+    counted = count_draws(targets, *decided, keys=keys, draws=draws, seed=seed)
+    return f1(*counted[:, :3].swapaxes(0, 1))
 
 
 def count_draws(
@@ -89,13 +68,13 @@ def count_draws(
     cells = count_known(targets, axis=1)
     photos = np.stack([(*counts(targets, each, axis=1), cells) for each in decided]).astype(np.float32)
     flat = photos.reshape(-1, len(targets)).T
-    drawn = np.concatenate([times @ flat for times in resamples(len(targets), draws, seed, keys)])
-    return drawn.T.reshape(len(decided), 4, -1)
+    counted = np.concatenate([times @ flat for times in resamples(len(targets), draws, seed, keys)])
+    return counted.T.reshape(len(decided), 4, -1)
 
 
-def interval(value: float, drawn: np.ndarray, *, level: float = 0.95) -> Interval:
+def interval(value: float, of_draws: np.ndarray, *, level: float = 0.95) -> Interval:
     """Give a figure with the ends between which the share `level` of its draws lies, as many below as above."""
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(of_draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(value), float(low), float(high))
 
 
