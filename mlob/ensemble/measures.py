@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mlob import metrics
-from mlob.ensemble import draws, fitness, histograms, thresholds
+from mlob.ensemble import blend, draws, fitness, histograms, thresholds
 from mlob.ensemble.thresholds import ASSURED_RULE, CALIBRATED, HALF, ONE_THRESHOLD, PER_LABEL, RULES, Rule, decide
 from mlob.errors import InputError
 from mlob.fields import check_choice
-from mlob.labels import UNKNOWN, columns_of, positives
+from mlob.labels import UNKNOWN, columns_of, positives, prevalence
 from mlob.metrics import Figure, counts, f1
 from mlob.recipes import Ensemble, Metric
 
@@ -208,6 +208,20 @@ def of(metric: Metric, groups: Sequence[str]) -> Measure:
         InputError: a group of labels that there is not, or none where there are several.
     """
     return METRICS[metric.name].make(metric, groups)
+
+
+MICRO_F1 = of(Metric(), ())
+
+
+def best_constant(measure: Measure, targets: np.ndarray) -> np.ndarray:
+    """The one answer uint8 (labels,) for every photo that is best: the k commonest labels, of equally good k the least.
+
+    Where the measure ranks, no answer is better than another, and it is that of micro-F1.
+    """
+    if measure.ranks or measure.aim is fitness.MICRO_F1:
+        return blend.best_constant(targets)
+    answers = [blend.commonest(prevalence(targets), k) for k in range(targets.shape[1] + 1)]
+    return max(answers, key=lambda answer: measure.score(targets, np.broadcast_to(answer, targets.shape)))
 
 
 def check(recipe: Ensemble) -> None:

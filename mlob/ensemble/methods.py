@@ -13,13 +13,12 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from mlob.ensemble import convolution, greedy, grouped, likeliest, linear, simplex, swarm, trees
-from mlob.ensemble.blend import arithmetic, arithmetic_by_label, best_constant, harmonic
-from mlob.ensemble.calibration import logits, sigmoid
-from mlob.ensemble.thresholds import ONE_THRESHOLD, RULES, best_global, decide
+from mlob.ensemble import convolution, greedy, grouped, likeliest, linear, measures, simplex, swarm, trees
+from mlob.ensemble.means import Constant, HarmonicMean, Mean, MeanByLabel, MeanOfLogits
+from mlob.ensemble.measures import MICRO_F1, Measure, best_constant
+from mlob.ensemble.thresholds import ONE_THRESHOLD, RULES, Rule, decide
 from mlob.errors import InputError
 from mlob.fields import check_choice
-from mlob.metrics import micro_f1
 from mlob.recipes import Ensemble, Swarm
 
 CONSTANT, BEST_SINGLE, MEAN, HARMONIC, PSO = "constant", "best single", "mean", "harmonic mean", "PSO"
@@ -52,76 +51,6 @@ class Blend(typing.Protocol):
         """Probabilities float32 (n, labels) for members (members, n, labels)."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Mean:
-    """The weighted mean.
-
-    Attributes:
-        weights: float64 (members,), sum 1.
-        history: best fitness after each step, where a search has one to show.
-    """
-
-    weights: np.ndarray
-    history: tuple[float, ...] = ()
-    out_of_fold = None
-
-    def predict(self, members: np.ndarray) -> np.ndarray:
-        """Probabilities float32 (n, labels) for members (members, n, labels)."""
-        return arithmetic(members, self.weights)
-
-
-@dataclasses.dataclass(frozen=True)
-class MeanByLabel:
-    """The weighted mean, each label with its own weights: float64 (members, labels), whose columns sum to 1."""
-
-    weights: np.ndarray
-    out_of_fold = None
-
-    def predict(self, members: np.ndarray) -> np.ndarray:
-        """Probabilities float32 (n, labels) for members (members, n, labels)."""
-        return arithmetic_by_label(members, self.weights)
-
-
-@dataclasses.dataclass(frozen=True)
-class HarmonicMean:
-    """The harmonic mean, which is near 0 as soon as one member is."""
-
-    weights = None
-    out_of_fold = None
-
-    def predict(self, members: np.ndarray) -> np.ndarray:
-        """Probabilities float32 (n, labels) for members (members, n, labels)."""
-        return harmonic(members)
-
-
-@dataclasses.dataclass(frozen=True)
-class MeanOfLogits:
-    """The mean of the members' logits: a member that is sure counts for more than one that is not."""
-
-    weights = None
-    out_of_fold = None
-
-    def predict(self, members: np.ndarray) -> np.ndarray:
-        """Probabilities float32 (n, labels) for members (members, n, labels)."""
-        total = np.zeros(members.shape[1:])
-        for member in members:
-            total += logits(member)
-        return sigmoid(total / len(members)).astype(np.float32)
-
-
-@dataclasses.dataclass(frozen=True)
-class Constant:
-    """The same answer, 0/1 (labels,), for every photo. It asks no member, so that their weights (members,) are 0."""
-
-    answer: np.ndarray
-    weights: np.ndarray
-    out_of_fold = None
-
-    def predict(self, members: np.ndarray) -> np.ndarray:
-        """Probabilities float32 (n, labels), 0 or 1, for members (members, n, labels)."""
-        return np.tile(np.float32(self.answer), (members.shape[1], 1))
-
-
 BLENDS: dict[str, Callable[..., Blend]] = {  # each is built from the arrays that `Decision.arrays` gives of it
     kind.__name__: kind
     for kind in (
@@ -146,17 +75,19 @@ class Context:
         keys: one for each photo, equal for photos of equal content; None takes all as different.
         seed: of whatever is drawn.
         swarm: how PSO searches.
+        measure: what searches make as high as they can.
     """
 
     groups: Sequence[str]
     keys: Sequence[Hashable] | None
     seed: int
     swarm: Swarm
+    measure: Measure
 
 
 def best_single(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
-    """Give all weight to the member with the highest micro-F1 at its best threshold."""
-    scores = [micro_f1(targets, decide(member, best_global(targets, member))) for member in members]
+    """Give all weight to the member that reaches most, of micro-F1 at its best threshold."""
+    scores = [context.measure.aim.reached(targets, member) for member in members]
     return Mean(np.eye(len(members))[int(np.argmax(scores))])
 
 
@@ -176,21 +107,21 @@ def mean_of_logits(members: np.ndarray, targets: np.ndarray, context: Context) -
 
 
 def particle_swarm(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
-    """Search for the weights with the highest micro-F1 by particle swarm (`swarm.search`)."""
+    """Search for the weights that reach most by particle swarm (`swarm.search`)."""
     options = dataclasses.asdict(context.swarm)
     options["particles"] = max(options["particles"], len(members) + 1)
-    best = swarm.search(members, targets, seed=context.seed, **options)
+    best = swarm.search(members, targets, seed=context.seed, aim=context.measure.aim, **options)
     return Mean(best.weights, tuple(best.history))
 
 
 def greedy_selection(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
-    """Search for the weights with the highest micro-F1 by greedy selection (`greedy.select`)."""
-    return Mean(greedy.select(members, targets).weights)
+    """Search for the weights that reach most by greedy selection (`greedy.select`)."""
+    return Mean(greedy.select(members, targets, aim=context.measure.aim).weights)
 
 
 def hill_climbing(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
-    """Search for the weights with the highest micro-F1 by hill climbing (`greedy.climb`)."""
-    return Mean(greedy.climb(members, targets).weights)
+    """Search for the weights that reach most by hill climbing (`greedy.climb`)."""
+    return Mean(greedy.climb(members, targets, aim=context.measure.aim).weights)
 
 
 def log_loss_weights(members: np.ndarray, targets: np.ndarray, context: Context) -> Mean:
@@ -309,7 +240,7 @@ def rebuilt(kind: str, arrays: dict[str, np.ndarray], members: int) -> Decision:
 
 
 def check(recipe: Ensemble) -> None:
-    """Refuse a recipe that names a method or a rule that there is not.
+    """Refuse a recipe that names a method, a rule or a metric that there is not.
 
     Raises:
         InputError: with the nearest names.
@@ -318,6 +249,7 @@ def check(recipe: Ensemble) -> None:
         check_choice("ensemble.methods", name, METHODS)
     for name in recipe.rules:
         check_choice("ensemble.rules", name, RULES)
+    measures.check(recipe)
 
 
 Fitted = dict[tuple[str, str], Decision]
@@ -331,46 +263,68 @@ def fit(
     seed: int,
     swarm: Swarm,
     one_each: np.ndarray | None = None,
+    measure: Measure = MICRO_F1,
 ) -> Callable[..., Fitted]:
     """Give the function that fits several methods, and to each several threshold rules.
 
     Args:
         names: of METHODS; best single is fitted whether named or not, since the others are compared with it.
-        rules: names in `thresholds.RULES`; one threshold is fitted whether named or not, for the same reason, and
-            alone where there is no label that thresholds decide on.
-        groups, seed, swarm: as in `Context`.
+        rules: names in `thresholds.RULES`; see `rules_of`.
+        groups, seed, swarm, measure: as in `Context`.
         one_each: `Decision.groups` of all but the constant answer.
 
     Returns:
         A function of members (members, n, labels), targets (n, labels) and keys, one for each photo (None: all are
         different), that gives {(method, rule): Decision}, the constant answer among them, in the order of the tables.
     """
-    decide_on_none = one_each is not None and (one_each >= 0).all()
-    rules = [rule for rule in RULES if rule == ONE_THRESHOLD or (rule in rules and not decide_on_none)]
+    rules = rules_of(measure, rules, decide_on_none=one_each is not None and bool((one_each >= 0).all()))
 
     def fit_all(members: np.ndarray, targets: np.ndarray, keys: Sequence[Hashable] | None = None) -> Fitted:
-        context = Context(groups, keys, seed, swarm)
-        fitted = {(CONSTANT, COMMONEST): constant(members, targets)}
+        context = Context(groups, keys, seed, swarm, measure)
+        fitted = {(CONSTANT, COMMONEST): constant(members, targets, measure)}
         for name, fit_blend in METHODS.items():
             if name in (BEST_SINGLE, *names) and not _is_another(name, members, groups):
                 blend = fit_blend(members, targets, context)
                 probabilities = of_the_fit(blend, members)
-                fitted |= {(name, rule): _decision(blend, rule, targets, probabilities, one_each) for rule in rules}
+                fitted |= {
+                    (name, rule): _decision(blend, measure.rules[rule], targets, probabilities, one_each)
+                    for rule in rules
+                }
         return fitted
 
     return fit_all
 
 
-def constant(members: np.ndarray, targets: np.ndarray) -> Decision:
-    """Fit the constant answer: the k commonest labels for every photo, with the best k (`blend.best_constant`)."""
-    answer = best_constant(targets)
+def rules_of(measure: Measure, named: Sequence[str], *, decide_on_none: bool = False) -> list[str]:
+    """Name the rules of thresholds that are fitted, in the order of the measure's.
+
+    One threshold and a rule that the measure has to itself are fitted whether named or not. One rule is enough where
+    thresholds change no figure: the measure's where it ranks, or asks for the likeliest label; one threshold where
+    there is no label that thresholds decide on (`decide_on_none`).
+    """
+    if measure.ranks or measure.likeliest:
+        return [measure.rule]
+    if decide_on_none:
+        return [ONE_THRESHOLD]
+    return [rule for rule in measure.rules if rule == ONE_THRESHOLD or rule in named or rule not in RULES]
+
+
+def constant(members: np.ndarray, targets: np.ndarray, measure: Measure = MICRO_F1) -> Decision:
+    """Fit the constant answer: the k commonest labels for every photo, with the best k (`measures.best_constant`)."""
+    answer = best_constant(measure, targets)
     return Decision(Constant(answer, np.zeros(len(members))), np.full(len(answer), 0.5, np.float32))
 
 
-def mean_at(rule: str, members: np.ndarray, targets: np.ndarray, groups: np.ndarray | None = None) -> Decision:
-    """Fit the plain mean of the members (of one member: itself) with the thresholds of a rule."""
+def mean_at(
+    rule: str,
+    members: np.ndarray,
+    targets: np.ndarray,
+    groups: np.ndarray | None = None,
+    measure: Measure = MICRO_F1,
+) -> Decision:
+    """Fit the plain mean of the members (of one member: itself) with the thresholds of one of the measure's rules."""
     blend = Mean(_equal(members))
-    return _decision(blend, rule, targets, blend.predict(members), groups)
+    return _decision(blend, measure.rules[rule], targets, blend.predict(members), groups)
 
 
 def of_the_fit(blend: Blend, members: np.ndarray) -> np.ndarray:
@@ -388,10 +342,10 @@ def _equal(members: np.ndarray) -> np.ndarray:
 
 
 def _decision(
-    blend: Blend, rule: str, targets: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None
+    blend: Blend, rule: Rule, targets: np.ndarray, probabilities: np.ndarray, groups: np.ndarray | None
 ) -> Decision:
     """Choose thresholds on the labels that they decide; the others have 0.5, which nobody asks."""
     free, thresholds = slice(None) if groups is None else groups < 0, np.full(targets.shape[1], 0.5, np.float32)
     if thresholds[free].size:
-        thresholds[free] = RULES[rule](targets[:, free], probabilities[:, free])
+        thresholds[free] = rule(targets[:, free], probabilities[:, free])
     return Decision(blend, thresholds, groups)

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mlob.ensemble import convolution, linear, methods, stacking, thresholds, trees
+from mlob.ensemble import convolution, linear, measures, methods, stacking, thresholds, trees
 from mlob.ensemble.blend import arithmetic, best_constant, harmonic
 from mlob.errors import InputError
 from mlob.metrics import micro_f1
-from mlob.recipes import Ensemble, Swarm
+from mlob.recipes import Ensemble, Metric, Swarm
 
 SWARM = Swarm(particles=6, iterations=5)
 STACKERS = ("stacked linear", "stacked convolution", "stacked trees")
@@ -45,8 +45,9 @@ def fitted(
     rules=tuple(thresholds.RULES),
     groups=(),
     swarm=SWARM,
+    **options,
 ):
-    return methods.fit(names, rules, groups=groups, seed=0, swarm=swarm)(members, targets, keys)
+    return methods.fit(names, rules, groups=groups, seed=0, swarm=swarm, **options)(members, targets, keys)
 
 
 @given(cases(), st.randoms())
@@ -296,3 +297,63 @@ def test_what_members_say_of_unknown_targets_changes_no_weight_and_no_threshold_
     names = (methods.BEST_SINGLE, *methods.WEIGHTINGS)
     one, other = (fitted(some, targets, names=names, groups=(*GROUPS, "cut")) for some in (members, others))
     assert all(unknown.same_bytes(decision.arrays(), other[name].arrays()) for name, decision in one.items())
+
+
+METRICS = {
+    "macro_f1": Metric("macro_f1"),
+    "image_f_beta": Metric("image_f_beta"),
+    "mean_average_precision": Metric("mean_average_precision"),
+    "top_1": Metric("top_1", group="colour"),
+    "saved_cost": Metric("saved_cost", cost_false_negative=4),
+    "recall_at_precision": Metric("recall_at_precision", wished=0.6),
+    "precision_at_recall": Metric("precision_at_recall", wished=0.6),
+}
+
+
+def answered(measure, decision, members):
+    return decision.probabilities(members) if measure.ranks else decision(members)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_searches_are_not_worse_than_the_best_single_member_and_the_mean_by_the_metric_that_they_search_for(name):
+    assert {*METRICS, "micro_f1"} == {*measures.METRICS}
+    measure = measures.of(METRICS[name], GROUPS)
+    members, targets = made()
+    groups = measure.one_each(None, 4)
+    names = (methods.MEAN, methods.PSO, methods.GREEDY, methods.CLIMBING)
+    found = fitted(members, targets, names=names, measure=measure, one_each=groups)
+    reached = {
+        method: measure.aim.reached(targets, decision.probabilities(members)) for (method, _), decision in found.items()
+    }
+    plain = max(reached[method] for method in (methods.BEST_SINGLE, methods.MEAN))
+    assert reached[methods.BEST_SINGLE] == max(measure.aim.reached(targets, member) for member in members)
+    assert min(reached[method] for method in names[1:]) >= plain
+    rules = [rule for method, rule in found if method == methods.MEAN]
+    assert rules == methods.rules_of(measure, tuple(thresholds.RULES)) and measure.rule in rules
+    assert len(rules) == 1 or not (measure.ranks or measure.likeliest)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_constant_answer_is_the_best_of_the_commonest_labels_by_the_metric(name):
+    measure = measures.of(METRICS[name], GROUPS)
+    members, targets = made(seed=4)
+    targets[::2, 3] = 1
+    answer = measures.best_constant(measure, targets)
+    assert np.array_equal(methods.constant(members, targets, measure)(members), np.tile(answer, (len(targets), 1)))
+    order = np.argsort(-targets.mean(axis=0), kind="stable")
+    assert answer[order].tolist() == sorted(answer.tolist(), reverse=True)
+    if not measure.ranks:
+        every = [np.isin(np.arange(4), order[:count]).astype(np.uint8) for count in range(5)]
+        scores = [measure.score(targets, np.tile(each, (len(targets), 1))) for each in every]
+        assert measure.score(targets, np.tile(answer, (len(targets), 1))) == max(scores)
+
+
+def test_where_a_metric_asks_for_the_likeliest_label_it_is_given():
+    measure = measures.of(METRICS["top_1"], GROUPS)
+    members, targets = made()
+    decision = fitted(members, targets, measure=measure, one_each=measure.one_each(None, 4))[methods.MEAN, measure.rule]
+    columns = list(measure.likeliest)
+    assert (decision(members)[:, columns].sum(axis=1) == 1).all()
+    assert measure.score(targets, decision(members)) == pytest.approx(
+        measure.aim.reached(targets, decision.probabilities(members))
+    )
