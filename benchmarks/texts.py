@@ -20,6 +20,7 @@ import numpy as np
 
 from mlob import machine, steps
 from mlob.data import drawing
+from mlob.ensemble.measures import MICRO_F1
 from mlob.evaluation import choice, crossfit, scores
 from mlob.runs import ensemble, stack
 from mlob.runs.stack import Stack
@@ -84,7 +85,7 @@ def table(work: Workspace) -> str:
     sets = {"photo": ["photo"], "title": ["words", "tfidf"], "photo and title": [*work.suite.members]}
     both = [decided(work, members) for members in sets.values()]
     found, judging = both[0][0], work.suite.ensemble.judging
-    figures = scores.micro_f1s(found.targets, *(each for _, each in both), judging=judging, keys=found.keys)
+    figures = scores.measured(MICRO_F1, found.targets, *(each for _, each in both), judging=judging, keys=found.keys)
     lines = [
         "| ensemble of | micro-F1 | 95% interval | gain | 95% interval of the gain |",
         "| --- | ---: | ---: | ---: | ---: |",

@@ -549,6 +549,20 @@ def plain(experiment: Experiment | Sum) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in ("most_photos", "reported", "differs")}
 
 
+def plain_ensemble(recipe: Ensemble) -> dict[str, Any]:
+    """Give what shapes an ensemble as a dict, without the metric where it is the default: runs are older than that."""
+    fields = dataclasses.asdict(recipe)
+    own = {field.name: field.default for field in dataclasses.fields(Metric)}
+    own["metric"] = own.pop("name")
+    return {name: value for name, value in fields.items() if name not in own or value != own[name]}
+
+
+def plain_judging(judging: Judging) -> dict[str, Any]:
+    """Give what shapes figures as a dict, without the metric where it is the default."""
+    fields = dataclasses.asdict(judging)
+    return fields if judging.metric != Metric() else {name: fields[name] for name in fields if name != "metric"}
+
+
 # Team MLoB's head and its training [MLoB]: Nadam for an epoch, then SGD until the dev loss stands still.
 MLP = Head(units=(1024, 512, 256), batch_norm=True, signed_sqrt=False, standardise=False, dropout=0.0, prior_bias=False)
 MLP_TRAINING = Training(

@@ -86,7 +86,7 @@ def of_equal_dev(work: Workspace) -> dict[str, pathlib.Path]:
 
 
 def look_inside(work: Workspace) -> "dict[str, Inside]":
-    """Look inside the network with the highest micro-F1, where the suite has one: {model: what is seen}."""
+    """Look inside the network with the highest figure, where the suite has one: {model: what is seen}."""
     from mlob.runs import inside, results
     from mlob.runs import model as runs
 
@@ -94,7 +94,7 @@ def look_inside(work: Workspace) -> "dict[str, Inside]":
     trained = {job.name: job for job in jobs if runs.is_done(work.run(job.name), job.identity)}
     if not trained:
         return {}
-    best = max(trained, key=lambda model: results.read(work.run(model)).scores["micro_f1"].value)
+    best = max(trained, key=lambda model: results.read(work.run(model)).figure.value)
     return {best: inside.look(trained[best], work.run(best), work.suite.ensemble.judging)}
 
 

@@ -28,6 +28,7 @@ def check(work: Workspace, models: Collection[str], *splits: str) -> None:
     from mlob.data import preflight
     from mlob.features import texts
     from mlob.runs import anew
+    from mlob.runs import ensemble as ensembles
 
     for model in models:
         work.check(model)
@@ -36,6 +37,7 @@ def check(work: Workspace, models: Collection[str], *splits: str) -> None:
     preflight.check(work.dataset, splits or preflight.JUDGED)
     check_tasks(work, models)
     check_rows(work, models)
+    ensembles.check_metric(work.dataset, work.suite.ensemble)
     for name, recipe in [pair for model in models for pair in work.feature_sets(model).items()]:
         texts.check_there(name, recipe, work.dataset)
     if not work.is_dry:

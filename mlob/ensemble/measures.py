@@ -31,7 +31,6 @@ class Measure:
     """A metric: the higher, the better.
 
     Attributes:
-        title: its name on pages and terminals.
         score: a function of targets and answers, both (n, labels), that gives the figure.
         draws: a function of targets, answers and blocks of draws (`draws`) that gives the figure of each draw.
         aim: what searches of weights make as high as they can.
@@ -43,7 +42,6 @@ class Measure:
         left: says of thresholds (labels,) which labels they leave to people, bool (labels,); None: they leave none.
     """
 
-    title: str
     score: Callable[[np.ndarray, np.ndarray], float]
     draws: Callable[[np.ndarray, np.ndarray, draws.Blocks], np.ndarray]
     aim: fitness.Aim
@@ -53,6 +51,11 @@ class Measure:
     likeliest: tuple[int, ...] = ()
     alone: bool = False
     left: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @property
+    def plainest(self) -> str:
+        """The rule that one model is judged at: one threshold, unless the measure has a rule to itself."""
+        return ONE_THRESHOLD if self.rule in RULES else self.rule
 
     def one_each(self, groups: np.ndarray | None, labels: int) -> np.ndarray | None:
         """Number the groups of which a photo gets the likeliest label, by `labels.one_each` of the training photos."""
@@ -65,9 +68,12 @@ class Measure:
         return numbers
 
 
+MICRO_F1 = Measure(metrics.micro_f1, functools.partial(draws.pooled, f1), fitness.MICRO_F1, RULES)
+
+
 def micro_f1(metric: Metric, groups: Sequence[str]) -> Measure:
     """F1 of all decisions pooled."""
-    return Measure("micro-F1", metrics.micro_f1, functools.partial(draws.pooled, f1), fitness.MICRO_F1, RULES)
+    return MICRO_F1
 
 
 def saved_cost(metric: Metric, groups: Sequence[str]) -> Measure:
@@ -91,8 +97,7 @@ def saved_cost(metric: Metric, groups: Sequence[str]) -> Measure:
         functools.partial(fitness.at_best_global, figure=figure),
         functools.partial(fitness.approximate, figure=figure),
     )
-    title = f"saved cost ({wrong:g} a false positive, {missed:g} a false negative)"
-    return Measure(title, _pooled(figure), functools.partial(draws.pooled, figure), aim, rules, alone=True)
+    return Measure(_pooled(figure), functools.partial(draws.pooled, figure), aim, rules, alone=True)
 
 
 def macro_f1(metric: Metric, groups: Sequence[str]) -> Measure:
@@ -103,7 +108,7 @@ def macro_f1(metric: Metric, groups: Sequence[str]) -> Measure:
         PER_LABEL: thresholds.best_of_each,
         CALIBRATED: functools.partial(thresholds.calibrated, cut_of=thresholds.half_f1_of_each),
     }
-    return _by_label("macro-F1", f1, rules)
+    return _by_label(f1, rules)
 
 
 def recall_at_precision(metric: Metric, groups: Sequence[str]) -> Measure:
@@ -117,7 +122,7 @@ def recall_at_precision(metric: Metric, groups: Sequence[str]) -> Measure:
     or_nothing = lambda *counted: figure(*counted) - below(*counted)  # noqa: E731
     assured = functools.partial(thresholds.assured_precision, wished=wished)
     rules = _promised(below, thresholds.ABOVE, or_nothing, figure) | {ASSURED_RULE: assured}
-    of_labels = _by_label(f"recall at {wished:.4g} precision", figure, rules)
+    of_labels = _by_label(figure, rules)
     return dataclasses.replace(of_labels, rule=ASSURED_RULE, alone=True, left=lambda chosen: np.asarray(chosen) > 1)
 
 
@@ -131,7 +136,7 @@ def precision_at_recall(metric: Metric, groups: Sequence[str]) -> Measure:
     below = lambda right, predicted, positives: right < wished * positives - metrics.ROUNDING  # noqa: E731
     assured = functools.partial(thresholds.assured_recall, wished=wished)
     rules = _promised(below, np.float32(0), figure, figure) | {ASSURED_RULE: assured}
-    of_labels = _by_label(f"precision at {wished:.4g} recall", figure, rules)
+    of_labels = _by_label(figure, rules)
     return dataclasses.replace(of_labels, rule=ASSURED_RULE, alone=True, left=lambda chosen: np.asarray(chosen) == 0)
 
 
@@ -150,7 +155,7 @@ def image_f_beta(metric: Metric, groups: Sequence[str]) -> Measure:
         _at(score, at_one),
         functools.partial(histograms.means, reduce=histograms.one_threshold(figure), scaled=False),
     )
-    return Measure(f"F{metric.beta:g} per photo", score, functools.partial(draws.of_photos, figure), aim, rules)
+    return Measure(score, functools.partial(draws.of_photos, figure), aim, rules)
 
 
 def top_1(metric: Metric, groups: Sequence[str]) -> Measure:
@@ -165,8 +170,7 @@ def top_1(metric: Metric, groups: Sequence[str]) -> Measure:
     drawn = lambda targets, decided, blocks: draws.of_photos(right, *own(targets, decided), blocks)  # noqa: E731
     reached = lambda targets, probabilities: _likeliest_right(columns, probabilities[np.newaxis], targets)([[1]])[0]  # noqa: E731
     aim = fitness.Aim(reached, functools.partial(_likeliest_right, columns))
-    group = f" of {groups[columns[0]]}" if len(set(groups)) > 1 else ""
-    return Measure(f"top-1{group}", score, drawn, aim, RULES, likeliest=tuple(columns))
+    return Measure(score, drawn, aim, RULES, likeliest=tuple(columns))
 
 
 def mean_average_precision(metric: Metric, groups: Sequence[str]) -> Measure:
@@ -175,25 +179,69 @@ def mean_average_precision(metric: Metric, groups: Sequence[str]) -> Measure:
         members.transpose(0, 2, 1), targets.T, histograms.average_precision, scaled=True
     )
     aim = fitness.Aim(metrics.average_precision, turned)
-    return Measure("mean average precision", metrics.average_precision, draws.average_precision, aim, RULES, ranks=True)
+    return Measure(metrics.average_precision, draws.average_precision, aim, RULES, ranks=True)
 
 
 class Entry(typing.NamedTuple):
-    """A metric, and the fields of the recipe that it goes by."""
+    """A metric as the table has it.
+
+    Attributes:
+        make: gives it, of what the recipe says and the group of each label.
+        title: its name for people, with fields of the recipe in braces.
+        meaning: what it is, in a sentence that the title begins.
+        fields: of the recipe that it goes by.
+    """
 
     make: Callable[[Metric, Sequence[str]], Measure]
+    title: str
+    meaning: str
     fields: tuple[str, ...] = ()
 
 
 METRICS = {
-    "micro_f1": Entry(micro_f1),
-    "macro_f1": Entry(macro_f1),
-    "image_f_beta": Entry(image_f_beta, ("beta",)),
-    "mean_average_precision": Entry(mean_average_precision),
-    "top_1": Entry(top_1, ("group",)),
-    "saved_cost": Entry(saved_cost, ("cost_false_positive", "cost_false_negative")),
-    "recall_at_precision": Entry(recall_at_precision, ("wished",)),
-    "precision_at_recall": Entry(precision_at_recall, ("wished",)),
+    "micro_f1": Entry(
+        micro_f1,
+        "micro-F1",
+        "sums up in one figure how many of the given labels are right, and how many of the true ones are found: it is "
+        "1 when every label is right and none is missed",
+    ),
+    "macro_f1": Entry(
+        macro_f1, "macro-F1", "is the mean of the labels' F1: rare labels count as much as frequent ones"
+    ),
+    "image_f_beta": Entry(
+        image_f_beta,
+        "F{beta:g} per photo",
+        "is the mean of the photos' F-beta, in which recall counts {beta:g} times as much as precision",
+        ("beta",),
+    ),
+    "mean_average_precision": Entry(
+        mean_average_precision,
+        "mean average precision",
+        "is 1 where the photos that have a label come before all others when they are sorted by its probability, for "
+        "every label. No threshold takes part",
+    ),
+    "top_1": Entry(
+        top_1, "top-1 {group}", "is how often the likeliest label is the right one, where a photo has one", ("group",)
+    ),
+    "saved_cost": Entry(
+        saved_cost,
+        "saved cost",
+        "is the share that is saved of what mistakes cost where no label is given: a wrong label costs "
+        "{cost_false_positive:g}, a missed one {cost_false_negative:g}",
+        ("cost_false_positive", "cost_false_negative"),
+    ),
+    "recall_at_precision": Entry(
+        recall_at_precision,
+        "recall at {wished:.4g} precision",
+        "is the mean of the labels' recall, where a label whose precision is below {wished:.4g} counts 0",
+        ("wished",),
+    ),
+    "precision_at_recall": Entry(
+        precision_at_recall,
+        "precision at {wished:.4g} recall",
+        "is the mean of the labels' precision, where a label whose recall is below {wished:.4g} counts 0",
+        ("wished",),
+    ),
 }
 
 
@@ -210,7 +258,20 @@ def of(metric: Metric, groups: Sequence[str]) -> Measure:
     return METRICS[metric.name].make(metric, groups)
 
 
-MICRO_F1 = of(Metric(), ())
+def title(metric: Metric) -> str:
+    """Name a metric for people."""
+    return METRICS[metric.name].title.format(**vars(metric)).strip()
+
+
+def heading(metric: Metric) -> str:
+    """Name a metric at the beginning of a sentence, or of a column."""
+    named = title(metric)
+    return f"{named[0].upper()}{named[1:]}"
+
+
+def meaning(metric: Metric) -> str:
+    """Say in a sentence what a metric is."""
+    return f"{heading(metric)} {METRICS[metric.name].meaning.format(**vars(metric))}."
 
 
 def best_constant(measure: Measure, targets: np.ndarray) -> np.ndarray:
@@ -218,7 +279,7 @@ def best_constant(measure: Measure, targets: np.ndarray) -> np.ndarray:
 
     Where the measure ranks, no answer is better than another, and it is that of micro-F1.
     """
-    if measure.ranks or measure.aim is fitness.MICRO_F1:
+    if measure.ranks or measure is MICRO_F1:
         return blend.best_constant(targets)
     answers = [blend.commonest(prevalence(targets), k) for k in range(targets.shape[1] + 1)]
     return max(answers, key=lambda answer: measure.score(targets, np.broadcast_to(answer, targets.shape)))
@@ -240,14 +301,14 @@ def check(recipe: Ensemble) -> None:
             )
 
 
-def _by_label(title: str, figure: Figure, rules: Rules) -> Measure:
+def _by_label(figure: Figure, rules: Rules) -> Measure:
     """Give the mean of the labels' own figures; searches take each label at its own best threshold."""
     score = functools.partial(metrics.mean_of, figure, axis=0)
     turned = lambda members, targets: histograms.means(  # noqa: E731
         members.transpose(0, 2, 1), targets.T, histograms.own_thresholds(figure), scaled=True
     )
     aim = fitness.Aim(_at(score, rules[PER_LABEL]), turned)
-    return Measure(title, score, functools.partial(draws.of_labels, figure), aim, rules)
+    return Measure(score, functools.partial(draws.of_labels, figure), aim, rules)
 
 
 def _at(score, rule):

@@ -16,6 +16,7 @@ import numpy as np
 
 from mlob.data.splits import places
 from mlob.ensemble import draws as drawn
+from mlob.ensemble.measures import MICRO_F1, Measure
 from mlob.labels import count_known
 from mlob.metrics import counts, f1
 
@@ -59,6 +60,20 @@ def micro_f1_draws(
     """
     counted = count_draws(targets, *decided, keys=keys, draws=draws, seed=seed)
     return f1(*counted[:, :3].swapaxes(0, 1))
+
+
+def draws_of(
+    measure: Measure, targets: np.ndarray, *answers: np.ndarray, keys: Keys = None, draws: int = 1000, seed: int = 0
+) -> np.ndarray:
+    """Give what a measure makes of each draw for each of several answers, float64 (answers, draws), on the same draws.
+
+    Args:
+        answers: what the measure judges, each (n, labels): decisions, or probabilities where it ranks.
+    """
+    if measure is MICRO_F1:  # one product of matrices for all
+        return micro_f1_draws(targets, *answers, keys=keys, draws=draws, seed=seed)
+    blocks = list(resamples(len(targets), draws, seed, keys))
+    return np.stack([measure.draws(targets, each, blocks) for each in answers])
 
 
 def count_draws(

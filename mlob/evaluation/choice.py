@@ -11,7 +11,7 @@ decisions out of fold, so that no photo is decided by a fit or a choice that it 
 folds saw the fold's photos is let pass: `benchmarks.optimism` finds no bias by it, and without it each pair of folds
 would take fits of its own.
 
-Nothing here knows what a good decision is: a `Measure` says it.
+Nothing here knows what a good decision is: a `Measure` says it. Where it ranks, what it judges are probabilities.
 """
 
 import dataclasses
@@ -21,30 +21,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 
 from mlob.ensemble import methods
+from mlob.ensemble.measures import MICRO_F1, Measure
 from mlob.ensemble.thresholds import CALIBRATED, ONE_THRESHOLD
 from mlob.evaluation import bootstrap
 from mlob.evaluation.bootstrap import Interval, Keys
-from mlob.metrics import micro_f1
 from mlob.recipes import Judging
 
 Name = tuple[str, str]  # of a method, and of the rule that its thresholds are chosen by
-
-
-@dataclasses.dataclass(frozen=True)
-class Measure:
-    """What makes one decision better than another: the higher, the better.
-
-    Attributes:
-        value: function of targets and decisions, uint8 (n, labels), that gives the figure.
-        draws: function of targets and several decisions, with the keywords of `bootstrap.micro_f1_draws`, that gives
-            the figure of each on the same draws, float64 (decisions, draws).
-    """
-
-    value: Callable[[np.ndarray, np.ndarray], float]
-    draws: Callable[..., np.ndarray]
-
-
-MICRO_F1 = Measure(micro_f1, bootstrap.micro_f1_draws)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +36,7 @@ class Candidates:
 
     Attributes:
         targets: uint8 (n, labels).
-        decided: {name: uint8 (n, labels), each photo by a fit that did not see it}.
+        decided: {name: what the measure judges (n, labels), each photo by a fit that did not see it}.
         fold: of each photo, integers (n,).
         keys: one a photo, equal for photos of equal content.
     """
@@ -85,8 +68,8 @@ class Choice:
     gain: Interval
 
 
-def fixed(names: Collection[Name]) -> Name:
-    """Name the decision that is fixed in advance: log-loss weights with calibrated thresholds.
+def fixed(names: Collection[Name], rule: str = CALIBRATED) -> Name:
+    """Name the decision that is fixed in advance: log-loss weights with the thresholds of a rule, calibrated ones.
 
     In simulations of 170 to 300 photos it lay 0.0013 above the highest of all candidates, on photos that had no say.
     Where these weights are not fitted, the first of `methods.WEIGHTINGS` that is stands in, and the best single member
@@ -94,17 +77,18 @@ def fixed(names: Collection[Name]) -> Name:
 
     Args:
         names: of what is fitted.
+        rule: the measure's.
     """
     fitted = {method for method, _ in names}
     order = (methods.LOG_LOSS, *methods.WEIGHTINGS)
     method = next((name for name in order if name in fitted), methods.BEST_SINGLE)
-    return method, CALIBRATED if (method, CALIBRATED) in names else ONE_THRESHOLD
+    return method, rule if (method, rule) in names else ONE_THRESHOLD
 
 
 def highest(candidates: Candidates, measure: Measure = MICRO_F1) -> Name:
     """Name the candidate with the highest figure, of equals the first; the constant answer does not stand."""
     figures = {
-        name: measure.value(candidates.targets, own)
+        name: measure.score(candidates.targets, own)
         for name, own in candidates.decided.items()
         if name[0] != methods.CONSTANT
     }
@@ -117,17 +101,17 @@ def choose(candidates: Candidates, judging: Judging, measure: Measure = MICRO_F1
     Args:
         judging: draws and seed of the bootstrap.
     """
-    default, targets = fixed(candidates.decided), candidates.targets
+    default, targets = fixed(candidates.decided, measure.rule), candidates.targets
     own, challenger = candidates.decided[default], highest_elsewhere(candidates, default, measure)
-    before, after = measure.draws(
-        targets, own, challenger, keys=candidates.keys, draws=judging.draws, seed=judging.seed
+    before, after = bootstrap.draws_of(
+        measure, targets, own, challenger, keys=candidates.keys, draws=judging.draws, seed=judging.seed
     )
-    gain = bootstrap.interval(measure.value(targets, challenger) - measure.value(targets, own), after - before)
+    gain = bootstrap.interval(measure.score(targets, challenger) - measure.score(targets, own), after - before)
     return Choice(highest(candidates, measure) if gain.low > 0 else default, default, gain)
 
 
 def highest_elsewhere(candidates: Candidates, default: Name, measure: Measure = MICRO_F1) -> np.ndarray:
-    """Decide each fold's photos by the candidate that is highest on the other folds: uint8 (n, labels).
+    """Decide each fold's photos by the candidate that is highest on the other folds: (n, labels).
 
     Args:
         default: the candidate where there is one fold alone.
@@ -148,12 +132,12 @@ def choices(choose: Callable[[Candidates], Name], candidates: Candidates) -> lis
 
 
 def taken(candidates: Candidates, names: Sequence[Name]) -> np.ndarray:
-    """Decide the photos of each fold by the candidate that is named for it: uint8 (n, labels).
+    """Decide the photos of each fold by the candidate that is named for it: (n, labels).
 
     Args:
         names: for each fold in order.
     """
-    decided = np.zeros(candidates.targets.shape, np.uint8)
+    decided = np.zeros_like(next(iter(candidates.decided.values())))
     for number, name in zip(np.unique(candidates.fold), names, strict=True):
         inside = candidates.fold == number
         decided[inside] = candidates.decided[name][inside]

@@ -9,11 +9,12 @@ from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
-from mlob.ensemble import methods
+from mlob.ensemble import measures, methods
+from mlob.ensemble.measures import MICRO_F1, Measure
 from mlob.ensemble.thresholds import ONE_THRESHOLD
 from mlob.evaluation import bootstrap, choice, scores, tasks
 from mlob.evaluation.bootstrap import Interval, Keys
-from mlob.evaluation.choice import MICRO_F1, Candidates, Choice, Measure, Name
+from mlob.evaluation.choice import Candidates, Choice, Name
 from mlob.evaluation.crossfit import crossfit, fits, folds, out_of_fold
 from mlob.evaluation.scores import Score
 from mlob.evaluation.tasks import TaskScores
@@ -43,7 +44,7 @@ class Judged:
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """Micro-F1 of a method, or of ENSEMBLE's nested decisions, less that of another method on the same photos."""
+    """The figure of a method, or of ENSEMBLE's nested decisions, less that of another method on the same photos."""
 
     method: str
     against: str
@@ -58,7 +59,8 @@ class GroupScores:
         labels: how many there are.
         validation: how often one of them is on a photo of validation.
         scores: by metric.
-        gain: in micro-F1 over the best single member.
+        gain: over the best single member: in the metric, and in micro-F1 where that asks for the likeliest label of one
+            group.
     """
 
     group: str
@@ -75,6 +77,7 @@ class LabelScores:
     Attributes:
         train, validation: photos that have it.
         threshold: of the chosen method, fitted on all photos; None where a photo gets the likeliest label of the group.
+        left: whether it is left to people, since that threshold does not promise what is wished.
     """
 
     id: int
@@ -87,6 +90,7 @@ class LabelScores:
     recall: float
     f1: float
     threshold: float | None
+    left: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,10 +102,11 @@ class Verdict:
         choice: what decides on other photos.
         nested: decisions uint8 (n, labels), each photo by what is chosen on the other folds, fitted on these.
         headline: by metric, of the nested decisions; in-sample, of the chosen method.
-        optimism: by how much the in-sample micro-F1 of each method lies above its cross-fitted one.
+        optimism: by how much the in-sample figure of each method lies above its cross-fitted one.
         pairs: on the same photos.
         groups, labels, tasks: figures of the nested decisions, and of their probabilities.
         folds: how many there were.
+        automated: share of the decisions on labels that are not left to people; None where the metric leaves none.
     """
 
     judged: dict[Name, Judged]
@@ -114,6 +119,7 @@ class Verdict:
     labels: list[LabelScores]
     tasks: list[TaskScores]
     folds: int
+    automated: float | None
 
     @property
     def decision(self) -> methods.Decision:
@@ -142,27 +148,34 @@ def judge(
         train_positives: integers (labels,), photos of train with each label.
         keys: one a photo, equal for photos of equal content, which are drawn together.
     """
-    fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
+    fold, measure = (
+        folds(targets, judging.folds, seed=judging.seed, keys=keys),
+        measures.of(judging.metric, labels.groups),
+    )
     fitted = fit(members, targets, *([] if keys is None else [keys]))
     fitted_elsewhere = fits(fit, members, targets, fold, keys)
     decided = out_of_fold(fitted_elsewhere, members, fold)
-    judged = judge_each(fitted, decided, members, targets, judging, keys)
-    candidates = Candidates(targets, decided, fold, keys)
-    chosen, names = choice.choose(candidates, judging), choice.nested(candidates, judging)
-    nested, beside = choice.taken(candidates, names), decided[methods.BEST_SINGLE, chosen.fixed[1]]
-    blends = [{ENSEMBLE: each[name].probabilities} for each, name in zip(fitted_elsewhere, names, strict=True)]
-    decision, probabilities = fitted[chosen.name], out_of_fold(blends, members, fold)[ENSEMBLE]
+    blends = [{name: each.probabilities for name, each in every.items()} for every in fitted_elsewhere]
+    judged_by = out_of_fold(blends, members, fold) if measure.ranks else decided
+    judged = judge_each(fitted, decided, members, targets, judging, keys, measure, judged_by)
+    candidates = Candidates(targets, judged_by, fold, keys)
+    chosen, names = choice.choose(candidates, judging, measure), choice.nested(candidates, judging, measure)
+    nested = choice.taken(dataclasses.replace(candidates, decided=decided), names)
+    answer, beside = choice.taken(candidates, names), judged_by[methods.BEST_SINGLE, chosen.fixed[1]]
+    nested_blends = [{ENSEMBLE: each[name]} for each, name in zip(blends, names, strict=True)]
+    decision, probabilities = fitted[chosen.name], out_of_fold(nested_blends, members, fold)[ENSEMBLE]
     return Verdict(
         judged,
         chosen,
         nested,
-        scores.scores(targets, nested, decision(members), judging, keys),
-        {full_name(name): _optimism(each.scores["micro_f1"]) for name, each in judged.items()},
-        paired(targets, decided, nested, judging, keys),
-        by_group(labels, targets, nested, beside, judging, keys),
-        by_label(labels, train_positives, targets, nested, decision),
+        _scores(decision, nested, answer, members, targets, judging, keys, measure),
+        {full_name(name): _optimism(each.scores[judging.metric.name]) for name, each in judged.items()},
+        paired(targets, judged_by, answer, judging, keys, measure),
+        by_group(labels, targets, nested, beside, judging, keys, measure, answer),
+        by_label(labels, train_positives, targets, nested, decision, measure),
         tasks.judge(targets, probabilities, labels.groups, train_positives, judging, keys),
         len(np.unique(fold)),
+        automated(targets, decision, measure),
     )
 
 
@@ -173,17 +186,32 @@ def judge_each(
     targets: np.ndarray,
     judging: Judging,
     keys: Keys = None,
+    measure: Measure = MICRO_F1,
+    judged_by: Mapping[Name, np.ndarray] | None = None,
 ) -> dict[Name, Judged]:
     """Score each method by its decisions that are out of fold, and beside them by those of the fit on all photos.
 
     Args:
         fitted: {name: the fit on all photos}.
         decided: {name: uint8 (n, labels), each photo by a fit that did not see it}, as `crossfit` gives them.
+        measure: that of `judging.metric`.
+        judged_by: {name: what the measure judges (n, labels)}; the decisions unless it ranks.
     """
+    answers = decided if judged_by is None else judged_by
     return {
-        name: Judged(decision, decided[name], scores.scores(targets, decided[name], decision(members), judging, keys))
+        name: Judged(
+            decision,
+            decided[name],
+            _scores(decision, decided[name], answers[name], members, targets, judging, keys, measure),
+        )
         for name, decision in fitted.items()
     }
+
+
+def _scores(decision, decided, answer, members, targets, judging, keys, measure):
+    """Score decisions out of fold, and what the measure judges of them, beside those of the fit on all photos."""
+    ranked = (answer, decision.probabilities(members)) if measure.ranks else None
+    return scores.scores(targets, decided, decision(members), judging, keys, measure=measure, ranked=ranked)
 
 
 def decide_alone(
@@ -192,6 +220,7 @@ def decide_alone(
     fold: np.ndarray,
     groups: np.ndarray | None,
     rule: str = ONE_THRESHOLD,
+    measure: Measure = MICRO_F1,
 ) -> np.ndarray:
     """Decide by one model, each row by a fit that did not see it: uint8 (n, labels).
 
@@ -200,24 +229,44 @@ def decide_alone(
         targets: uint8 (n, labels).
         fold: of each row (n,), as `crossfit.folds` gives it.
         groups: of which a row gets the likeliest label, as `methods.Decision` has them.
-        rule: a name in `thresholds.RULES`.
+        rule: a name among the measure's rules.
+        measure: what the decisions are made for.
     """
-    fit = lambda members, rows: {"model": methods.mean_at(rule, members, rows, groups)}  # noqa: E731
+    fit = lambda members, rows: {"model": methods.mean_at(rule, members, rows, groups, measure)}  # noqa: E731
     return crossfit(fit, probabilities[np.newaxis], targets, fold)["model"]
 
 
+def answer_alone(
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    fold: np.ndarray,
+    groups: np.ndarray | None,
+    rule: str,
+    measure: Measure,
+) -> np.ndarray:
+    """Give what the measure judges of one model: decisions (`decide_alone`), or its probabilities where it ranks."""
+    return probabilities if measure.ranks else decide_alone(probabilities, targets, fold, groups, rule, measure)
+
+
 def judge_model(
-    member: np.ndarray, targets: np.ndarray, judging: Judging, keys: Keys = None, groups: np.ndarray | None = None
+    member: np.ndarray,
+    targets: np.ndarray,
+    judging: Judging,
+    keys: Keys = None,
+    groups: np.ndarray | None = None,
+    measure: Measure = MICRO_F1,
 ) -> Judged:
-    """Judge one model, float32 (n, labels), at one threshold; equal photos share fold and draw.
+    """Judge one model, float32 (n, labels), at the measure's plainest rule; equal photos share fold and draw.
 
     Args:
         groups: of which a photo gets the likeliest label, as `methods.Decision` has them.
+        measure: that of `judging.metric`.
     """
     members, fold = member[np.newaxis], folds(targets, judging.folds, seed=judging.seed, keys=keys)
-    fitted = {ALONE: methods.mean_at(ONE_THRESHOLD, members, targets, groups)}
-    decided = {ALONE: decide_alone(member, targets, fold, groups)}
-    return judge_each(fitted, decided, members, targets, judging, keys)[ALONE]
+    fitted = {ALONE: methods.mean_at(measure.plainest, members, targets, groups, measure)}
+    decided = {ALONE: decide_alone(member, targets, fold, groups, measure.plainest, measure)}
+    judged_by = {ALONE: member} if measure.ranks else None
+    return judge_each(fitted, decided, members, targets, judging, keys, measure, judged_by)[ALONE]
 
 
 def paired(
@@ -231,13 +280,14 @@ def paired(
     """Test on the same photos the ensemble against every method, and these against `best single` and `mean`.
 
     Args:
-        decided: {(method, rule): decisions (n, labels)}. Methods are compared with each other at the same rule.
-        nested: the ensemble's decisions, whose gain owes nothing to the luck of a choice.
+        decided: {(method, rule): what the measure judges (n, labels)}. Methods are compared with each other at the same
+            rule.
+        nested: the ensemble's answers, whose gain owes nothing to the luck of a choice.
     """
     named = {ENSEMBLE: nested, **{full_name(name): own for name, own in decided.items()}}
-    draws = measure.draws(targets, *named.values(), keys=keys, draws=judging.draws, seed=judging.seed)
+    draws = bootstrap.draws_of(measure, targets, *named.values(), keys=keys, draws=judging.draws, seed=judging.seed)
     drawn = dict(zip(named, draws, strict=True))
-    figures = {name: measure.value(targets, own) for name, own in named.items()}
+    figures = {name: measure.score(targets, own) for name, own in named.items()}
     gain = lambda name, other: bootstrap.interval(figures[name] - figures[other], drawn[name] - drawn[other])  # noqa: E731
     return [Pair(name, other, gain(name, other)) for name, other in _pairs(decided)]
 
@@ -253,8 +303,9 @@ def by_label(
     targets: np.ndarray,
     decided: np.ndarray,
     decision: methods.Decision,
+    measure: Measure = MICRO_F1,
 ) -> list[LabelScores]:
-    """Score decisions 0/1 (n, labels) label by label; `decision` has the thresholds."""
+    """Score decisions 0/1 (n, labels) label by label; `decision` has thresholds, `measure` knows what they leave."""
     groups = [-1] * len(labels) if decision.groups is None else decision.groups.tolist()
     true_positives, predicted_positives, positives = counts(targets, decided, axis=0)
     columns = {
@@ -270,6 +321,7 @@ def by_label(
         "threshold": [
             own if group < 0 else None for own, group in zip(decision.thresholds.tolist(), groups, strict=True)
         ],
+        "left": (measure.left(decision.thresholds) if measure.left else np.zeros(len(labels), bool)).tolist(),
     }
     return [LabelScores(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
@@ -281,16 +333,33 @@ def by_group(
     other: np.ndarray,
     judging: Judging,
     keys: Keys = None,
+    measure: Measure = MICRO_F1,
+    answer: np.ndarray | None = None,
 ) -> list[GroupScores]:
-    """Score decisions 0/1 (n, labels) on each group of labels, and their gain on the decisions `other` there."""
-    of_groups = []
+    """Score decisions 0/1 (n, labels) on each group of labels, and their gain on the answers `other` there.
+
+    Args:
+        other: what the measure judges of what they are compared with (n, labels).
+        answer: what it judges of the decisions; these themselves unless it ranks.
+    """
+    named, of_groups = judging.metric.name, []
+    answer = decided if answer is None else answer
+    if measure.likeliest:  # it knows one group alone
+        measure, named = MICRO_F1, "micro_f1"
     for group in dict.fromkeys(labels.groups):
         inside = np.equal(labels.groups, group)
-        truth, own = targets[:, inside], decided[:, inside]
-        _, (_, gain) = scores.micro_f1s(truth, other[:, inside], own, judging=judging, keys=keys)
-        of_group = scores.intervals(truth, own, judging, keys)
+        truth, own, *pair = (each[:, inside] for each in (targets, decided, other, answer))
+        _, (figure, gain) = scores.measured(measure, truth, *pair, judging=judging, keys=keys)
+        of_group = {named: figure} | scores.intervals(truth, own, judging, keys)
         of_groups.append(GroupScores(group, int(inside.sum()), int(positives(truth).sum()), of_group, gain))
     return of_groups
+
+
+def automated(targets: np.ndarray, decision: methods.Decision, measure: Measure) -> float | None:
+    """Give the share of the decisions on labels that are not left to people; None where the metric leaves none."""
+    if not measure.left:
+        return None
+    return float(ratio(count_known(targets[:, ~measure.left(decision.thresholds)]), count_known(targets)))
 
 
 def _optimism(score: Score) -> float:

@@ -4,9 +4,10 @@ import dataclasses
 
 import numpy as np
 
+from mlob.ensemble.measures import MICRO_F1, Measure
 from mlob.evaluation import bootstrap
 from mlob.evaluation.bootstrap import Interval, Keys
-from mlob.metrics import POOLED, image_f1, macro_f1, micro_f1, pooled
+from mlob.metrics import POOLED, image_f1, macro_f1, pooled
 from mlob.recipes import Judging
 
 # A metric of all decisions pooled is added in `metrics.POOLED`; another one here: a function of targets and decisions,
@@ -48,25 +49,41 @@ def intervals(targets: np.ndarray, decided: np.ndarray, judging: Judging, keys: 
 
 
 def scores(
-    targets: np.ndarray, out_of_fold: np.ndarray, in_sample: np.ndarray, judging: Judging, keys: Keys = None
+    targets: np.ndarray,
+    out_of_fold: np.ndarray,
+    in_sample: np.ndarray,
+    judging: Judging,
+    keys: Keys = None,
+    *,
+    measure: Measure = MICRO_F1,
+    ranked: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict[str, Score]:
-    """Give every metric of the decisions of fits that did not see the photo, and of the fit on all photos beside it."""
+    """Give every metric of the decisions of fits that did not see the photo, and of the fit on all photos beside it.
+
+    Args:
+        measure: that of `judging.metric`, whose figure stands first.
+        ranked: the probabilities behind both decisions, where the measure ranks.
+    """
     fitted = values(targets, in_sample)
     cross_fitted = intervals(targets, out_of_fold, judging, keys)
-    return {name: Score(each.value, each.low, each.high, fitted[name]) for name, each in cross_fitted.items()}
+    found = {name: Score(each.value, each.low, each.high, fitted[name]) for name, each in cross_fitted.items()}
+    name, (own, beside) = judging.metric.name, ranked or (out_of_fold, in_sample)
+    if name not in found:
+        figure = measured(measure, targets, own, judging=judging, keys=keys)[0][0]
+        found[name] = Score(figure.value, figure.low, figure.high, measure.score(targets, beside))
+    return {name: found[name], **found}
 
 
-def micro_f1_of(targets: np.ndarray, decided: np.ndarray, judging: Judging, keys: Keys = None) -> Interval:
-    """Give micro-F1 of decisions."""
-    return micro_f1s(targets, decided, judging=judging, keys=keys)[0][0]
-
-
-def micro_f1s(
-    targets: np.ndarray, *decided: np.ndarray, judging: Judging, keys: Keys = None
+def measured(
+    measure: Measure, targets: np.ndarray, *answers: np.ndarray, judging: Judging, keys: Keys = None
 ) -> list[tuple[Interval, Interval]]:
-    """Give micro-F1 of each of several decisions, and its gain on that of the first, all on the same draws."""
-    drawn = bootstrap.micro_f1_draws(targets, *decided, keys=keys, draws=judging.draws, seed=judging.seed)
-    figures = [micro_f1(targets, each) for each in decided]
+    """Give the figure of each of several answers, and its gain on that of the first, all on the same draws.
+
+    Args:
+        answers: what the measure judges, each (n, labels).
+    """
+    drawn = bootstrap.draws_of(measure, targets, *answers, keys=keys, draws=judging.draws, seed=judging.seed)
+    figures = [measure.score(targets, each) for each in answers]
     return [
         (bootstrap.interval(value, draws), bootstrap.interval(value - figures[0], draws - drawn[0]))
         for value, draws in zip(figures, drawn, strict=True)

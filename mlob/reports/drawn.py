@@ -9,9 +9,11 @@ from markupsafe import Markup
 
 from mlob import workspace
 from mlob.data.facts import Facts
+from mlob.ensemble.measures import heading, title
 from mlob.evaluation.diagnosis import Reliability
 from mlob.evaluation.judge import LabelScores
 from mlob.labels import Labels
+from mlob.recipes import Metric
 from mlob.reports import figures, tables
 from mlob.reports.histories import History
 from mlob.reports.tables import Row
@@ -47,10 +49,12 @@ def methods(rows: Sequence[Row], best: Row) -> Figure:
     shown = [row for row in tables.first(rows)[::-1] if row.kind != "constant" or row is best]
     return _figure(
         "Methods compared",
-        "Micro-F1 on validation, each method at the rule of thresholds that was fixed in advance. A filled mark is the "
-        "cross-fitted figure, with its 95% interval. A hollow mark is the figure on the photos that the method was "
-        "fitted on, which flatters it.",
-        figures.methods([row.method for row in shown], [row.micro_f1 for row in shown], shown.index(best)),
+        f"{heading(best.metric)} on validation, each method at the rule of thresholds that was fixed in advance. A "
+        "filled mark is the cross-fitted figure, with its 95% interval. A hollow mark is the figure on the photos that "
+        "the method was fitted on, which flatters it.",
+        figures.methods(
+            [row.method for row in shown], [row.figure for row in shown], shown.index(best), title(best.metric)
+        ),
     )
 
 
@@ -59,9 +63,10 @@ def gains(comparison: Comparison) -> Figure:
     models = comparison.models
     return _figure(
         "Gains on dev",
-        f"Micro-F1 on dev, less that of {comparison.against} on the same photos, with 95% intervals. Where an "
+        f"{heading(comparison.metric)} on dev, less that of {comparison.against} on the same photos, with 95% "
+        "intervals. Where an "
         "interval contains zero, the photos do not show which of the two recipes is better.",
-        figures.gains([model.model for model in models], [model.gain for model in models]),
+        figures.gains([model.model for model in models], [model.gain for model in models], title(comparison.metric)),
     )
 
 
@@ -140,14 +145,14 @@ def reliability(measured: Reliability) -> Figure:
     )
 
 
-def convergence(fitness: Sequence[float]) -> Figure | None:
+def convergence(fitness: Sequence[float], metric: Metric) -> Figure | None:
     """Draw the swarm's best fitness by iteration; None where no swarm searched, or it found nothing better."""
     if not fitness or min(fitness) == max(fitness):
         return None
     return _figure(
         "The swarm's search for member weights",
-        "The best micro-F1 that any particle had reached so far, on the photos that the weights are fitted on.",
-        figures.convergence(fitness),
+        f"The best {title(metric)} that any particle had reached so far, on the photos that the weights are fitted on.",
+        figures.convergence(fitness, title(metric)),
     )
 
 
@@ -163,6 +168,6 @@ def _search(number: int, model: str, made: Search) -> DrawnSearch:
         "matter; its highest point is partly luck.",
         figures.search(number, made.trials),
     )
-    complete = [(trial.micro_f1.value, trial) for trial in made.trials if trial.micro_f1]
+    complete = [(trial.figure.value, trial) for trial in made.trials if trial.figure]
     best = [trial for _, trial in sorted(complete, key=lambda pair: -pair[0])]
     return DrawnSearch(model, made, figure, best[:BEST_TRIALS])

@@ -140,7 +140,7 @@ def search(number: int, trials: Sequence[JudgedTrial]) -> str:
     """
     fields = list(trials[-1].values)
     score = np.array([trial.dev_micro_f1 for trial in trials], float)
-    complete = np.array([trial.micro_f1 is not None for trial in trials])
+    complete = np.array([trial.figure is not None for trial in trials])
     with matplotlib.rc_context(STYLE):
         figure, panels = _panels(1 + len(fields), 1.9, sharey=True)
         _by_trial(panels[0], score, complete)
@@ -190,13 +190,14 @@ def f1_by_frequency(counts: Sequence[int], f1: Sequence[float]) -> str:
         return _svg(figure, "f1-by-frequency")
 
 
-def methods(names: Sequence[str], scores: Sequence[Score], headline: int) -> str:
-    """Draw micro-F1 of every row with its 95% interval, and its in-sample figure as a hollow dot.
+def methods(names: Sequence[str], scores: Sequence[Score], headline: int, title: str) -> str:
+    """Draw the figure of every row with its 95% interval, and its in-sample figure as a hollow dot.
 
     Args:
         names: in the order of the table of results.
-        scores: micro-F1, one a name.
+        scores: one a name.
         headline: position of the row to set apart.
+        title: of the metric.
     """
     with matplotlib.rc_context(STYLE):
         figure, axes = _sheet(0.2 * len(names) + 0.8)
@@ -207,12 +208,12 @@ def methods(names: Sequence[str], scores: Sequence[Score], headline: int) -> str
             axes.plot(f1.value, number, marker, color=colour, markersize=5)
         marked = [f"{name} (headline)" if number == headline else name for number, name in enumerate(names)]
         axes.set_yticks(range(len(names)), marked)
-        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="micro-F1")
+        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=title)
         return _svg(figure, "methods")
 
 
-def gains(names: Sequence[str], intervals: Sequence[Interval]) -> str:
-    """Draw each model's gain with its 95% interval, and a line at no gain.
+def gains(names: Sequence[str], intervals: Sequence[Interval], title: str) -> str:
+    """Draw each model's gain in the metric of this title with its 95% interval, and a line at no gain.
 
     An interval above the line is blue, one below it orange; one that contains it has the colour of the text.
     """
@@ -224,18 +225,18 @@ def gains(names: Sequence[str], intervals: Sequence[Interval]) -> str:
             axes.hlines(number, gain.low, gain.high, color=colour, linewidth=1.6)
             axes.plot(gain.value, number, "o", color=colour, markersize=5)
         axes.set_yticks(range(len(names)), names)
-        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="gain in micro-F1")
+        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel=f"gain in {title}")
         return _svg(figure, "gains")
 
 
-def convergence(fitness: Sequence[float]) -> str:
-    """Draw the swarm's best micro-F1 so far, on the photos it is fitted on, by iteration."""
+def convergence(fitness: Sequence[float], title: str) -> str:
+    """Draw the swarm's best figure so far, of the metric of this title, on the photos it is fitted on, by iteration."""
     with matplotlib.rc_context(STYLE):
         figure, axes = _sheet(2.2)
         axes.step(np.arange(1, len(fitness) + 1), fitness, where="post", color=PURPLE, linewidth=1.6)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.ticklabel_format(axis="y", useOffset=False)
-        axes.set(xlabel="iteration", ylabel="best micro-F1 so far")
+        axes.set(xlabel="iteration", ylabel=f"best {title} so far")
         return _svg(figure, "convergence")
 
 

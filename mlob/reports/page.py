@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 import jinja2
 
 from mlob.data.facts import Facts
+from mlob.ensemble import measures
 from mlob.evaluation.judge import ENSEMBLE, Pair
 from mlob.files import write_text
 from mlob.labels import Labels
+from mlob.recipes import Metric
 from mlob.reports import drawn, histories, opening, papers, tables
 from mlob.reports.drawn import Figure
 from mlob.reports.histories import History
@@ -28,7 +30,7 @@ from mlob.runs.results import EnsembleResult
 
 ROOM = 3_500_000  # bytes of photos, as text; the whole page stays below about 5 MB
 MOST_LINES = 12
-HEADINGS = {"image_f1": "Photo F1"}  # of metrics whose names do not say it
+HEADINGS = {"image_f1": "Photo F1", "micro_f1": "Micro-F1"}  # of metrics whose names do not say it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,8 +74,11 @@ def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Fi
         suite=folder.name,
         rows=rows[::-1],
         first=tables.first(rows)[::-1],
-        papers=papers.REPORTED if labels.ids == papers.LABELS else (),
+        papers=papers.REPORTED if labels.ids == papers.LABELS and best.metric == Metric() else (),
         best=best,
+        metric=measures.title(best.metric),
+        titled=measures.heading(best.metric),
+        meaning=measures.meaning(best.metric),
         opening=opening.tell(best.scores, scored, findings.facts, findings.diagnosis, answered),
         why=ensemble and opening.why(ensemble),
         metrics=_metrics(rows),
@@ -81,7 +86,7 @@ def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Fi
         constant=next((row for row in rows[::-1] if row.kind == "constant"), None),
         random=sorted({name for row in rows if row.kind == "model" for name in row.random}),
         stacked=tables.STACKED,
-        alone={row.method: row.micro_f1.value for row in rows if row.kind == "model"},
+        alone={row.method: row.figure.value for row in rows if row.kind == "model"},
         processors=tables.processors(rows),
         ensemble=ensemble,
         pairs=_pairs(rows, ensemble),
@@ -128,7 +133,7 @@ def _figures(
         "f1_by_step": drawn.f1_by_step(learned) if learned else None,
         "losses": drawn.losses(learned) if learned else None,
         "curves": drawn.learning_curves(folder),
-        "convergence": drawn.convergence(ensemble.swarm if ensemble else []),
+        "convergence": drawn.convergence(ensemble.swarm if ensemble else [], _best(rows).metric),
         "by_frequency": drawn.f1_by_frequency(ensemble.labels if ensemble else []),
         "reliability": drawn.reliability(diagnosis.reliability) if diagnosis else None,
         "prevalence": drawn.prevalence(labels, findings.facts),
@@ -143,14 +148,14 @@ def _best_histories(learned: dict[str, History], rows: Sequence[Row]) -> dict[st
 
 def _best(rows: Sequence[Row]) -> Row:
     """Find the row whose figure is the page's headline: the ensemble's; without one, the highest."""
-    return max(rows, key=lambda row: (row.kind == "ensemble", row.micro_f1.value))
+    return max(rows, key=lambda row: (row.kind == "ensemble", row.figure.value))
 
 
 def _above(rows: Sequence[Row], best: Row, ensemble: EnsembleResult | None) -> list[Row]:
     """List the rows that could not be chosen and are higher than the headline, which would read as a contradiction."""
     members = ensemble.members if ensemble else ()
     others = [row for row in rows if row.kind in ("constant", "model") and row.method not in members]
-    return [row for row in others if row.micro_f1.value > best.micro_f1.value]
+    return [row for row in others if row.figure.value > best.figure.value]
 
 
 def _pairs(rows: Sequence[Row], ensemble: EnsembleResult | None) -> tuple[list[Pair], list[Pair]]:
@@ -162,8 +167,9 @@ def _pairs(rows: Sequence[Row], ensemble: EnsembleResult | None) -> tuple[list[P
 
 
 def _metrics(rows: Sequence[Row]) -> dict[str, str]:
-    """Name the metrics that stand in the table of results beside micro-F1 and macro-F1: {metric: heading}."""
-    others = dict.fromkeys(name for row in rows for name in row.scores if name not in ("micro_f1", "macro_f1"))
+    """Name the metrics that have a column of their own in the table of results: {metric: heading}."""
+    shown = {rows[-1].metric.name, rows[-1].beside}
+    others = dict.fromkeys(name for row in rows for name in row.scores if name not in shown)
     return {name: HEADINGS.get(name, name.replace("_", " ").capitalize()) for name in others}
 
 

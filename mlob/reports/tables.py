@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from mlob import workspace
+from mlob.ensemble.measures import title
 from mlob.ensemble.methods import BEST_SINGLE, CONSTANT, METHODS, WEIGHTINGS
 from mlob.errors import InputError
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.judge import ENSEMBLE
 from mlob.evaluation.scores import Score
-from mlob.recipes import Experiment, Sum
+from mlob.recipes import Experiment, Metric, Sum
+from mlob.reports import columns
 from mlob.runs import ensemble as ensembles
 from mlob.runs import repeats, results
 from mlob.runs.dev import Comparison
@@ -20,21 +22,18 @@ from mlob.runs.results import EnsembleResult, MethodResult, Parameters, Result, 
 STACKED = METHODS.keys() - {BEST_SINGLE, *WEIGHTINGS}  # they take in all members, without weights
 KINDS = ("constant", "model", "method", "ensemble")
 HEADERS = (
-    *("method", "micro-F1", "95% interval", "in-sample", "macro-F1", "thresholds"),
+    *("method", "{figure}", "95% interval", "in-sample", "{beside}", "thresholds"),
     *("parameters (M)", "features (s)", "training (s)", "weights", "note"),
 )
 NOT_COMPARED = "Recipes are not compared on dev: fewer than two of its photos are common to all models.\n"
-BRIEF = ("method", "micro-F1", "95% interval", "macro-F1", "thresholds", "weights")
+BRIEF = ("method", "{figure}", "95% interval", "{beside}", "thresholds", "weights")
 FEW = 5  # rows beside the ensemble's that are shown on a terminal unless all are asked for
-DEV_HEADERS = ("model", "micro-F1 on dev", "95% interval", "gain", "95% interval of the gain")
+DEV_HEADERS = ("model", "{figure} on dev", "95% interval", "gain", "95% interval of the gain")
 NETWORK_HEADERS = (
-    *("network", "reads", "micro-F1", "95% interval", "parameters (M)", "features (s)", "training (s)"),
+    *("network", "reads", "{figure}", "95% interval", "parameters (M)", "features (s)", "training (s)"),
     *("weights", "its original reported"),
 )
-WORDS = (  # columns of text; the others are numbers, to the right
-    *("method", "model", "thresholds", "weights", "note"),
-    *("network", "reads", "its original reported", "here instead"),
-)
+BESIDE = ("macro_f1", "micro_f1")  # stands beside the figure of any metric; the second where that is the first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +50,7 @@ class Row:
         processor: that a model was trained on.
         random: the members whose backbone has random weights, which never learned from any photo.
         top_1: {task: its top-1} of a model.
+        metric: that it is judged by.
     """
 
     kind: str
@@ -66,11 +66,17 @@ class Row:
     random: tuple[str, ...] = ()
     top_1: dict[str, Interval] = dataclasses.field(default_factory=dict)
     is_aside: bool = False
+    metric: Metric = Metric()  # noqa: RUF009  it is frozen
 
     @property
-    def micro_f1(self) -> Score:
+    def figure(self) -> Score:
         """The score that rows are sorted by."""
-        return self.scores["micro_f1"]
+        return self.scores[self.metric.name]
+
+    @property
+    def beside(self) -> str:
+        """The metric that stands beside it."""
+        return BESIDE[self.metric.name == BESIDE[0]]
 
     @property
     def full_name(self) -> str:
@@ -84,7 +90,7 @@ class Row:
 
 
 def rows(folder: pathlib.Path) -> list[Row]:
-    """Read the results of runs/<suite>: constant, then models, then methods, each by rising F1, then the ensemble.
+    """Read the results of runs/<suite>: constant, then models, then methods, each by rising figures, then the ensemble.
 
     A member's run folder that was copied in counts like any other; ensemble.json may be missing.
 
@@ -97,7 +103,7 @@ def rows(folder: pathlib.Path) -> list[Row]:
     methods = _of_ensemble(ensemble, random) if ensemble else []
     if not (models or methods):
         raise InputError(f"{folder} holds no results (<model>/result.json): run `make train` or `make ensemble` first.")
-    return sorted([*models, *methods], key=lambda row: (KINDS.index(row.kind), row.micro_f1.value))
+    return sorted([*models, *methods], key=lambda row: (KINDS.index(row.kind), row.figure.value))
 
 
 def first(rows: Sequence[Row]) -> list[Row]:
@@ -121,13 +127,14 @@ def _of_model(result: Result) -> Row:
         processor=result.processor,
         random=random,
         top_1={task.group: task.scores["top_1"] for task in result.tasks},
+        metric=result.metric,
     )
 
 
 def _of_ensemble(ensemble: EnsembleResult, random: set[str]) -> list[Row]:
     """Give a row to each method at each rule, and to the ensemble, whose cost and weights are the chosen method's."""
     chosen = ensemble.chosen
-    methods = [_of_method(method, chosen.fixed.thresholds, random) for method in ensemble.methods]
+    methods = [_of_method(method, chosen.fixed.thresholds, random, ensemble.metric) for method in ensemble.methods]
     name = f"decides by {chosen.method}" + ("" if chosen.is_fixed else f", not by {chosen.fixed.name}")
     return methods + [
         dataclasses.replace(row, kind="ensemble", method=ENSEMBLE, scores=ensemble.headline, note=name, is_aside=False)
@@ -136,7 +143,7 @@ def _of_ensemble(ensemble: EnsembleResult, random: set[str]) -> list[Row]:
     ]
 
 
-def _of_method(result: MethodResult, rule: str, random: set[str]) -> Row:
+def _of_method(result: MethodResult, rule: str, random: set[str], metric: Metric) -> Row:
     """Give a row to a method; `rule` is the one that was fixed in advance."""
     members = tuple(name for name, weight in result.weights.items() if weight > 0)
     is_constant = result.method == CONSTANT
@@ -151,23 +158,24 @@ def _of_method(result: MethodResult, rule: str, random: set[str]) -> Row:
         weights=result.weights,
         random=tuple(sorted(random.intersection(members))),
         is_aside=not is_constant and result.thresholds != rule,
+        metric=metric,
     )
 
 
 def aligned(rows: Sequence[Row]) -> str:
     """Align the rows in plain columns, as wide as they need to be: for a file or a pipe, never cut."""
-    return _aligned(HEADERS, [_cells(row) for row in rows])
+    return columns.aligned(_named(HEADERS, rows[-1].metric), [_cells(row) for row in rows])
 
 
 def brief(rows: Sequence[Row]) -> str:
     """Align the few highest rows of `first` and the ensemble, which stands last, and say how many there are."""
     ensemble = [row for row in rows if row.kind == "ensemble"]
-    others = sorted((row for row in first(rows) if row.kind != "ensemble"), key=lambda row: row.micro_f1.value)
+    others = sorted((row for row in first(rows) if row.kind != "ensemble"), key=lambda row: row.figure.value)
     shown = others[-FEW:] + ensemble
     cells = [[cell for header, cell in zip(HEADERS, _cells(row), strict=True) if header in BRIEF] for row in shown]
     last = ", the ensemble last" if ensemble else ""
     told = f"The best {len(shown)} of {len(rows)}{last}. The page shows all, and so does --verbose."
-    return f"{_aligned(BRIEF, cells)}{told}\n"
+    return f"{columns.aligned(_named(BRIEF, shown[-1].metric), cells)}{told}\n"
 
 
 def dev_aligned(compared: Comparison | None, most: int | None = None) -> str:
@@ -176,20 +184,26 @@ def dev_aligned(compared: Comparison | None, most: int | None = None) -> str:
     Args:
         most: models that are shown, the best first; all where None.
     """
-    return f"{_aligned(DEV_HEADERS, _dev_cells(compared)[:most])}{_dev_note(compared)}\n" if compared else NOT_COMPARED
+    if not compared:
+        return NOT_COMPARED
+    return (
+        f"{columns.aligned(_named(DEV_HEADERS, compared.metric), _dev_cells(compared)[:most])}{_dev_note(compared)}\n"
+    )
 
 
 def markdown(rows: Sequence[Row], ensemble: EnsembleResult | None = None) -> str:
     """Give the README's block: the models, each method at the rule fixed in advance, the ensemble and its verdict."""
     where = "; ".join(processors(rows)) or "not known"
-    table = _piped(HEADERS, [_cells(row) for row in first(rows)])
+    table = columns.piped(_named(HEADERS, rows[-1].metric), [_cells(row) for row in first(rows)])
     headline = f"{_headline(ensemble)} " if ensemble else ""
-    return f"{table}\n\n{headline}All F1 figures are cross-fitted on validation. Processor: {where}.\n"
+    return f"{table}\n\n{headline}All figures are cross-fitted on validation. Processor: {where}.\n"
 
 
 def dev_markdown(compared: Comparison | None) -> str:
     """Give models compared on dev as a block for a Markdown file."""
-    return f"{_piped(DEV_HEADERS, _dev_cells(compared))}\n\n{_dev_note(compared)}\n" if compared else NOT_COMPARED
+    if not compared:
+        return NOT_COMPARED
+    return f"{columns.piped(_named(DEV_HEADERS, compared.metric), _dev_cells(compared))}\n\n{_dev_note(compared)}\n"
 
 
 def networks_markdown(rows: Sequence[Row], networks: Mapping[str, Experiment]) -> str:
@@ -202,15 +216,16 @@ def networks_markdown(rows: Sequence[Row], networks: Mapping[str, Experiment]) -
     shown = [row for row in rows if row.kind == "model" and row.method in networks]
     cells = [_network_cells(row, networks[row.method]) for row in shown]
     where = "; ".join(processors(shown)) or "not known"
+    metric = rows[-1].metric if rows else Metric()
     return (
-        f"{_piped(NETWORK_HEADERS, cells)}\n\nMicro-F1 is cross-fitted on validation, at one threshold. "
-        f"Processor: {where}.\n"
+        f"{columns.piped(_named(NETWORK_HEADERS, metric), cells)}\n\nFigures are cross-fitted on validation, at one "
+        f"threshold. Processor: {where}.\n"
     )
 
 
 def task_aligned(compared: repeats.Comparison) -> str:
     """Align models compared by a task in plain columns, with a sentence on how to read it."""
-    return f"{_aligned(*_columns(map(_task_cells, compared.models)))}{_task_note(compared)}\n"
+    return f"{columns.aligned(*columns.of_lines(map(_task_cells, compared.models)))}{_task_note(compared)}\n"
 
 
 def task_markdown(
@@ -233,7 +248,7 @@ def task_markdown(
     told = " ".join(
         filter(None, [_task_note(compared), _task_of_ensemble(compared.task, ensemble), f"Processor: {where}."])
     )
-    return f"{_piped(*_columns(lines))}\n\n{told}\n"
+    return f"{columns.piped(*columns.of_lines(lines))}\n\n{told}\n"
 
 
 def _task_of_ensemble(task: str, ensemble: EnsembleResult | None) -> str:
@@ -254,51 +269,38 @@ def _origin(row: Row, recipe: Experiment | Sum) -> dict[str, str]:
     }
 
 
-def _columns(lines: Iterable[dict[str, str]]) -> tuple[list[str], list[list[str]]]:
-    """Give the headers and cells of lines, {header: cell}, without the columns that are empty."""
-    lines = list(lines)
-    headers = [header for header in lines[0] if any(line[header] for line in lines)]
-    return headers, [[line[header] for header in headers] for line in lines]
-
-
 def processors(rows: Iterable[Row]) -> list[str]:
     """List the processors that the models were trained on, each once."""
     return sorted({row.processor for row in rows if row.processor})
 
 
 def _headline(ensemble: EnsembleResult) -> str:
-    chosen, micro_f1 = ensemble.chosen, ensemble.headline["micro_f1"]
+    chosen, figure = ensemble.chosen, ensemble.figure
     verdicts = [
         f"{pair.gain.value:+.4f} ({pair.gain.low:+.4f} to {pair.gain.high:+.4f}) on {pair.against}"
         for pair in ensembles.beside(ensemble)
     ]
     gains = f"It gains {' and '.join(verdicts)}, on the same photos. " if verdicts else ""
     return (
-        f"The ensemble has micro-F1 {micro_f1.value:.3f} ({micro_f1}): each photo is decided by what is chosen and "
+        f"The ensemble has {ensemble.title} {figure.value:.3f} ({figure}): each photo is decided by what is chosen and "
         f"fitted on other photos. {gains}New photos are decided by {chosen.method} with {chosen.thresholds}"
         f"{', as fixed in advance' if chosen.is_fixed else f', clearly better than {chosen.fixed.name}'}. "
         "Methods stand at the rule of thresholds that was fixed in advance."
     )
 
 
-def _aligned(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    lines = [headers, *cells]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "".join(f"{'  '.join(map(_padded, line, widths, headers)).rstrip()}\n" for line in lines)
-
-
-def _piped(headers: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    dashes = ["---" if header in WORDS else "---:" for header in headers]
-    escaped = [[cell.replace("|", r"\|") for cell in line] for line in cells]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (headers, dashes, *escaped))
+def _named(headers: Sequence[str], metric: Metric) -> list[str]:
+    """Name the columns of a metric, and of the one that stands beside it."""
+    beside = "micro-F1" if metric.name == BESIDE[0] else "macro-F1"
+    return [header.format(figure=title(metric), beside=beside) for header in headers]
 
 
 def _dev_cells(compared: Comparison) -> list[list[str]]:
     return [
         [
             model.model,
-            f"{model.micro_f1.value:.3f}",
-            str(model.micro_f1),
+            f"{model.figure.value:.3f}",
+            str(model.figure),
             f"{model.gain.value:+.3f}",
             f"{model.gain.low:+.3f} to {model.gain.high:+.3f}",
         ]
@@ -341,10 +343,10 @@ def _task_note(compared: repeats.Comparison) -> str:
 def _cells(row: Row) -> list[str]:
     return [
         row.method,
-        f"{row.micro_f1.value:.3f}",
-        str(row.micro_f1),
-        f"{row.micro_f1.in_sample:.3f}",
-        f"{row.scores['macro_f1'].value:.3f}",
+        f"{row.figure.value:.3f}",
+        str(row.figure),
+        f"{row.figure.in_sample:.3f}",
+        f"{row.scores[row.beside].value:.3f}",
         row.thresholds,
         f"{row.parameters.total / 1e6:.1f}",
         f"{row.seconds.features:,.1f}",
@@ -377,7 +379,3 @@ def _mixture(weights: Mapping[str, float]) -> str:
     if len(weights) > 1 and max(weights.values()) - min(weights.values()) < 1e-9:
         return "equal weights"
     return ", ".join(f"{name} {weight:.2f}" if len(weights) > 1 else name for name, weight in weights.items())
-
-
-def _padded(cell: str, width: int, header: str) -> str:
-    return cell.ljust(width) if header in WORDS else cell.rjust(width)

@@ -44,7 +44,7 @@ class Point:
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-    """curve.json: a learning curve, judged on `photos` rows of dev."""
+    """curve.json: a learning curve, judged on `photos` rows of dev by micro-F1, whatever the suite's metric is."""
 
     points: list[Point]
     photos: int
@@ -139,11 +139,11 @@ def _points(
     """Lay the points out, each compared with the one before."""
     fold = folds(on_dev.targets, judging.folds, seed=judging.seed, keys=on_dev.keys)
     decided = {
-        count: dev.decide(probabilities, on_dev.targets, fold, groups) for count, (_, probabilities) in trained.items()
+        count: dev.answer(probabilities, on_dev.targets, fold, groups) for count, (_, probabilities) in trained.items()
     }
     counts, points = list(trained), []
     for before, count in zip([counts[0], *counts], counts, strict=False):
         pair = {"before": decided[before], "this": decided[count]}
         _, this = dev.compare(pair, on_dev.targets, judging, on_dev.keys)
-        points.append(Point(count, trained[count][0], this.micro_f1, this.gain))
+        points.append(Point(count, trained[count][0], this.figure, this.gain))
     return points

@@ -11,23 +11,24 @@ from mlob.data.dataset import DataSet
 from mlob.evaluation import dev
 from mlob.evaluation.crossfit import folds
 from mlob.predictions import Table
-from mlob.recipes import Judging
-from mlob.runs.job import one_each
+from mlob.recipes import Judging, Metric
+from mlob.runs.job import measure_of, one_each
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Models on the dev photos that all of them have, by falling micro-F1, each against the model `against`."""
+    """Models on the dev photos that all of them have, by falling figures, each against the model `against`."""
 
     photos: int
     against: str
     models: list[dev.Compared]
+    metric: Metric = Metric()  # noqa: RUF009  it is frozen
 
 
 def compare(dataset: DataSet, runs: Mapping[str, pathlib.Path], judging: Judging) -> Comparison | None:
     """Judge models on the dev rows that all of them have, and each against the first, on the same photos.
 
-    Figures are at calibrated thresholds, cross-fitted.
+    Figures are at the thresholds of the metric's rule, calibrated ones, cross-fitted.
 
     Args:
         dataset: the `DataSet`.
@@ -47,10 +48,10 @@ def compare(dataset: DataSet, runs: Mapping[str, pathlib.Path], judging: Judging
     together = None if train.together is None else [train.together[row] for row in rows]
     targets, keys = train.labelled_targets[list(rows)], next(iter(tables.values())).keys(ids, together)
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
-    groups = one_each(dataset, judging)
-    decided = {name: dev.decide(_at(table, ids), targets, fold, groups) for name, table in tables.items()}
-    models = dev.compare(decided, targets, judging, keys)
-    return Comparison(len(ids), next(iter(runs)), sorted(models, key=lambda model: -model.micro_f1.value))
+    groups, measure = one_each(dataset, judging), measure_of(dataset, judging)
+    answers = {name: dev.answer(_at(table, ids), targets, fold, groups, measure) for name, table in tables.items()}
+    models = sorted(dev.compare(answers, targets, judging, keys, measure), key=lambda model: -model.figure.value)
+    return Comparison(len(ids), next(iter(runs)), models, judging.metric)
 
 
 def _at(table: Table, ids: Sequence[str]) -> np.ndarray:

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mlob import machine, predictions, workspace
+from mlob import machine, predictions, recipes, workspace
 from mlob.data.dataset import DataSet
 from mlob.ensemble import methods
-from mlob.ensemble.thresholds import ONE_THRESHOLD
 from mlob.errors import InputError
 from mlob.evaluation import judge, scores
 from mlob.evaluation.bootstrap import Interval
@@ -19,7 +18,7 @@ from mlob.files import digest, read_arrays, write_arrays, write_json
 from mlob.labels import positives
 from mlob.recipes import Ensemble
 from mlob.runs import results, shift, stack
-from mlob.runs.job import one_each, plain
+from mlob.runs.job import measure_of, one_each, plain
 from mlob.runs.model import labelled_validation
 from mlob.runs.results import Chosen, Decider, EnsembleResult, MethodResult, Tested
 
@@ -33,7 +32,7 @@ def identity(dataset: DataSet, runs: dict[str, pathlib.Path], recipe: Ensemble) 
     """
     found = {name: results.predictions_digest(folder) for name, folder in runs.items()}
     labels = digest(json.dumps([dataset.labels.names, dataset.labels.groups]))
-    shaped = {"data": dataset.digest, "labels": labels, "recipe": dataclasses.asdict(recipe)}
+    shaped = {"data": dataset.digest, "labels": labels, "recipe": recipes.plain_ensemble(recipe)}
     return plain({"predictions": found, **shaped})
 
 
@@ -47,6 +46,20 @@ def check(dataset: DataSet, recipe: Ensemble) -> None:
         raise InputError(
             "ensemble.average_together is True, and no photos belong together: name the product of each photo in a "
             "column product, or leave it out."
+        )
+
+
+def check_metric(dataset: DataSet, recipe: Ensemble) -> None:
+    """Refuse top-1 of labels that the data set lacks, or of which photos have several.
+
+    Raises:
+        InputError: that is so.
+    """
+    columns = set(measure_of(dataset, recipe.judging).likeliest)
+    if columns and columns not in [set(exclusive.columns) for exclusive in dataset.exclusive]:
+        raise InputError(
+            f"ensemble.metric is 'top_1' of {recipe.group or 'all labels'}, and photos of train have several of these: "
+            "name a group of which a photo has one label."
         )
 
 
@@ -102,7 +115,7 @@ def fit(
         settings=settings,
         **_known_of(verdict),
         methods=_method_results(verdict.judged, runs),
-        test=_on_test(stacks.get("test"), blended.get("test", [None])[-1], recipe.judging),
+        test=_on_test(stacks.get("test"), blended.get("test"), recipe.judging, measure_of(dataset, recipe.judging)),
         products=len(validation.keys) if recipe.average_together else None,
         judging=recipe.judging,
         shift=shift.describe(dataset, decided, store_folder, seed=recipe.seed),
@@ -122,6 +135,7 @@ def fits(dataset: DataSet, recipe: Ensemble) -> Callable[..., methods.Fitted]:
         seed=recipe.seed,
         swarm=recipe.swarm,
         one_each=one_each(dataset, recipe.judging),
+        measure=measure_of(dataset, recipe.judging),
     )
 
 
@@ -169,6 +183,7 @@ def _known_of(verdict):
         "folds": verdict.folds,
         "swarm": _swarm_history(verdict.judged),
         "decision": verdict.decision.kind,
+        "automated": verdict.automated,
     }
 
 
@@ -177,18 +192,18 @@ def summary(result: EnsembleResult, task: str = "") -> str:
 
     Of a suite about a task first how often the likeliest label of that is right.
     """
-    micro_f1 = result.headline["micro_f1"]
+    figure, title = result.figure, result.title
     lines = [
         *_task_lines(result, task),
-        f"ensemble: micro-F1 {micro_f1.value:.3f} ({micro_f1}) on validation; the choice of the method, too, is made "
-        f"on other photos; in-sample {micro_f1.in_sample:.3f}",
+        f"ensemble: {title} {figure.value:.3f} ({figure}) on validation; the choice of the method, too, is made "
+        f"on other photos; in-sample {figure.in_sample:.3f}",
         f"decides by {result.chosen.name}: {reason(result)}",
     ]
     lines += [f"{pair.method} against {pair.against}: {_told(pair.gain)}" for pair in beside(result)]
-    lines += _constant_lines(result)
+    lines += [*_left_lines(result), *_constant_lines(result)]
     if result.test:
         lines.append(
-            f"test: micro-F1 {result.test.micro_f1.value:.3f} ({result.test.micro_f1}) on {result.test.photos:,} test "
+            f"test: {title} {result.test.figure.value:.3f} ({result.test.figure}) on {result.test.photos:,} test "
             f"{'photos' if result.products is None else 'products'}, which played no part in any choice"
         )
     if result.products is not None:
@@ -280,13 +295,23 @@ def _task_lines(result, task):
             yield f"ensemble: top-1 of {task} {top_1.value:.3f} ({top_1}) on {own.photos:,} validation photos"
 
 
+def _left_lines(result):
+    """Tell how much people are left to do."""
+    if result.automated is not None:
+        left = [label.name for label in result.labels if label.left]
+        yield (
+            f"{result.automated:.0%} of the decisions are automated; of {len(result.labels):,} labels {len(left):,} "
+            f"cannot promise {result.metric.wished:g} and are left to people"
+        )
+
+
 def _constant_lines(result):
     """Tell where the members learned less than what looks at no photo."""
     for row in result.methods:
-        figure = row.scores["micro_f1"].value
-        if row.method == methods.CONSTANT and figure > result.headline["micro_f1"].value:
+        figure = row.scores[result.metric.name].value
+        if row.method == methods.CONSTANT and figure > result.figure.value:
             yield (
-                "the constant answer, which looks at no photo and cannot be chosen, is higher: micro-F1 "
+                f"the constant answer, which looks at no photo and cannot be chosen, is higher: {result.title} "
                 f"{figure:.3f}; the members have learned too little"
             )
 
@@ -295,17 +320,20 @@ def _told(gain: Interval) -> str:
     return f"{gain.value:+.3f}, 95% {gain.low:+.3f} to {gain.high:+.3f}"
 
 
-def _on_test(stack, decided, judging):
-    """Judge the decisions on a labelled test split, which nothing was fitted on; None where there is none."""
+def _on_test(stack, blended, judging, measure):
+    """Judge the answers on a labelled test split, which nothing was fitted on; None where there is none."""
     if stack is None or stack.targets is None:
         return None
-    return Tested(len(stack.targets), scores.micro_f1_of(stack.targets, decided, judging, stack.keys))
+    probabilities, decided = blended
+    answer = probabilities if measure.ranks else decided
+    (figure, _), *_ = scores.measured(measure, stack.targets, answer, judging=judging, keys=stack.keys)
+    return Tested(len(stack.targets), figure)
 
 
 def _swarm_history(judged):
     """The swarm's best fitness after each iteration; empty where there was one member, which needs no search."""
-    swarmed = judged.get((methods.PSO, ONE_THRESHOLD))
-    return list(swarmed.decision.blend.history) if swarmed else []
+    swarmed = [each.decision.blend for (method, _), each in judged.items() if method == methods.PSO]
+    return list(swarmed[0].history) if swarmed else []
 
 
 def _method_results(judged, runs):

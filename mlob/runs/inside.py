@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlob import machine, predictions, workspace
+from mlob import machine, predictions, recipes, workspace
 from mlob.data import images
 from mlob.data.places import Place
 from mlob.errors import InputError, Unreadable
@@ -19,7 +19,7 @@ from mlob.labels import positives
 from mlob.progress import bar
 from mlob.recipes import Judging
 from mlob.runs import results
-from mlob.runs.job import Job, one_each
+from mlob.runs.job import Job, measure_of, one_each
 from mlob.training.batches import Rows
 
 VERSION = 1  # raise it when what is drawn changes
@@ -96,7 +96,7 @@ def read(path: pathlib.Path) -> Inside:
 
 def _identity(job: Job, folder: pathlib.Path, judging: Judging) -> str:
     """Digest what shapes the pictures: the predictions, which change with the network's weights, and what chooses."""
-    predicted, ways = results.predictions_digest(folder), dataclasses.asdict(judging)
+    predicted, ways = results.predictions_digest(folder), recipes.plain_judging(judging)
     return digest(json.dumps([VERSION, predicted, job.dataset.digest, ways]))
 
 
@@ -148,7 +148,8 @@ def _chosen(job: Job, folder: pathlib.Path, judging: Judging, rows: Rows) -> tup
     table, targets = predictions.read(folder / workspace.PREDICTIONS)["validation"], split.labelled_targets
     (probabilities,) = predictions.align({job.name: table}, split.ids)
     fold = folds(targets, judging.folds, seed=judging.seed, keys=table.keys(split.ids, split.together))
-    decided = judge.decide_alone(probabilities, targets, fold, one_each(job.dataset, judging))
+    groups, measure = one_each(job.dataset, judging), measure_of(job.dataset, judging)
+    decided = judge.decide_alone(probabilities, targets, fold, groups, measure.plainest, measure)
     place = {name: row for row, name in enumerate(split.ids)}
     read = np.array([place[name] for name in rows.ids.tolist()])
     targets, decided, probabilities = (each[read] for each in (targets, decided, probabilities))

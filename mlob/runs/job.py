@@ -10,6 +10,8 @@ import numpy as np
 
 from mlob import fields, recipes
 from mlob.data.dataset import DataSet
+from mlob.ensemble import measures
+from mlob.ensemble.measures import Measure
 from mlob.features import store, table
 from mlob.files import digest
 from mlob.models.beginning import Beginning
@@ -124,9 +126,15 @@ class Job:
         return batches.train_and_dev(rows, self.experiment.training.limit, self.memory_bytes)
 
 
+def measure_of(dataset: DataSet, judging: Judging) -> Measure:
+    """Give what decisions on a data set are made for and judged by."""
+    return measures.of(judging.metric, dataset.labels.groups)
+
+
 def one_each(dataset: DataSet, judging: Judging) -> np.ndarray | None:
     """Give the groups of which a photo gets the likeliest label (`labels.one_each`), where it does so at all."""
-    return dataset.one_each if judging.one_each else None
+    groups = dataset.one_each if judging.one_each else None
+    return measure_of(dataset, judging).one_each(groups, len(dataset.labels))
 
 
 def plain(value: dict) -> dict:

@@ -103,7 +103,7 @@ def changed(
     then = {name: read_json(run / workspace.RECIPE, ANEW)["recipe"] for name, run in runs.items()}
     now = {name: recipes.plain(experiment) for name, experiment in experiments.items()}
     before = {"ensemble": ensemble.identity["recipe"], **then}
-    return [name for name, _, _ in differing(before, plain({"ensemble": dataclasses.asdict(recipe), **now}))]
+    return [name for name, _, _ in differing(before, plain({"ensemble": recipes.plain_ensemble(recipe), **now}))]
 
 
 def _is_kept(made: pathlib.Path, kept: pathlib.Path) -> bool:

@@ -11,7 +11,6 @@ import numpy as np
 from mlob import fields, machine, predictions, workspace
 from mlob.data import preflight
 from mlob.data.dataset import DataSet, Split
-from mlob.ensemble.thresholds import ONE_THRESHOLD
 from mlob.evaluation import judge, scores, tasks
 from mlob.evaluation.crossfit import folds
 from mlob.features import log
@@ -20,7 +19,7 @@ from mlob.labels import Labels, positives, prevalence
 from mlob.progress import say
 from mlob.recipes import Experiment, Judging
 from mlob.runs import fitting, results
-from mlob.runs.job import Job, one_each
+from mlob.runs.job import Job, measure_of, one_each
 from mlob.runs.results import Result
 from mlob.training import batches, sampling
 from mlob.training.checkpoint import Checkpoint
@@ -156,10 +155,11 @@ def judged_on_validation(table: predictions.Table, dataset: DataSet, judging: Ju
     """Judge a model's predictions of validation: fields of its `Result`, {scores, tasks, judging, thresholds}."""
     split = labelled_validation(dataset)
     targets, keys = split.labelled_targets, table.keys(split.ids, split.together)
-    judged = judge.judge_model(table.probabilities, targets, judging, keys, one_each(dataset, judging))
+    measure = measure_of(dataset, judging)
+    judged = judge.judge_model(table.probabilities, targets, judging, keys, one_each(dataset, judging), measure)
     in_train = positives(dataset["train"].labelled_targets).sum(axis=0)
     of_tasks = tasks.judge(targets, table.probabilities, dataset.labels.groups, in_train, judging, keys)
-    return {"scores": judged.scores, "tasks": of_tasks, "judging": judging, "thresholds": ONE_THRESHOLD}
+    return {"scores": judged.scores, "tasks": of_tasks, "judging": judging, "thresholds": measure.plainest}
 
 
 def wants_reference(dataset: DataSet, reference: Experiment) -> bool:
@@ -169,11 +169,11 @@ def wants_reference(dataset: DataSet, reference: Experiment) -> bool:
 
 def summary(result: Result, task: str = "") -> str:
     """Tell a result in one line; of a suite about a task first how often the likeliest label of that is right."""
-    micro_f1, note = result.scores["micro_f1"], f" ({result.note})" if result.note else ""
+    figure, note = result.figure, f" ({result.note})" if result.note else ""
     top_1 = next((own.scores["top_1"] for own in result.tasks if own.group == task), None)
     first = f"top-1 of {task} {top_1.value:.3f} ({top_1}), " if top_1 else ""
     return (
-        f"{result.method}: {first}micro-F1 {micro_f1.value:.3f} ({micro_f1}) on validation, cross-fitted; "
+        f"{result.method}: {first}{result.title} {figure.value:.3f} ({figure}) on validation, cross-fitted; "
         f"{result.parameters.own / 1e6:.2f} M parameters trained in {result.seconds.training:.0f} s{note}"
     )
 
@@ -200,9 +200,12 @@ def compare(
     }
     keys = tables["own"].keys(split.ids, split.together)
     fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
-    groups = one_each(dataset, judging)
-    own, other = (judge.decide_alone(each, targets, fold, groups) for each in predictions.align(tables, split.ids))
-    _, (_, gap) = scores.micro_f1s(targets, own, other, judging=judging, keys=keys)
+    groups, measure = one_each(dataset, judging), measure_of(dataset, judging)
+    own, other = (
+        judge.answer_alone(each, targets, fold, groups, measure.plainest, measure)
+        for each in predictions.align(tables, split.ids)
+    )
+    _, (_, gap) = scores.measured(measure, targets, own, other, judging=judging, keys=keys)
     below = f"below logistic by {gap.value:.3f} ({gap})" if gap.low > 0 else ""
     result, note = results.read(folder), "; ".join(filter(None, (own_note, below)))
     if result.note != note:

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mlob import workspace
+from mlob.ensemble.measures import METRICS, title
+from mlob.errors import InputError
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.judge import GroupScores, LabelScores, Pair, full_name
 from mlob.evaluation.scores import Score
 from mlob.evaluation.tasks import TaskScores
 from mlob.files import ANEW, digest, read_json, record, write_json
-from mlob.recipes import Judging
+from mlob.recipes import Judging, Metric
 from mlob.runs.shift import Shift
 
 VERSION = 4
@@ -91,6 +93,21 @@ class Result(Cost):
     tasks: list[TaskScores] = dataclasses.field(default_factory=list)
     version: int = VERSION
 
+    @property
+    def metric(self) -> Metric:
+        """What it was judged by."""
+        return self.judging.metric if self.judging else Metric()
+
+    @property
+    def figure(self) -> Score:
+        """The figure of that."""
+        return self.scores[self.metric.name]
+
+    @property
+    def title(self) -> str:
+        """The name of that for people."""
+        return title(self.metric)
+
 
 @dataclasses.dataclass(frozen=True)
 class MethodResult(Cost):
@@ -126,7 +143,7 @@ class Chosen(Decider):
 
     Attributes:
         fixed: what was fixed in advance: it decides unless another is clearly better.
-        gain: in micro-F1 over it, where each photo is decided by the method and rule that are highest on the other
+        gain: over it, where each photo is decided by the method and rule that are highest on the other
             folds.
     """
 
@@ -141,10 +158,10 @@ class Chosen(Decider):
 
 @dataclasses.dataclass(frozen=True)
 class Tested:
-    """Micro-F1 on a labelled test split, which no fit has seen."""
+    """The metric's figure on a labelled test split, which no fit has seen."""
 
     photos: int
-    micro_f1: Interval
+    figure: Interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,11 +172,12 @@ class EnsembleResult:
         settings: SET= of the work, kept for whoever predicts with this ensemble.
         headline: the ensemble's figures, {metric: score}, of its nested decisions (`evaluation.choice`): each photo is
             decided by what is chosen on the other folds, and fitted on these.
-        optimism: {method and rule: in-sample less cross-fitted micro-F1}.
+        optimism: {method and rule: in-sample less cross-fitted figure}.
         pairs: the ensemble's nested decisions, and methods, compared on the same photos.
         groups, labels, tasks: figures of the nested decisions, and of their probabilities; the labels with the chosen
             method's thresholds.
         folds: how many there were.
+        automated: share of the decisions on labels that are not left to people; None where the metric leaves none.
         products: of validation, photos by themselves included, that the figures are over; None where over photos.
         swarm: the best fitness after each iteration; empty where no swarm searched.
         decision: the kind of the chosen blend, whose arrays lie in decision.npz.
@@ -189,7 +207,23 @@ class EnsembleResult:
     commit: str | None = None
     products: int | None = None
     tasks: list[TaskScores] = dataclasses.field(default_factory=list)
+    automated: float | None = None
     version: int = VERSION
+
+    @property
+    def metric(self) -> Metric:
+        """What the ensemble was made for."""
+        return self.judging.metric
+
+    @property
+    def figure(self) -> Score:
+        """The headline: the figure of that."""
+        return self.headline[self.metric.name]
+
+    @property
+    def title(self) -> str:
+        """The name of that for people."""
+        return title(self.metric)
 
 
 def cost(parameters: Iterable[int], seconds: Iterable[float], stores: Mapping[str, StoreCost]) -> Cost:
@@ -216,9 +250,10 @@ def read(folder: pathlib.Path) -> Result:
     """
     path = folder / workspace.RESULT
     content = read_json(path, ANEW)
-    if isinstance(content, dict) and "version" not in content:
-        return record(path, Result, _of_version_1(content))
-    return record(path, Result, content)
+    is_old = isinstance(content, dict) and "version" not in content
+    result = record(path, Result, _of_version_1(content) if is_old else content)
+    _check_figures(path, result.metric, [result.scores])
+    return result
 
 
 def write(folder: pathlib.Path, result: Result) -> None:
@@ -243,7 +278,17 @@ def read_ensemble(folder: pathlib.Path) -> EnsembleResult | None:
     content = read_json(path, ANEW)
     if isinstance(content, dict) and content.get("version") != VERSION:
         return None
-    return record(path, EnsembleResult, content)
+    result = record(path, EnsembleResult, content)
+    _check_figures(path, result.metric, [result.headline, *(method.scores for method in result.methods)])
+    return result
+
+
+def _check_figures(path: pathlib.Path, metric: Metric, scores: Iterable[Mapping[str, Score]]) -> None:
+    """Refuse a product of a metric that there is not, or without its figure."""
+    if metric.name not in METRICS:
+        raise InputError(f"{path} names the metric {metric.name!r}, which there is not: {ANEW}")
+    if not all(metric.name in each for each in scores):
+        raise InputError(f"{path} lacks the figure {metric.name}: {ANEW}")
 
 
 def _of_version_1(content):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlob import loading, machine, recipes, workspace
+from mlob.ensemble import measures
+from mlob.ensemble.measures import Measure
 from mlob.evaluation import choice, dev
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.crossfit import folds
-from mlob.files import read_record, write_json, write_text
-from mlob.recipes import Judging
-from mlob.runs.job import Job, one_each
+from mlob.files import ANEW, read_json, record, write_json, write_text
+from mlob.recipes import Judging, Metric
+from mlob.runs.job import Job, measure_of, one_each
 from mlob.training.batches import Labelled
 
 KINDS = ("Experiment", "Head", "Training", "Network", "Phase", "Augmentation", "Convolutions")  # a recipe is made of
@@ -45,7 +48,7 @@ class JudgedTrial:
         values: {field: number or text}.
         dev_micro_f1: after its last epoch, at its best threshold there.
         epochs, seconds: that it took.
-        micro_f1: cross-fitted; None where the trial was stopped early.
+        figure: of the metric, cross-fitted; None where the trial was stopped early.
         gain: of that on the recipe as it is.
     """
 
@@ -54,7 +57,7 @@ class JudgedTrial:
     values: dict[str, Any]
     dev_micro_f1: float | None
     seconds: float
-    micro_f1: Interval | None
+    figure: Interval | None
     gain: Interval | None
     epochs: int = 0
 
@@ -64,7 +67,7 @@ class Search:
     """search.json: trials judged on `photos` rows of dev.
 
     Attributes:
-        best: the trial with the highest micro-F1.
+        best: the trial with the highest figure.
         elsewhere: the gain where each photo is decided by the trial that is best on the other folds.
     """
 
@@ -73,6 +76,11 @@ class Search:
     elsewhere: Interval
     photos: int
     judging: Judging | None = None
+
+    @property
+    def metric(self) -> Metric:
+        """What trials are judged by, once they have run."""
+        return self.judging.metric if self.judging else Metric()
 
 
 def run(job: Job, folder: pathlib.Path, judging: Judging, budget_seconds: float) -> Search:
@@ -100,7 +108,7 @@ def run(job: Job, folder: pathlib.Path, judging: Judging, budget_seconds: float)
         folder=folder,
         key=job.key,
     )
-    judged = _judge(trials, on_dev, judging, one_each(job.dataset, judging))
+    judged = _judge(trials, on_dev, judging, one_each(job.dataset, judging), measure_of(job.dataset, judging))
     write_json(folder / workspace.SEARCH, {"identity": identity, **dataclasses.asdict(judged), **machine.facts()})
     return judged
 
@@ -128,20 +136,24 @@ def read(path: pathlib.Path) -> Search:
     Raises:
         InputError: as `files.read_record`.
     """
-    return read_record(path, Search)
+    content = read_json(path, ANEW)
+    if isinstance(content, dict) and isinstance(content.get("trials"), list):
+        for trial in filter(lambda trial: isinstance(trial, dict), [*content["trials"], content.get("best")]):
+            trial.setdefault("figure", trial.get("micro_f1"))  # as it was named before there were other metrics
+    return record(path, Search, content)
 
 
 def summary(search: Search) -> str:
     """Tell the best trial, and what choosing it is worth."""
-    stopped = sum(trial.micro_f1 is None for trial in search.trials)
+    stopped = sum(trial.figure is None for trial in search.trials)
     tried = f"{len(search.trials)} trials, {stopped} stopped early"
     best = search.best
-    if not (best.changes and best.micro_f1 and best.gain):
+    if not (best.changes and best.figure and best.gain):
         return f"{tried}: none is better than the recipe as it is."
     return (
         f"{tried}. The best is trial {best.number}:\n  SET={best.changes}\n"
-        f"Micro-F1 on the {search.photos:,} dev photos: {best.micro_f1.value:.4f}, a gain of {_gain(best.gain)} over "
-        "the recipe as it is.\n"
+        f"Its {measures.title(search.metric)} on the {search.photos:,} dev photos: {best.figure.value:.4f}, a gain of "
+        f"{_gain(best.gain)} over the recipe as it is.\n"
         f"Part of that is luck. Choosing the trial for each photo on the other folds gains {_gain(search.elsewhere)}."
     )
 
@@ -150,20 +162,22 @@ def _gain(gain: Interval) -> str:
     return f"{gain.value:+.4f} (95% {gain.low:+.4f} to {gain.high:+.4f})"
 
 
-def _judge(trials: Sequence[Trial], on_dev: Labelled, judging: Judging, groups: np.ndarray | None) -> Search:
+def _judge(
+    trials: Sequence[Trial], on_dev: Labelled, judging: Judging, groups: np.ndarray | None, measure: Measure
+) -> Search:
     """Judge the trials that ran to their end against the first, and the choice among them."""
     fold = folds(on_dev.targets, judging.folds, seed=judging.seed, keys=on_dev.keys)
-    decided = {
-        (str(trial.number), ""): dev.decide(trial.probabilities(), on_dev.targets, fold, groups)
+    answers = {
+        (str(trial.number), ""): dev.answer(trial.probabilities(), on_dev.targets, fold, groups, measure)
         for trial in trials
         if trial.path
     }
-    candidates = choice.Candidates(on_dev.targets, decided, fold, on_dev.keys)
-    elsewhere = choice.highest_elsewhere(candidates, next(iter(decided)))
-    named = {number: own for (number, _), own in decided.items()} | {"elsewhere": elsewhere}
-    compared = {each.model: each for each in dev.compare(named, on_dev.targets, judging, on_dev.keys)}
+    candidates = choice.Candidates(on_dev.targets, answers, fold, on_dev.keys)
+    elsewhere = choice.highest_elsewhere(candidates, next(iter(answers)), measure)
+    named = {number: own for (number, _), own in answers.items()} | {"elsewhere": elsewhere}
+    compared = {each.model: each for each in dev.compare(named, on_dev.targets, judging, on_dev.keys, measure)}
     judged = [_judged_trial(trial, compared.get(str(trial.number))) for trial in trials]
-    best = max(judged, key=lambda trial: trial.micro_f1.value if trial.micro_f1 else -1)
+    best = max(judged, key=lambda trial: trial.figure.value if trial.figure else -math.inf)
     return Search(judged, best, compared["elsewhere"].gain, len(on_dev.ids), judging)
 
 
@@ -174,7 +188,7 @@ def _judged_trial(trial: Trial, compared: dev.Compared | None) -> JudgedTrial:
         trial.values,
         trial.dev_micro_f1,
         trial.seconds,
-        compared.micro_f1 if compared else None,
+        compared.figure if compared else None,
         compared.gain if compared else None,
         trial.epochs,
     )

@@ -337,21 +337,26 @@ def test_a_recipe_names_a_metric_and_what_it_goes_by():
 
 
 @EACH
-def test_every_metric_has_a_title_and_the_rules_that_all_are_compared_by(name):
+def test_every_metric_has_the_rules_that_all_are_compared_by(name):
     measure = of(name)
-    assert measure.title and measure.rule in measure.rules and {ONE_THRESHOLD, HALF} <= set(measure.rules)
+    assert measure.rule in measure.rules and {ONE_THRESHOLD, HALF} <= set(measure.rules)
     assert set(measure.rules) <= {*RULES, ASSURED_RULE}
 
 
-def test_titles_tell_what_a_metric_goes_by():
-    assert [of(name).title for name in ALL] == [
+def test_titles_and_meanings_tell_what_a_metric_goes_by():
+    assert [measures.title(metric) for metric in ALL.values()] == [
         "micro-F1",
         "macro-F1",
         "F1 per photo",
         "F2 per photo",
         "mean average precision",
-        "top-1 of colour",
-        "saved cost (1 a false positive, 3 a false negative)",
+        "top-1 colour",
+        "saved cost",
         "recall at 0.75 precision",
         "precision at 0.75 recall",
     ]
+    assert measures.title(Metric("top_1")) == "top-1"
+    assert "a wrong label costs 1, a missed one 3." in measures.meaning(ALL["saved_cost"])
+    for metric in ALL.values():
+        told = measures.meaning(metric)
+        assert told.lower().startswith(measures.title(metric).lower()) and told.endswith(".") and "{" not in told

@@ -3,13 +3,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mlob.ensemble import methods
+from mlob.ensemble import measures, methods
 from mlob.ensemble.thresholds import CALIBRATED, HALF, ONE_THRESHOLD
-from mlob.evaluation import bootstrap, choice
-from mlob.evaluation.choice import Candidates, Measure
+from mlob.evaluation import choice
+from mlob.evaluation.choice import Candidates
 from mlob.evaluation.crossfit import folds
-from mlob.metrics import macro_f1, micro_f1
-from mlob.recipes import Judging
+from mlob.metrics import micro_f1
+from mlob.recipes import Judging, Metric
 
 JUDGING = Judging(4, 200, 0)
 FIXED = methods.LOG_LOSS, CALIBRATED
@@ -190,9 +190,7 @@ def test_another_measure_may_find_another_candidate_better():
     candidates = Candidates(
         targets, {FIXED: 0 * targets, ("common", "r"): common, ("rare", "r"): rare}, np.arange(400) % 4
     )
-    macro = Measure(
-        macro_f1, lambda truth, *all_, **how: np.stack([bootstrap.macro_f1_draws(truth, own, **how) for own in all_])
-    )
+    macro = measures.of(Metric("macro_f1"), ("all",) * 4)
     assert choice.choose(candidates, JUDGING).name == ("common", "r")
     assert choice.choose(candidates, JUDGING, macro).name == ("rare", "r")
 

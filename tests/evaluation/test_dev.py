@@ -11,7 +11,7 @@ def test_a_decision_on_a_row_does_not_see_its_targets(made):
     noise = np.random.default_rng(0).random(targets.shape)
     probabilities = ((targets + 1.5 * noise) / 2.5).astype(np.float32)
     fold = folds(targets, 3, seed=0)
-    found, spoilt = dev.decide(probabilities, targets, fold, None), targets.copy()
+    found, spoilt = dev.answer(probabilities, targets, fold, None), targets.copy()
     spoilt[fold == 1] = 1 - spoilt[fold == 1]
-    again = dev.decide(probabilities, spoilt, fold, None)
+    again = dev.answer(probabilities, spoilt, fold, None)
     assert np.array_equal(again[fold == 1], found[fold == 1]) and not np.array_equal(again, found)

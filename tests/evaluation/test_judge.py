@@ -101,6 +101,7 @@ def test_each_label_has_its_counts_and_its_own_figures():
     assert dataclasses.asdict(red) == {
         "id": 3, "name": "red", "group": "colour", "train": 9, "validation": 3, "accuracy": 1 / 4,
         "f1": pytest.approx(2 / 5), "precision": 1 / 2, "recall": pytest.approx(1 / 3), "threshold": 0.25,
+        "left": False,
     }  # fmt: skip
     assert (long.validation, long.f1, long.precision, long.recall) == (0, 0, 0, 0)
 
@@ -174,7 +175,7 @@ def test_each_fold_is_decided_by_what_is_chosen_on_the_others_and_so_is_its_task
     targets = targets.copy()
     targets[:, 1] = 1 - targets[:, 0]
     rules = [(methods.BEST_SINGLE, ONE_THRESHOLD), (methods.MEAN, PER_LABEL)] * 2
-    monkeypatch.setattr(judge.choice, "nested", lambda candidates, judging: rules)
+    monkeypatch.setattr(judge.choice, "nested", lambda candidates, judging, measure: rules)
     fold, given = folds(targets, 4, seed=0), []
     monkeypatch.setattr(judge.tasks, "judge", lambda targets, probabilities, *_: given.append(probabilities) or [])
     found = verdict(FIT, members, targets)

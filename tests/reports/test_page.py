@@ -178,7 +178,7 @@ def test_without_an_ensemble_the_best_model_answers_for_the_task(tmp_path, write
 def test_the_headline_tells_how_the_labels_of_test_were_met_where_there_are_some(written, suite):
     assert "On the test split" not in written()
     path = suite / "ensemble" / "ensemble.json"
-    test = {"photos": 1265, "micro_f1": {"value": 0.89, "low": 0.88, "high": 0.9}}
+    test = {"photos": 1265, "figure": {"value": 0.89, "low": 0.88, "high": 0.9}}
     path.write_text(json.dumps(json.loads(path.read_text()) | {"test": test}))
     words = " ".join(re.search(r'<p class="measured">(.*?)</p>', written(), re.S).group(1).split())
     assert words.endswith(

@@ -219,7 +219,7 @@ def test_whole_networks_stand_in_a_table_of_their_own_with_what_their_originals_
     cells = dict(zip(header.split(" | "), row.replace(r"\|", "/").split(" | "), strict=True))
     assert cells["| network"] == "| lite" and cells["reads"] == "photos, more"
     (lite,) = (each for each in rows if each.method == "lite")
-    assert cells["micro-F1"] == f"{lite.micro_f1.value:.3f}" and cells["95% interval"] == str(lite.micro_f1)
+    assert cells["micro-F1"] == f"{lite.figure.value:.3f}" and cells["95% interval"] == str(lite.figure)
     assert cells["its original reported |"] == "Lite / 0.61 |"
     assert "xception" not in "".join(rest) and "one threshold" in rest[-1]
 

@@ -34,10 +34,10 @@ def test_models_stand_by_falling_f1_each_with_its_gain_on_the_first(made, runs):
     found = dev.compare(made, runs, JUDGE)
     assert (found.photos, found.against) == (80, "base")
     assert [model.model for model in found.models] == ["good", "base", "poor"]
-    score = {model.model: model.micro_f1 for model in found.models}
+    score = {model.model: model.figure for model in found.models}
     for model in found.models:
-        assert model.gain.value == pytest.approx(model.micro_f1.value - score["base"].value)
-        for figure in (model.gain, model.micro_f1):
+        assert model.gain.value == pytest.approx(model.figure.value - score["base"].value)
+        for figure in (model.gain, model.figure):
             assert figure.low <= figure.value <= figure.high
     good, base, poor = (model.gain for model in found.models)
     assert good.low > 0 > poor.high and base == Interval(0, 0, 0)
@@ -46,7 +46,7 @@ def test_models_stand_by_falling_f1_each_with_its_gain_on_the_first(made, runs):
 def test_a_pair_on_the_same_photos_is_told_apart_more_finely_than_two_intervals(made, runs, tmp_path):
     near = {"base": runs["base"], "near": write_run(tmp_path / "near", made, 1.8)}
     model = dev.compare(made, near, JUDGE).models[0]
-    assert model.gain.high - model.gain.low < model.micro_f1.high - model.micro_f1.low
+    assert model.gain.high - model.gain.low < model.figure.high - model.figure.low
 
 
 def test_the_order_of_the_others_changes_nothing(made, runs):

@@ -329,7 +329,7 @@ def test_test_judges_what_was_chosen_without_it_on_all_its_photos_as_validation_
     targets[:4] = 0
     content = ensembles.fit("made", with_test_targets(made, targets), members, tmp_path / "other", RECIPE)
     decided = predictions.read(tmp_path / "other" / "predictions.h5")["test"].decided
-    figure = content.test.micro_f1
+    figure = content.test.figure
     assert content.test.photos == len(targets)
     assert figure.value == micro_f1(targets, decided) < micro_f1(targets[4:], decided[4:])
     assert figure.low <= figure.value <= figure.high

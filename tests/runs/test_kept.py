@@ -63,9 +63,11 @@ def test_recipes_that_have_changed_since_are_named(tmp_path):
     experiment, recipe = Experiment(("one",)), Ensemble()
     (tmp_path / "wide").mkdir()
     (tmp_path / "wide/recipe.json").write_text(json.dumps({"recipe": recipes.plain(experiment)}))
-    identity = plain({"recipe": dataclasses.asdict(recipe)})
+    identity = plain({"recipe": recipes.plain_ensemble(recipe)})
     ensemble, runs = type("Ensembled", (), {"identity": identity}), {"wide": tmp_path / "wide"}
     assert kept.changed(ensemble, recipe, runs, {"wide": experiment}) == []
     deeper, other = dataclasses.replace(experiment, head=Head(units=(8, 8))), Ensemble(folds=7)
     assert kept.changed(ensemble, other, runs, {"wide": deeper}) == ["ensemble.folds", "wide.head.units"]
+    macro = Ensemble(metric="macro_f1")
+    assert kept.changed(ensemble, macro, runs, {"wide": experiment}) == ["ensemble.metric"]
     assert kept.changed(ensemble, recipe, runs, {"other": experiment}) == ["wide", "other"]

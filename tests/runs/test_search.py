@@ -50,10 +50,10 @@ def trial(number, wrong, targets, folder):
 def test_trials_are_judged_against_the_recipe_as_it_is(look, tmp_path):
     found = look([0.3, None, 0.1, 0.2])
     base, stopped, best, middle = found.trials
-    assert base.gain == Interval(0, 0, 0) and stopped.micro_f1 is None
+    assert base.gain == Interval(0, 0, 0) and stopped.figure is None
     assert found.best == best and best.gain.low > 0
-    assert best.gain.value == pytest.approx(best.micro_f1.value - base.micro_f1.value)
-    assert best.micro_f1.value > middle.micro_f1.value > base.micro_f1.value
+    assert best.gain.value == pytest.approx(best.figure.value - base.figure.value)
+    assert best.figure.value > middle.figure.value > base.figure.value
     assert searches.read(tmp_path / "search" / "search.json") == found
 
 
