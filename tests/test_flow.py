@@ -384,7 +384,45 @@ def test_a_suite_is_judged_in_one_way_and_another_trains_nothing(workplace, tmp_
     content = json.loads((tmp_path / "runs/tiny/ensemble/ensemble.json").read_text())
     for name in ("wide", "both", "pair", "common", "rest", "logistic"):
         result = json.loads((tmp_path / f"runs/tiny/{name}/result.json").read_text())
-        assert result["judging"] == content["judging"] == {"folds": 4, "draws": 50, "seed": 0, "one_each": True}
+        assert result["judging"] == content["judging"]
+    judging = content["judging"]
+    assert judging.pop("metric")["name"] == "micro_f1"
+    assert judging == {"folds": 4, "draws": 50, "seed": 0, "one_each": True}
+
+
+@pytest.mark.parametrize("metric", ["mean_average_precision", "recall_at_precision"])
+def test_headline_and_report_follow_the_metric_and_nothing_is_trained_for_it(metric, workplace, tmp_path, mlob):
+    runs = {"RUNS": str(tmp_path / "runs")}
+    setting, title = {
+        "mean_average_precision": ("", "mean average precision"),
+        "recall_at_precision": ("ensemble.wished=0.6,", "recall at 0.6 precision"),
+    }[metric]
+    settings = {"SET": f"ensemble.metric={metric},{setting}ensemble.methods=[PSO,log-loss weights]"}
+    shutil.copytree(workplace / "runs", tmp_path / "runs")
+    heads = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/head.keras")}
+    told = mlob(workplace, "ensemble", **runs, **settings)
+    assert f"ensemble: {title} 0." in told and "judged anew, as the suite is: wide" in told
+    assert heads == {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/**/head.keras")}
+    content = json.loads((tmp_path / "runs/tiny/ensemble/ensemble.json").read_text())
+    assert next(iter(content["headline"])) == metric == content["judging"]["metric"]["name"]
+    for name in ("wide", "both", "pair", "logistic"):
+        assert metric in json.loads((tmp_path / f"runs/tiny/{name}/result.json").read_text())["scores"]
+    assert "anew" not in mlob(workplace, "ensemble", **runs, **settings)
+    shown = mlob(workplace, "report", **runs, **settings)
+    page = (tmp_path / "runs/tiny/report/index.html").read_text()
+    headline = f"{title[0].upper()}{title[1:]} {content['headline'][metric]['value']:.3f} on"
+    assert f"{title} on dev" in shown and headline in page
+    assert ("are automated" in page) == ("are automated" in told) == (metric == "recall_at_precision")
+
+
+def test_a_metric_that_the_labels_do_not_allow_is_refused_before_anything_long(workplace, tmp_path, mlob):
+    for metric, message in (
+        ("top_2", "ensemble.metric is 'top_2'. Did you mean top_1"),
+        ("top_1", "ensemble.group is ''; there are: category, colour"),
+        ("macro_f1,ensemble.beta=3", "ensemble.beta is 3.0 beside ensemble.metric 'macro_f1'"),
+    ):
+        told = mlob(workplace, "train", "--set", f"ensemble.metric={metric}", status=2, RUNS=str(tmp_path))
+        assert message in told and "Traceback" not in told
 
 
 def test_few_photos_are_learned_by_heart_and_a_head_that_cannot_is_told(workplace, mlob):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mlob import loading, recipes
 from mlob.errors import InputError
-from mlob.recipes import Experiment, FeatureSet, Suite
+from mlob.recipes import Ensemble, Experiment, FeatureSet, Judging, Metric, Suite
 
 BASES = {FeatureSet: FeatureSet("xception"), Experiment: Experiment(("a",)), Suite: Suite("data/x", ("a",))}
 
@@ -458,3 +458,15 @@ def test_what_is_set_of_a_network_leaves_heads_as_they_are():
     assert set_on(head, "network.phases[0].epochs=3,network.extractor=other,seed=1") == dataclasses.replace(
         head, seed=1
     )
+
+
+def test_the_metric_of_a_suite_is_set_like_any_other_field_and_judges():
+    pairs = loading.parse("ensemble.metric=image_f_beta,ensemble.beta=1.5")[Suite]
+    suite = loading.override(Suite("data", ("one",)), pairs)
+    assert suite.ensemble.judging.metric == Metric("image_f_beta", beta=1.5)
+    assert Ensemble().judging.metric == Metric() and recipes.plain_judging(Judging()) == {
+        "folds": 5, "draws": 1000, "seed": 0, "one_each": False,
+    }  # fmt: skip
+    assert recipes.plain_judging(suite.ensemble.judging)["metric"]["beta"] == 1.5
+    with pytest.raises(InputError, match=r"ensemble\.beta is 0\.0; expected a finite number, 0\.01 to 100"):
+        loading.override(suite, loading.parse("ensemble.beta=0")[Suite])

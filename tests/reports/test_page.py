@@ -8,10 +8,12 @@ import shutil
 
 import pytest
 
+from mlob.ensemble import measures
 from mlob.errors import InputError
 from mlob.evaluation.bootstrap import Interval
 from mlob.evaluation.diagnosis import Bin
 from mlob.evaluation.tasks import TaskScores
+from mlob.recipes import Judging, Metric
 from mlob.reports import drawn, histories, page
 from mlob.reports.photos import Labelled, Photo
 
@@ -427,3 +429,38 @@ def test_a_stacked_method_shows_no_weights_and_the_others_do(written, suite):
     table = re.search(r'<h3 id="weights">.*?</table>', written(), re.S).group()
     words = " ".join(re.sub(r"<[^>]*>", " ", table).split())
     assert "PSO 0.75 0.25" in words and "stacked linear \N{EN DASH} \N{EN DASH}" in words
+
+
+METRICS = {
+    "macro_f1": {},
+    "image_f_beta": {},
+    "mean_average_precision": {},
+    "top_1": {"group": "category"},
+    "saved_cost": {"cost_false_negative": 4.0},
+    "recall_at_precision": {"wished": 0.9},
+    "precision_at_recall": {"wished": 0.9},
+}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_page_speaks_of_the_metric_that_everything_was_made_for(name, written, suite):
+    metric = Metric(name, **METRICS[name])
+    for path in (*suite.glob("*/result.json"), suite / "ensemble/ensemble.json"):
+        content = json.loads(path.read_text())
+        content["judging"] = dataclasses.asdict(Judging(metric=metric))
+        for holder in (content, *content.get("methods", [])):
+            key = "headline" if holder is content and "headline" in content else "scores"
+            figure = {end: value / 2 for end, value in holder[key]["micro_f1"].items()}
+            holder[key] = {name: figure, **{other: own for other, own in holder[key].items() if other != name}}
+        if "labels" in content:
+            content |= {"automated": 0.25 if "wished" in METRICS[name] else None}
+            content["labels"][0]["left"] = "wished" in METRICS[name]
+        path.write_text(json.dumps(content))
+    shown = written()
+    words = " ".join(re.sub(r"<[^>]*>", " ", shown.partition("</style>")[2]).split())
+    title = measures.heading(metric)
+    assert f"{title} 0.320 on validation" in words and measures.meaning(metric) in html.unescape(words)
+    assert f'<button type="button">{title}</button>' in shown
+    assert '<button type="button">Micro-F1</button>' in shown  # as one of the others
+    assert ("25% of the decisions" in words) == ("left to people: Dress" in words) == ("wished" in METRICS[name])
+    assert f"gain is the {measures.title(metric)} of the first" in words

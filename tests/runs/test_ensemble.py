@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
 from mlob import machine, predictions
-from mlob.ensemble import methods
+from mlob.ensemble import measures, methods
 from mlob.ensemble.thresholds import CALIBRATED, ONE_THRESHOLD
 from mlob.errors import InputError
 from mlob.evaluation import bootstrap, choice, judge
@@ -535,3 +536,71 @@ def test_the_figures_are_of_the_decisions_that_are_made(one_colour):
     content = ensembles.fit("made", dataset, members, folder, RECIPE)
     decided = predictions.read(folder / "predictions.h5")["validation"].decided
     assert micro_f1(dataset["validation"].targets, decided) == content.headline["micro_f1"].value
+
+
+METRICS = {
+    "macro_f1": {},
+    "image_f_beta": {"beta": 2.0},
+    "mean_average_precision": {},
+    "top_1": {"group": "colour"},
+    "saved_cost": {"cost_false_negative": 4.0},
+    "recall_at_precision": {"wished": 0.6},
+    "precision_at_recall": {"wished": 0.6},
+}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_the_ensemble_is_made_for_the_metric_of_its_recipe_and_the_headline_is_that_of_what_is_written(
+    metric, made, members, tmp_path
+):
+    exclusive = with_one_colour_each(made) if metric == "top_1" else made
+    recipe = dataclasses.replace(RECIPE, metric=metric, methods=("mean", "PSO", "log-loss weights"), **METRICS[metric])
+    ensembles.check_metric(exclusive, recipe)
+    content = ensembles.fit("made", exclusive, members, tmp_path / "ensemble", recipe)
+    assert results.read_ensemble(tmp_path / "ensemble") == content and content.judging == recipe.judging
+    measure = measures.of(recipe.judging.metric, made.labels.groups)
+    targets, found = exclusive["validation"].targets, predictions.read(tmp_path / "ensemble" / "predictions.h5")
+    if not measure.ranks:
+        assert content.figure.value == pytest.approx(measure.score(targets, found["validation"].decided))
+        answer = found["test"].decided
+    else:
+        assert content.figure.in_sample == pytest.approx(measure.score(targets, found["validation"].probabilities))
+        answer = found["test"].probabilities
+    assert content.test.figure.value == pytest.approx(measure.score(exclusive["test"].targets, answer))
+    assert content.figure.low <= content.figure.value <= content.figure.high
+    assert content.chosen.fixed == results.Decider("log-loss weights", measure.rule)
+    assert all(next(iter(row.scores)) == metric for row in content.methods)
+    told = ensembles.summary(content).splitlines()
+    assert told[0].startswith(f"ensemble: {content.title} {content.figure.value:.3f}")
+    left = [label for label in content.labels if label.left]
+    if measure.left:
+        chances = {label: bool(measure.left(np.float32([label.threshold]))[0]) for label in content.labels}
+        assert left == [label for label, is_left in chances.items() if is_left]
+        assert content.automated == pytest.approx(1 - len(left) / len(content.labels))
+        assert sum("of the decisions are automated" in line for line in told) == 1
+    else:
+        assert not left and content.automated is None
+
+
+def with_one_colour_each(made):
+    """The same data set, whose photos have exactly one of the labels of the first group."""
+    columns = [column for column, group in enumerate(made.labels.groups) if group == "colour"]
+    splits = {}
+    for name, split in made.splits.items():
+        targets = split.targets.copy()
+        targets[:, columns] = np.arange(len(columns)) == (np.arange(len(targets)) % len(columns))[:, np.newaxis]
+        splits[name] = dataclasses.replace(split, annotations=csr_array(targets))
+    return dataclasses.replace(made, splits=splits)
+
+
+def test_top_1_of_labels_that_are_no_answer_is_refused(made):
+    with pytest.raises(InputError, match=r"'top_1' of colour, and photos of train have several of these: name a group"):
+        ensembles.check_metric(made, Ensemble(metric="top_1", group="colour"))
+    with pytest.raises(InputError, match=r"ensemble\.group is 'color'. Did you mean colour"):
+        ensembles.check_metric(made, Ensemble(metric="top_1", group="color"))
+
+
+def test_an_ensemble_for_another_metric_is_another_and_one_for_micro_f1_is_what_it_was(made, members):
+    plain, macro = (ensembles.identity(made, members, Ensemble(**how)) for how in ({}, {"metric": "macro_f1"}))
+    assert not {"metric", "beta", "wished", "group"} & plain["recipe"].keys()
+    assert macro["recipe"] == {**plain["recipe"], "metric": "macro_f1"}
