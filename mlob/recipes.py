@@ -399,7 +399,7 @@ class Ensemble(Recipe):
             photos "stacked convolution" and "stacked trees" took 10 times as long as all the rest, and were no better
             than "stacked linear".
         rules: how thresholds are chosen, names in `mlob.ensemble.thresholds.RULES`; "one threshold" is fitted in any
-            case. Each metric has its own by these names, and some have one more.
+            case. Each metric has its own by these names, but for those that wish: they have one alone.
         folds: of the cross-fitted figures, those of single models included.
         particles, iterations, patience: of the swarm; it stops after `patience` iterations without gain.
         inertia, cognitive, social: share of its velocity that a particle keeps, and its pull towards its own best

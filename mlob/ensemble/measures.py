@@ -54,8 +54,8 @@ class Measure:
 
     @property
     def plainest(self) -> str:
-        """The rule that one model is judged at: one threshold, unless the measure has a rule to itself."""
-        return ONE_THRESHOLD if self.rule in RULES else self.rule
+        """The rule that one model is judged at: one threshold, unless the measure has another one alone."""
+        return ONE_THRESHOLD if ONE_THRESHOLD in self.rules else self.rule
 
     def one_each(self, groups: np.ndarray | None, labels: int) -> np.ndarray | None:
         """Number the groups of which a photo gets the likeliest label, by `labels.one_each` of the training photos."""
@@ -114,30 +114,28 @@ def macro_f1(metric: Metric, groups: Sequence[str]) -> Measure:
 def recall_at_precision(metric: Metric, groups: Sequence[str]) -> Measure:
     """The mean of the labels' recall; 0 of a label whose precision is below the wished one.
 
-    A label whose thresholds cannot promise it lies above every probability: it is left to people.
+    A label whose thresholds cannot promise it lies above every probability: it is left to people. No other rule is
+    offered: one that promises less would reach more, and break what is wished on other photos.
     """
     wished = metric.wished
     figure = functools.partial(metrics.recall_at_precision, wished=wished)
-    below = lambda right, predicted, positives: (predicted > 0) & (right < wished * predicted - metrics.ROUNDING)  # noqa: E731
-    or_nothing = lambda *counted: figure(*counted) - below(*counted)  # noqa: E731
+    # a label that keeps nothing of what is wished is better not given at all
+    or_nothing = lambda right, given, true: figure(right, given, true) - (right < wished * given - metrics.ROUNDING)  # noqa: E731
+    best = functools.partial(thresholds.best_of_each, figure=or_nothing)
     assured = functools.partial(thresholds.assured_precision, wished=wished)
-    rules = _promised(below, thresholds.ABOVE, or_nothing, figure) | {ASSURED_RULE: assured}
-    of_labels = _by_label(figure, rules)
-    return dataclasses.replace(of_labels, rule=ASSURED_RULE, alone=True, left=lambda chosen: np.asarray(chosen) > 1)
+    return _promised(_by_label(figure, {PER_LABEL: best}), assured, lambda chosen: np.asarray(chosen) > 1)
 
 
 def precision_at_recall(metric: Metric, groups: Sequence[str]) -> Measure:
     """The mean of the labels' precision; 0 of a label whose recall is below the wished one.
 
-    A label whose thresholds cannot promise it has the threshold 0: people look at every photo.
+    A label whose thresholds cannot promise it has the threshold 0: people look at every photo. No other rule is
+    offered, as in `recall_at_precision`.
     """
-    wished = metric.wished
-    figure = functools.partial(metrics.precision_at_recall, wished=wished)
-    below = lambda right, predicted, positives: right < wished * positives - metrics.ROUNDING  # noqa: E731
-    assured = functools.partial(thresholds.assured_recall, wished=wished)
-    rules = _promised(below, np.float32(0), figure, figure) | {ASSURED_RULE: assured}
-    of_labels = _by_label(figure, rules)
-    return dataclasses.replace(of_labels, rule=ASSURED_RULE, alone=True, left=lambda chosen: np.asarray(chosen) == 0)
+    figure = functools.partial(metrics.precision_at_recall, wished=metric.wished)
+    best = functools.partial(thresholds.best_of_each, figure=figure)
+    assured = functools.partial(thresholds.assured_recall, wished=metric.wished)
+    return _promised(_by_label(figure, {PER_LABEL: best}), assured, lambda chosen: np.asarray(chosen) == 0)
 
 
 def image_f_beta(metric: Metric, groups: Sequence[str]) -> Measure:
@@ -316,22 +314,9 @@ def _at(score, rule):
     return lambda targets, probabilities: score(targets, decide(probabilities, rule(targets, probabilities)))
 
 
-def _promised(below: Figure, left: np.float32, best: Figure, figure: Figure) -> Rules:
-    """Give rules whose thresholds leave labels to people (`left`) that are `below` what is wished where fitted."""
-
-    def keeping(rule: Callable[..., np.ndarray | float]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        def kept(targets: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-            chosen = np.float32(rule(targets, probabilities))
-            broken = below(*counts(targets, decide(probabilities, chosen), axis=0))
-            return np.where(broken, left, chosen)
-
-        return kept
-
-    return {
-        HALF: keeping(RULES[HALF]),
-        ONE_THRESHOLD: keeping(functools.partial(thresholds.best_global_of_each, figure=figure)),
-        PER_LABEL: keeping(functools.partial(thresholds.best_of_each, figure=best)),
-    }
+def _promised(measure: Measure, assured: Rule, left: Callable[[np.ndarray], np.ndarray]) -> Measure:
+    """Give the measure with the one rule that keeps what is wished, and what that leaves to people."""
+    return dataclasses.replace(measure, rules={ASSURED_RULE: assured}, rule=ASSURED_RULE, alone=True, left=left)
 
 
 def _columns(group: str, groups: Sequence[str]) -> list[int]:

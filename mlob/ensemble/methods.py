@@ -298,15 +298,15 @@ def fit(
 def rules_of(measure: Measure, named: Sequence[str], *, decide_on_none: bool = False) -> list[str]:
     """Name the rules of thresholds that are fitted, in the order of the measure's.
 
-    One threshold and a rule that the measure has to itself are fitted whether named or not. One rule is enough where
-    thresholds change no figure: the measure's where it ranks, or asks for the likeliest label; one threshold where
+    One threshold is fitted whether named or not. The measure's rule stands alone where no other keeps what it promises,
+    and where thresholds change no figure since it ranks, or asks for the likeliest label; so does one threshold where
     there is no label that thresholds decide on (`decide_on_none`).
     """
-    if measure.ranks or measure.likeliest:
+    if measure.ranks or measure.likeliest or measure.left:
         return [measure.rule]
     if decide_on_none:
         return [ONE_THRESHOLD]
-    return [rule for rule in measure.rules if rule == ONE_THRESHOLD or rule in named or rule not in RULES]
+    return [rule for rule in measure.rules if rule == ONE_THRESHOLD or rule in named]
 
 
 def constant(members: np.ndarray, targets: np.ndarray, measure: Measure = MICRO_F1) -> Decision:

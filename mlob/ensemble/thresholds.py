@@ -25,13 +25,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mlob.ensemble.calibration import bias_and_scale, calibrate, logits, sigmoid
-from mlob.labels import is_known, known_entries, positives
+from mlob.labels import count_known, is_known, known_entries, positives
 from mlob.metrics import Figure, counts, f1, mean_known, ratio
 
 Rule = Callable[[np.ndarray, np.ndarray], np.ndarray | float]  # of targets and probabilities
 ABOVE = np.nextafter(np.float32(1), np.float32(2))  # a threshold that no probability reaches
 GRID = np.arange(16, -16, -0.05)  # logits among which `smoothed` chooses
-ASSURED = 0.95  # how sure it has to be that a label keeps what is wished of it
+BROKEN = 0.05  # share of the labels that promise something of which it is expected that they break it
 TIE = 1e-9  # a difference between two sums of photos' F1 that may be rounding alone
 
 
@@ -226,26 +226,20 @@ def best_by_image(targets: np.ndarray, probabilities: np.ndarray, figure: Figure
 def assured_precision(targets: np.ndarray, probabilities: np.ndarray, wished: float) -> np.ndarray:
     """Thresholds float32 (labels,): each label's lowest at which a precision below the wished one is implausible.
 
-    A label without such a threshold lies above every probability: it is left to people. The bound is Clopper and
-    Pearson's (1934), of 95% on one side: 59 photos in a row have to be right for a precision of 95%. In simulations of
-    300 to 9,897 photos, 89 to 95% of the labels that kept a threshold kept a wished precision of 80% on others; 17 to
-    31% did by the lowest threshold that reaches it on the photos fitted on.
+    A label without such a threshold lies above every probability: it is left to people. Implausible is what a binomial
+    test says, at a level by which one in 20 of the labels that are given is expected to break the promise: the fewer
+    can keep it, the more each has to show (Benjamini and Hochberg 1995, "Controlling the false discovery rate").
+    `benchmarks.metrics` counts how many do.
     """
-    columns = zip(np.asarray(targets).T, np.asarray(probabilities).T, strict=True)
-    cuts = [_cuts(*column) for column in columns]
-    kept = [own.thresholds[_bound(own.true_positives, own.predicted_positives) >= wished] for own in cuts]
-    return np.array([own[0] if own.size else ABOVE for own in kept], np.float32)
+    return _assured(targets, probabilities, lambda right, given, true: _chance(right, given, wished), 0, ABOVE)
 
 
 def assured_recall(targets: np.ndarray, probabilities: np.ndarray, wished: float) -> np.ndarray:
     """Thresholds float32 (labels,): each label's highest at which a recall below the wished one is implausible.
 
-    A label without such a threshold has 0: people look at every photo. The bound is that of `assured_precision`.
+    A label without such a threshold has 0: people look at every photo. Implausible is as of `assured_precision`.
     """
-    columns = zip(np.asarray(targets).T, np.asarray(probabilities).T, strict=True)
-    cuts = [_cuts(*column) for column in columns]
-    kept = [own.thresholds[_bound(own.true_positives, own.true_positives.max()) >= wished] for own in cuts]
-    return np.array([own[-1] if own.size else 0 for own in kept], np.float32)
+    return _assured(targets, probabilities, lambda right, given, true: _chance(right, true, wished), -1, np.float32(0))
 
 
 HALF, ONE_THRESHOLD, PER_LABEL = "0.5", "one threshold", "per-label thresholds"
@@ -336,12 +330,29 @@ def _dinkelbach(
         best, before = [int(np.argmax(gain)) for gain in gains], reached
 
 
-def _bound(right: np.ndarray, photos: np.ndarray | int) -> np.ndarray:
-    """The least share of right ones that explains so many among so many photos, but in one of 20 cases."""
-    from scipy.special import betaincinv
+def _assured(
+    targets: np.ndarray, probabilities: np.ndarray, chance: Figure, place: int, left: np.float32
+) -> np.ndarray:
+    """Take of each label's cuts the one at a place among those that cannot be by chance; without any it is `left`."""
+    cuts = [_cuts(*column) for column in zip(np.asarray(targets).T, np.asarray(probabilities).T, strict=True)]
+    chances = [chance(own.true_positives, own.predicted_positives, own.true_positives.max()) for own in cuts]
+    level = _level(np.array([own.min() for own in chances])[count_known(targets, axis=0) > 0])
+    kept = [own.thresholds[of_cuts <= level] for own, of_cuts in zip(cuts, chances, strict=True)]
+    return np.array([own[place] if own.size else left for own in kept], np.float32)
+
+
+def _chance(right: np.ndarray, photos: np.ndarray | int, share: float) -> np.ndarray:
+    """The chance that so many or more of the photos are right where the share of right ones is no more than this."""
+    from scipy.special import betainc
 
     right = np.asarray(right)
-    return np.where(right > 0, betaincinv(np.maximum(right, 1), photos - right + 1, 1 - ASSURED), 0)
+    return np.where(right > 0, betainc(np.maximum(right, 1), photos - right + 1, share), 1)
+
+
+def _level(chances: np.ndarray) -> float:
+    """The level below which, of labels with these least chances, no more than the share BROKEN is expected by luck."""
+    allowed = BROKEN * np.arange(1, len(chances) + 1) / max(len(chances), 1)
+    return float(allowed[np.sort(chances) <= allowed].max(initial=0))
 
 
 def _taken(cuts: Sequence[_Cuts], best: Sequence[int]) -> np.ndarray:

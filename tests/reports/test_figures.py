@@ -33,12 +33,14 @@ DRAW = {
     "losses": lambda: figures.losses({"xception": HISTORY, "lite": HISTORY}),
     "reliability": lambda: figures.reliability([Bin(900, 0.02, 0.0), Bin(30, 0.95, 1.0)]),
     "f1_by_frequency": lambda: figures.f1_by_frequency([0, 3, 1000], [0.0, 0.5, 0.9]),
-    "methods": lambda: figures.methods(["constant", "PSO, per-label thresholds"], [SCORE, SCORE], 1),
-    "gains": lambda: figures.gains(["a", "b", "c"], [GAIN, Interval(0.2, 0.1, 0.3), Interval(-0.2, -0.3, -0.1)]),
+    "methods": lambda: figures.methods(["constant", "PSO, per-label thresholds"], [SCORE, SCORE], 1, "micro-F1"),
+    "gains": lambda: figures.gains(
+        ["a", "b", "c"], [GAIN, Interval(0.2, 0.1, 0.3), Interval(-0.2, -0.3, -0.1)], "macro-F1"
+    ),
     "learning_curves": lambda: figures.learning_curves({"xception": POINTS, "lite": POINTS[:1]}),
     "search": lambda: figures.search(1, TRIALS),
     "search of one trial": lambda: figures.search(2, TRIALS[:1]),
-    "convergence": lambda: figures.convergence([0.6]),
+    "convergence": lambda: figures.convergence([0.6], "micro-F1"),
 }
 
 
