@@ -98,14 +98,17 @@ def refitted(job: Job, train: Labelled, dev: Labelled, rows: Mapping[str, Rows],
         rows: {split: its rows, unread}, of validation and, where it is there, test.
         folder: of the run; its checkpoints are left for the caller to remove.
     """
+    machine.load_keras()
     shown, looks_at_dev = dev.resident(), _looks_at_dev(job, len(train.ids))
     first = _part(job, folder, "train", lambda kept: _trained(job, train, shown, kept), shown)
     base = train if looks_at_dev else batches.joined(train, dev)
     validation, fold = _folded(job, rows["validation"])
     parts, out_of_fold = [], np.zeros(validation.targets.shape, np.float32)
-    for number in range(fold.max() + 1):
-        inside = fold == number
-        part = _fold_part(job, folder, number, base, validation, inside, shown if looks_at_dev else None, first.setting)
+    for number in np.unique(fold).tolist():
+        inside, name = fold == number, f"fold_{number + 1}"
+        learned, out = batches.joined(base, validation.take(~inside)), validation.take(inside).resident()
+        say(f"{job.name}, {name.replace('_', ' ')} of {job.folds}: {len(learned.ids):,} photos")
+        part = _part(job, folder, name, _again(job, first, learned, shown if looks_at_dev else out), out)
         out_of_fold[inside] = part.probabilities
         parts.append(part)
     last = _together(job, parts, batches.joined(base, validation), first)
@@ -128,26 +131,17 @@ def _trained_at(job: Job, setting: Any, train: Labelled) -> Trained:
     return fit_at(setting, job.experiment.head, train.resident(), job.dataset.labels.groups)
 
 
-def _fold_part(
-    job: Job,
-    folder: pathlib.Path,
-    number: int,
-    base: Labelled,
-    validation: Labelled,
-    inside: np.ndarray,
-    dev: Labelled | None,
-    setting: Any,
-) -> Part:
-    """Fit on all but one fold of validation, unless that was done.
+def _again(job: Job, first: Part, rows: Labelled, dev: Labelled) -> Callable[[Checkpoint], Trained]:
+    """Give the function that fits a model once more, on other rows.
 
-    A recipe that looks at no dev is shown the fold that it does not learn from, of which its history tells.
+    Args:
+        first: the fit that chose, where the kind of head chooses something.
+        dev: a fold of validation that it does not learn from, of which its history tells, where the recipe looks at no
+            dev.
     """
-    name, train = f"fold_{number + 1}", batches.joined(base, validation.take(~inside))
-    out = validation.take(inside).resident()
-    say(f"{job.name}, fold {number + 1} of {job.folds}: {len(train.ids):,} photos")
-    if setting is not None:
-        return _part(job, folder, name, lambda kept: _trained_at(job, setting, train), out)
-    return _part(job, folder, name, lambda kept: _trained(job, train, dev or out, kept), out)
+    if first.setting is not None:
+        return lambda kept: _trained_at(job, first.setting, rows)
+    return lambda kept: _trained(job, rows, dev, kept)
 
 
 def _together(job: Job, parts: list[Part], rows: Labelled, first: Part) -> Trained:
@@ -206,6 +200,6 @@ def _folded(job: Job, rows: Rows) -> tuple[Labelled, np.ndarray]:
     split = job.dataset["validation"]
     digests = {} if rows.digests is None else dict(zip(rows.ids, rows.digests.tolist(), strict=True))
     keys = splits.keys([digests.get(name) or name for name in split.ids], split.together)
-    fold = folds(split.labelled_targets, job.folds, seed=job.fold_seed, keys=keys)
+    fold = folds(split.ids, job.folds, seed=job.fold_seed, keys=keys)
     number = dict(zip(split.ids, fold.tolist(), strict=True))
     return batches.Labelled(**vars(rows)), np.array([number[name] for name in rows.ids])
