@@ -118,8 +118,9 @@ def main(suite: str, model: str, data: str | None, weights: str | None, photos: 
     steps.extract(work, [model])
     read = [batches.read([*work.stores(model).values()], work.dataset[split]) for split in ("train", "validation")]
     rows = batches.joined(*(Labelled(**vars(own)) for own in read)).resident()
-    print(f"# What learns from how many photos\n\n`python -m benchmarks.sizes --suite {suite} --model {model} …`\n")
-    print(f"{machine.processor()}, {machine.cores()} cores. Micro-F1 on photos that nothing was fitted on.\n")
+    named = f"--suite {suite} --model {model} --photos {photos}"
+    print(f"# What learns from how many photos\n\n`python -m benchmarks.sizes {named}`\n")
+    print(f"{machine.processor()}. Micro-F1 on photos that nothing was fitted on.\n")
     for count in map(int, photos.split(",")):
         for seed in range(draws):
             print(measured(work.dataset, rows, count, seed), flush=True)

@@ -49,6 +49,11 @@ def test_members_of_every_kind_learn_from_validation_and_label_new_photos(workpl
     assert "would be" not in mlob("submission", "--dry-run").replace("submission", "")  # nothing is left to be made
 
     runs = workplace / "runs/tiny"
+    made = {name: (runs / name / "predictions.h5").read_bytes() for name in MEMBERS}
+    shutil.rmtree(runs / "kernel")
+    mlob("train", MODEL="kernel")
+    assert made == {name: (runs / name / "predictions.h5").read_bytes() for name in MEMBERS}  # its own and all others
+
     new, away = workplace / "new", workplace / "away"
     shutil.copytree(workplace / "photos/images/test", new)
     shutil.move(workplace / "photos", away)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -54,12 +55,13 @@ def fit(head: Head, train: batches.Labelled, dev: batches.Labelled, groups: Sequ
     _, anchors = _anchors(head, train)
     distances = _distances(anchors)
     exclusive = clearly_exclusive_groups(groups, train.targets)
-    with bar("kernel: width and ridge", len(GAMMAS) + len(RIDGES) - 1, unit="fits") as advance:
+    fewest, done = len(GAMMAS) + len(RIDGES) - 1, itertools.count()
+    with bar("kernel: width and ridge", fewest, unit="fits") as advance:
 
         @functools.cache
         def score(gamma: float, ridge: float) -> float:
             _, left_out = ridge_regression(np.exp(-gamma * distances), train.targets, ridge)
-            advance(1)
+            advance(int(next(done) < fewest))  # where the best lies at an end, there are some more
             return -_log_loss(left_out, train.targets, exclusive)
 
         gamma = grid.best(lambda gamma: score(gamma, RIDGES[0]), GAMMAS, LEAST_GAMMA, MOST_GAMMA)
