@@ -19,6 +19,7 @@ import numpy as np
 from mlob import machine, steps
 from mlob.data.dataset import DataSet, Split
 from mlob.ensemble import methods
+from mlob.ensemble.measures import MICRO_F1
 from mlob.ensemble.thresholds import CALIBRATED
 from mlob.evaluation import scores
 from mlob.recipes import KERNEL, LOGISTIC, Ensemble, Experiment, Head, Training
@@ -89,7 +90,7 @@ def measured(whole: DataSet, all_rows: Labelled, photos: int, seed: int) -> str:
     found = {name: decided([own], dataset) for name, own in models.items()}
     found |= {name: decided([models[member] for member in members], dataset) for name, members in TOGETHER.items()}
     test, judging = rows["test"], Ensemble().judging
-    figures = scores.micro_f1s(test.targets, *found.values(), judging=judging, keys=test.keys)
+    figures = scores.measured(MICRO_F1, test.targets, *found.values(), judging=judging, keys=test.keys)
     lines = [
         f"## {photos:,} photos to train on, draw {seed + 1}\n",
         f"{len(rows['validation'].ids):,} of validation, {len(test.ids):,} to judge by.\n",
