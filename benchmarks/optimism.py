@@ -47,7 +47,7 @@ Name = tuple[str, str]  # of a method and a rule
 Figures = dict[Name, np.ndarray]  # float64 (repeats, 6), the columns as in FIELDS
 FIELDS = ("truth", "in-sample", "cross-fitted", "low", "high", "control")
 
-REPEATS = {170: 460, 300: 460, 1_431: 230, 9_897: 150}  # by photos of validation
+REPEATS = {170: 600, 300: 600, 1_431: 300, 9_897: 200}  # by photos of validation
 POINTS, OTHERS = 2**14, 2_000
 MEMBERS, LABELS, GROUPS, TOPICS = 4, 30, 3, 3
 RECIPE = Ensemble(particles=10, iterations=20, patience=5, methods=tuple(methods.WEIGHTINGS))
