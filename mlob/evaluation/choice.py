@@ -71,7 +71,7 @@ class Choice:
 def fixed(names: Collection[Name], rule: str = CALIBRATED) -> Name:
     """Name the decision that is fixed in advance: log-loss weights with the thresholds of a rule, calibrated ones.
 
-    In simulations of 170 and 300 photos it lay 0.0037 and 0.0021 above the highest of all candidates, on other photos
+    In simulations of 170 and 300 photos it lay 0.0036 and 0.0020 above the highest of all candidates, on other photos
     (`benchmarks.optimism`). Where these weights are not fitted, the first of `methods.WEIGHTINGS` that is stands in,
     and the best single member where none is, as of one member. One threshold stands in for calibrated ones.
 
