@@ -110,7 +110,7 @@ def train(work: Workspace, model: str | None) -> None:
     Example:
       mlob train --model xception --set head.dropout=0.3,training.epochs=20
     """
-    default = work.suite.members[0]
+    default = work.default
     steps.train(work, [model or default])
     if (model or default) == default:
         steps.train_reference(work)
@@ -129,7 +129,7 @@ def overfit(work: Workspace, model: str | None, count: int) -> None:
     Example:
       mlob overfit --model xception -n 50
     """
-    steps.overfit(work, model or work.suite.members[0], count)
+    steps.overfit(work, model or work.default, count)
 
 
 @cli.command("learning-curve")
@@ -142,7 +142,7 @@ def learning_curve(work: Workspace, model: str | None) -> None:
     Example:
       mlob learning-curve --model xception
     """
-    steps.measure_curve(work, model or work.suite.members[0])
+    steps.measure_curve(work, model or work.default)
 
 
 @cli.command()
@@ -160,7 +160,7 @@ def search(work: Workspace, model: str | None, budget: float) -> None:
     Example:
       mlob search --model xception --budget 20m
     """
-    steps.search(work, model or work.suite.members[0], budget)
+    steps.search(work, model or work.default, budget)
 
 
 @cli.command()

@@ -268,6 +268,11 @@ class Workspace:
             raise InputError("No member is left: raise most_photos of one of them.")
         return kept
 
+    @property
+    def default(self) -> str:
+        """The model that a verb takes where none is named: the first member."""
+        return self.members[0]
+
     def networks(self) -> list[str]:
         """The suite's models that are one whole network, trained on all labels."""
         recipe_of = {model: self.experiment(model) for model in self.models()}
@@ -310,7 +315,7 @@ class Workspace:
         if fields.LOGISTIC in self._known():
             own = EXPERIMENTS / self.name / f"{fields.LOGISTIC}.py"
             raise InputError(f"{own} has the name of the reference that every suite has: rename the file.")
-        default = self.first_experiment(self.suite.members[0])
+        default = self.first_experiment(self.default)
         limit = recipes.Training(limit=default.training.limit)
         begins = (default.network.extractor,) if default.network and default.network.extractor else default.stores
         return recipes.Experiment(begins, recipes.LOGISTIC, limit)

@@ -233,3 +233,22 @@ def test_a_suite_is_cleaned_with_all_its_data_and_only_what_is_its_own(suite, tm
     fill(tmp_path / "runs/tiny.old", OURS)
     assert len(cleaning.clean(tmp_path / "runs", "tiny")) == 2
     assert files(tmp_path / "runs") == sorted(f"tiny.old/{name}" for name in OURS)
+
+
+def test_a_member_for_fewer_photos_is_left_out_once_and_is_nobodys_default(suite, made, capfd):
+    text = "'few': Experiment(('small',), most_photos=239), 'enough': Experiment(('average',), most_photos=240)"
+    (suite / "heads.py").write_text(f"{HEADER}recipes = {{{text}}}\n")
+    (suite / "suite.py").write_text(f"{HEADER}recipe = Suite('photos', members=('few', 'alone', 'enough'))\n")
+    work = workspace.Workspace("tiny")
+    work.__dict__["dataset"] = made  # of 240 photos to train on
+    assert work.members == ("alone", "enough") and work.models() == ["alone", "enough"]
+    assert work.default == "alone" and work.experiment("logistic").stores == ("average",)
+    assert (
+        capfd.readouterr().err.count("few is left out: it is for 239 photos to train on at most, and there are 240")
+        == 1
+    )
+    (suite / "suite.py").write_text(f"{HEADER}recipe = Suite('photos', members=('few',))\n")
+    work = workspace.Workspace("tiny")
+    work.__dict__["dataset"] = made
+    with pytest.raises(InputError, match="No member is left: raise most_photos of one of them"):
+        _ = work.members

@@ -107,7 +107,7 @@ def _result(job, head, table, judging, counts):
         **_costs(head, job, counts["train"]),
         seed=job.experiment.seed,
         rows=counts,
-        note="; ".join(filter(None, (head.note or noted(job.experiment), _learned_from(job)))),
+        note="; ".join(filter(None, (head.note, noted(job)))),
         fingerprint=job.identity["fingerprint"],
         **machine.facts(),
     )
@@ -232,24 +232,20 @@ def _own_prevalence(experiment, targets, groups):
     return shares
 
 
-def _learned_from(job):
-    """Say whether the model learned from validation, and why not where its recipe asks for it."""
-    if job.folds:
-        return f"learns from validation too, by {job.folds} folds"
-    return job.why_alone and f"learns from train alone: {job.why_alone}"
-
-
 def _begun_on(job):
     return {job.begin.source.kind} if job.begin and job.begin.source else set()
 
 
-def noted(experiment: Experiment) -> str:
-    """Say what a model begins with, and which labels it learns where it predicts 0 for others."""
+def noted(job: Job) -> str:
+    """Say what a model begins with, which labels it learns where it predicts 0 for others, and from which photos."""
+    experiment = job.experiment
     groups, least, most = [each.group for each in experiment.tasks], experiment.least_share, experiment.most_share
     parts = [f"begins with the head of {experiment.start}"] if experiment.start else []
     parts += [f"learns {', '.join(groups)} alone"] if groups else []
     parts += [f"learns labels on {least:.2%} of the photos or more"] if least > 0 else []
     parts += [f"learns labels on less than {most:.2%} of the photos"] if most < 1 else []
+    parts += [f"learns from validation too, by {job.folds} folds"] if job.folds else []
+    parts += [f"learns from train alone: {job.why_alone}"] if job.why_alone else []
     return "; ".join(parts)
 
 

@@ -8,7 +8,7 @@ from mlob.ensemble import methods
 from mlob.evaluation.crossfit import folds
 from mlob.recipes import KERNEL, LINEAR, LOGISTIC, Ensemble, Experiment, Judging, Training
 from mlob.runs import ensemble as ensembles
-from mlob.runs import fitting, job, model
+from mlob.runs import fitting, job, model, results
 from mlob.runs.job import Job
 from mlob.training import fit, kernel, logistic
 
@@ -143,6 +143,16 @@ def test_a_plan_tells_the_fits_before_they_run(made, stores):
         "dense learns from 90 photos of validation too, by 3 folds: 4 fits in all"
     ]
     assert "5 fits in all" in model.plan(a_job(made, stores, "kernel"))[0]
+
+
+@pytest.mark.parametrize("count, note", [(3, "learns from validation too, by 3 folds"), (0, "")])
+def test_that_a_model_learned_from_validation_stays_told_beside_the_reference(made, stores, tmp_path, count, note):
+    trained(a_job(made, stores, "logistic", folds=0), tmp_path / "logistic")
+    job = a_job(made, stores, folds=count)
+    trained(job, tmp_path / "own")
+    assert results.read(tmp_path / "own").note == note
+    model.compare(tmp_path / "own", tmp_path / "logistic", made, JUDGE, model.noted(job))
+    assert results.read(tmp_path / "own").note.startswith(note)
 
 
 @pytest.fixture(scope="module")

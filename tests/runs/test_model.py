@@ -332,14 +332,13 @@ def test_a_result_of_another_shape_is_named_with_the_mend(content, run, made, tm
         model.compare(tmp_path / "linear", run[0], made, JUDGE)
 
 
-def test_what_a_model_begins_with_and_does_not_learn_is_noted():
+def test_what_a_model_begins_with_and_does_not_learn_is_noted(made):
+    noted = lambda experiment: model.noted(Job("any", experiment, made, {}))  # noqa: E731
     plain = Experiment(("any",))
-    assert model.noted(plain) == ""
+    assert noted(plain) == ""
     tasks = Task("colour", 2.0), Task("kind")
-    assert model.noted(dataclasses.replace(plain, tasks=tasks, start="other")) == (
+    assert noted(dataclasses.replace(plain, tasks=tasks, start="other")) == (
         "begins with the head of other; learns colour, kind alone"
     )
-    assert model.noted(dataclasses.replace(plain, least_share=0.1)) == "learns labels on 10.00% of the photos or more"
-    assert (
-        model.noted(dataclasses.replace(plain, most_share=0.0155)) == "learns labels on less than 1.55% of the photos"
-    )
+    assert noted(dataclasses.replace(plain, least_share=0.1)) == "learns labels on 10.00% of the photos or more"
+    assert noted(dataclasses.replace(plain, most_share=0.0155)) == "learns labels on less than 1.55% of the photos"
