@@ -51,14 +51,8 @@ class Table:
         return self.decided
 
     def keys(self, ids: Iterable[str], together: Sequence[str] | None = None) -> list[Hashable]:
-        """Give each photo a key, as `splits.keys` does: of its digest, or its id where none is known, and its product.
-
-        Args:
-            ids: of the photos.
-            together: for each of them the name of what it belongs to (`Split.together`).
-        """
-        known = {} if self.digests is None else dict(zip(self.ids, self.digests.tolist(), strict=True))
-        return splits.keys([known.get(name) or name for name in ids], together)
+        """Give each photo a key; arguments as of `splits.keys_of`."""
+        return splits.keys_of(ids, self.ids, self.digests, together)
 
 
 def cover(split: Split, rows: Rows, probabilities: np.ndarray, prevalence: np.ndarray) -> Table:

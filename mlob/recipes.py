@@ -199,7 +199,7 @@ class Training(Recipe):
         precision: in which the hidden layers compute; "auto" is bfloat16 where a trial of both finds it clearly faster.
         folds: 0 learns from train alone. Of 2 or more it learns from validation, too: each fold of it is predicted by a
             fit on train and the other folds, all else by what all fits have learned. Where train is large, or
-            validation small beside it, that gains nothing, and is left out (`runs.fitting.pays`).
+            validation small beside it, that gains nothing, and is left out (`runs.job.Job.why_alone`).
     """
 
     loss: str = "binary"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,6 +63,21 @@ def keys(content: Sequence[Hashable], together: Sequence[str] | None = None) -> 
     product, of_content = np.array([number[together[row]] for row in rows]), places(len(content), content)
     first = _first_products(of_content, of_content[rows], product, len(names))
     return [f"product {names[place]}" if place < len(names) else own for place, own in zip(first, content, strict=True)]
+
+
+def keys_of(
+    ids: Iterable[str], read: Iterable[str], digests: np.ndarray | None, together: Sequence[str] | None = None
+) -> list[Hashable]:
+    """Give each photo a key, as `keys` does: of its content where that is known, else of its id.
+
+    Args:
+        ids: of the photos.
+        read: ids of those that were read.
+        digests: uint64, one for each of these, 0 where it is not known; None where none is.
+        together: for each photo the name of what it belongs to (`Split.together`).
+    """
+    known = {} if digests is None else dict(zip(read, digests.tolist(), strict=True))
+    return keys([known.get(name) or name for name in ids], together)
 
 
 def _first_products(of_content: np.ndarray, linked: np.ndarray, product: np.ndarray, count: int) -> np.ndarray:

@@ -148,10 +148,8 @@ def judge(
         train_positives: integers (labels,), photos of train with each label.
         keys: one a photo, equal for photos of equal content, which are drawn together.
     """
-    fold, measure = (
-        folds(targets, judging.folds, seed=judging.seed, keys=keys),
-        measures.of(judging.metric, labels.groups),
-    )
+    measure = measures.of(judging.metric, labels.groups)
+    fold = folds(targets, judging.folds, seed=judging.seed, keys=keys)
     fitted = fit(members, targets, *([] if keys is None else [keys]))
     fitted_elsewhere = fits(fit, members, targets, fold, keys)
     decided = out_of_fold(fitted_elsewhere, members, fold)

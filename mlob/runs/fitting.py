@@ -165,11 +165,13 @@ def _part(job: Job, folder: pathlib.Path, name: str, train: Callable[[Checkpoint
         train: fits it, and keeps a checkpoint.
         out: the rows that it leaves out, resident.
     """
+    from mlob.models import heads
+
     place = folder / workspace.CHECKPOINT / name
     done, head = Checkpoint(place / DONE, job.identity), place / workspace.HEAD
     if content := done.read():
         facts, arrays = content
-        return Part(arrays["probabilities"][0], **facts, model=_loaded(head) if facts["setting"] is None else None)
+        return Part(arrays["probabilities"][0], **facts, model=heads.load(head) if facts["setting"] is None else None)
     trained = train(Checkpoint(place, job.identity))
     probabilities = trained.predict(out.features)
     facts = {"history": trained.history, "seconds": trained.seconds, "note": trained.note, "setting": trained.setting}
@@ -178,13 +180,6 @@ def _part(job: Job, folder: pathlib.Path, name: str, train: Callable[[Checkpoint
             trained.model.save(part)
     done.write(facts, probabilities=[probabilities])
     return Part(probabilities, **facts, model=trained.model if trained.setting is None else None)
-
-
-def _loaded(path: pathlib.Path) -> keras.Model:
-    machine.load_keras()
-    from mlob.models import heads
-
-    return heads.load(path)
 
 
 def _looks_at_dev(job: Job, rows: int) -> bool:
@@ -198,8 +193,7 @@ def _looks_at_dev(job: Job, rows: int) -> bool:
 def _folded(job: Job, rows: Rows) -> tuple[Labelled, np.ndarray]:
     """Give the rows of validation and the fold of each, int (n,): the ensemble's folds, where it has as many."""
     split = job.dataset["validation"]
-    digests = {} if rows.digests is None else dict(zip(rows.ids, rows.digests.tolist(), strict=True))
-    keys = splits.keys([digests.get(name) or name for name in split.ids], split.together)
+    keys = splits.keys_of(split.ids, rows.ids, rows.digests, split.together)
     fold = folds(split.ids, job.folds, seed=job.fold_seed, keys=keys)
     number = dict(zip(split.ids, fold.tolist(), strict=True))
     return batches.Labelled(**vars(rows)), np.array([number[name] for name in rows.ids])

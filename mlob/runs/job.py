@@ -120,10 +120,9 @@ class Job:
         """Find the rows of a split in the stores."""
         return batches.read([*self.stores.values()], self.dataset[split])
 
-    def train_and_dev(self, rows: Rows | None = None) -> tuple[Labelled, Labelled]:
-        """Give the rows to train on, and those of dev; `rows` are those of train, where they are read already."""
-        rows = self.rows_of("train") if rows is None else rows
-        return batches.train_and_dev(rows, self.experiment.training.limit, self.memory_bytes)
+    def train_and_dev(self) -> tuple[Labelled, Labelled]:
+        """Give the rows to train on, and those of dev."""
+        return batches.train_and_dev(self.rows_of("train"), self.experiment.training.limit, self.memory_bytes)
 
 
 def measure_of(dataset: DataSet, judging: Judging) -> Measure:

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import io
 import pathlib
-import shutil
 
 import numpy as np
 
@@ -63,10 +62,11 @@ def train(job: Job, folder: pathlib.Path, judging: Judging) -> Result:
     rows = {split: job.rows_of(split) for split in ("train", *predicted)}
     (folder / workspace.RESULT).unlink(missing_ok=True)  # it says that all else in the folder is there and fits
     train, dev = batches.cut(rows["train"], job.experiment.training.limit)
+    kept = Checkpoint(folder / workspace.CHECKPOINT, job.identity)
     if job.folds:
         fitted = fitting.refitted(job, train, dev, rows, folder)
     else:
-        kept, dev = Checkpoint(folder / workspace.CHECKPOINT, job.identity), dev.resident()
+        dev = dev.resident()
         held = batches.held(train, job.memory_bytes, dev.features.nbytes)
         fitted = fitting.alone(fitting.fitter(job)(held, dev, checkpoint=kept), train, dev, rows)
     head, groups = fitted.trained, job.dataset.labels.groups
@@ -78,7 +78,7 @@ def train(job: Job, folder: pathlib.Path, judging: Judging) -> Result:
     tables = _predicted(fitted, job.dataset, rows, prevalence)
     result = _result(job, head, tables["validation"], judging, _counts(job.dataset, rows, fitted))
     write(folder, result, tables, head.history, job.identity, job.dataset.labels)
-    shutil.rmtree(folder / workspace.CHECKPOINT, ignore_errors=True)
+    kept.remove()
     return result
 
 

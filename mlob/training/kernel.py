@@ -36,6 +36,23 @@ NEVER, ALWAYS = -20.0, 20.0  # log-odds of a label that no row has, or that all 
 Setting = tuple[float, float]  # gamma and ridge
 
 
+@dataclasses.dataclass(frozen=True)
+class _Rows:
+    """Rows to train on, as they are fitted at any setting.
+
+    Attributes:
+        standard: the moments that standardise.
+        anchors: float32 (n, d), the transformed features.
+        distances: float64 (n, n), squared.
+        exclusive: the groups that share a softmax each.
+    """
+
+    standard: heads.Moments
+    anchors: np.ndarray
+    distances: np.ndarray
+    exclusive: Sequence[Exclusive]
+
+
 def fit(head: Head, train: batches.Labelled, dev: batches.Labelled, groups: Sequence[str] | None = None) -> Trained:
     """Fit a kernel machine, at the width and the ridge of the lowest log-loss on train, by leave-one-out.
 
@@ -50,38 +67,35 @@ def fit(head: Head, train: batches.Labelled, dev: batches.Labelled, groups: Sequ
     Raises:
         InputError: there are too many rows.
     """
-    started = time.monotonic()
-    check_kernel(len(train.ids))
-    _, anchors = _anchors(head, train)
-    distances = _distances(anchors)
-    exclusive = clearly_exclusive_groups(groups, train.targets)
+    started, rows = time.monotonic(), _prepared(head, train, groups)
     fewest, done = len(GAMMAS) + len(RIDGES) - 1, itertools.count()
     with bar("kernel: width and ridge", fewest, unit="fits") as advance:
 
         @functools.cache
         def score(gamma: float, ridge: float) -> float:
-            _, left_out = ridge_regression(np.exp(-gamma * distances), train.targets, ridge)
+            _, left_out = ridge_regression(np.exp(-gamma * rows.distances), train.targets, ridge)
             advance(int(next(done) < fewest))  # where the best lies at an end, there are some more
-            return -_log_loss(left_out, train.targets, exclusive)
+            return -_log_loss(left_out, train.targets, rows.exclusive)
 
         gamma = grid.best(lambda gamma: score(gamma, RIDGES[0]), GAMMAS, LEAST_GAMMA, MOST_GAMMA)
         ridge = grid.best(lambda ridge: score(gamma, ridge), RIDGES, LEAST_RIDGE, MOST_RIDGE)
-    fitted = fit_at((gamma, ridge), head, train, groups)
     note = f"gamma = {gamma:g}, ridge = {ridge:g}, chosen on train by leave-one-out"
-    return dataclasses.replace(fitted, seconds=time.monotonic() - started, note=note)
+    return dataclasses.replace(_trained((gamma, ridge), head, train, rows, started), note=note)
 
 
 def fit_at(setting: Setting, head: Head, train: batches.Labelled, groups: Sequence[str] | None = None) -> Trained:
     """Fit a kernel machine at a gamma and a ridge; the other arguments are those of `fit`."""
     started = time.monotonic()
-    check_kernel(len(train.ids))
+    return _trained(setting, head, train, _prepared(head, train, groups), started)
+
+
+def _trained(setting: Setting, head: Head, train: batches.Labelled, rows: _Rows, started: float) -> Trained:
     gamma, ridge = setting
-    standard, anchors = _anchors(head, train)
-    coefficients, left_out = ridge_regression(np.exp(-gamma * _distances(anchors)), train.targets, ridge)
-    exclusive = clearly_exclusive_groups(groups, train.targets)
-    mix, biases = calibration(left_out, train.targets, exclusive)
+    coefficients, left_out = ridge_regression(np.exp(-gamma * rows.distances), train.targets, ridge)
+    mix, biases = calibration(left_out, train.targets, rows.exclusive)
     intercepts = coefficients.sum(axis=0)  # of the kernel's constant 1
-    machine = kernels.Machine(head, standard, anchors, gamma, coefficients, intercepts, mix, biases, exclusive)
+    fitted = coefficients, intercepts, mix, biases
+    machine = kernels.Machine(head, rows.standard, rows.anchors, gamma, *fitted, rows.exclusive)
     model = kernels.build(train.features.shape[1:], machine)
     return Trained(
         model=model,
@@ -147,11 +161,12 @@ def _log_loss(scores: np.ndarray, targets: np.ndarray, exclusive: Sequence[Exclu
     return float(-np.log(np.maximum(np.where(truth, chances, 1 - chances), SMALLEST)).mean())
 
 
-def _anchors(head: Head, train: batches.Labelled) -> tuple[heads.Moments, np.ndarray]:
-    """Give the moments that standardise, and the transformed features float32 (n, d)."""
+def _prepared(head: Head, train: batches.Labelled, groups: Sequence[str] | None) -> _Rows:
+    check_kernel(len(train.ids))
     averages = heads.averages(train.features)
     standard = kernels.scaled(heads.standard_of(head, averages), train.widths or (averages.shape[1],))
-    return standard, kernels.transformed(head, averages, standard)
+    anchors = kernels.transformed(head, averages, standard)
+    return _Rows(standard, anchors, _distances(anchors), clearly_exclusive_groups(groups, train.targets))
 
 
 def _distances(rows: np.ndarray) -> np.ndarray:

@@ -37,13 +37,13 @@ def fit(head: Head, train: batches.Labelled, dev: batches.Labelled, groups: Sequ
         train, dev: the rows, resident.
         groups: of the labels, which it does not look at.
     """
-    fits: dict[float, Trained] = {}
+    started = time.monotonic()
+    prepared, fits = _prepared(head, train), dict[float, Trained]()
 
     def score(regularisation: float) -> float:
-        fits[regularisation] = fit_at(regularisation, head, train)
+        fits[regularisation] = _trained(regularisation, train, *prepared)
         return highest_micro_f1(dev.targets, fits[regularisation].predict(dev.features))
 
-    started = time.monotonic()
     best = fits[grid.best(score, GRID, LEAST, MOST)]
     return dataclasses.replace(best, seconds=time.monotonic() - started, note=f"C = {best.setting:g}, chosen on dev")
 
@@ -51,9 +51,21 @@ def fit(head: Head, train: batches.Labelled, dev: batches.Labelled, groups: Sequ
 def fit_at(regularisation: float, head: Head, train: batches.Labelled, groups: Sequence[str] | None = None) -> Trained:
     """Fit one regression a label at one C; the other arguments are those of `fit`."""
     started = time.monotonic()
-    averaged = heads.averages(train.features)
-    standard = heads.moments(averaged, as_float32) if head.standardise else None
-    rows = _rows(averaged, standard)
+    fitted = _trained(regularisation, train, *_prepared(head, train))
+    return dataclasses.replace(fitted, seconds=time.monotonic() - started)
+
+
+def _prepared(head: Head, train: batches.Labelled) -> tuple[heads.Moments | None, np.ndarray | csr_array]:
+    """Give the moments that standardise, if any do, and the rows as they are fitted."""
+    averages = heads.averages(train.features)
+    standard = heads.moments(averages, as_float32) if head.standardise else None
+    return standard, _rows(averages, standard)
+
+
+def _trained(
+    regularisation: float, train: batches.Labelled, standard: heads.Moments | None, rows: np.ndarray | csr_array
+) -> Trained:
+    started = time.monotonic()
     with bar(f"logistic, C = {regularisation:g}", train.targets.shape[1], unit="labels") as advance:
         coefficients, intercepts = _regressions(rows, train.targets, regularisation, advance)
     return Trained(

@@ -42,20 +42,27 @@ def fit(head: Head, train: batches.Labelled, dev: batches.Labelled, groups: Sequ
         InputError: the features are no counts: maps, or some below 0.
     """
     started = time.monotonic()
-    fits = [fit_at(alpha, head, train, groups) for alpha in SMOOTHING]
-    best = max(
-        fits, key=lambda own: highest_micro_f1(dev.targets, own.predict(dev.features))
-    )  # of equals the smoothest
-    return dataclasses.replace(
-        best, seconds=time.monotonic() - started, note=f"alpha = {best.setting:g}, chosen on dev"
-    )
+    prepared = _prepared(train, groups)
+    fits = [_trained(alpha, train, *prepared) for alpha in SMOOTHING]
+    best = max(fits, key=lambda own: highest_micro_f1(dev.targets, own.predict(dev.features)))  # the first of equals
+    note = f"alpha = {best.setting:g}, chosen on dev"
+    return dataclasses.replace(best, seconds=time.monotonic() - started, note=note)
 
 
 def fit_at(alpha: float, head: Head, train: batches.Labelled, groups: Sequence[str] | None = None) -> Trained:
     """Fit the models at one alpha; the other arguments are those of `fit`."""
     started = time.monotonic()
-    exclusive = clearly_exclusive_groups(groups, train.targets)
-    rows = _rows(train.features)
+    fitted = _trained(alpha, train, *_prepared(train, groups))
+    return dataclasses.replace(fitted, seconds=time.monotonic() - started)
+
+
+def _prepared(train: batches.Labelled, groups: Sequence[str] | None) -> tuple[csr_array, list[Exclusive]]:
+    """Give the rows as they are fitted, and the groups that have a model each."""
+    return _rows(train.features), clearly_exclusive_groups(groups, train.targets)
+
+
+def _trained(alpha: float, train: batches.Labelled, rows: csr_array, exclusive: list[Exclusive]) -> Trained:
+    started = time.monotonic()
     model = heads.linear(train.features.shape[1:], None, *_fitted(rows, train.targets, exclusive, alpha), exclusive)
     return Trained(
         model=model,

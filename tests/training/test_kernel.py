@@ -142,8 +142,8 @@ def test_width_and_ridge_have_the_lowest_log_loss_by_leave_one_out_of_those_trie
     gamma, ridge = trained.setting
 
     def loss(gamma, ridge):
-        _, anchors = kernel._anchors(KERNEL, rows)
-        _, scores = kernel.ridge_regression(np.exp(-gamma * kernel._distances(anchors)), rows.targets, ridge)
+        distances = kernel._prepared(KERNEL, rows, GROUPS).distances
+        _, scores = kernel.ridge_regression(np.exp(-gamma * distances), rows.targets, ridge)
         return kernel._log_loss(scores, rows.targets, [Exclusive((0, 1, 2), True)])
 
     assert all(loss(gamma, ridge) <= loss(gamma, other) for other in kernel.RIDGES)
