@@ -7,10 +7,10 @@ import sys
 
 import click
 
-from mlob import cleaning, machine, predicting, reporting, steps, workspace
+from mlob import cleaning, initialise, machine, predicting, reporting, steps, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
-from mlob.options import Duration, Part, Text, for_model, for_suite
+from mlob.options import Duration, Part, Text, for_demo, for_model, for_suite
 from mlob.progress import say
 from mlob.workspace import Workspace
 
@@ -33,9 +33,37 @@ def cli() -> None:
 
     \b
     Example, the whole job on drawn photos:
-      mlob submission
-      mlob report
+      mlob init work
+      cd work
+      mlob demo
     """
+
+
+@cli.command()
+@click.argument("folder", type=Text())
+def init(folder: str) -> None:
+    """Write a working folder: recipes of the suites demo and photos, a Makefile, a .gitignore.
+
+    Files that are there stay as they are.
+
+    \b
+    Example:
+      mlob init work
+    """
+    initialise.write(pathlib.Path(folder))
+
+
+@cli.command()
+@for_demo
+def demo(work: Workspace) -> None:
+    """Do the whole job on drawn photos: features, heads, ensemble, submission, report.
+
+    \b
+    Example:
+      mlob demo
+    """
+    steps.submit(work)
+    reporting.report(work)
 
 
 @cli.command()
@@ -184,10 +212,7 @@ def submission(work: Workspace) -> None:
     Example:
       mlob submission --suite photos --data data/mine
     """
-    steps.check(work, work.members, "train", "validation", "test")
-    form = steps.plan_submission(work)
-    steps.fit_ensemble(work)
-    steps.submit(work, form)
+    steps.submit(work)
 
 
 @cli.command()

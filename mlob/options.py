@@ -87,20 +87,30 @@ SHARED = (
     click.option(
         "--data", envvar="MLOB_DATA", type=Text(), metavar="FOLDER", help="Data folder, instead of the suite's own."
     ),
-    click.option("--suite", envvar="MLOB_SUITE", default="demo", show_default=True, help="A folder of experiments/."),
 )
 
 
-def for_suite(verb: Verb) -> Verb:
-    """Give a verb the options that all share, and hand it a `Workspace`; MLOB_… in the environment set them, too."""
+def for_demo(verb: Verb) -> Verb:
+    """Give a verb the options that all share but --suite, and hand it the `Workspace` of the demo.
+
+    MLOB_… in the environment set them, too.
+    """
 
     @functools.wraps(verb)
-    def run(suite, data, weights, fields, memory, dry_run, verbose, **others):
+    def run(data, weights, fields, memory, dry_run, verbose, suite="demo", **others):
         be_verbose(verbose)
         loading.parse(fields)  # a mistake in it is told before anything else
         return verb(Workspace(suite, data, weights, fields or "", memory, dry_run), **others)
 
     return functools.reduce(lambda command, option: option(command), SHARED, run)
+
+
+def for_suite(verb: Verb) -> Verb:
+    """Give a verb the options that all share, and hand it the `Workspace` of a suite."""
+    suite = click.option(
+        "--suite", envvar="MLOB_SUITE", default="demo", show_default=True, help="A folder of experiments/."
+    )
+    return suite(for_demo(verb))
 
 
 def for_model(verb: Verb) -> Verb:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mlob.runs.inside import Inside
 
 
-def report(work: Workspace, readme: str | None) -> None:
+def report(work: Workspace, readme: str | None = None) -> None:
     """Print the table, write the report page where a result has changed, put the table into a README if asked to."""
     from mlob.reports import report as reports
     from mlob.reports import tables

@@ -373,11 +373,14 @@ def plan_submission(work: Workspace) -> "Form":
     return form
 
 
-def submit(work: Workspace, form: "Form") -> None:
+def submit(work: Workspace) -> None:
     """Write the submission of the ensemble's answers on test, and all their probabilities beside it."""
     from mlob.reports import probabilities, submission
     from mlob.runs import ensemble as ensembles
 
+    check(work, work.members, "train", "validation", "test")
+    form = plan_submission(work)
+    fit_ensemble(work)
     folder = work.run("ensemble")
     if not work.is_dry:
         test, needed = ensembles.answers(folder, "test")

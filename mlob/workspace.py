@@ -97,7 +97,8 @@ class Workspace:
         fields.check_name(self.name, "The suite")
         if not EXPERIMENTS.is_dir():
             raise InputError(
-                "There is no folder experiments/ here: run mlob in the folder that holds experiments/ and features/."
+                "There is no folder experiments/ here: run mlob in the folder that holds experiments/ and features/, "
+                "or write a new one with `mlob init FOLDER`."
             )
         path = EXPERIMENTS / self.name / "suite.py"
         if not path.is_file():

@@ -38,7 +38,7 @@ ROWS = (
     {"workspace"},
     {"runs"},
     {"reports"},
-    {"steps", "predicting", "reporting", "cleaning"},
+    {"steps", "predicting", "reporting", "cleaning", "initialise"},
     {"options"},
     {"__main__"},
 )

@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-MAKEFILE = pathlib.Path(__file__).parents[1] / "Makefile"
+ROOT = pathlib.Path(__file__).parents[1]
+MAKEFILES = [ROOT / "Makefile", ROOT / "mlob/initial/Makefile"]  # the first includes the second
 PRINT = """#!/usr/bin/env python3
 import json, os, sys
 print(json.dumps({"words": sys.argv[1:], **os.environ}))
@@ -19,7 +20,9 @@ def folder(tmp_path):
     """A folder with a blank in its name, where `mlob` prints its arguments and its environment."""
     folder = tmp_path / "my work"
     (folder / ".venv/bin").mkdir(parents=True)
-    shutil.copy(MAKEFILE, folder)
+    (folder / "mlob/initial").mkdir(parents=True)
+    for path in MAKEFILES:
+        shutil.copy(path, folder / path.relative_to(ROOT))
     for name in ("setup.cfg", "pyproject.toml", ".venv/installed"):
         (folder / name).touch()
     (folder / ".venv/bin/mlob").write_text(PRINT)
@@ -96,5 +99,21 @@ def test_the_demo_is_installed_without_what_develops_mlob(folder, installations)
     assert line.endswith("--editable .")
 
 
-def test_no_recipe_removes_a_folder():
-    assert "rm " not in MAKEFILE.read_text()
+@pytest.mark.parametrize("path", MAKEFILES, ids=["checkout", "working folder"])
+def test_no_recipe_removes_a_folder(path):
+    assert "rm " not in path.read_text()
+
+
+def test_the_makefile_of_a_working_folder_runs_the_installed_mlob(folder):
+    alone = folder / "alone"
+    alone.mkdir()
+    shutil.copy(MAKEFILES[1], alone)
+    found = json.loads(make(alone, "demo", "DATA=a b", PATH=f"{folder / '.venv/bin'}:/usr/bin:/bin"))
+    assert (found["words"], found["MLOB_DATA"]) == (["demo"], "a b")
+    assert json.loads(make(alone, "facts", f"MLOB='{folder / '.venv/bin/mlob'}'"))["words"] == ["facts"]
+
+
+def test_verbs_are_listed_before_what_tests_mlob(folder):
+    told = make(folder, "help")
+    assert told.index("make demo") < told.index("make test") < told.index("SUITE ")
+    assert make(folder) == told
