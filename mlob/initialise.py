@@ -47,6 +47,6 @@ def _contents() -> Iterator[tuple[str, str]]:
 def _next(folder: pathlib.Path) -> str:
     """Say what to do in the folder."""
     return (
-        f"In {folder}: `mlob demo` does the whole job on drawn photos, `mlob submission --suite photos --data FOLDER` on "
-        "yours."
+        f"In {folder}: `mlob demo` does the whole job on drawn photos, "
+        "`mlob submission --suite photos --data FOLDER` on yours."
     )
