@@ -80,7 +80,7 @@ class Case:
     @property
     def pixels(self) -> int:
         """Side of the photos."""
-        return backbones.SIZES[self.size]
+        return backbones.pixels(self.size)
 
 
 CASES = {
@@ -220,7 +220,7 @@ def _extractor(
     if not isinstance(made, forms.Forms):
         choice = made.choice
     else:
-        sample = [images.decode(path.read_bytes(), backbones.SIZES[reads.size]) for path in photos[: extract.SAMPLE]]
+        sample = [images.decode(path.read_bytes(), backbones.side(reads)) for path in photos[: extract.SAMPLE]]
         choice = runtimes.choose(reads, made.runner, np.stack(sample))
     work = extract.Extraction(reads, source, folder, plan.fingerprint(reads, source, choice))
     path = store.shard_path(folder / "train", 0)

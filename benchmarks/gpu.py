@@ -148,7 +148,7 @@ def finetune(scale: Scale, network: str) -> Iterator[Row]:
     """
     from mlob.training import batches
 
-    started, pixels = time.monotonic(), scale.tuned_pixels or backbones.SIZES[_feature_set(network).size]
+    started, pixels = time.monotonic(), scale.tuned_pixels or backbones.side(_feature_set(network))
     learner = _learner(_feature_set(network), scale.tuned_photos, pixels)
     places = {"on the device": batches.on_device(learner.train), "in host memory": learner.train}
     yield {"name": f"{network} {pixels}, built", "seconds_before": round(time.monotonic() - started, 1)}

@@ -4,8 +4,8 @@ import math
 import re
 import reprlib
 from collections.abc import Iterable
-from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mlob.errors import InputError, nearest
 
@@ -49,6 +49,8 @@ SEVERAL = {  # how a field is written that holds many of a type
     **dict.fromkeys(("str", "Literal"), "names, as in ('a', 'b') or ('a',)"),
 }
 BOUNDS = {  # smallest and largest; other numbers start at zero
+    "size": (8, 1024),
+    "crop.size": (8, 1024),
     "detector.size": (32, 2048),
     "detector.classes": (1, 10_000),
     "detector.threshold": (0, 1),
@@ -144,8 +146,8 @@ def check_name(name: str, what: str, reserved: Iterable[str] = ()) -> None:
 
 def _wanted(kind, bounds, value):
     """Say what a field of this type and these bounds admits where that is not the value; None where it is."""
-    if get_origin(kind) is UnionType:
-        return None if value is None else _wanted(without_none(kind), bounds, value)
+    if get_origin(kind) in (UnionType, Union):
+        return None if value is None and NoneType in get_args(kind) else _wanted_of_several(kind, bounds, value)
     if get_origin(kind) is tuple:
         return _wanted_in_each(get_args(kind)[0], bounds, value)
     if get_origin(kind) is Literal:
@@ -155,6 +157,11 @@ def _wanted(kind, bounds, value):
     return (
         None if isinstance(value, kind) else {bool: "True or False", str: "a text"}.get(kind, f"{kind.__name__}(...)")
     )
+
+
+def _wanted_of_several(kind, bounds, value):
+    wanted = [_wanted(each, bounds, value) for each in get_args(kind) if each is not NoneType]
+    return None if None in wanted else ", or ".join(wanted)
 
 
 def _wanted_in_each(kind, bounds, values):

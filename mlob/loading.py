@@ -158,6 +158,7 @@ def _merged(recipe: Kind, pairs: list[tuple[str, str]]) -> Kind:
             if "${" in value or "???" in value:  # OmegaConf's signs for another field's value, and for none
                 raise InputError(f"SET: {field}={reprlib.repr(value)}: expected a plain value.")
             is_text = isinstance(OmegaConf.select(base, field), str) and value[:1] not in ("'", '"', "[", "{")
+            is_text &= not (value.isdecimal() and int in get_args(_hint(type(recipe), field)))
             plain = json.dumps(value) if is_text else value  # in YAML a plain | or no is no text
             base = OmegaConf.merge(base, OmegaConf.from_dotlist([f"{field}={plain}"]))
         except (OmegaConfBaseException, YAMLError, TypeError, ValueError, RecursionError) as error:
@@ -168,6 +169,15 @@ def _merged(recipe: Kind, pairs: list[tuple[str, str]]) -> Kind:
         raise InputError(f"SET: {str(error).splitlines()[0]}") from error
     _refuse_empty(changed, "SET: ")
     return changed
+
+
+def _hint(kind, field):
+    """Give the type of a field as SET names it."""
+    for part in field.split("."):
+        kind = get_type_hints(without_none(kind)).get(part)
+        if kind is None:
+            break
+    return kind
 
 
 def fields(kind: Any, prefix: str = "") -> Iterator[str]:

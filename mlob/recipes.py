@@ -15,7 +15,7 @@ FEWEST_EPOCHS = 10
 KERNEL_ROWS = 15_000  # whose kernels take 5 GB, and a fit some minutes on 2 cores
 FEWEST_ROWS = 5  # a fifth of few rows is dev
 
-Size = Literal["tiny", "small", "large", "huge"]  # of photos: `features.backbones.SIZES` has the pixels
+Size = int | Literal["tiny", "small", "large", "huge"]  # of photos: pixels, or a name in `features.backbones.SIZES`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,8 +97,8 @@ class FeatureSet(Recipe):
         backbone: a name in `mlob.features.backbones.BACKBONES`; or "pixels", with the pool "grid": photos as they are
             decoded; or "detector": what `detector` finds in them; or "text": what stands beside them in the column
             that `Annotations.text` names.
-        size: side of the input, "small" (224 pixels), or "tiny" (96), "large" (299) or "huge" (560) where the network
-            allows it.
+        size: side of the input in pixels, or "tiny" (96), "small" (224), "large" (299) or "huge" (560), where the
+            network allows it.
         layer: the last, or the name of an earlier layer, where the network is cut.
         pool: "avg" or "max" of the last map; "blocks", the averages of the main stages side by side; "grid", the last
             map as it is, h x w x c.

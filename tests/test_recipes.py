@@ -123,7 +123,8 @@ def test_an_unknown_field_is_refused_with_the_nearest(text, message):
     "training.epochs=[5]", "training.epochs=-1", "seed=1e3", "seed=???", "seed=${training.epochs}",
     "head.dropout=nan", "head.dropout=.nan", "head.dropout=inf", "head.dropout=-inf", "head.dropout=1e400",
     "seed=3,", "seed='3", "head.dropout=-0.1", "head.dropout=0.3 0.4", "head.batch_norm=maybe",
-    "head.kind=forest", "head.kind=", "head.kind=???", "features.size=medium",
+    "head.kind=forest", "head.kind=", "head.kind=???", "features.size=medium", "features.size=7",
+    "features.size=1025", "features.size=22.4",
     "head.units=5", "head.units=5,6", "head.units=(5,6)", "head.units=[1.5]", "head.units=[a]", "head.units=[5,-6]",
     "head.units=[5", "head.units={a: 1}", "head.units=[${seed}]", "head.units=null", "stores=b", "data={a: 1}",
 ])  # fmt: skip
@@ -413,6 +414,18 @@ def test_a_number_outside_of_what_a_field_can_mean_is_refused(field):
     pairs = loading.parse(field)[recipes.Experiment]
     with pytest.raises(InputError, match=r"expected a (finite|whole) number, [01] "):
         loading.override(recipes.Experiment(("any",)), pairs)
+
+
+def test_the_size_of_photos_is_a_name_or_a_number():
+    base, sizes = BASES[FeatureSet], {}
+    for text in ("large", "384"):
+        sizes[text] = loading.override(base, loading.parse(f"features.size={text}")[FeatureSet]).size
+    assert sizes == {"large": "large", "384": 384}
+    crop = dataclasses.replace(base, crop=recipes.Crop("head.keras"))
+    assert loading.override(crop, loading.parse("features.crop.size=400")[FeatureSet]).crop.size == 400
+    for wrong in (True, 22.4, None, 7, 1025, "384"):
+        with pytest.raises(InputError, match=r"size is .* expected a whole number, 8 to 1,024, or 'tiny' or 'small'"):
+            FeatureSet("xception", wrong)
 
 
 def test_what_an_original_reported_is_no_part_of_what_shapes_a_model():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 PREPROCESSING_VERSION = 1  # part of the fingerprint: raise it when letterbox or preprocessing change
-SIZES: dict[Size, int] = {"tiny": 96, "small": 224, "large": 299, "huge": 560}  # 560 as of [iNaturalist 2019]
+SIZES = {"tiny": 96, "small": 224, "large": 299, "huge": 560}  # 560 as of [iNaturalist 2019]
 EXTRACTOR = "extractor"  # name of the model from photos to features
 FINDER, FINE, LAST = "finder", "fine", "last"  # names of the model from photos to maps, and of layers in it
 FINE_STEP = 8  # pixels: finer maps know little but edges, coarser ones blur outlines
@@ -67,7 +67,6 @@ class Backbone:
     Attributes:
         build: function of the input's side in pixels that gives the network, a Keras model with initial weights.
         preprocess: function from pixels (0 to 255, float32) to what the network takes.
-        sizes: the input sizes that it takes.
         length: channels of its last map.
         stages: the layers in which its main stages end; pool "blocks" averages each of them.
         weights: where its ImageNet weights come from; None where a file has to be named.
@@ -75,17 +74,18 @@ class Backbone:
         cut_before: {name of a layer: the layer that reads its output}, for layers whose names change: Keras counts on
             where a process builds a second network.
         assign: puts the arrays of a PyTorch file, {name: array}, into the network; None where it takes no such file.
+        least: side of the smallest photos that it takes, pixels.
     """
 
     build: Callable[[int], keras.Model]
     preprocess: Callable[[Any], Any]
-    sizes: tuple[Size, ...]
     length: int
     stages: tuple[str, ...]
     weights: Download | Packaged | None
     licence: str
     cut_before: dict[str, str] = dataclasses.field(default_factory=dict)
     assign: Callable[[keras.Model, dict[str, np.ndarray]], None] | None = None
+    least: int = 32
 
 
 def _late(module: str, name: str, **options: Any) -> Callable[..., Any]:
@@ -112,8 +112,8 @@ BACKBONES = {
     "xception": Backbone(
         build=_keras("xception", "Xception"),
         preprocess=_late("keras.applications.xception", "preprocess_input"),
-        sizes=(*SIZES,),
         length=2048,
+        least=71,
         stages=("add", "add_1", "add_2", "add_10", "add_11", "block14_sepconv2_act"),
         weights=Download(
             "xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5", "b0042744bf5b25fce3cb969f33bebb97"
@@ -127,8 +127,8 @@ BACKBONES = {
     "inception_v3": Backbone(
         build=_keras("inception_v3", "InceptionV3"),
         preprocess=_late("keras.applications.inception_v3", "preprocess_input"),
-        sizes=(*SIZES,),
         length=2048,
+        least=75,
         stages=("mixed2", "mixed7", "mixed10"),
         weights=Download(
             "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5", "bcbd6486424b2319ff4ef7d526e38f63"
@@ -138,7 +138,6 @@ BACKBONES = {
     "resnet50": Backbone(
         build=_keras("resnet50", "ResNet50"),
         preprocess=_late("keras.applications.resnet50", "preprocess_input"),
-        sizes=(*SIZES,),
         length=2048,
         stages=("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
         weights=Download(
@@ -149,7 +148,6 @@ BACKBONES = {
     "mobilenet": Backbone(
         build=_keras("mobilenet", "MobileNet"),
         preprocess=_late("keras.applications.mobilenet", "preprocess_input"),
-        sizes=("small",),
         length=1024,
         stages=("conv_pw_1_relu", "conv_pw_3_relu", "conv_pw_5_relu", "conv_pw_11_relu", "conv_pw_13_relu"),
         weights=Download("mobilenet/mobilenet_1_0_224_tf_no_top.h5"),
@@ -158,7 +156,6 @@ BACKBONES = {
     "densenet169": Backbone(
         build=_keras("densenet", "DenseNet169"),
         preprocess=_late("keras.applications.densenet", "preprocess_input"),
-        sizes=(*SIZES,),
         length=1664,
         stages=("conv2_block6_concat", "conv3_block12_concat", "conv4_block32_concat", "relu"),
         weights=Download(
@@ -169,7 +166,6 @@ BACKBONES = {
     "efficientnet_v2_b0": Backbone(
         build=_keras("efficientnet_v2", "EfficientNetV2B0", include_preprocessing=False),
         preprocess=_late("keras.applications.imagenet_utils", "preprocess_input", mode="torch"),
-        sizes=("small",),
         length=1280,
         stages=(
             "block1a_project_activation", "block2b_add", "block3b_add", "block5e_add", "block6h_add", "top_activation",
@@ -180,7 +176,6 @@ BACKBONES = {
     "efficientnet_lite0": Backbone(
         build=_late("mlob.features.efficientnet", "build"),
         preprocess=_late("mlob.features.efficientnet", "preprocess_input"),
-        sizes=(*SIZES,),
         length=1280,
         stages=("block2b_add", "block3b_add", "block5c_add", "top_activation"),
         weights=Packaged(
@@ -193,7 +188,6 @@ BACKBONES = {
     "mnasnet1_0": Backbone(
         build=_late("mlob.features.torchvision", "mnasnet"),
         preprocess=_late("keras.applications.imagenet_utils", "preprocess_input", mode="torch"),
-        sizes=(*SIZES,),
         length=1280,
         stages=("layers_8_2_add", "layers_9_2_add", "layers_11_1_add", "layers_15_activation"),
         weights=None,
@@ -203,7 +197,6 @@ BACKBONES = {
     "wide_resnet50_2": Backbone(
         build=_late("mlob.features.torchvision", "wide_resnet"),
         preprocess=_late("keras.applications.imagenet_utils", "preprocess_input", mode="torch"),
-        sizes=(*SIZES,),
         length=2048,
         stages=("layer1_2_out", "layer2_3_out", "layer3_5_out", "layer4_2_out"),
         weights=None,
@@ -251,14 +244,19 @@ def side(feature_set: FeatureSet) -> int:
     """Give the side of the photos that a feature set takes, pixels; where it crops them, its network sees a part."""
     if feature_set.detector:
         return feature_set.detector.size
-    return SIZES[feature_set.crop.size if feature_set.crop else feature_set.size]
+    return pixels(feature_set.crop.size if feature_set.crop else feature_set.size)
+
+
+def pixels(size: Size) -> int:
+    """Give the pixels that a size means: a name of `SIZES`, or the pixels themselves."""
+    return size if isinstance(size, int) else SIZES[size]
 
 
 def check(feature_set: FeatureSet) -> None:
     """Refuse a recipe whose backbone is unknown, or does not take its size; other kinds take fewer fields.
 
     Raises:
-        InputError: with the nearest names, or with the sizes that it takes.
+        InputError: with the nearest names, or with the least size that it takes.
     """
     told = DETECTOR if feature_set.detector else TEXT if feature_set.text else feature_set.backbone
     if kind := KINDS.get(told):
@@ -266,12 +264,18 @@ def check(feature_set: FeatureSet) -> None:
     check_choice("backbone", feature_set.backbone, (*BACKBONES, *KINDS))
     if feature_set.precision == JPEG:
         raise InputError(f'The precision "{JPEG}" is of pixels, not of {feature_set.backbone}.')
-    sizes = BACKBONES[feature_set.backbone].sizes
-    for size in (feature_set.size, *([feature_set.crop.size] if feature_set.crop else [])):
-        if size not in sizes:
-            raise InputError(f"{feature_set.backbone} takes the size {' or '.join(sizes)}, not {size!r}.")
+    _check_size(feature_set, "size", feature_set.size)
     if feature_set.crop:
+        _check_size(feature_set, "crop.size", feature_set.crop.size)
         _check_beside_crop(feature_set)
+
+
+def _check_size(feature_set: FeatureSet, field: str, size: Size) -> None:
+    """Refuse photos that are too small for a backbone."""
+    if pixels(size) < (least := BACKBONES[feature_set.backbone].least):
+        raise InputError(
+            f"features.{field} is {size!r}: {feature_set.backbone} takes photos of {least} pixels a side or more."
+        )
 
 
 def _check_beside_crop(feature_set: FeatureSet) -> None:
@@ -293,17 +297,17 @@ def find(feature_set: FeatureSet) -> Backbone:
     return BACKBONES[feature_set.backbone]
 
 
-def build(feature_set: FeatureSet, pixels: int = 0) -> keras.Model:
+def build(feature_set: FeatureSet, size: Size | None = None) -> keras.Model:
     """Build the network that a feature set names, without its top and with Keras's initial weights.
 
     Args:
         feature_set: the recipe.
-        pixels: side of its input; 0 takes the recipe's size.
+        size: of its input; None takes the recipe's.
 
     Returns:
-        A Keras model from preprocessed pixels (pixels, pixels, 3) to its last map.
+        A Keras model from preprocessed pixels (side, side, 3) to its last map.
     """
-    return find(feature_set).build(pixels or SIZES[feature_set.size])
+    return find(feature_set).build(pixels(feature_set.size if size is None else size))
 
 
 def cut(network: keras.Model, feature_set: FeatureSet) -> keras.Model:

@@ -53,7 +53,7 @@ def view(feature_set: FeatureSet) -> str:
     if told := fault(feature_set.crop):
         raise InputError(told)
     head = digest(pathlib.Path(feature_set.crop.head).read_bytes())[:16]
-    return f"cropped to {backbones.SIZES[feature_set.size]} pixels by the head {head}"
+    return f"cropped to {backbones.pixels(feature_set.size)} pixels by the head {head}"
 
 
 def fault(crop: Crop) -> str:
@@ -124,7 +124,7 @@ def runner(feature_set: FeatureSet, look: Look, extractor: Runner) -> Runner:
         look: tells where things are.
         extractor: from photos of the feature set's size to features.
     """
-    side = backbones.SIZES[feature_set.size]
+    side = backbones.pixels(feature_set.size)
 
     def cropped(photos: Photos) -> list[np.ndarray]:
         return [crop(photo, box, side) for photo, box in zip(photos, look(photos), strict=True)]

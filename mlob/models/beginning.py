@@ -61,7 +61,8 @@ def check(reads: FeatureSet, extractor: FeatureSet | None) -> None:
     _refuse(extractor.view == reads.view == "whole", 'A network sees photos as wholes (view="whole")', reads)
     for each in (extractor, reads):
         _refuse(not each.crop, "A network sees photos as wholes (no crop)", each)
-    _refuse(reads.size == extractor.size, f"The network takes photos of the size {extractor.size!r}", reads)
+    alike_sides = backbones.pixels(reads.size) == backbones.pixels(extractor.size)
+    _refuse(alike_sides, f"The network takes photos of the size {extractor.size!r}", reads)
     if not backbones.is_pixels(reads):
         alike = (reads.backbone, reads.weights) == (extractor.backbone, extractor.weights)
         is_map = reads.pool == "grid" and reads.layer not in ("last", extractor.layer)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mlob.errors import InputError
-from mlob.features import backbones
-from mlob.recipes import FeatureSet
+from mlob.features import backbones, plan
+from mlob.recipes import Crop, FeatureSet
 
 pytestmark = pytest.mark.slow  # networks are built
 
@@ -118,8 +118,6 @@ def test_unknown_backbones_sizes_and_layers_are_told_with_the_known_ones(network
         backbones.check(FeatureSet("xceptoin"))
     with pytest.raises(InputError, match="there are: densenet169, detector, efficientnet_lite0"):
         backbones.check(FeatureSet("vgg"))
-    with pytest.raises(InputError, match="mobilenet takes the size small, not 'large'"):
-        backbones.check(FeatureSet("mobilenet", "large"))
     with pytest.raises(InputError, match=r"no layer 'conv_pw_5_rulu'. Did you mean conv_pw_5_relu"):
         backbones.cut(network("mobilenet"), FeatureSet("mobilenet", layer="conv_pw_5_rulu"))
     with pytest.raises(InputError, match="Did you mean block14_sepconv2 or block14_sepconv1 or"):
@@ -127,3 +125,25 @@ def test_unknown_backbones_sizes_and_layers_are_told_with_the_known_ones(network
     later = backbones.build(FeatureSet("xception"))
     with pytest.raises(InputError, match=r"Did you mean add_11\b"):
         backbones.cut(later, FeatureSet("xception", layer="add_11_"))
+
+
+def test_a_size_is_a_name_or_pixels_and_both_make_the_same_features():
+    for name, side in backbones.SIZES.items():
+        named, counted = FeatureSet("resnet50", name), FeatureSet("resnet50", side)
+        assert backbones.side(named) == backbones.side(counted) == side
+        assert plan.asked_for(named, None) == plan.asked_for(counted, None)
+    assert backbones.side(FeatureSet("resnet50", 384)) == 384
+
+
+def test_a_backbone_is_built_for_the_pixels_that_a_recipe_says():
+    assert backbones.build(FeatureSet("mobilenet", 160)).output_shape == (None, 5, 5, 1024)
+
+
+@pytest.mark.parametrize("name", backbones.BACKBONES)
+def test_no_photo_is_smaller_than_keras_lets_it_be(name):
+    least = backbones.BACKBONES[name].least
+    assert backbones.build(FeatureSet(name, least)).input_shape == (None, least, least, 3)
+    with pytest.raises(InputError, match=rf"features.size is {least - 1}: {name} takes photos of {least} pixels"):
+        backbones.check(FeatureSet(name, least - 1))
+    with pytest.raises(InputError, match=rf"features.crop.size is {least - 1}"):
+        backbones.check(FeatureSet(name, crop=Crop("head.keras", least - 1)))

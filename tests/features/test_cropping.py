@@ -158,7 +158,7 @@ def test_a_head_counts_by_its_content(tmp_path):
         (by("h.keras", view="flip"), "features.view is 'flip' beside a crop; expected 'whole'"),
         (by("h.keras", layer="block5c_add"), "features.layer is 'block5c_add' beside a crop; expected 'last'"),
         (by("h.keras", precision="int8"), "features.precision is 'int8' beside a crop"),
-        (by("h.keras", backbone="mobilenet"), "mobilenet takes the size small, not 'huge'"),
+        (by("h.keras", backbone="xception", size=70), "features.size is 70: xception takes photos of 71 pixels"),
         (by("h.keras", backbone="pixels", pool="grid"), "feature set of pixels"),
         (by("h.keras", backbone="detector", detector=Detector("a.onnx", 64, 3)), "no other field"),
     ],

@@ -72,6 +72,6 @@ def test_what_a_network_alone_has_is_refused(field):
         backbones.check(dataclasses.replace(RECIPE, **{field: other}))
 
 
-@pytest.mark.parametrize("size", ["tiny", "small", "large", "huge"])
+@pytest.mark.parametrize("size", ["tiny", "small", "large", "huge", 8, 384])
 def test_it_takes_any_size(size):
     backbones.check(dataclasses.replace(RECIPE, size=size))

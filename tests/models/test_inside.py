@@ -145,7 +145,7 @@ def tiny_backbone():
         low = keras.layers.Conv2D(6, 3, 2, activation="relu", name="low")(given)
         return keras.Model(given, keras.layers.Conv2D(7, 3, 2, activation="relu", name="high")(low))
 
-    return backbones.Backbone(build, lambda pixels: pixels / 127.5 - 1, ("small",), 7, ("low", "high"), None, "none")
+    return backbones.Backbone(build, lambda pixels: pixels / 127.5 - 1, 7, ("low", "high"), None, "none")
 
 
 def test_a_network_of_maps_has_places_and_upper_maps(monkeypatch):
