@@ -10,7 +10,7 @@ export PYTHON
 
 include mlob/initial/Makefile
 
-.PHONY: test test-quick lint
+.PHONY: test test-quick lint docs wheel
 
 test: .venv/installed-dev ## All tests, in parallel
 	@$(PYTEST)
@@ -22,6 +22,12 @@ lint: .venv/installed-dev ## Lint, formatting and types
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check
 	@.venv/bin/mypy
+
+docs: .venv/installed-dev ## The reference of the Python API, from the docstrings, to build/docs/
+	@TF_CPP_MIN_LOG_LEVEL=3 PYTHONWARNINGS=ignore .venv/bin/pdoc --docformat google --no-show-source --output-directory build/docs mlob
+
+wheel: .venv/installed ## mlob as one file for pip, to build/wheel/
+	@.venv/bin/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
 
 .venv/installed: setup.cfg pyproject.toml
 	@echo "Installing mlob and its packages into .venv (once, about two minutes)"
