@@ -277,6 +277,22 @@ def predict(work: Workspace, photos: str | None, texts: str | None, paths: tuple
 
 
 @cli.command()
+@for_suite
+def track(work: Workspace) -> None:
+    """Log the suite's models and its ensemble to MLflow: recipes, figures with intervals, history, files.
+
+    MLFLOW_TRACKING_URI says where. What was logged before is not logged again.
+
+    \b
+    Example:
+      MLFLOW_TRACKING_URI=sqlite:///mlflow.db mlob track --suite demo
+    """
+    from mlob import tracking
+
+    tracking.track(work.runs, is_dry=work.is_dry)
+
+
+@cli.command()
 @click.option("--suite", envvar="MLOB_SUITE", type=Text(), metavar="NAME", help="Only this suite's products.")
 def clean(suite: str | None) -> None:
     """Remove runs, ensembles and reports from runs/ or RUNS. Features stay, and so does whatever mlob did not make.

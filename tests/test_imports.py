@@ -38,7 +38,7 @@ ROWS = (
     {"workspace"},
     {"runs"},
     {"reports"},
-    {"steps", "predicting", "reporting", "cleaning", "initialise"},
+    {"steps", "predicting", "reporting", "cleaning", "initialise", "tracking"},
     {"options"},
     {"__main__"},
 )
@@ -47,6 +47,7 @@ DOORS = {
     "aiohttp": {"data.fetch"},
     "h5py": {"hdf5"},
     "matplotlib": {"reports.figures"},
+    "mlflow": {"tracking"},
     "nncf": {"features.quantise"},
     "optuna": {"training.search"},
     "openvino": {"features.runtimes", "features.quantise", "features.detector"},
