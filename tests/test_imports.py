@@ -19,6 +19,7 @@ ROWS = (
         "metrics",
         "fields",
         "phases",
+        "decisions",
         "recipes",
         "loading",
         "files",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlob import loading, recipes
+from mlob import decisions, loading, recipes
 from mlob.errors import InputError
 from mlob.recipes import Ensemble, Experiment, FeatureSet, Judging, Metric, Suite
 
@@ -477,9 +477,9 @@ def test_the_metric_of_a_suite_is_set_like_any_other_field_and_judges():
     pairs = loading.parse("ensemble.metric=image_f_beta,ensemble.beta=1.5")[Suite]
     suite = loading.override(Suite("data", ("one",)), pairs)
     assert suite.ensemble.judging.metric == Metric("image_f_beta", beta=1.5)
-    assert Ensemble().judging.metric == Metric() and recipes.plain_judging(Judging()) == {
+    assert Ensemble().judging.metric == Metric() and decisions.plain_judging(Judging()) == {
         "folds": 5, "draws": 1000, "seed": 0, "one_each": False,
     }  # fmt: skip
-    assert recipes.plain_judging(suite.ensemble.judging)["metric"]["beta"] == 1.5
+    assert decisions.plain_judging(suite.ensemble.judging)["metric"]["beta"] == 1.5
     with pytest.raises(InputError, match=r"ensemble\.beta is 0\.0; expected a finite number, 0\.01 to 100"):
         loading.override(suite, loading.parse("ensemble.beta=0")[Suite])

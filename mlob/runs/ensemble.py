@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from mlob import machine, predictions, recipes, workspace
+from mlob import decisions, machine, predictions, workspace
 from mlob.data.dataset import DataSet
+from mlob.decisions import Ensemble
 from mlob.ensemble import methods
 from mlob.errors import InputError
 from mlob.evaluation import judge, scores
 from mlob.evaluation.bootstrap import Interval
 from mlob.files import digest, read_arrays, write_arrays, write_json
 from mlob.labels import positives
-from mlob.recipes import Ensemble
 from mlob.runs import results, shift, stack
 from mlob.runs.job import measure_of, one_each, plain
 from mlob.runs.model import labelled_validation
@@ -32,7 +32,7 @@ def identity(dataset: DataSet, runs: dict[str, pathlib.Path], recipe: Ensemble) 
     """
     found = {name: results.predictions_digest(folder) for name, folder in runs.items()}
     labels = digest(json.dumps([dataset.labels.names, dataset.labels.groups]))
-    shaped = {"data": dataset.digest, "labels": labels, "recipe": recipes.plain_ensemble(recipe)}
+    shaped = {"data": dataset.digest, "labels": labels, "recipe": decisions.plain_ensemble(recipe)}
     return plain({"predictions": found, **shaped})
 
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mlob import machine, predictions, recipes, workspace
+from mlob import decisions, machine, predictions, workspace
 from mlob.data import images
 from mlob.data.places import Place
+from mlob.decisions import Judging
 from mlob.errors import InputError, Unreadable
 from mlob.evaluation import diagnosis, judge
 from mlob.evaluation.crossfit import folds
@@ -17,7 +18,6 @@ from mlob.features import backbones
 from mlob.files import digest, read_arrays, write_arrays
 from mlob.labels import positives
 from mlob.progress import bar
-from mlob.recipes import Judging
 from mlob.runs import results
 from mlob.runs.job import Job, measure_of, one_each
 from mlob.training.batches import Rows
@@ -96,7 +96,7 @@ def read(path: pathlib.Path) -> Inside:
 
 def _identity(job: Job, folder: pathlib.Path, judging: Judging) -> str:
     """Digest what shapes the pictures: the predictions, which change with the network's weights, and what chooses."""
-    predicted, ways = results.predictions_digest(folder), recipes.plain_judging(judging)
+    predicted, ways = results.predictions_digest(folder), decisions.plain_judging(judging)
     return digest(json.dumps([VERSION, predicted, job.dataset.digest, ways]))
 
 

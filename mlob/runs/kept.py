@@ -7,7 +7,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping
 
-from mlob import recipes, workspace
+from mlob import decisions, recipes, workspace
 from mlob.features import forms, store, texts
 from mlob.files import ANEW, archive_fault, atomic, read_json, read_record, write_json
 from mlob.labels import Labels
@@ -103,7 +103,7 @@ def changed(
     then = {name: read_json(run / workspace.RECIPE, ANEW)["recipe"] for name, run in runs.items()}
     now = {name: recipes.plain(experiment) for name, experiment in experiments.items()}
     before = {"ensemble": ensemble.identity["recipe"], **then}
-    return [name for name, _, _ in differing(before, plain({"ensemble": recipes.plain_ensemble(recipe), **now}))]
+    return [name for name, _, _ in differing(before, plain({"ensemble": decisions.plain_ensemble(recipe), **now}))]
 
 
 def _is_kept(made: pathlib.Path, kept: pathlib.Path) -> bool:

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from mlob import recipes
+from mlob import decisions, recipes
 from mlob.features import store
 from mlob.recipes import Crop, Ensemble, Experiment, FeatureSet, Head
 from mlob.runs import kept
@@ -63,7 +63,7 @@ def test_recipes_that_have_changed_since_are_named(tmp_path):
     experiment, recipe = Experiment(("one",)), Ensemble()
     (tmp_path / "wide").mkdir()
     (tmp_path / "wide/recipe.json").write_text(json.dumps({"recipe": recipes.plain(experiment)}))
-    identity = plain({"recipe": recipes.plain_ensemble(recipe)})
+    identity = plain({"recipe": decisions.plain_ensemble(recipe)})
     ensemble, runs = type("Ensembled", (), {"identity": identity}), {"wide": tmp_path / "wide"}
     assert kept.changed(ensemble, recipe, runs, {"wide": experiment}) == []
     deeper, other = dataclasses.replace(experiment, head=Head(units=(8, 8))), Ensemble(folds=7)
