@@ -19,6 +19,7 @@ KINDS = {  # of heads without epochs, in words
 }
 PREFIXES = {  # as SET names their fields
     "Detector": "detector.",
+    "Encoder": "encoder.",
     "Text": "text.",
     "Crop": "crop.",
     "Head": "head.",

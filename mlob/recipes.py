@@ -53,13 +53,44 @@ class Detector(Recipe):
     def __post_init__(self) -> None:
         """Refuse outputs that are neither one nor three, and numbers that are neither one nor one a channel."""
         super().__post_init__()
-        for name, values, wanted in (
-            ("outputs", self.outputs, "the names of three outputs (boxes, scores, class numbers), or of the only one"),
-            ("mean", self.mean, "one number, or three"),
-            ("scale", self.scale, "one number above 0, or three"),
-        ):
-            if len(values) not in (1, 3) or (name == "scale" and 0 in values):
-                raise InputError(f"detector.{name} is {values}; expected {wanted}.")
+        if len(self.outputs) not in (1, 3):
+            wanted = "the names of three outputs (boxes, scores, class numbers), or of the only one"
+            raise InputError(f"detector.outputs is {self.outputs}; expected {wanted}.")
+        _check_channels("detector", self.mean, self.scale)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder(Recipe):
+    """How a network in a file, the backbone "file:…", is fed, and which of its outputs is taken.
+
+    Attributes:
+        layout: "nchw" where channels come before the sides, "nhwc" where they come last; "auto" where the file tells.
+        channels: their order, "rgb" or "bgr".
+        mean, scale: it takes (pixel - mean) / scale of pixels from 0 to 255: one number, or one for each channel in the
+            order of `channels`.
+        output: name of the output that is taken; empty where there is one alone.
+    """
+
+    layout: Literal["auto", "nchw", "nhwc"] = "auto"
+    channels: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+    output: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that are neither one nor one a channel."""
+        super().__post_init__()
+        _check_channels("encoder", self.mean, self.scale)
+
+
+def _check_channels(prefix: str, mean: tuple[float, ...], scale: tuple[float, ...]) -> None:
+    """Refuse what pixels cannot be brought to a network's range with."""
+    for name, values, wanted in (
+        ("mean", mean, "one number, or three"),
+        ("scale", scale, "one number above 0, or three"),
+    ):
+        if len(values) not in (1, 3) or (name == "scale" and 0 in values):
+            raise InputError(f"{prefix}.{name} is {values}; expected {wanted}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +128,7 @@ class FeatureSet(Recipe):
     Attributes:
         backbone: a name in `mlob.features.backbones.BACKBONES`; or "pixels", with the pool "grid": photos as they are
             decoded; or "detector": what `detector` finds in them; or "text": what stands beside them in the column
-            that `Annotations.text` names.
+            that `Annotations.text` names; or "file:" and the path of a network (.keras, .onnx, .tflite, .xml).
         size: side of the input in pixels, or "tiny" (96), "small" (224), "large" (299) or "huge" (560), where the
             network allows it.
         layer: the last, or the name of an earlier layer, where the network is cut.
@@ -112,6 +143,7 @@ class FeatureSet(Recipe):
         detector: of the backbone "detector", which takes no other field.
         text: of the backbone "text", which takes no other field.
         crop: photos are cropped to the thing in them first.
+        encoder: of a backbone in a file: how it is fed.
     """
 
     backbone: str
@@ -125,6 +157,7 @@ class FeatureSet(Recipe):
     detector: Detector | None = None
     text: Text | None = None
     crop: Crop | None = None
+    encoder: Encoder | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,6 +29,7 @@ PIXELS = "pixels"  # the backbone that does nothing: photos stay as they are dec
 JPEG: Final = "jpeg95"  # the precision of pixels that are kept as JPEGs; the number is the quality
 DETECTOR = "detector"  # what a file of another program finds in photos
 TEXT = "text"  # what stands beside photos
+FILE = "file:"  # begins the name of a network in a file, whose path follows
 KERAS_WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
@@ -227,7 +228,19 @@ KINDS = {
     PIXELS: Kind(*(_late("mlob.features.pixels", name) for name in ("check", "source", "Pixels"))),
     DETECTOR: Kind(*(_late("mlob.features.detector", name) for name in ("check", "source", "Finder"))),
     TEXT: Kind(_late("mlob.features.texts", "check"), _late("mlob.features.pixels", "source")),
+    FILE: Kind(*(_late("mlob.features.encoder", name) for name in ("check", "source", "Encoded"))),
 }
+
+
+def kind(feature_set: FeatureSet) -> Kind | None:
+    """Give what a feature set is that no network of the table makes; None of such a network."""
+    told = DETECTOR if feature_set.detector else TEXT if feature_set.text else feature_set.backbone
+    return KINDS.get(FILE if is_file(feature_set) or feature_set.encoder else told)
+
+
+def is_file(feature_set: FeatureSet) -> bool:
+    """Say whether a feature set's network is one in a file."""
+    return feature_set.backbone.startswith(FILE)
 
 
 def is_pixels(feature_set: FeatureSet) -> bool:
@@ -258,9 +271,8 @@ def check(feature_set: FeatureSet) -> None:
     Raises:
         InputError: with the nearest names, or with the least size that it takes.
     """
-    told = DETECTOR if feature_set.detector else TEXT if feature_set.text else feature_set.backbone
-    if kind := KINDS.get(told):
-        return kind.check(feature_set)
+    if other := kind(feature_set):
+        return other.check(feature_set)
     check_choice("backbone", feature_set.backbone, (*BACKBONES, *KINDS))
     if feature_set.precision == JPEG:
         raise InputError(f'The precision "{JPEG}" is of pixels, not of {feature_set.backbone}.')

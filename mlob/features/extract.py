@@ -99,7 +99,7 @@ def extract(
         _write_indices(folder, plans[name], dataset)
     lacking = {name: sets[name] for name in sets if plans[name].photos}
     for name, (recipe, folder) in lacking.items():
-        if recipe.backbone in backbones.KINDS:  # what is wrong with a file is told before other sets take hours
+        if backbones.kind(recipe):  # what is wrong with a file is told before other sets take hours
             forms.of(recipe, plans[name].source, folder)
         if recipe.crop:
             cropping.answer(recipe)
@@ -188,7 +188,9 @@ def _how(work: Extraction) -> str:
         kept = "JPEGs of quality 95" if work.choice.precision == backbones.JPEG else "they are"
         return f"decoded to {work.fingerprint.size} pixels a side, which are kept as {kept}."
     kind = work.source.kind
-    network = f"the detector {kind}" if work.feature_set.detector else f"{work.feature_set.backbone} on {kind} weights"
+    network = f"{work.feature_set.backbone} on {kind} weights"
+    if work.feature_set.detector or backbones.is_file(work.feature_set):
+        network = f"the {'detector' if work.feature_set.detector else 'encoder'} {kind}"
     return f"through {network}, {work.choice.runtime} {work.choice.precision}."
 
 
@@ -200,7 +202,7 @@ def _chosen(
     if not isinstance(extractor, forms.Forms):
         return fingerprint(feature_set, source, extractor.choice)
     sample = _sample(feature_set, dataset, CALIBRATION if feature_set.precision == "int8" else SAMPLE)
-    choice = runtimes.choose(feature_set, extractor.runner, sample)
+    choice = runtimes.choose(extractor.feature_set, extractor.runner, sample)
     if choice.precision != "int8":
         return fingerprint(feature_set, source, choice)
     extractor.write_int8(sample)

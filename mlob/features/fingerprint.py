@@ -5,9 +5,9 @@ import json
 import pathlib
 
 from mlob.files import read_record, write_once
-from mlob.recipes import Detector, Text
+from mlob.recipes import Detector, Encoder, Text
 
-YOUNGER = ("detector", "text")  # fields that are left out where they are empty: earlier stores have none
+YOUNGER = ("detector", "text", "encoder")  # fields that are left out where they are empty: earlier stores have none
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Fingerprint:
     """All that shapes a feature: stores of equal fingerprints hold equal features of equal photos.
 
     Attributes:
-        backbone, layer, pool, view: as the recipe names them.
+        backbone, layer, pool, view: as the recipe names them; a backbone in a file, which may lie anywhere, is "file:".
         size: side of the photos that the network sees, pixels.
         preprocessing: `backbones.PREPROCESSING_VERSION`.
         decoder: `images.DECODER`.
@@ -25,6 +25,7 @@ class Fingerprint:
             for others.
         detector: how the file of a detector is fed and read, as the recipe says; left out where there is none.
         text: how texts become numbers, as the recipe says; likewise.
+        encoder: how a backbone in a file is fed; likewise.
     """
 
     backbone: str
@@ -40,6 +41,7 @@ class Fingerprint:
     calibration: str | None
     detector: str = ""
     text: str = ""
+    encoder: str = ""
 
     def fields(self) -> dict[str, str | int | None]:
         """Give the fields by name, sorted, as JSON products hold them."""
@@ -64,7 +66,7 @@ def from_json(text: str) -> Fingerprint:
     return Fingerprint(**fields)
 
 
-def settings(recipe: Detector | Text) -> str:
+def settings(recipe: Detector | Text | Encoder) -> str:
     """Tell the fields of a part of a recipe, sorted; a file may lie anywhere, and counts by its content."""
     fields = {name: value for name, value in sorted(dataclasses.asdict(recipe).items()) if name != "file"}
     texts = {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in fields.items()}

@@ -128,7 +128,7 @@ def of(feature_set: FeatureSet, source: weights.Source, store_folder: pathlib.Pa
     Raises:
         InputError: as `detector.Finder`.
     """
-    if kind := backbones.KINDS.get(feature_set.backbone):
+    if kind := backbones.kind(feature_set):
         assert kind.form  # texts are no photos, and do not come here
         return kind.form(feature_set)
     return Forms(feature_set, source, store_folder)

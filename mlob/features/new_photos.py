@@ -7,7 +7,7 @@ import numpy as np
 
 from mlob.data.places import Place
 from mlob.errors import InputError
-from mlob.features import contents, pipeline, store, weights
+from mlob.features import backbones, contents, pipeline, store, weights
 from mlob.features.extents import Extent
 from mlob.features.extract import Extraction
 from mlob.features.fingerprint import Fingerprint
@@ -99,6 +99,8 @@ def _source_of(feature_set: FeatureSet, made_with: Fingerprint, given: pathlib.P
     """Find again the weights that a store was made with."""
     is_random = made_with.weights == weights.random().digest
     source = weights.random() if is_random else weights.at_hand(feature_set, given) or weights.download(feature_set)
+    if source.digest != made_with.weights and backbones.kind(feature_set):
+        raise InputError(f"The models were trained on features of another {source.path} than lies there: copy it back.")
     if source.digest != made_with.weights:
         raise InputError(
             f"The models were trained on features of other weights of {feature_set.backbone} than {source.kind}: "

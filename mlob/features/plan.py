@@ -29,7 +29,7 @@ from mlob.features.fingerprint import Fingerprint, settings
 from mlob.features.pipeline import Slice
 from mlob.features.table import Index, Table
 from mlob.files import remove_stale_parts
-from mlob.recipes import FeatureSet
+from mlob.recipes import Encoder, FeatureSet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -303,7 +303,7 @@ def asked_for(feature_set: FeatureSet, source: weights.Source | None) -> dict[st
 
 def _of_recipe(feature_set: FeatureSet) -> dict[str, Any]:
     return {
-        "backbone": feature_set.backbone,
+        "backbone": backbones.FILE if backbones.is_file(feature_set) else feature_set.backbone,
         "size": backbones.side(feature_set),
         "layer": feature_set.layer,
         "pool": feature_set.pool,
@@ -311,4 +311,5 @@ def _of_recipe(feature_set: FeatureSet) -> dict[str, Any]:
         "preprocessing": backbones.PREPROCESSING_VERSION,
         "decoder": images.DECODER,
         "detector": settings(feature_set.detector) if feature_set.detector else "",
+        "encoder": settings(feature_set.encoder or Encoder()) if backbones.is_file(feature_set) else "",
     }

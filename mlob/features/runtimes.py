@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def choose(feature_set: FeatureSet, runner_of: Callable[[Choice], Runner], sampl
     Raises:
         InputError: what the recipe asks for does not go together, or is not installed.
     """
-    runtime = _runtime(feature_set)
+    runtime = runtime_of(feature_set)
     if runtime == "keras" and feature_set.precision == "int8":
         raise InputError("int8 runs on OpenVINO alone: leave out features.precision, or features.runtime.")
     if feature_set.precision != "auto":
@@ -338,7 +338,12 @@ def _seconds(run: Runner, sample: np.ndarray) -> float:
     return min(times)
 
 
-def _runtime(feature_set: FeatureSet) -> str:
+def runtime_of(feature_set: FeatureSet) -> Literal["keras", "openvino"]:
+    """Give the runtime that a recipe asks for, or that this machine takes.
+
+    Raises:
+        InputError: it asks for OpenVINO, which is not installed.
+    """
     if feature_set.runtime != "auto":
         if feature_set.runtime == "openvino" and not importlib.util.find_spec("openvino"):
             raise InputError("The feature set asks for OpenVINO, which is not installed: `pip install openvino`.")

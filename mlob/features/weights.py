@@ -67,7 +67,7 @@ def at_hand(feature_set: FeatureSet, given: pathlib.Path | str | None = None) ->
     Raises:
         InputError: the file, or one in the folder, is not there, or no address of such weights is known.
     """
-    if kind := backbones.KINDS.get(feature_set.backbone):
+    if kind := backbones.kind(feature_set):
         return kind.source(feature_set)
     backbone = backbones.find(feature_set)
     if feature_set.weights == "random":

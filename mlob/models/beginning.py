@@ -10,7 +10,7 @@ from mlob.features import backbones, weights
 from mlob.phases import Network, Phase
 from mlob.recipes import FeatureSet
 
-UNSHAPED = ("runtime", "precision", "text", "crop")  # fields of a feature set that say nothing of a backbone
+UNSHAPED = ("runtime", "precision", "text", "crop", "encoder")  # fields of a feature set that say nothing of a backbone
 
 
 @dataclasses.dataclass(frozen=True)
