@@ -17,7 +17,7 @@ from mlob.data.dataset import read_dataset
 from mlob.features import backbones, jpegs, store, table
 from mlob.features.fingerprint import Fingerprint
 from mlob.models import beginning
-from mlob.recipes import Annotations, Crop, Detector, Phase
+from mlob.recipes import Annotations, Crop, Detector, Encoder, Phase
 from mlob.runs.curve import Curve
 from mlob.runs.results import EnsembleResult, Result
 from mlob.runs.search import Search
@@ -170,6 +170,14 @@ def test_the_page_of_detectors_explains_each_field_and_shows_a_recipe_that_is_va
     exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], shown)
     backbones.check(shown["recipe"])
     assert set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", rows, re.MULTILINE)))) == names_of(Detector)
+
+
+def test_the_page_of_encoders_explains_each_field_and_shows_a_recipe_that_is_valid():
+    page = (ROOT / "docs" / "encoders.md").read_text("utf-8")
+    shown, rows = {}, page.partition("| field | meaning |")[2].partition("\n\n")[0]
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], shown)
+    backbones.check(shown["recipe"])
+    assert set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", rows, re.MULTILINE)))) == names_of(Encoder)
 
 
 def test_the_page_of_crops_explains_each_field_and_shows_a_recipe_that_is_valid():

@@ -51,7 +51,7 @@ DOORS = {
     "mlflow": {"tracking"},
     "nncf": {"features.quantise"},
     "optuna": {"training.search"},
-    "openvino": {"features.runtimes", "features.quantise", "features.detector", "features.foreign"},
+    "openvino": {"features.runtimes", "features.quantise", "features.detector", "features.encoder", "features.foreign"},
     "pyswarms": {"ensemble.swarm"},
     "pillow_heif": {"data.images"},
     "pyarrow": {

@@ -137,8 +137,8 @@ class Encoded(forms.Forms):
 
     def _feeding(self) -> Feeding:
         made, size = self.encoder, backbones.side(self.feature_set)
-        named, scale = ("features.size", "encoder.scale")
-        return Feeding(str(self.path), size, made.layout, made.channels, made.mean, made.scale, named, scale)
+        named = "features.size", "encoder.scale", "encoder.layout"
+        return Feeding(str(self.path), size, made.layout, made.channels, made.mean, made.scale, *named)
 
     def _tried(self, runner: runtimes.Runner) -> None:
         size = backbones.side(self.feature_set)

@@ -37,6 +37,7 @@ class Feeding:
         channels, mean, scale: as of `recipes.Detector`.
         field: the recipe's field that names the size, for messages.
         scale_field: the recipe's field of the scale.
+        layout_field: the recipe's field of the layout; empty where it has none.
     """
 
     file: str
@@ -47,6 +48,12 @@ class Feeding:
     scale: tuple[float, ...]
     field: str
     scale_field: str
+    layout_field: str = ""
+
+    @property
+    def open_hint(self) -> str:
+        """What ends a sentence about a shape that does not tell where the channels stand."""
+        return f"; say {self.layout_field} where sides are open" if self.layout_field else ""
 
     @property
     def is_plain(self) -> bool:
@@ -149,7 +156,7 @@ def layout_in(found: Sequence[tuple[int, ...]], feeding: Feeding) -> str:
         said = "" if feeding.layout == "auto" else f", and the recipe says {feeding.layout!r}"
         raise InputError(
             f"{feeding.file} takes {list_of(map(_list, found))}{said}; expected one input, of photos: "
-            "[1, 3, height, width] or [1, height, width, 3]."
+            f"[1, 3, height, width] or [1, height, width, 3]{feeding.open_hint}."
         )
     sides = found[0][2:] if layout == "NCHW" else found[0][1:3]
     if any(side not in (-1, feeding.size) for side in sides):
@@ -162,8 +169,10 @@ def layout_in(found: Sequence[tuple[int, ...]], feeding: Feeding) -> str:
 
 def _fits(shape: tuple[int, ...], layout: str, said: str) -> bool:
     """Whether a shape is one of photos; their channels may be an open side where the recipe says where they stand."""
-    channels = shape[layout.index("C")] if len(shape) == 4 else 0
-    return channels == 3 if said == "auto" else said == layout.lower() and channels in (3, -1)
+    if len(shape) != 4 or said not in ("auto", layout.lower()):
+        return False
+    here, there = (shape[1], shape[3]) if layout == "NCHW" else (shape[3], shape[1])
+    return here == 3 or (here == -1 and said != "auto" and there != 3)
 
 
 def check_numbers(kind: str, is_real: bool, feeding: Feeding) -> None:
