@@ -4,16 +4,14 @@ import re
 import shutil
 
 import pytest
-
-from mlob.data import demo
+import workplaces
 
 pytestmark = pytest.mark.slow
 
-QUICK = 'Ensemble(folds=3, draws=50, methods=("mean",), rules=("0.5",))'
 RECIPES = {
     "features/average.py": 'FeatureSet("efficientnet_lite0")',
     "features/crop.py": 'FeatureSet("efficientnet_lite0", crop=Crop("runs/tiny/finder/head.keras", "small"))',
-    "experiments/tiny/suite.py": f'Suite("photos", members=("both",), ensemble={QUICK})',
+    "experiments/tiny/suite.py": f'Suite("photos", members=("both",), ensemble={workplaces.QUICK})',
     "experiments/tiny/finder.py": 'Experiment(("average",), LOGISTIC)',
     "experiments/tiny/both.py": 'Experiment(("average", "crop"), Head(units=(32,)), Training(epochs=4))',
 }
@@ -22,11 +20,7 @@ RECIPES = {
 @pytest.fixture
 def workplace(tmp_path):
     """A folder with a suite of a finder, and of a model on whole and on cropped photos; 60 drawn photos."""
-    demo.draw(tmp_path / "photos", photos=60)
-    for name, recipe in RECIPES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(f"from mlob.recipes import *\n\nrecipe = {recipe}\n")
-    return tmp_path
+    return workplaces.draw(tmp_path, RECIPES)
 
 
 def test_photos_are_cropped_by_a_head_that_is_trained_first_and_new_photos_by_the_one_that_was_kept(

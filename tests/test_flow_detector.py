@@ -6,18 +6,17 @@ import shutil
 
 import detectors
 import pytest
+import workplaces
 
-from mlob.data import demo
 from mlob.features import boxes
 
 pytestmark = pytest.mark.slow
 
 DETECTOR = 'Detector("dark.xml", 64, 3, units="pixels", scale=(255.0,))'
-QUICK = 'Ensemble(folds=3, draws=50, methods=("mean",), rules=("0.5",))'
 RECIPES = {
     "features/average.py": 'FeatureSet("efficientnet_lite0")',
     "features/colours.py": f'FeatureSet("detector", detector={DETECTOR})',
-    "experiments/tiny/suite.py": f'Suite("photos", members=("both",), ensemble={QUICK})',
+    "experiments/tiny/suite.py": f'Suite("photos", members=("both",), ensemble={workplaces.QUICK})',
     "experiments/tiny/both.py": 'Experiment(("average", "colours"), Head(units=(32,)), Training(epochs=4))',
 }
 
@@ -25,12 +24,8 @@ RECIPES = {
 @pytest.fixture
 def workplace(tmp_path):
     """A folder with a suite of one model on both stores, 60 drawn photos, and a detector of dark pixels."""
-    demo.draw(tmp_path / "photos", photos=60)
     detectors.write(tmp_path / "dark.xml")
-    for name, recipe in RECIPES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(f"from mlob.recipes import *\n\nrecipe = {recipe}\n")
-    return tmp_path
+    return workplaces.draw(tmp_path, RECIPES)
 
 
 def test_a_model_reads_both_and_labels_new_photos(workplace, command):

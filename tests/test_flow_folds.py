@@ -5,18 +5,17 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+import workplaces
 
 from mlob import predictions
-from mlob.data import demo
 
 pytestmark = pytest.mark.slow
 
-QUICK = 'Ensemble(folds=3, draws=50, methods=("mean",), rules=("0.5",))'
 MEMBERS = ("dense", "kernel", "regression")
 RECIPES = {
     "features/average.py": 'FeatureSet("efficientnet_lite0")',
     "features/blocks.py": 'FeatureSet("efficientnet_lite0", pool="blocks")',
-    "experiments/tiny/suite.py": f'Suite("photos", members={(*MEMBERS, "few")}, ensemble={QUICK})',
+    "experiments/tiny/suite.py": f'Suite("photos", members={(*MEMBERS, "few")}, ensemble={workplaces.QUICK})',
     "experiments/tiny/dense.py": 'Experiment(("average",), Head(units=(32,)), Training(epochs=4, folds=3))',
     "experiments/tiny/kernel.py": 'Experiment(("average", "blocks"), KERNEL, Training(folds=3))',
     "experiments/tiny/regression.py": 'Experiment(("average", "blocks"), LOGISTIC, Training(folds=3))',
@@ -28,11 +27,7 @@ RECIPES = {
 @pytest.fixture
 def workplace(tmp_path):
     """A folder with a suite of three kinds of members; 60 drawn photos."""
-    demo.draw(tmp_path / "photos", photos=60)
-    for name, recipe in RECIPES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(f"from mlob.recipes import *\n\nrecipe = {recipe}\n")
-    return tmp_path
+    return workplaces.draw(tmp_path, RECIPES)
 
 
 def test_members_of_every_kind_learn_from_validation_and_label_new_photos(workplace, command):

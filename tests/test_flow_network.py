@@ -6,12 +6,10 @@ import re
 import shutil
 
 import pytest
-
-from mlob.data import demo
+import workplaces
 
 pytestmark = pytest.mark.slow
 
-QUICK = 'Ensemble(folds=3, draws=50, methods=("mean",), rules=("0.5",))'
 HEAD = "Head(units=(64,))"
 PHASE = 'Phase(unfreeze="20", epochs=2, steps=2, learning_rate=2e-4, size=64, augmentation=Augmentation(flip=True))'
 NETWORK = f'Network(extractor="average", phases=({PHASE},), views=("flip",))'
@@ -19,7 +17,7 @@ MORE = f'network={NETWORK}, start="wide"'
 RECIPES = {
     "features/average.py": 'FeatureSet("efficientnet_lite0")',
     "features/photos_small.py": 'FeatureSet("pixels", pool="grid")',
-    "experiments/tiny/suite.py": f'Suite("photos", members=("wide", "whole"), ensemble={QUICK})',
+    "experiments/tiny/suite.py": f'Suite("photos", members=("wide", "whole"), ensemble={workplaces.QUICK})',
     "experiments/tiny/wide.py": f'Experiment(("average",), {HEAD}, Training(epochs=4))',
     "experiments/tiny/whole.py": f'Experiment(("photos_small",), {HEAD}, Training(batch=8), {MORE})',
 }
@@ -29,11 +27,7 @@ RECIPES = {
 def trained(tmp_path_factory):
     """A folder with a suite of a head, and of a network that begins with it; 60 drawn photos."""
     folder = tmp_path_factory.mktemp("networks")
-    demo.draw(folder / "photos", photos=60)
-    for name, recipe in RECIPES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(f"from mlob.recipes import *\n\nrecipe = {recipe}\n")
-    return folder
+    return workplaces.draw(folder, RECIPES)
 
 
 @pytest.fixture
@@ -105,7 +99,7 @@ def test_a_suite_of_convolutions_alone_is_reported_without_logistic_regression(m
     scratch.mkdir()
     convolutions = "Network(convolutions=Convolutions((4,), pool=8, flatten=False), phases=(Phase(steps=2, size=32),))"
     recipe = f'Experiment(("photos_small",), Head(units=()), Training(batch=8), network={convolutions})'
-    for name, text in {"suite": f'Suite("photos", members=("small",), ensemble={QUICK})', "small": recipe}.items():
-        (scratch / f"{name}.py").write_text(f"from mlob.recipes import *\n\nrecipe = {text}\n")
+    suite = f'Suite("photos", members=("small",), ensemble={workplaces.QUICK})'
+    workplaces.write(scratch, {"suite.py": suite, "small.py": recipe})
     assert re.search(r"^small +\S", mlob("report", SUITE="scratch"), re.MULTILINE)
     assert not (trained / "runs/scratch/logistic").exists()

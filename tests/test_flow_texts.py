@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+import workplaces
 
 from benchmarks import texts
 
@@ -30,10 +31,7 @@ def shop(tmp_path_factory):
     """A folder with a suite of photos and titles; 210 drawn photos."""
     folder = tmp_path_factory.mktemp("texts")
     texts.draw(folder / "shop", 210, size=64)
-    for name, recipe in RECIPES.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(f"from mlob.recipes import *\n\nrecipe = {recipe}\n")
-    return folder
+    return workplaces.write(folder, RECIPES)
 
 
 @pytest.fixture
