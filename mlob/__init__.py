@@ -1,1 +1,17 @@
 """mlob: bottleneck features once, dense heads in minutes, an ensemble that holds up."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlob.runs.labeller import Labeller
+
+__all__ = ["Labeller"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Labeller` when it is first asked for: it loads NumPy and much else."""
+    if name != "Labeller":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from mlob.runs.labeller import Labeller
+
+    return Labeller

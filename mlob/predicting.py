@@ -13,8 +13,6 @@ from mlob.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlob.data.places import Place
-    from mlob.labels import Labels
-    from mlob.runs.predict import Member, Store
 
 
 def predict(work: Workspace, photos: Sequence["Place"], table: pathlib.Path | None = None) -> None:
@@ -25,6 +23,7 @@ def predict(work: Workspace, photos: Sequence["Place"], table: pathlib.Path | No
         photos: where they are.
         table: of the texts beside them.
     """
+    from mlob.runs import answering
     from mlob.runs import predict as labelling
 
     work = as_ensembled(work if work.data else of_the_only_ensemble(work))
@@ -33,7 +32,8 @@ def predict(work: Workspace, photos: Sequence["Place"], table: pathlib.Path | No
         steps.fit_ensemble(work)
     if work.is_dry:
         return say(f"predict: {len(photos):,} photos")
-    labelled = labelling.label(photos, *needs(work), texts)
+    made = answering.load(work.runs, work.weights)
+    labelled = labelling.label(photos, made, answering.on_disk(made, work.features), texts)
     show(labelling.summary(labelled))
     path = work.run("predict") / places.LABELLED
     labelling.write(path, labelled)
@@ -129,27 +129,3 @@ def readers_of_texts(work: Workspace) -> list[str]:
     if known is None:
         sets = {name: recipe for model in work.suite.members for name, recipe in work.feature_sets(model).items()}
     return [name for name, recipe in sets.items() if backbones.is_text(recipe)]
-
-
-def needs(work: Workspace) -> "tuple[dict[str, Member], dict[str, Store], pathlib.Path, Labels]":
-    """Give what `runs.predict.label` takes beside photos: members, stores, the ensemble's folder, labels."""
-    from mlob.features import store
-    from mlob.runs import kept, results
-    from mlob.runs.predict import Member, Store
-
-    def member(run: pathlib.Path) -> Member:
-        return Member(run, tuple(results.read(run).fingerprint))
-
-    folder = work.run("ensemble")
-    ensemble, known = results.read_ensemble(folder), kept.read(folder)
-    assert ensemble and known  # was seen to
-    stores = {
-        name: Store(
-            kept.feature_set_of(folder, name, known),
-            kept.store_of(folder, name),
-            work.features / name / store.PREDICTED,
-            work.weights,
-        )
-        for name in known.feature_sets
-    }
-    return {name: member(work.run(name)) for name in ensemble.members}, stores, folder, known.labels

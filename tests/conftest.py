@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mlob import __main__ as main
-from mlob import machine
+from mlob import machine, predictions
 from mlob.data.dataset import DataSet, Split, read_dataset
 from mlob.evaluation.scores import Score
 from mlob.features import log, store
@@ -219,3 +219,42 @@ def _spoilt(draw, content):
 def spoilt():
     """Give a strategy of what a JSON product may hold where something in it, or all of it, is another value."""
     return _spoilt
+
+
+@pytest.fixture(scope="session")
+def colours(made, write_result, tmp_path_factory):
+    """A folder of runs whose ensemble needs no backbone: "red" is as likely as a photo is red, "blue" as it is blue.
+
+    They are means over the letterboxed photo, from 0 to 1; "long" and "short" are always 0.25 and 0.75.
+    """
+    import keras
+
+    from mlob.features import pixels, plan
+    from mlob.recipes import Ensemble, FeatureSet
+    from mlob.runs import ensemble, kept
+
+    folder = tmp_path_factory.mktemp("runs") / "colours"
+    seen = FeatureSet("pixels", size="tiny", pool="grid")
+    fingerprint = plan.fingerprint(seen, pixels.source(seen), pixels.Pixels(seen).choice)
+    photo = keras.Input((96, 96, 3))
+    means = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(photo))
+    weights = np.zeros((3, 4), np.float32)
+    weights[0, 0] = weights[2, 1] = 1
+    rates = keras.layers.Dense(4)
+    head = keras.Model(photo, rates(means))
+    rates.set_weights([weights, np.array([0, 0, 0.25, 0.75], np.float32)])
+    (folder / "mean").mkdir(parents=True)
+    head.save(folder / "mean/head.keras")
+    tables = {
+        split: predictions.Table(made[split].ids, (0.8 * made[split].targets + 0.1).astype(np.float32))
+        for split in ("validation", "test")
+    }
+    predictions.write(folder / "mean/predictions.h5", tables)
+    stores = {"pixels": results.StoreCost(0, 1.0)}
+    write_result(folder / "mean", 0.5, fingerprint={"pixels": fingerprint.fields()}, stores=stores)
+    recipe = Ensemble(folds=2, draws=2, methods=("mean",), rules=("0.5",))
+    ensemble.fit("colours", made, {"mean": folder / "mean"}, folder / "ensemble", recipe)
+    store.declare(folder / "pixels", fingerprint)
+    kept.write(folder / "ensemble", kept.Kept(made.labels, {"pixels": seen}), {"pixels": folder / "pixels"})
+    shutil.rmtree(folder / "pixels")
+    return folder

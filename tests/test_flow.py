@@ -16,8 +16,10 @@ import sys
 import threading
 
 import h5py
+import pandas as pd
 import pytest
 
+from mlob import Labeller
 from mlob.data import demo
 from mlob.ensemble.methods import METHODS
 from mlob.files import from_cell
@@ -210,6 +212,21 @@ def test_new_photos_need_neither_data_nor_features(workplace, tmp_path, mlob, al
     with moved_away(workplace / "photos"):
         told = mlob(workplace, "predict", **alone)
     assert outcomes(told) == expected and len(expected) > 9 and not list(tmp_path.glob("features/*/photos"))
+
+
+def test_from_python_new_photos_get_the_labels_that_the_command_gives_them(workplace, tmp_path, mlob, alone):
+    mlob(workplace, "predict", **alone)
+    expected = pd.read_csv(tmp_path / "runs/tiny/predict/predictions.csv", keep_default_na=False, na_values=[""])
+    labeller = Labeller.load(tmp_path / "runs/tiny")
+    found = labeller.predict(sorted((tmp_path / "new").iterdir()))
+    assert found["image"].nunique() > 9 and found["failure"].any()
+    texts = ["image", "label", "failure"]
+    order = [
+        rows.fillna({"label": "", "failure": ""}).sort_values(texts, ignore_index=True) for rows in (found, expected)
+    ]
+    pd.testing.assert_frame_equal(order[0][texts], order[1][texts])
+    numbers = ["probability", "threshold"]
+    pd.testing.assert_frame_equal(order[0][numbers], order[1][numbers], atol=2e-4)
 
 
 def test_the_only_ensemble_predicts_where_no_data_is_named_and_of_several_one_is_asked_for(

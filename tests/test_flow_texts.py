@@ -8,6 +8,7 @@ import pytest
 import workplaces
 
 from benchmarks import texts
+from mlob import Labeller
 
 pytestmark = pytest.mark.slow
 
@@ -72,6 +73,8 @@ def test_new_photos_are_predicted_with_their_texts_and_not_without(mlob, shop):
         with (shop / "runs/tiny/predict/predictions.csv").open(newline="") as file:
             found[title] = [row for row in csv.DictReader(file) if row["image"].endswith("0.jpg")]
     assert found["red dress"] != found["blue skirt"]
+    rows = Labeller.load(shop / "runs/tiny").predict([shop / "shop/images/0.jpg"] * 2, [*found])
+    assert list(rows["label"]) == [row["label"] for title in found for row in found[title]]
     table.write_text("image,title\nother.jpg,hat\n")
     status, told = mlob("predict", shop / "shop/images/0.jpg", TEXTS=table)
     assert status == 2 and "names none of these photos: expected 0.jpg or 0" in told

@@ -44,7 +44,7 @@ ROWS = (
     {"__main__"},
 )
 DOORS = {
-    "PIL": {"data.images", "data.drawing"},
+    "PIL": {"data.images", "data.upright", "data.drawing"},
     "aiohttp": {"data.fetch"},
     "h5py": {"hdf5"},
     "matplotlib": {"reports.figures"},

@@ -8,15 +8,16 @@ import io
 import os
 import pathlib
 import stat
-import struct
 import warnings
+from collections.abc import Iterator
 from typing import cast
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
+from mlob.data import upright
 from mlob.data.places import MOST_BYTES, Place
-from mlob.errors import Unreadable
+from mlob.errors import InputError, Unreadable
 
 DECODER = "pillow draft, srgb"  # in fingerprints: changes with whatever changes pixels, even by half a grey level
 BLANK_RANGE = 3  # grey levels; JPEG leaves about this much noise on one uniform colour
@@ -52,26 +53,8 @@ MOST_PIXELS = 32_000_000  # in memory at once: converting them to RGB takes half
 MOST_NARROW = 1000  # times as long as wide; a longer photo would be less than one pixel wide in a square
 
 FRAMES = 10  # of an animation (or pages) are searched for the first that is not blank
-ORIENTATION = 0x0112  # of EXIF
-TURNS: dict[int | None, Image.Transpose] = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 END = b"\xff\xd9"  # of a JPEG
 MORE = b"".join(bytes(range(254, 0, -1)) + bytes([255, 0xD0 + number]) for number in (*range(8), 0))  # any pixels
-SRGB = ImageCms.createProfile("sRGB")
-MODES = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # Pillow's, by the colour space of a profile
-KEYS = {  # PNG's transparent colour, converted from the depth of the file to that of the pixels
-    "L;2": lambda key: key * 85,
-    "L;4": lambda key: key * 17,
-    "RGB;16B": lambda key: tuple(value >> 8 for value in key),
-}
-
 # Where Pillow warns (odd EXIF, many pixels), decoding fails for that reason or does no harm. Set once and not for each
 # photo, since photos are decoded in threads, which share the filters.
 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -255,10 +238,41 @@ def _jpeg(image: Image.Image, **options: int | str) -> bytes:
     return buffer.getvalue()
 
 
+def to_file(photo: Image.Image | np.ndarray) -> bytes:
+    """Give a photo that is in memory as a file of its pixels (bytes, BMP), which `decode` reads as any other.
+
+    Args:
+        photo: uint8 (h, w, 3), or an image of Pillow in any mode, which is turned as its EXIF says.
+
+    Raises:
+        InputError: another kind of array, or no photo at all.
+        Unreadable: too many pixels; an image whose file is damaged.
+    """
+    if isinstance(photo, np.ndarray) and (photo.dtype != np.uint8 or photo.shape[2:] != (3,) or not photo.size):
+        raise InputError(f"A photo is an array {photo.dtype} {photo.shape}: expected uint8 (height, width, 3), RGB.")
+    if not isinstance(photo, np.ndarray | Image.Image):
+        raise InputError(
+            f"A photo is {type(photo).__name__}: expected a path, the bytes of a file, an image of Pillow, or an array."
+        )
+    image, buffer = Image.fromarray(photo) if isinstance(photo, np.ndarray) else photo, io.BytesIO()
+    if image.width * image.height > MOST_PIXELS:
+        raise Unreadable("too many pixels")
+    with _reasons():
+        upright.rgb(image).save(buffer, "BMP")
+    return buffer.getvalue()
+
+
 def _upright(data: bytes, size: int) -> Image.Image:
-    """Decode a photo to RGB, upright, turning any error of Pillow into a reason. A JPEG is scaled down meanwhile."""
-    try:
+    """Decode a photo to RGB, upright. A JPEG is scaled down meanwhile."""
+    with _reasons(data):
         return _ended(data, size)
+
+
+@contextlib.contextmanager
+def _reasons(data: bytes = b"") -> Iterator[None]:
+    """Turn any error of Pillow into a reason why a file, of these bytes, cannot be read."""
+    try:
+        yield
     except UnidentifiedImageError as error:
         lacks = _is_heic(data) and "HEIF" not in FORMATS
         raise Unreadable(NEEDS_HEIC if lacks else "not an image") from error
@@ -301,14 +315,14 @@ def _first_shown(data: bytes, size: int) -> Image.Image:
 def _frame(image: ImageFile.ImageFile, size: int) -> Image.Image:
     _scaled(image, size)
     for tile in image.tile[:1]:
-        if tile.args in KEYS and "transparency" in image.info:
-            image.info["transparency"] = KEYS[tile.args](image.info["transparency"])
+        if tile.args in upright.KEYS and "transparency" in image.info:
+            image.info["transparency"] = upright.KEYS[tile.args](image.info["transparency"])
     try:
         image.load()
     except Exception as error:
         if image.tile or isinstance(error, OSError | MemoryError):
             raise  # otherwise the pixels are there, and only their description is odd
-    return _rgb(_turned(image))
+    return upright.rgb(image)
 
 
 def _scaled(image: ImageFile.ImageFile, size: int) -> None:
@@ -320,63 +334,6 @@ def _scaled(image: ImageFile.ImageFile, size: int) -> None:
         raise Unreadable("too many pixels")
     if max(image.size) > MOST_NARROW * min(image.size):
         raise Unreadable("too narrow")
-
-
-def _turned(image: Image.Image) -> Image.Image:
-    """Turn a photo upright. The orientation is only read and never written back, so that broken tags do no harm."""
-    turn = None
-    with contextlib.suppress(Exception):
-        turn = TURNS.get(_orientation(image.info.get("exif", b"")) or image.getexif().get(ORIENTATION))
-    return image if turn is None else image.transpose(turn)
-
-
-def _orientation(exif: bytes) -> int | None:
-    """Find the orientation in a block of EXIF, None without one; Pillow would give up at the first broken tag."""
-    with contextlib.suppress(KeyError, struct.error):
-        block = exif.removeprefix(b"Exif\0\0")
-        order = {b"II": "<", b"MM": ">"}[block[:2]]
-        (start,) = struct.unpack_from(f"{order}4xI", block)
-        (count,) = struct.unpack_from(f"{order}H", block, start)
-        for at in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind = struct.unpack_from(f"{order}HH", block, at)
-            if tag == ORIENTATION:
-                return struct.unpack_from(order + {1: "B", 3: "H", 4: "I"}[kind], block, at + 8)[0]
-    return None
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB; transparent parts become white."""
-    if image.mode.startswith(("I", "F")):
-        image = _grey(image)
-    colours = _srgb(image)
-    if not image.has_transparency_data:
-        return colours
-    colours.putalpha(image.convert("RGBA").getchannel("A"))
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
-
-
-def _grey(image: Image.Image) -> Image.Image:
-    """Convert 16 bits, 32 bits or floats, whose white may be 1, 255 or 65535, to 8 bits."""
-    values = np.nan_to_num(np.asarray(image))
-    most = 65535 if image.mode != "F" else next((most for most in (1, 255) if values.max() <= most), 65535)
-    grey = Image.fromarray((values.clip(0, most) * (255 / most) + 1e-4).astype(np.uint8))
-    if "transparency" in image.info:
-        grey.putalpha(Image.fromarray((values != image.info["transparency"]) * np.uint8(255)))
-    if "icc_profile" in image.info:
-        grey.info["icc_profile"] = image.info["icc_profile"]
-    return grey
-
-
-def _srgb(image: Image.Image) -> Image.Image:
-    """Convert to RGB, from the colours of an embedded profile (if it fits and is not sRGB) to those of sRGB."""
-    with contextlib.suppress(ImageCms.PyCMSError, OSError, KeyError):
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        mode = MODES[profile.profile.xcolor_space]
-        fits = mode == image.mode.removesuffix("A") or (mode == "RGB" and image.mode != "CMYK")
-        if fits and "sRGB" not in (profile.profile.profile_description or ""):
-            converted = ImageCms.profileToProfile(image.convert(mode), profile, SRGB, outputMode="RGB")
-            return cast(Image.Image, converted)  # it gives None only when it converts in place
-    return image.convert("RGB")
 
 
 def _is_blank(image: Image.Image) -> bool:

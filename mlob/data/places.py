@@ -81,6 +81,24 @@ class Inside:
 Place = pathlib.Path | Inside
 
 
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class InMemory(Inside):
+    """A file that lies in memory alone, under a name. Two of them are two places, whatever they hold."""
+
+    data: bytes
+
+    def __str__(self) -> str:
+        return self.inside
+
+    def _read(self) -> bytes:
+        return self.data
+
+
+def in_memory(name: str, data: bytes) -> InMemory:
+    """Give the place of a file's bytes."""
+    return InMemory(pathlib.Path(), name, len(data), "", data)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class InBucket(Inside):
     """An object in a bucket."""

@@ -17,6 +17,11 @@ def encode(photos: Iterable[np.ndarray]) -> np.ndarray:
     return np.array([images.to_jpeg(photo) for photo in photos], object)
 
 
+def decode(rows: Iterable[bytes], size: int) -> np.ndarray:
+    """Give the pixels of JPEGs that `encode` made: uint8 (n, size, size, 3)."""
+    return np.array([images.from_jpeg(row, size) for row in rows], np.uint8).reshape(-1, size, size, 3)
+
+
 def join(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Join JPEGs, object (n,): their bytes, uint8, one after another, and where each ends, int64 (n,)."""
     return np.frombuffer(b"".join(rows), np.uint8), np.cumsum([len(row) for row in rows], dtype=np.int64)

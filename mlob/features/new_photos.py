@@ -67,19 +67,36 @@ def extract(
     Raises:
         InputError: the weights are not at hand, or are others than the store's; the store is not there.
     """
-    alike = store.fingerprint(store_folder)
-    if alike is None:
-        raise InputError(f"{store_folder} holds no features: run `make features`.")
-    folder = folder / digest(alike.to_json())[:16]
+    folder = folder / digest(_fingerprint(store_folder).to_json())[:16]
     paths = sorted(folder.glob("[0-9]*.h5"))
     located, failures = _locate(paths, photos)
     known = {*located, *(photo for photo, reason in failures.items() if not contents.is_unread(reason))}
     if new := {photo: place for photo, place in photos.items() if photo not in known}:
         load_keras()
-        work = Extraction(feature_set, _source_of(feature_set, alike, given), store_folder, alike)
+        work = alike(feature_set, store_folder, given)
         more, failed = _locate(_extract_photos(name, work, new, folder, first=len(paths)), photos)
         located, failures = located | more, failures | failed
     return Rows(located), {photo: reason for photo, reason in failures.items() if photo not in located}
+
+
+def alike(feature_set: FeatureSet, store_folder: pathlib.Path, given: pathlib.Path | str | None) -> Extraction:
+    """Give what extracts photos as a store's own were.
+
+    Args:
+        feature_set, store_folder, given: as of `extract`.
+
+    Raises:
+        InputError: as `extract`.
+    """
+    made_with = _fingerprint(store_folder)
+    return Extraction(feature_set, _source_of(feature_set, made_with, given), store_folder, made_with)
+
+
+def _fingerprint(store_folder: pathlib.Path) -> Fingerprint:
+    found = store.fingerprint(store_folder)
+    if found is None:
+        raise InputError(f"{store_folder} holds no features: run `make features`.")
+    return found
 
 
 def _locate(

@@ -52,6 +52,13 @@ class Extractor:
     view: str
     run: Runner
 
+    def features(self, photos: Sequence[decoding.Photo]) -> tuple[np.ndarray, np.ndarray | None]:
+        """Give the features of decoded photos, as a store holds them, and their boxes, where it has a detector."""
+        found, given = None, self.run([photo.views[self.view] for photo in photos])
+        if self.run.finish:
+            found, given = self.run.finish(given, [photo.inset for photo in photos])
+        return _stored(given), found
+
 
 class Known:
     """The contents that have features, so that photos of equal bytes go through a network once.
@@ -150,11 +157,9 @@ def _forward(extractors: Mapping[str, Extractor], known: Mapping[str, Known], ph
     for name, extractor in extractors.items():
         started = time.monotonic()
         fresh[name] = [not photo.reason and known[name].add(photo.digest) for photo in photos]
-        chosen = list(itertools.compress(photos, fresh[name]))
-        given = extractor.run([photo.views[extractor.view] for photo in chosen])
-        if extractor.run.finish:
-            boxes[name], given = extractor.run.finish(given, [photo.inset for photo in chosen])
-        rows[name] = _stored(given)
+        rows[name], found = extractor.features(list(itertools.compress(photos, fresh[name])))
+        if found is not None:
+            boxes[name] = found
         seconds[name] = time.monotonic() - started
     return _Chunk(photos, fresh, rows, boxes, seconds)
 

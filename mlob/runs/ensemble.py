@@ -264,11 +264,13 @@ def answers(folder: pathlib.Path, split: str) -> tuple[predictions.Table, np.nda
     return table, decision.needed(table.probabilities)
 
 
-def decide(folder: pathlib.Path, probabilities: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Decide by the chosen method of runs/<suite>/ensemble, each member's weight applied by its name.
+def decide(
+    loaded: tuple[list[str], methods.Decision], probabilities: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Decide by an ensemble's chosen method, each member's weight applied by its name.
 
     Args:
-        folder: runs/<suite>/ensemble.
+        loaded: as `load_decision` gives it.
         probabilities: {member: float32 (n, labels)}, in any order.
 
     Returns:
@@ -276,12 +278,12 @@ def decide(folder: pathlib.Path, probabilities: dict[str, np.ndarray]) -> tuple[
         (n, labels).
 
     Raises:
-        InputError: other members than the ensemble was made of; as `load_decision`.
+        InputError: other members than the ensemble was made of.
     """
-    members, decision = load_decision(folder)
+    members, decision = loaded
     if set(members) != set(probabilities):
         raise InputError(
-            f"{folder} was made of {', '.join(members)}; found predictions of {', '.join(probabilities)}: run "
+            f"The ensemble was made of {', '.join(members)}; found predictions of {', '.join(probabilities)}: run "
             "`make ensemble` with the members that are wanted."
         )
     blended = decision.probabilities(np.stack([probabilities[name] for name in members]))

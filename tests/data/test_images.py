@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mlob.data import images
+from mlob.data import images, upright
 from mlob.errors import Unreadable
 
 SIZE = 32
@@ -471,7 +471,7 @@ def test_whatever_a_reader_raises_is_a_reason_but_a_full_memory_is_no_fault_of_t
     def broken(image):
         raise raised
 
-    monkeypatch.setattr(images, "_rgb", broken)
+    monkeypatch.setattr(upright, "rgb", broken)
     with pytest.raises(wanted):
         images.decode(PNG, SIZE)
 
@@ -598,3 +598,29 @@ def test_the_crops_of_a_flipped_photo_are_the_flipped_crops():
     flipped = images.view(pixels, "flip")
     for left, right in (("top_left", "top_right"), ("bottom_left", "bottom_right"), ("centre", "centre")):
         assert (images.view(flipped, left) == images.view(images.view(pixels, right), "flip")).all()
+
+
+# From memory
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_an_array_is_decoded_as_a_file_of_its_pixels(width, height, seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    pixels[0, 0], pixels[-1, -1] = 0, 255
+    if width == height == 1:
+        return  # one uniform colour
+    expected = images.decode(encoded(Image.fromarray(pixels)), SIZE)
+    assert np.array_equal(images.decode(images.to_file(pixels), SIZE), expected)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "I;16"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_an_image_of_pillow_is_decoded_as_the_file_that_it_was_opened_from(mode, orientation):
+    image = Image.fromarray(np.uint16(photo().convert("L")) * 257) if mode == "I;16" else photo()
+    image = image if mode == "I;16" else image.convert(mode)
+    if "A" in mode:
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(image, exif=exif)
+    assert np.array_equal(images.decode(images.to_file(Image.open(io.BytesIO(data))), SIZE), images.decode(data, SIZE))

@@ -153,7 +153,7 @@ def test_what_is_stored_by_a_members_name_is_applied_by_it(method, made, members
     turned = dict(reversed(members.items()))
     assert ensembles.is_done(folder, ensembles.identity(made, turned, recipe))
     found = {name: predictions.read(path / "predictions.h5")["test"].probabilities for name, path in turned.items()}
-    probabilities, decided, needed = ensembles.decide(folder, found)
+    probabilities, decided, needed = ensembles.decide(ensembles.load_decision(folder), found)
     assert np.array_equal(needed, np.tile(ensembles.load_decision(folder)[1].thresholds, (len(needed), 1)))
     assert np.array_equal(probabilities, written.probabilities) and np.array_equal(decided, written.decided)
 
@@ -162,7 +162,7 @@ def test_members_that_an_ensemble_was_not_made_of_are_refused(ensemble, made, me
     found = {name: predictions.read(path / "predictions.h5")["test"].probabilities for name, path in members.items()}
     for others in ({**found, "new": found["good"]}, {"good": found["good"]}):
         with pytest.raises(InputError, match=r"made of good, fair, poor; found predictions of .*make ensemble"):
-            ensembles.decide(ensemble[0], others)
+            ensembles.decide(ensembles.load_decision(ensemble[0]), others)
 
 
 def test_arrays_that_are_missing_or_of_another_decision_are_told_with_the_mend(ensemble):
@@ -517,7 +517,7 @@ def test_a_group_of_which_every_photo_has_one_label_gets_one_in_every_split_and_
         assert (table.decided[:, :2].sum(axis=1) == 1).all()
         assert not (table.decided[:, 2:].sum(axis=1) == 1).all()
     single = {name: predictions.read(path / "predictions.h5")["test"].probabilities for name, path in members.items()}
-    probabilities, decided, needed = ensembles.decide(folder, single)
+    probabilities, decided, needed = ensembles.decide(ensembles.load_decision(folder), single)
     assert np.array_equal(decided, found["test"].decided)
     assert np.array_equal(needed[:, 0], probabilities[:, 1]) and len(set(needed[:, 2].tolist())) == 1
     assert [label.threshold is None for label in results.read_ensemble(folder).labels] == [True, True, False, False]

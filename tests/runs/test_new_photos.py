@@ -9,7 +9,7 @@ from mlob.features import log, store
 from mlob.features.fingerprint import Fingerprint
 from mlob.models import heads
 from mlob.recipes import LOGISTIC, Experiment, Head, Judging, Training
-from mlob.runs import model, predict
+from mlob.runs import answering, model
 from mlob.runs.job import Job
 from mlob.training import batches, fit
 from mlob.training.batches import Rows
@@ -43,9 +43,9 @@ def test_members_read_their_own_stores_side_by_side(tmp_path):
         head = heads.build(Head(units=(4,)), joined, np.eye(7, 2, dtype=np.uint8))
         (tmp_path / member).mkdir()
         head.save(tmp_path / member / "head.keras")
-        members[member] = predict.Member(tmp_path / member, stores)
+        members[member] = answering.Member(tmp_path / member, stores)
         expected[member] = fit.predict(head, joined)
-    found = predict.predict(members, features)
+    found = answering.predict(members, features)
     assert list(found) == ["both", "single"]
     for member, probabilities in found.items():
         assert probabilities.shape == (7, 2) and probabilities == pytest.approx(expected[member], abs=1e-6)
@@ -85,5 +85,5 @@ def test_whatever_trains_predicts_new_photos_as_it_did_those_of_test(experiment,
     folder = tmp_path / "run"
     model.train(Job("one", experiment, made, stores), folder, Judging(folds=2, draws=2))
     features = {name: batches.read([path], made["test"]).features[:] for name, path in stores.items()}
-    found = predict.predict({"one": predict.Member(folder, experiment.stores)}, features)["one"]
+    found = answering.predict({"one": answering.Member(folder, experiment.stores)}, features)["one"]
     assert found == pytest.approx(predictions.read(folder / "predictions.h5")["test"].probabilities, abs=1e-5)

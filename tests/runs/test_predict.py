@@ -3,7 +3,7 @@ import os
 import pathlib
 
 from mlob.labels import Labels
-from mlob.runs import predict
+from mlob.runs import answering, predict
 from mlob.runs.predict import Given
 
 
@@ -42,5 +42,6 @@ def test_a_label_that_is_given_at_a_low_probability_says_why():
 def test_photos_that_cannot_be_read_have_their_reasons_and_no_labels_and_need_no_model(tmp_path):
     empty, missing = tmp_path / "empty.jpg", tmp_path / "missing.jpg"
     empty.write_bytes(b"")
-    photos = predict.label([missing, empty], {}, {}, tmp_path / "no ensemble", Labels((7,), ("red",), ("colour",)))
+    made = answering.Ensemble({}, {}, ([], None), Labels((7,), ("red",), ("colour",)))
+    photos = predict.label([missing, empty], made, answering.on_disk(made, tmp_path))
     assert photos == [predict.Photo(missing, (), "no file"), predict.Photo(empty, (), "empty file")]
