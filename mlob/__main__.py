@@ -7,10 +7,10 @@ import sys
 
 import click
 
-from mlob import cleaning, initialise, machine, predicting, reporting, steps, workspace
+from mlob import cleaning, importing, initialise, machine, predicting, reporting, steps, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
-from mlob.options import Duration, Part, Text, for_demo, for_model, for_suite
+from mlob.options import Duration, Part, Several, Text, for_demo, for_model, for_suite
 from mlob.progress import say
 from mlob.workspace import Workspace
 
@@ -126,6 +126,27 @@ def features(work: Workspace, model: str | None, part: tuple[int, int], name: st
     for sentence in preflight.refusals(work.dataset):
         say(f"What comes after the features will be refused: {sentence}")
     steps.extract(work, work.models(model), part=part, run=ENGINES[name])
+
+
+@cli.command("import")
+@for_suite
+@click.argument("table", type=Text())
+@click.option("--name", required=True, type=Text(), metavar="NAME", help="Of the feature set, as models name it.")
+@click.option(
+    "--ids", default="", metavar="COLUMN", help="The table's column of photos' ids; of an array, the file of its ids."
+)
+def bring(work: Workspace, table: str, name: str, ids: str) -> None:
+    """Bring features that another program made of the photos: a table (.parquet, .csv, .tsv) or an array (.npy).
+
+    A row's id is that of its photo in the annotations, or the name of its file; where splits number their photos from 1
+    each, train/1 and so on.
+
+    \b
+    Example:
+      mlob import marqo.parquet --name marqo --suite photos --data data/mine
+      mlob import vectors.npy --ids names.txt --name clip
+    """
+    importing.bring(work, pathlib.Path(table), name, ids)
 
 
 @cli.command()
@@ -256,8 +277,24 @@ def report(work: Workspace, readme: str | None) -> None:
 @for_suite
 @click.option("--photos", envvar="MLOB_PHOTOS", type=Text(), metavar="FOLDER", help="A folder of photos.")
 @click.option("--texts", envvar="MLOB_TEXTS", type=Text(), metavar="TABLE", help="A table of the texts beside them.")
+@click.option(
+    "--vectors",
+    envvar="MLOB_VECTORS",
+    type=Several(),
+    multiple=True,
+    metavar="[NAME=]TABLE",
+    help="Features of them that were made elsewhere, as `mlob import` takes them.",
+)
+@click.option("--ids", default="", metavar="COLUMN", help="Its column of photos' names; of an array, the file of them.")
 @click.argument("paths", nargs=-1, type=Text())
-def predict(work: Workspace, photos: str | None, texts: str | None, paths: tuple[str, ...]) -> None:
+def predict(
+    work: Workspace,
+    photos: str | None,
+    texts: str | None,
+    vectors: tuple[str, ...],
+    ids: str,
+    paths: tuple[str, ...],
+) -> None:
     """Predict labels for new photos: files, or folders and archives of them.
 
     An ensemble that is there is taken as it is. It needs neither its data nor its features.
@@ -269,11 +306,13 @@ def predict(work: Workspace, photos: str | None, texts: str | None, paths: tuple
       mlob predict a.jpg b.jpg
       mlob predict --photos holiday/ > labels.txt
       mlob predict --photos holiday/ --texts titles.csv
+      mlob predict --photos holiday/ --vectors marqo.parquet
     """
     from mlob.runs import predict as labelling
 
     found = labelling.find([pathlib.Path(path) for path in (*paths, *([photos] if photos else []))])
-    predicting.predict(work, found, pathlib.Path(texts) if texts else None)
+    tables = predicting.Tables(pathlib.Path(texts) if texts else None, vectors, ids)
+    predicting.predict(work, found, tables)
 
 
 @cli.command()

@@ -1,6 +1,7 @@
 """The options that verbs share, and what options take: names, memory, parts of the work, durations."""
 
 import functools
+import os
 import re
 import reprlib
 from collections.abc import Callable
@@ -23,6 +24,12 @@ class Text(click.ParamType):
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Give the text."""
         return value or self.fail("it is empty; leave it out, or name something.", param, ctx)
+
+
+class Several(Text):
+    """Several names or paths; those of a variable stand as those of PATH do."""
+
+    envvar_list_splitter = os.pathsep
 
 
 class Gigabytes(click.ParamType):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mlob import steps
@@ -13,27 +13,45 @@ from mlob.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlob.data.places import Place
+    from mlob.recipes import FeatureSet
+    from mlob.runs.answering import Brought
 
 
-def predict(work: Workspace, photos: Sequence["Place"], table: pathlib.Path | None = None) -> None:
+@dataclasses.dataclass(frozen=True)
+class Tables:
+    """What stands beside photos.
+
+    Attributes:
+        texts: a table of their texts.
+        vectors: tables of features that were made elsewhere, each behind the name of its feature set and "=" where the
+            ensemble reads several.
+        ids: their column of the photos' names, or the file of an array's.
+    """
+
+    texts: pathlib.Path | None = None
+    vectors: Sequence[str] = ()
+    ids: str = ""
+
+
+def predict(work: Workspace, photos: Sequence["Place"], tables: Tables = Tables()) -> None:
     """Label photos with the suite's ensemble; print the labels and write them as a table.
 
     Args:
         work: the suite.
         photos: where they are.
-        table: of the texts beside them.
+        tables: what stands beside them.
     """
     from mlob.runs import answering
     from mlob.runs import predict as labelling
 
     work = as_ensembled(work if work.data else of_the_only_ensemble(work))
-    texts = texts_beside(work, photos, table)
+    texts, brought = texts_beside(work, photos, tables.texts), vectors_beside(work, photos, tables)
     if not is_ready(work):
         steps.fit_ensemble(work)
     if work.is_dry:
         return say(f"predict: {len(photos):,} photos")
     made = answering.load(work.runs, work.weights)
-    labelled = labelling.label(photos, made, answering.on_disk(made, work.features), texts)
+    labelled = labelling.label(photos, made, answering.on_disk(made, work.features), texts, brought)
     show(labelling.summary(labelled))
     path = work.run("predict") / places.LABELLED
     labelling.write(path, labelled)
@@ -122,10 +140,68 @@ def texts_beside(work: Workspace, photos: Sequence["Place"], path: pathlib.Path 
 def readers_of_texts(work: Workspace) -> list[str]:
     """List the ensemble's feature sets of texts; in a dry run those of the suite's recipes."""
     from mlob.features import backbones
+
+    return [name for name, recipe in feature_sets(work).items() if backbones.is_text(recipe)]
+
+
+def vectors_beside(work: Workspace, photos: Sequence["Place"], tables: Tables) -> "dict[str, Brought]":
+    """Read the features of photos that were made elsewhere, where the ensemble reads some; what is needless is told.
+
+    Returns:
+        {name of the feature set: `Brought`}.
+
+    Raises:
+        InputError: the ensemble reads such features, and no table of them is named, or it has a row of no photo.
+    """
+    from mlob.data import vectors
+    from mlob.features import backbones, imported
+    from mlob.runs.answering import Brought
+
+    readers = [name for name, recipe in feature_sets(work).items() if backbones.is_imported(recipe)]
+    paths = tables_of(readers, tables.vectors)
+    found = {}
+    for name in readers:
+        read = vectors.read(paths[name], tables.ids)
+        rows = imported.rows_beside(photos, read)
+        if not rows:
+            raise InputError(
+                f"{read.path} names none of these photos: expected {photos[0].name} or {photos[0].stem} and so on."
+            )
+        if len(rows) < len(photos):
+            lacking = [photo.name for photo in photos if photo not in rows]
+            share = f"{len(lacking):,} of {len(photos):,} photos, for example {lacking[0]}"
+            say(f"predict: {read.path} has no row of {share}: they cannot be labelled")
+        found[name] = Brought(read, rows)
+    return found
+
+
+def tables_of(readers: Sequence[str], given: Sequence[str]) -> dict[str, pathlib.Path]:
+    """Give the table of each feature set that was made elsewhere; the only one needs no name.
+
+    Raises:
+        InputError: one has none.
+    """
+    parts = {each: each.partition("=") for each in given}
+    named = {name: path for name, _, path in parts.values() if name in readers}
+    plain = [each for each, (name, _, _) in parts.items() if name not in readers]
+    if len(readers) == len(plain) == len(given) == 1:
+        return {readers[0]: pathlib.Path(plain[0])}
+    if plain and readers:
+        raise InputError(f"--vectors={plain[0]}: expected NAME=TABLE, the name one of {', '.join(readers)}.")
+    if plain:
+        say(f"predict: {plain[0]} is not needed: no member reads features that were made elsewhere")
+    if missing := [name for name in readers if name not in named]:
+        raise InputError(
+            f"{missing[0]} reads features that were made elsewhere: bring those of these photos, too, a table as "
+            f"`mlob import` takes it, with VECTORS={missing[0]}=TABLE (--vectors)."
+        )
+    return {name: pathlib.Path(path) for name, path in named.items()}
+
+
+def feature_sets(work: Workspace) -> "Mapping[str, FeatureSet]":
+    """Give the feature sets that the ensemble reads; before there is one, those of the suite's recipes."""
     from mlob.runs import kept
 
-    known = kept.read(work.run("ensemble"))
-    sets = known.feature_sets if known else {}
-    if known is None:
-        sets = {name: recipe for model in work.suite.members for name, recipe in work.feature_sets(model).items()}
-    return [name for name, recipe in sets.items() if backbones.is_text(recipe)]
+    if known := kept.read(work.run("ensemble")):
+        return known.feature_sets
+    return {name: recipe for model in work.suite.members for name, recipe in work.feature_sets(model).items()}

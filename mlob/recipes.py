@@ -128,7 +128,8 @@ class FeatureSet(Recipe):
     Attributes:
         backbone: a name in `mlob.features.backbones.BACKBONES`; or "pixels", with the pool "grid": photos as they are
             decoded; or "detector": what `detector` finds in them; or "text": what stands beside them in the column
-            that `Annotations.text` names; or "file:" and the path of a network (.keras, .onnx, .tflite, .xml).
+            that `Annotations.text` names; or "imported": what `mlob import` brought; or "file:" and the path of a
+            network (.keras, .onnx, .tflite, .xml).
         size: side of the input in pixels, or "tiny" (96), "small" (224), "large" (299) or "huge" (560), where the
             network allows it.
         layer: the last, or the name of an earlier layer, where the network is cut.

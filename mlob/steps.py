@@ -124,12 +124,14 @@ def extract(work: Workspace, models: Collection[str], **where: Any) -> None:
     is_first = 0 < len(found) == len(work.extracted) and not any(path.exists() for _, path in found.values())
     for line in factsheet.understood(work.dataset) if is_first else ():
         say(line)
-    sets = {name: own for name, own in found.items() if not backbones.is_text(own[0])}
+    renew_imported(work, {name: own for name, own in found.items() if backbones.is_imported(own[0])})
+    texts = {name: own for name, own in found.items() if backbones.is_text(own[0])}
+    sets = {name: own for name, own in found.items() if name not in texts and not backbones.is_imported(own[0])}
     if sets and work.is_dry:
         tell_lacking(work, sets)
     elif sets:
         extraction.extract(sets, work.dataset, given=work.weights, random_fallback=work.suite.generated, **where)
-    extract_texts(work, {name: own for name, own in found.items() if name not in sets})
+    extract_texts(work, texts)
 
 
 def tell_lacking(work: Workspace, sets: FeatureSets) -> None:
@@ -153,6 +155,14 @@ def extract_texts(work: Workspace, sets: FeatureSets) -> None:
             say(f"features {name}: {texts.lacking(folder, work.dataset):,} texts to be read")
         else:
             texts.extract(name, recipe, folder, work.dataset)
+
+
+def renew_imported(work: Workspace, sets: FeatureSets) -> None:
+    """List the splits anew over features that were made elsewhere; photos without any are refused."""
+    from mlob.features import imported
+
+    for name, (_, folder) in sets.items():
+        imported.renew(name, folder, work.dataset, is_dry=work.is_dry)
 
 
 def train(work: Workspace, models: Collection[str]) -> list[str]:

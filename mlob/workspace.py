@@ -58,7 +58,14 @@ BESIDE = (
     *(f"{SEARCH_FOLDER}/{name}" for name in (SEARCH, BEST_RECIPE, "journal.log.*", "*.npy")),
     *(DECISION, "second_level.npz", SUBMISSION, PAGE, COMPARED),
     *(f"{name}.*" for name in (PROBABILITIES, REVIEW, LABEL_STUDIO)),
-    *(KEPT, f"{STORES}/*/fingerprint.json", f"{STORES}/*/int8.*", f"{STORES}/*/terms.json", f"{STORES}/*/{HEAD}"),
+    *(
+        KEPT,
+        f"{STORES}/*/fingerprint.json",
+        f"{STORES}/*/int8.*",
+        f"{STORES}/*/terms.json",
+        f"{STORES}/*/columns.json",
+        f"{STORES}/*/{HEAD}",
+    ),
 )
 
 

@@ -39,7 +39,7 @@ ROWS = (
     {"workspace"},
     {"runs"},
     {"reports"},
-    {"steps", "predicting", "reporting", "cleaning", "initialise", "tracking"},
+    {"steps", "predicting", "reporting", "importing", "cleaning", "initialise", "tracking"},
     {"options"},
     {"__main__"},
 )
@@ -59,6 +59,7 @@ DOORS = {
         "data.annotations.csvtable",
         "data.annotations.huggingface",
         "data.parquet",
+        "data.vectors",
     },
     "ray": {"engine"},
     "safetensors": {"features.weights"},

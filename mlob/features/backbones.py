@@ -29,6 +29,7 @@ PIXELS = "pixels"  # the backbone that does nothing: photos stay as they are dec
 JPEG: Final = "jpeg95"  # the precision of pixels that are kept as JPEGs; the number is the quality
 DETECTOR = "detector"  # what a file of another program finds in photos
 TEXT = "text"  # what stands beside photos
+IMPORTED = "imported"  # what other programs made, and `mlob import` brought
 FILE = "file:"  # begins the name of a network in a file, whose path follows
 KERAS_WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
@@ -228,6 +229,7 @@ KINDS = {
     PIXELS: Kind(*(_late("mlob.features.pixels", name) for name in ("check", "source", "Pixels"))),
     DETECTOR: Kind(*(_late("mlob.features.detector", name) for name in ("check", "source", "Finder"))),
     TEXT: Kind(_late("mlob.features.texts", "check"), _late("mlob.features.pixels", "source")),
+    IMPORTED: Kind(_late("mlob.features.imported", "check"), _late("mlob.features.pixels", "source")),
     FILE: Kind(*(_late("mlob.features.encoder", name) for name in ("check", "source", "Encoded"))),
 }
 
@@ -236,6 +238,11 @@ def kind(feature_set: FeatureSet) -> Kind | None:
     """Give what a feature set is that no network of the table makes; None of such a network."""
     told = DETECTOR if feature_set.detector else TEXT if feature_set.text else feature_set.backbone
     return KINDS.get(FILE if is_file(feature_set) or feature_set.encoder else told)
+
+
+def is_imported(feature_set: FeatureSet) -> bool:
+    """Say whether a feature set was made elsewhere."""
+    return feature_set.backbone == IMPORTED
 
 
 def is_file(feature_set: FeatureSet) -> bool:

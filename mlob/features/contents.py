@@ -75,6 +75,38 @@ def recognise(photos: Mapping[str, Photos], store_folder: pathlib.Path, indices:
         _take_over(found, known[split])
 
 
+def known(name: str, store_folder: pathlib.Path, dataset: DataSet) -> dict[str, Photos]:
+    """Find the contents of a data set's photos: they are read where no store of the data set knows them.
+
+    Args:
+        name: of what needs it, for the terminal.
+        store_folder: features/<set>/<data set>.
+        dataset: whose photos they are.
+
+    Returns:
+        {split: `Photos`}.
+    """
+    photos = look(dataset)
+    others = sorted(store_folder.parent.parent.glob(f"*/{store_folder.name}"))
+    for folder in (store_folder, *others):
+        recognise(photos, folder, {split: table.read_index(folder, split) for split in photos})
+    unknown = [(found, (found.files != 0) & ~found.known) for found in photos.values()]
+    read(name, unknown, is_remote=dataset.is_remote)
+    return photos
+
+
+def index(photos: Photos, keys: np.ndarray, failures: Mapping[str, str]) -> table.Index:
+    """List a split's photos with their contents, and with what their rows are found by where that is not the content.
+
+    Args:
+        photos: of the split.
+        keys: uint64 (n,); 0 for a photo without a row.
+        failures: {id: why it has none}.
+    """
+    seen = np.where(photos.known | (photos.files == 0), photos.seen, np.uint64(0))
+    return table.Index(photos.ids, photos.digests, seen, dict(failures), keys)
+
+
 def read(name: str, photos: Sequence[tuple[Photos, np.ndarray]], *, is_remote: bool) -> None:
     """Read photos and note the digest of their bytes in `Photos`, or why that is not possible.
 

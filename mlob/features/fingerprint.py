@@ -21,8 +21,8 @@ class Fingerprint:
         decoder: `images.DECODER`.
         weights: digest of the weight arrays.
         runtime, precision: that the features were computed with.
-        calibration: digest of the photos that int8 was calibrated on, or of the terms that texts were cut into; None
-            for others.
+        calibration: digest of the photos that int8 was calibrated on, of the terms that texts were cut into, or of the
+            columns that were brought; None for others.
         detector: how the file of a detector is fed and read, as the recipe says; left out where there is none.
         text: how texts become numbers, as the recipe says; likewise.
         encoder: how a backbone in a file is fed; likewise.

@@ -18,6 +18,8 @@ from mlob.errors import InputError
 from mlob.features import earlier, store
 from mlob.files import digest
 
+BLIND = ("scikit-learn", "none")  # runtimes of stores whose features were made without their photos
+
 if TYPE_CHECKING:
     from mlob.data.dataset import DataSet, Split
 
@@ -262,7 +264,7 @@ def first_whole(store_folders: Iterable[pathlib.Path], dataset: "DataSet") -> di
     """
     for folder in store_folders:
         try:
-            if (made := store.fingerprint(folder)) and made.text:
+            if (made := store.fingerprint(folder)) and made.runtime in BLIND:
                 continue  # it does not know which photos can be decoded
             return read_photos(folder, dataset)
         except InputError:

@@ -17,9 +17,7 @@ from mlob.data import owners
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError, counted
 from mlob.features import backbones, contents, deliveries, log, store, table
-from mlob.features.contents import Photos
 from mlob.features.fingerprint import Fingerprint, settings
-from mlob.features.table import Index
 from mlob.files import digest, hashes, read_record, write_once
 from mlob.machine import processor
 from mlob.progress import say
@@ -114,14 +112,15 @@ def extract(name: str, feature_set: FeatureSet, store_folder: pathlib.Path, data
         InputError: the store is of another recipe; the texts hold no word; a full disk.
     """
     text = _of(feature_set)
-    photos = _photos(name, store_folder, dataset)
+    photos = contents.known(name, store_folder, dataset)
     owners.claim(store_folder, dataset.folder)
     _check_alike(store_folder, text)
     terms = _declared(store_folder, text, dataset)
     lacking = _lacking(store_folder, dataset)
     _write(store_folder, text, terms, lacking)
     for split, found in photos.items():
-        table.write_index(store_folder, split, _index(found, _texts(dataset, split)))
+        keys = np.where(found.digests == 0, np.uint64(0), hashes(_texts(dataset, split)))
+        table.write_index(store_folder, split, contents.index(found, keys, found.failures))
     if lacking:
         say(f"{name}: {counted(len(lacking), 'text')} as {len(terms.names):,} terms{_without(dataset)}.")
 
@@ -143,17 +142,6 @@ def read_terms(store_folder: pathlib.Path) -> Terms:
 def _of(feature_set: FeatureSet) -> Text:
     assert feature_set.text  # was seen to
     return feature_set.text
-
-
-def _photos(name: str, store_folder: pathlib.Path, dataset: DataSet) -> dict[str, Photos]:
-    """Find the contents of photos, by which rows are held together: read where no store of the data set knows them."""
-    photos = contents.look(dataset)
-    others = sorted(store_folder.parent.parent.glob(f"*/{store_folder.name}"))
-    for folder in (store_folder, *others):
-        contents.recognise(photos, folder, {split: table.read_index(folder, split) for split in photos})
-    unknown = [(found, (found.files != 0) & ~found.known) for found in photos.values()]
-    contents.read(name, unknown, is_remote=dataset.is_remote)
-    return photos
 
 
 def _check_alike(store_folder: pathlib.Path, text: Text) -> None:
@@ -208,13 +196,6 @@ def _write(store_folder: pathlib.Path, text: Text, terms: Terms, lacking: Mappin
         store.write(path, shard, _fingerprint(text, terms))
         seconds = {"read": 0.0, "forward": time.monotonic() - started, "write": 0.0}
         log.write(path, photos=len(part), seconds=seconds, weights="no", parameters=0, processor=processor())
-
-
-def _index(found: Photos, texts: Sequence[str]) -> Index:
-    """List a split's photos with their contents, and with their texts, by which rows are found."""
-    seen = np.where(found.known | (found.files == 0), found.seen, np.uint64(0))
-    keys = np.where(found.digests == 0, np.uint64(0), hashes(texts))
-    return Index(found.ids, found.digests, seen, found.failures, keys)
 
 
 def _without(dataset: DataSet) -> str:

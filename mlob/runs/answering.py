@@ -11,9 +11,10 @@ import numpy as np
 from mlob import machine, workspace
 from mlob.data import images
 from mlob.data.places import Place
+from mlob.data.vectors import Vectors
 from mlob.ensemble.methods import Decision
 from mlob.errors import InputError, Unreadable
-from mlob.features import backbones, new_photos, store, warm
+from mlob.features import backbones, imported, new_photos, store, warm
 from mlob.features import texts as texts_of_photos
 from mlob.labels import Labels
 from mlob.recipes import FeatureSet
@@ -63,6 +64,11 @@ class Store:
         """Whether it is of the texts beside photos."""
         return backbones.is_text(self.feature_set)
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether it is of features that were made elsewhere."""
+        return backbones.is_imported(self.feature_set)
+
     @functools.cached_property
     def terms(self) -> texts_of_photos.Terms:
         """What texts are cut into, of a feature set of texts."""
@@ -72,6 +78,13 @@ class Store:
         """Give the features of texts, as those of the store were made: float16 (n, terms)."""
         assert self.feature_set.text  # it is of texts
         return texts_of_photos.vectorise(self.feature_set.text, self.terms, texts)
+
+
+class Brought(NamedTuple):
+    """Features of photos that were made elsewhere: the table, and which row of it each photo has."""
+
+    vectors: Vectors
+    rows: Mapping[Place, int]
 
 
 class Answer(NamedTuple):
@@ -107,12 +120,17 @@ class Ensemble:
     @property
     def seen(self) -> dict[str, Store]:
         """The stores that are of photos."""
-        return {name: store for name, store in self.stores.items() if not store.is_text}
+        return {name: store for name, store in self.stores.items() if not (store.is_text or store.is_imported)}
 
     @property
     def readers_of_texts(self) -> list[str]:
         """The names of the stores that are of the texts beside photos."""
         return [name for name, store in self.stores.items() if store.is_text]
+
+    @property
+    def readers_of_imports(self) -> list[str]:
+        """The names of the stores that are of features which were made elsewhere."""
+        return [name for name, store in self.stores.items() if store.is_imported]
 
 
 def load(folder: pathlib.Path, weights: pathlib.Path | str | None = None) -> Ensemble:
@@ -145,9 +163,14 @@ def load(folder: pathlib.Path, weights: pathlib.Path | str | None = None) -> Ens
 
 
 def answer(
-    photos: Sequence[Place], made: Ensemble, extract: Extract, tell: Callable[[Answer], Told], texts: Sequence[str] = ()
+    photos: Sequence[Place],
+    made: Ensemble,
+    extract: Extract,
+    tell: Callable[[Answer], Told],
+    texts: Sequence[str] = (),
+    brought: Mapping[str, Brought] | None = None,
 ) -> list[tuple[Told | None, str]]:
-    """Ask an ensemble about photos. Of photos that are equal, with equal texts, one is asked about.
+    """Ask an ensemble about photos. Of photos that are equal, with equal things beside them, one is asked about.
 
     Args:
         photos: where they are.
@@ -155,23 +178,57 @@ def answer(
         extract: from photos to features, `on_disk` or `in_memory`.
         tell: from the answer on one photo to what is wanted of it.
         texts: what stands beside each photo, for stores of texts; none stands for empty ones.
+        brought: features that were made elsewhere, for each store of such: {name: `Brought`}.
 
     Returns:
         For each photo (what is told, ""), or (None, why it cannot be read).
+
+    Raises:
+        InputError: features that were made elsewhere are not there, or have other columns than the store.
     """
+    tables, values = brought or {}, values_of(made, brought or {})
     digests, failures = _digests(photos)
     features, undecoded = extract({digest: place for place, digest in digests.items()})
     failures |= {place: undecoded[digest] for place, digest in digests.items() if digest in undecoded}
-    asked = [(digests.get(place, ""), text) for place, text in zip(photos, texts or [""] * len(photos), strict=True)]
-    readable = (pair for place, pair in zip(photos, asked, strict=True) if place not in failures)
-    read, told = list(dict.fromkeys(readable)), dict[tuple[str, str], Told]()
+    failures = _not_brought(photos, tables) | failures
+    asked = [
+        (digests.get(place, ""), text, tuple(each.rows.get(place, -1) for each in tables.values()))
+        for place, text in zip(photos, texts or [""] * len(photos), strict=True)
+    ]
+    readable = (each for place, each in zip(photos, asked, strict=True) if place not in failures)
+    read, told = list(dict.fromkeys(readable)), dict[tuple[str, str, tuple[int, ...]], Told]()
     for start in range(0, len(read), BLOCK):
         block = read[start : start + BLOCK]
-        rows = {name: np.stack([of[digest] for digest, _ in block]) for name, of in features.items()}
-        rows |= {name: made.stores[name].of_texts([text for _, text in block]) for name in made.readers_of_texts}
+        rows = {name: np.stack([of[digest] for digest, _, _ in block]) for name, of in features.items()}
+        rows |= {name: made.stores[name].of_texts([text for _, text, _ in block]) for name in made.readers_of_texts}
+        rows |= {name: values[name][[places[at] for _, _, places in block]] for at, name in enumerate(tables)}
         answers = ensemble.decide(made.decision, predict(made.members, rows))
         told |= zip(block, map(tell, map(Answer, *answers)), strict=True)
-    return [(told.get(pair), failures.get(place, "")) for place, pair in zip(photos, asked, strict=True)]
+    return [(told.get(each), failures.get(place, "")) for place, each in zip(photos, asked, strict=True)]
+
+
+def values_of(made: Ensemble, brought: Mapping[str, Brought]) -> dict[str, np.ndarray]:
+    """Give what was brought for each store of such, its columns as the store's: {name: float16 (n, d)}.
+
+    Raises:
+        InputError: nothing was brought for one, or a table with other columns.
+    """
+    if missing := [name for name in made.readers_of_imports if name not in brought]:
+        raise InputError(
+            f"The ensemble reads features that were made elsewhere ({', '.join(missing)}): label photos with "
+            "`mlob predict --vectors`, which takes a table of theirs."
+        )
+    return {name: imported.in_order(made.stores[name].folder, each.vectors) for name, each in brought.items()}
+
+
+def _not_brought(photos: Iterable[Place], brought: Mapping[str, Brought]) -> dict[Place, str]:
+    """Say of which photos the features are not there that were to be brought."""
+    return {
+        place: f"not in {each.vectors.path.name}"
+        for each in brought.values()
+        for place in photos
+        if place not in each.rows
+    }
 
 
 def on_disk(made: Ensemble, folder: pathlib.Path) -> Extract:

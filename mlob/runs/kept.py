@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping
 
 from mlob import decisions, recipes, workspace
-from mlob.features import forms, store, texts
+from mlob.features import forms, imported, store, texts
 from mlob.files import ANEW, archive_fault, atomic, read_json, read_record, write_json
 from mlob.labels import Labels
 from mlob.recipes import Ensemble, Experiment, FeatureSet, Sum
@@ -112,10 +112,11 @@ def _is_kept(made: pathlib.Path, kept: pathlib.Path) -> bool:
 
 
 def _keep(made: pathlib.Path, kept: pathlib.Path, feature_set: FeatureSet) -> None:
-    """Copy what a store has of a quantised model, terms, and a head that crops; its fingerprint comes last."""
+    """Copy what a store has beside its shards, and a head that crops; its fingerprint comes last."""
     (kept / store.DECLARED).unlink(missing_ok=True)
     quantised = made / forms.INT8
-    copies = {kept / path.name: path for path in (quantised.with_suffix(".bin"), quantised, made / texts.TERMS)}
+    own = (quantised.with_suffix(".bin"), quantised, made / texts.TERMS, made / imported.COLUMNS)
+    copies = {kept / path.name: path for path in own}
     if feature_set.crop:
         copies[kept / workspace.HEAD] = pathlib.Path(feature_set.crop.head)
     for copy, path in copies.items():

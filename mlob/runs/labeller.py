@@ -60,9 +60,11 @@ class Labeller:
             weights: a file of a backbone's weights, or a folder of them, as WEIGHTS=.
 
         Raises:
-            InputError: there is no ensemble, or it lacks what new photos take; weights are not at hand.
+            InputError: there is no ensemble, or it lacks what new photos take, or reads features that were made
+                elsewhere; weights are not at hand.
         """
         made = answering.load(pathlib.Path(folder), pathlib.Path(weights) if weights else None)
+        answering.values_of(made, {})
         with ONE_AT_A_TIME:
             load_keras()
             for member in made.members.values():

@@ -15,7 +15,7 @@ from mlob.errors import InputError
 from mlob.files import to_cell, write_text
 from mlob.labels import Labels
 from mlob.runs import answering
-from mlob.runs.answering import Answer, Ensemble, Extract
+from mlob.runs.answering import Answer, Brought, Ensemble, Extract
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,7 +69,11 @@ def find(paths: Sequence[pathlib.Path]) -> list[Place]:
 
 
 def label(
-    photos: Sequence[Place], made: Ensemble, extract: Extract, texts: Mapping[Place, str] | None = None
+    photos: Sequence[Place],
+    made: Ensemble,
+    extract: Extract,
+    texts: Mapping[Place, str] | None = None,
+    brought: Mapping[str, Brought] | None = None,
 ) -> list[Photo]:
     """Label photos with a suite's ensemble: one `Photo` each, in the order given.
 
@@ -78,9 +82,10 @@ def label(
         made: the ensemble.
         extract: `answering.on_disk` or `answering.in_memory`.
         texts: what stands beside them, for stores of texts.
+        brought: features that were made elsewhere, for stores of such: {name: `Brought`}.
     """
     beside = [texts.get(place, "") for place in photos] if texts else []
-    answers = answering.answer(photos, made, extract, functools.partial(given, made.labels), beside)
+    answers = answering.answer(photos, made, extract, functools.partial(given, made.labels), beside, brought)
     return [Photo(place, labels or (), failure) for place, (labels, failure) in zip(photos, answers, strict=True)]
 
 

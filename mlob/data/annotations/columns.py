@@ -179,7 +179,7 @@ def release() -> None:
 
 def _csv(path: Folder, encoding: str) -> Columns:
     layout, table = csvtable.read(path, encoding)
-    names = _names(path, layout.header)
+    names = unique_names(path, layout.header)
     cells = {name: table.column(number) for number, name in enumerate(names)}
     unnamed = tuple(name for name, given in zip(names, layout.header, strict=True) if not given)
     return Columns(path, cells, (), (), unnamed, layout.first_row, layout.told())
@@ -197,7 +197,7 @@ def of_arrow(path: Folder, table: pyarrow.Table, told: str) -> Columns:
     """
     import pyarrow
 
-    types = {name: table.column(number).type for number, name in enumerate(_names(path, table.column_names))}
+    types = {name: table.column(number).type for number, name in enumerate(unique_names(path, table.column_names))}
     cells = {name: _as_text(table.column(number)) for number, name in enumerate(types)}
     dropped = tuple(name for name, column in cells.items() if column is None)
     floats = tuple(name for name, kind in types.items() if pyarrow.types.is_floating(kind))
@@ -263,8 +263,12 @@ def _flat(chunk: pyarrow.Array, separator: str) -> tuple[np.ndarray, pyarrow.Arr
     return compute.list_parent_indices(lists).to_numpy(), compute.fill_null(compute.list_flatten(lists), "")
 
 
-def _names(path: Folder, header: tuple[str, ...] | list[str]) -> list[str]:
-    """Give the columns' names; columns without one are numbered."""
+def unique_names(path: Folder, header: tuple[str, ...] | list[str]) -> list[str]:
+    """Give the columns' names; columns without one are numbered.
+
+    Raises:
+        InputError: two have one name.
+    """
     names = [listing.composed(name).strip() or f"column {number}" for number, name in enumerate(header, 1)]
     if twice := [name for name, count in collections.Counter(names).items() if count > 1]:
         raise InputError(
