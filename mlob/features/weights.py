@@ -23,6 +23,7 @@ import numpy as np
 
 from mlob.errors import InputError
 from mlob.features import backbones
+from mlob.features.backbone import Download, Packaged
 from mlob.files import digest, make_folder
 from mlob.progress import say
 from mlob.recipes import FeatureSet
@@ -74,7 +75,7 @@ def at_hand(feature_set: FeatureSet, given: pathlib.Path | str | None = None) ->
         return random()
     if feature_set.weights != "imagenet":
         return _from_file(pathlib.Path(feature_set.weights), feature_set)
-    if isinstance(backbone.weights, backbones.Packaged):
+    if isinstance(backbone.weights, Packaged):
         return _source("imagenet", packaged_path(backbone.weights))
     if given:
         return _from_file(pathlib.Path(given), feature_set)
@@ -89,7 +90,7 @@ def random() -> Source:
     return Source("random", None, digest(f"random weights, seed {RANDOM_SEED}, keras {version('keras')}"))
 
 
-def packaged_path(packaged: backbones.Packaged) -> pathlib.Path:
+def packaged_path(packaged: Packaged) -> pathlib.Path:
     """Give the path of weights inside an installed package.
 
     Raises:
@@ -228,9 +229,9 @@ def _safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise InputError(f"{path} is not a whole file of safetensors ({error}): copy or download it again.") from error
 
 
-def _download_of(feature_set: FeatureSet) -> backbones.Download:
+def _download_of(feature_set: FeatureSet) -> Download:
     weights = backbones.find(feature_set).weights
-    if not isinstance(weights, backbones.Download):
+    if not isinstance(weights, Download):
         raise InputError(
             f"No address is known of ImageNet weights of {feature_set.backbone}: name a file, or a folder of them, "
             "with WEIGHTS=."
@@ -238,19 +239,20 @@ def _download_of(feature_set: FeatureSet) -> backbones.Download:
     return weights
 
 
-def _cache_path(download: backbones.Download) -> pathlib.Path:
+def _cache_path(download: Download) -> pathlib.Path:
     home = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
-    return home / "models" / pathlib.PurePosixPath(download.path).name
+    return home / "models" / download.file
 
 
-def _fetch(backbone: str, download: backbones.Download, folder: str) -> str:
+def _fetch(backbone: str, download: Download, folder: str) -> str:
     import keras
 
-    name, url = pathlib.PurePosixPath(download.path).name, f"{backbones.KERAS_WEIGHTS}/{download.path}"
-    say(f"Downloading {name}, the ImageNet weights of {backbone} (licence: {backbones.BACKBONES[backbone].licence}).")
+    url, md5 = download.address()
+    licence = backbones.BACKBONES[backbone].licence
+    say(f"Downloading {download.file}, the ImageNet weights of {backbone} (licence: {licence}).")
     try:
         with contextlib.redirect_stdout(io.StringIO()):
-            return keras.utils.get_file(name, url, cache_dir=folder, file_hash=download.md5 or None)
+            return keras.utils.get_file(download.file, url, cache_dir=folder, file_hash=md5 or None)
     except Exception as error:  # get_file raises a bare Exception whatever went wrong
         raise Unreachable(
             f"Keras's weights for {backbone} cannot be downloaded ({str(error).rsplit(' -- ', 1)[-1]}): name a file or "
@@ -262,7 +264,7 @@ def _fetch(backbone: str, download: backbones.Download, folder: str) -> str:
 def _packaged() -> list[str]:
     """Name the backbones whose weights come with a package."""
     table = backbones.BACKBONES.items()
-    return [name for name, backbone in table if isinstance(backbone.weights, backbones.Packaged)]
+    return [name for name, backbone in table if isinstance(backbone.weights, Packaged)]
 
 
 @contextlib.contextmanager

@@ -162,9 +162,9 @@ class Plan:
             upper = backbones.above(network, self.begin.reads.layer, feature_set)
             return backbones.extractor_of_maps(upper, feature_set)
         if shape != network.input_shape[1:]:
-            resized = backbones.cut(backbones.build(feature_set, shape[0]), feature_set)
-            resized.set_weights(network.get_weights())
-            network = resized
+            found = network
+            network = backbones.cut(backbones.build(feature_set, shape[0]), feature_set)
+            backbones.take_over(network, found)
         return backbones.extractor(network, feature_set)
 
 

@@ -15,6 +15,11 @@ from mlob.errors import InputError
 from mlob.features import backbones, efficientnet, torchfile, weights
 
 PACKAGED = backbones.BACKBONES["efficientnet_lite0"].weights
+PUBLISHED = (
+    4_652_008,
+    5_416_680,
+    6_092_072,
+)  # parameters of Lite0, Lite1 and Lite2: 4.7, 5.4 and 6.1 million in the card
 
 # Photos that scikit-image and scikit-learn ship, and the numbers of the ImageNet classes that name them.
 TABBY, TIGER_CAT, EGYPTIAN_CAT = 281, 282, 285
@@ -35,16 +40,16 @@ PHOTOS = {
 }
 
 
-def middle(photo):
-    """The middle square of a photo that a package ships, as (224, 224, 3) float32."""
+def middle(photo, side=224):
+    """The middle square of a photo that a package ships, as (side, side, 3) float32."""
     package, _, file = photo.partition("/")
     folder = pathlib.Path(importlib.util.find_spec(package).submodule_search_locations[0])
     with Image.open(folder / file) as image:
         width, height = image.size
-        side = min(image.size)
-        left, top = (width - side) / 2, (height - side) / 2
-        box = (left, top, left + side, top + side)
-        return np.asarray(image.convert("RGB").resize((224, 224), Image.BICUBIC, box), np.float32)
+        least = min(image.size)
+        left, top = (width - least) / 2, (height - least) / 2
+        box = (left, top, left + least, top + least)
+        return np.asarray(image.convert("RGB").resize((side, side), Image.BICUBIC, box), np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +87,20 @@ def test_plain_photos_are_named_with_confidence(probabilities):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_larger_ones_name_known_photos_and_hold_every_number_of_their_files(number):
+    backbone = backbones.BACKBONES[f"efficientnet_lite{number}"]
+    arrays = torchfile.read(weights.packaged_path(backbone.weights))
+    model = efficientnet.build(backbone.side, number=number, classes=1000)
+    efficientnet.assign(model, arrays)
+    images = np.stack([middle(photo, backbone.side) for photo in PHOTOS])
+    named = model.predict_on_batch(efficientnet.preprocess_input(images)).argmax(axis=1)
+    assert sum(name in PHOTOS[photo] for photo, name in zip(PHOTOS, named, strict=True)) >= len(PHOTOS) - 2
+    np.testing.assert_array_equal(held(model), numbers_of(arrays))
+    assert sum(np.prod(variable.shape) for variable in model.trainable_variables) == PUBLISHED[number]
+
+
+@pytest.mark.slow
 def test_the_cut_network_is_the_classifier_without_its_top(classifier, arrays):
     model = efficientnet.build()
     efficientnet.assign(model, arrays)
@@ -100,8 +119,7 @@ def test_the_last_map_has_a_32nd_of_the_size(size, last):
 
 
 def test_the_parameters_are_as_many_as_published(classifier):
-    # The model card says 4.7 million.
-    assert sum(np.prod(variable.shape) for variable in classifier.trainable_variables) == 4_652_008
+    assert sum(np.prod(variable.shape) for variable in classifier.trainable_variables) == PUBLISHED[0]
 
 
 def test_names_do_not_depend_on_earlier_models(classifier, small):
@@ -123,15 +141,22 @@ def test_what_was_assigned_is_in_the_model(classifier, arrays):
     kernel = classifier.get_layer("block6d_depthwise_conv").weights[0].numpy()  # (height, width, channel, 1)
     assert kernel[1, 2, 3, 0] == arrays["_blocks.14._depthwise_conv.weight"][3, 0, 1, 2]
     gamma, beta, mean, variance = classifier.get_layer("block7a_project_bn").get_weights()
-    held = {"weight": gamma, "bias": beta, "running_mean": mean, "running_var": variance}
-    for name, values in held.items():
+    parts = {"weight": gamma, "bias": beta, "running_mean": mean, "running_var": variance}
+    for name, values in parts.items():
         np.testing.assert_array_equal(values, arrays[f"_blocks.15._bn2.{name}"])
 
 
 def test_every_number_of_the_file_is_in_the_model(classifier, arrays):
+    np.testing.assert_array_equal(held(classifier), numbers_of(arrays))
+
+
+def numbers_of(arrays):
     used = [array.ravel() for name, array in arrays.items() if not name.endswith("num_batches_tracked")]
-    held = [values.ravel() for values in classifier.get_weights()]
-    np.testing.assert_array_equal(np.sort(np.concatenate(held)), np.sort(np.concatenate(used)))
+    return np.sort(np.concatenate(used))
+
+
+def held(model):
+    return np.sort(np.concatenate([values.ravel() for values in model.get_weights()]))
 
 
 def without(arrays, name):
