@@ -5,10 +5,12 @@ Detectors and encoders are such files: ONNX, TFLite, or OpenVINO's own.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import math
 import pathlib
+import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 ENDINGS = (".onnx", ".tflite", ".xml")
 # Whole numbers that hold 0 to 255, as OpenVINO and Keras call them.
 WHOLE = ("u8", "i16", "u16", "i32", "u32", "i64", "u64", "uint8", "int16", "uint16", "int32", "uint32", "int64")
+# The beginning of such an entry: Protocol Buffers' key "location", and the length of its value, below 128.
+LOCATION = re.compile(rb"\n\x08location\x12([\x01-\x7f])")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Feeding:
 
 
 def files(path: pathlib.Path, named: str, endings: Sequence[str] = ENDINGS) -> list[pathlib.Path]:
-    """List the files of a network: one, or OpenVINO's two.
+    """List the files of a network: one, or OpenVINO's two, or ONNX and those that hold its arrays.
 
     Args:
         path: that the recipe names.
@@ -74,10 +78,23 @@ def files(path: pathlib.Path, named: str, endings: Sequence[str] = ENDINGS) -> l
     """
     check_ending(path, named, endings)
     paths = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
+    if path.suffix == ".onnx" and path.is_file():
+        paths += [path.with_name(name) for name in _beside(path.read_bytes())]
     for each in paths:
         if not each.is_file():
             raise InputError(f"{named} is {str(path)!r}, but there is no file {each}: copy it there.")
     return paths
+
+
+def _beside(content: bytes) -> list[str]:
+    """List the files that hold arrays of an ONNX file, by what it says of them: "location", and a name in UTF-8."""
+    names = set()
+    for found in LOCATION.finditer(content):
+        length, *_ = found[1]
+        name = content[found.end() : found.end() + length]
+        with contextlib.suppress(UnicodeDecodeError):
+            names.add(name.decode("utf-8"))
+    return sorted(name for name in names if name.isprintable() and name)
 
 
 def check_ending(path: pathlib.Path, named: str, endings: Sequence[str]) -> None:

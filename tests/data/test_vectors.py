@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mlob.data import vectors
@@ -48,6 +48,7 @@ def test_each_format_gives_the_same_rows(tmp_path, kind):
         lambda rows: (np.abs(rows) > 1e-6).all(axis=0).all()
     )
 )
+@example(rows=[[1.00048828125, 1]])  # half-way between two of float16; CSV writes a little more
 def test_formats_agree_to_the_last_bit_whatever_the_numbers(tmp_path_factory, rows):
     folder, ids = tmp_path_factory.mktemp("formats"), [f"photo {number}" for number in range(len(rows))]
     found = [vectors.read(*write(folder, kind, np.float32(rows), ids)).values for kind in (".parquet", ".csv", ".npy")]

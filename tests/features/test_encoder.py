@@ -6,12 +6,13 @@ import importlib.util
 import encoders
 import keras
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto
 
 from mlob.data.dataset import read_dataset
 from mlob.errors import InputError
-from mlob.features import backbones, encoder, extract, forms, new_photos, plan, runtimes, store, weights
+from mlob.features import backbones, encoder, extract, foreign, forms, new_photos, plan, runtimes, store, weights
 from mlob.models import beginning
 from mlob.recipes import Crop, Detector, Encoder, FeatureSet
 
@@ -167,6 +168,20 @@ def test_the_digest_is_that_of_the_files_content(path, tmp_path):
     assert weights.at_hand(recipe(moved)).digest != weights.at_hand(recipe(path)).digest
     assert isinstance(forms.of(recipe(path), weights.at_hand(recipe(path)), tmp_path), encoder.Encoded)
     forms.of.cache_clear()
+
+
+def test_arrays_beside_onnx_belong_to_it(path, tmp_path):
+    whole, apart = onnx.load(path), tmp_path / "apart.onnx"
+    whole.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(300, np.float32), "more"))
+    onnx.save(whole, apart, save_as_external_data=True, location="arrays of it.data", size_threshold=1000)
+    arrays = tmp_path / "arrays of it.data"
+    assert foreign.files(apart, "") == [apart, arrays] and foreign.files(path, "") == [path]
+    assert np.array_equal(features(recipe(apart)), features(recipe(path)))
+    before = weights.at_hand(recipe(apart)).digest
+    arrays.write_bytes(arrays.read_bytes()[::-1] + b" ")
+    assert weights.at_hand(recipe(apart)).digest != before
+    arrays.unlink()
+    refuses(recipe(apart), r"apart.onnx', but there is no file .*arrays of it.data: copy it there")
 
 
 # What is refused

@@ -193,6 +193,18 @@ def test_equal_photos_share_a_row_that_one_of_them_lacks(dataset, bring):
     assert files(folder) == before
 
 
+def test_equal_photos_may_have_rows_of_their_own(dataset, bring):
+    (dataset.folder / "images/train/2.png").write_bytes((dataset.folder / "images/train/1.png").read_bytes())
+    again = read_dataset(dataset.folder)
+    folder = bring(again, frame(ids(again)))
+    imported.renew("marqo", folder, again)
+    found = features(folder, again)["train"]
+    assert [found[name] for name in ("train/1.png", "train/2.png")] == [
+        numbers("train/1.png").tolist(),
+        numbers("train/2.png").tolist(),
+    ]
+
+
 def test_renamed_photos_keep_their_rows_and_new_ones_have_to_be_brought(dataset, bring):
     folder, listed = bring(dataset, frame(ids(dataset))), dataset.folder / "photos.csv"
     (dataset.folder / "images/train/1.png").rename(dataset.folder / "images/train/first.png")
