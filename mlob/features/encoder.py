@@ -230,7 +230,8 @@ def _keras_model(network: keras.Model, feeding: Feeding, name: str, pool: str) -
 
     layout, kind = _taken(network, feeding)
     photos = keras.Input((feeding.size, feeding.size, 3), dtype="uint8", name="photos")
-    given = network(_prepared(photos, feeding, layout, kind))
+    pixels = _prepared(photos, feeding, layout, kind)
+    given = network(keras.tree.map_structure(lambda _: pixels, network.input))  # which may have a name
     output = _output_of(given, network, name, feeding.file)
     _check_output(feeding.file, (1, *_sides(output.shape[1:])), "float" in str(output.dtype), pool)
     pooled = _keras_pooled(output, pool, layout == "NCHW")

@@ -115,6 +115,14 @@ def test_kerass_own_file_may_have_open_sides_and_several_outputs(in_keras):
     refuses(recipe(several, output="rows"), "names 'rows', which .* does not give; it gives map")
 
 
+@pytest.mark.filterwarnings("error:The structure of `inputs`")
+def test_kerass_own_file_may_name_its_input(tmp_path):
+    photo = keras.Input((SIDE, SIDE, 3), name="images")
+    keras.Model({"images": photo}, keras.layers.GlobalAveragePooling2D()(photo)).save(tmp_path / "named.keras")
+    found = features(recipe(tmp_path / "named.keras", runtime="keras"))
+    np.testing.assert_allclose(found[0], EXPECTED["avg"], rtol=1e-5)
+
+
 @pytest.mark.parametrize(("seconds", "chosen"), [((3.0, 1.0), "bfloat16"), ((1.0, 1.0), "float32")])
 def test_half_precision_is_proved_as_of_other_networks(path, monkeypatch, seconds, chosen):
     times = iter(seconds)
