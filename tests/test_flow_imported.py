@@ -125,7 +125,7 @@ def test_a_name_that_is_taken_and_a_dry_run(workplace, mlob):
     status, told = mlob("import", workplace / "copy.parquet", "--name", "rows")
     assert status == 2 and "features/rows.py makes features of photos: give those of" in told
     status, told = mlob("import", workplace / "none.parquet", "--name", "x")
-    assert status == 2 and "is no table of features" in told
+    assert status == 2 and "There is no file" in told
     ids, values = exported(workplace / "features/rows/photos", read_dataset(workplace / "photos"))
     status, told = mlob("import", write(workplace / "other.parquet", ids, values), "--name", "other", "--dry-run")
     assert status == 0 and "features/other.py would be its recipe" in told

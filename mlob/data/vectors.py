@@ -53,8 +53,10 @@ def read(path: pathlib.Path, ids: str = "") -> Vectors:
         InputError: there is no such file; a cell is no number, or none that float16 holds; an id has two rows that
             differ; numbers of ids and rows, or lengths of rows, differ.
     """
-    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise InputError(f"{path} is no table of features: expected a file that ends in {', '.join(SUFFIXES)}.")
+    if not path.is_file():
+        raise InputError(f"There is no file {path}: name a table of features.")
     kind = path.suffix.lower()
     names, values, headed = _of_array(path, ids) if kind == NUMPY else _of_table(path, ids)
     if not values.size:

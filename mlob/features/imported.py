@@ -61,7 +61,8 @@ def bring(name: str, store_folder: pathlib.Path, dataset: DataSet, vectors: Vect
         is_dry: say what would be done.
 
     Raises:
-        InputError: no id is one of a photo, or one is of several; the table has other columns than the store.
+        InputError: no id is one of a photo that can be read, or one is of several; the table has other columns than the
+            store.
     """
     values = in_order(store_folder, vectors) if (store_folder / COLUMNS).is_file() else vectors.values
     photos = contents.known(name, store_folder, dataset)
@@ -69,6 +70,10 @@ def bring(name: str, store_folder: pathlib.Path, dataset: DataSet, vectors: Vect
     own = np.maximum(hashes(row.tobytes().hex() for row in values), np.uint64(1))
     earlier = {split: before.keys(found) for split, found in photos.items()}
     keys = _keys(photos, {split: np.append(own, NONE)[each] for split, each in rows.items()}, earlier)
+    if not any(each.any() for each in keys.values()):
+        raise InputError(
+            f"None of the photos that {vectors.path} has rows of can be read in {dataset.folder}: put them there."
+        )
     lacking = _lacking(store_folder, photos, keys, own)
     brought = _Brought(name, vectors, photos, rows, earlier, keys)
     for line in (brought.summary(len(lacking)), *brought.odd(), *brought.unknown()):

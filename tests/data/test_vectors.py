@@ -187,6 +187,8 @@ def test_arrays_and_their_ids_are_checked(tmp_path):
 def test_other_files_and_damaged_ones_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"is no table of features: expected a file that ends in .*\.npy"):
         vectors.read(tmp_path / "a.h5")
+    with pytest.raises(InputError, match=r"There is no file .*a\.parquet: name a table of features"):
+        vectors.read(tmp_path / "a.parquet")
     (tmp_path / "a.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match="is not a complete Parquet file"):
         vectors.read(tmp_path / "a.parquet")

@@ -144,6 +144,13 @@ def test_photos_that_cannot_be_read_fail_as_ever(dataset, bring, capsys):
     assert table.locate(folder, again["train"]).failures == {"train/3.png": "no file"}
 
 
+def test_photos_none_of_which_can_be_read_are_refused(dataset, bring, tmp_path):
+    shutil.rmtree(dataset.folder / "images")
+    with pytest.raises(InputError, match=r"None of the photos that .* has rows of can be read in .*: put them there"):
+        bring(read_dataset(dataset.folder), frame(ids(dataset)))
+    assert not (tmp_path / "store").exists()
+
+
 def test_no_id_of_a_photo_is_refused_before_anything_is_made(dataset, bring, tmp_path):
     with pytest.raises(InputError, match=r"has no row of any photo: its ids are such as 'x', those of train such as"):
         bring(dataset, frame(["x", "y"]))
