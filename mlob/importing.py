@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from collections.abc import Iterable
 
 from mlob import fields
 from mlob import workspace as places
@@ -48,3 +49,11 @@ def bring(work: Workspace, path: pathlib.Path, name: str, ids: str = "") -> None
     if is_new and not work.is_dry:
         file, own = (re.sub(r"[^\w. -]", "_", each) for each in (path.name, name))  # nothing that ends a docstring
         write_text(recipe, RECIPE.format(file=file, count=counted(read.values.shape[1], "number"), name=own))
+
+
+def renew(work: Workspace, names: Iterable[str]) -> None:
+    """List the splits anew over features that were brought; photos without any are refused."""
+    from mlob.features import imported
+
+    for name in names:
+        imported.renew(name, work.store(name), work.dataset, is_dry=work.is_dry)

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from mlob import fields, machine, recipes
+from mlob import fields, importing, machine, recipes
 from mlob import workspace as places
 from mlob.errors import InputError, about
 from mlob.fields import check_choice
@@ -124,7 +124,7 @@ def extract(work: Workspace, models: Collection[str], **where: Any) -> None:
     is_first = 0 < len(found) == len(work.extracted) and not any(path.exists() for _, path in found.values())
     for line in factsheet.understood(work.dataset) if is_first else ():
         say(line)
-    renew_imported(work, {name: own for name, own in found.items() if backbones.is_imported(own[0])})
+    importing.renew(work, [name for name, (recipe, _) in found.items() if backbones.is_imported(recipe)])
     texts = {name: own for name, own in found.items() if backbones.is_text(own[0])}
     sets = {name: own for name, own in found.items() if name not in texts and not backbones.is_imported(own[0])}
     if sets and work.is_dry:
@@ -155,14 +155,6 @@ def extract_texts(work: Workspace, sets: FeatureSets) -> None:
             say(f"features {name}: {texts.lacking(folder, work.dataset):,} texts to be read")
         else:
             texts.extract(name, recipe, folder, work.dataset)
-
-
-def renew_imported(work: Workspace, sets: FeatureSets) -> None:
-    """List the splits anew over features that were made elsewhere; photos without any are refused."""
-    from mlob.features import imported
-
-    for name, (_, folder) in sets.items():
-        imported.renew(name, folder, work.dataset, is_dry=work.is_dry)
 
 
 def train(work: Workspace, models: Collection[str]) -> list[str]:
