@@ -12,6 +12,7 @@ from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.options import Duration, Part, Several, Text, for_demo, for_model, for_suite
 from mlob.progress import say
+from mlob.serving import server
 from mlob.workspace import Workspace
 
 REFUSED = (errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR, errno.EPERM, errno.EROFS)
@@ -329,6 +330,27 @@ def track(work: Workspace) -> None:
     from mlob import tracking
 
     tracking.track(work.runs, is_dry=work.is_dry)
+
+
+@cli.command()
+@for_suite
+@click.option("--host", default="127.0.0.1", show_default=True, type=Text(), help="The address to listen at.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Its port.")
+@click.argument("folder", required=False, type=Text())
+def serve(work: Workspace, host: str, port: int, folder: str | None) -> None:
+    """Serve a page, and an endpoint for programs, that label photos, until Ctrl-C.
+
+    FOLDER is a folder of runs, such as runs/photos. It is enough: no data, features or recipes are needed. Without it
+    the suite's ensemble is served, as `mlob predict` finds it.
+
+    Only this machine reaches the page. With --host 0.0.0.0 others do.
+
+    \b
+    Example:
+      mlob serve --suite demo
+      mlob serve runs/photos --port 8080
+    """
+    server.serve(work, pathlib.Path(folder) if folder else None, host, port)
 
 
 @cli.command()

@@ -44,10 +44,9 @@ def predict(work: Workspace, photos: Sequence["Place"], tables: Tables = Tables(
     from mlob.runs import answering
     from mlob.runs import predict as labelling
 
-    work = as_ensembled(work if work.data else of_the_only_ensemble(work))
+    work = as_found(work)
     texts, brought = texts_beside(work, photos, tables.texts), vectors_beside(work, photos, tables)
-    if not is_ready(work):
-        steps.fit_ensemble(work)
+    see_to(work)
     if work.is_dry:
         return say(f"predict: {len(photos):,} photos")
     made = answering.load(work.runs, work.weights)
@@ -58,6 +57,21 @@ def predict(work: Workspace, photos: Sequence["Place"], tables: Tables = Tables(
     say(f"predictions: {path}")
     if told := labelling.failures(labelled):
         say(f"predict: {told}")
+
+
+def as_found(work: Workspace) -> Workspace:
+    """Give the workspace of the suite's ensemble, with the SET= and the data folder that it was made with.
+
+    Raises:
+        InputError: there are several of them.
+    """
+    return as_ensembled(work if work.data else of_the_only_ensemble(work))
+
+
+def see_to(work: Workspace) -> None:
+    """Make the ensemble where it cannot label photos as it lies there."""
+    if not is_ready(work):
+        steps.fit_ensemble(work)
 
 
 def as_ensembled(work: Workspace) -> Workspace:

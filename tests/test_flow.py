@@ -229,6 +229,15 @@ def test_from_python_new_photos_get_the_labels_that_the_command_gives_them(workp
     pd.testing.assert_frame_equal(order[0][numbers], order[1][numbers], atol=2e-4)
 
 
+def test_the_ensemble_that_predicts_is_the_one_that_is_served(workplace, mlob, alone):
+    assert "serve: runs/tiny at http://127.0.0.1:" in mlob(workplace, "serve", "--port", "0", "--dry-run")
+    (pathlib.Path(alone["RUNS"]) / "tiny/folder.txt").write_text("/gone/shop")
+    with moved_away(workplace / "photos"):
+        told = mlob(workplace, "serve", "--port", "0", "--dry-run", RUNS=alone["RUNS"])
+    assert f"with the ensemble in {alone['RUNS']}/tiny, made of /gone/shop" in told
+    assert f"serve: {alone['RUNS']}/tiny at http" in told
+
+
 def test_the_only_ensemble_predicts_where_no_data_is_named_and_of_several_one_is_asked_for(
     workplace, tmp_path, mlob, alone
 ):
@@ -585,7 +594,7 @@ def test_photos_are_downloaded_prepared_and_the_missing_one_has_its_reason(workp
 
 def test_every_verb_has_an_example(workplace, mlob):
     verbs = "images facts features overfit train learning-curve search ensemble submission review report predict clean"
-    for verb in verbs.split():
+    for verb in [*verbs.split(), "serve"]:
         assert f"mlob {verb}" in mlob(workplace, verb, "--help")
 
 

@@ -39,13 +39,14 @@ ROWS = (
     {"workspace"},
     {"runs"},
     {"reports"},
-    {"steps", "predicting", "reporting", "importing", "cleaning", "initialise", "tracking"},
+    {"serving", "steps", "predicting", "reporting", "importing", "cleaning", "initialise", "tracking"},
     {"options"},
     {"__main__"},
 )
 DOORS = {
     "PIL": {"data.images", "data.upright", "data.drawing"},
     "aiohttp": {"data.fetch"},
+    "fastapi": {"serving.application"},
     "h5py": {"hdf5"},
     "matplotlib": {"reports.figures"},
     "mlflow": {"tracking"},
@@ -62,6 +63,7 @@ DOORS = {
         "data.vectors",
     },
     "ray": {"engine"},
+    "uvicorn": {"serving.server"},
     "safetensors": {"features.weights"},
 }
 HEAVY = {

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import itertools
 import pathlib
 from collections.abc import Iterable, Sequence
-
-import jinja2
 
 from mlob.data.facts import Facts
 from mlob.ensemble import measures
@@ -23,6 +20,7 @@ from mlob.reports.inside import Pictures
 from mlob.reports.mistakes import Diagnosis
 from mlob.reports.photos import Labelled
 from mlob.reports.tables import Row
+from mlob.reports.templating import data_uri, template
 from mlob.runs import ensemble as ensembles
 from mlob.runs import results
 from mlob.runs.dev import Comparison
@@ -107,20 +105,6 @@ def write(path: pathlib.Path, folder: pathlib.Path, labels: Labels, findings: Fi
     write_text(path, html)
 
 
-def template(name: str) -> jinja2.Template:
-    """Load one of the templates of our pages."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader(__package__ or "", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters["data_uri"] = _data_uri
-    return environment.get_template(name)
-
-
 def _figures(
     folder: pathlib.Path, rows: list[Row], ensemble: EnsembleResult | None, labels: Labels, findings: Findings
 ) -> dict[str, Figure | None]:
@@ -173,16 +157,12 @@ def _metrics(rows: Sequence[Row]) -> dict[str, str]:
     return {name: HEADINGS.get(name, name.replace("_", " ").capitalize()) for name in others}
 
 
-def _data_uri(image: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(image).decode()}"
-
-
 def _fitting(gallery: Iterable[Labelled]) -> list[Labelled]:
     """Take photos of a gallery while there is room for their pictures."""
     fitting: list[Labelled] = []
     room = ROOM
     for labelled in gallery:
-        room -= len(_data_uri(labelled.photo.image or b""))
+        room -= len(data_uri(labelled.photo.image or b""))
         if room < 0:
             break
         fitting.append(labelled)

@@ -22,8 +22,9 @@ from mlob.data.dataset import DataSet
 from mlob.files import to_cell, write_json, write_text
 from mlob.labels import Labels
 from mlob.predictions import Table
-from mlob.reports import page, photos, probabilities
+from mlob.reports import photos, probabilities
 from mlob.reports.photos import Photo
+from mlob.reports.templating import template
 from mlob.workspace import LABEL_STUDIO, REVIEW
 
 COLUMNS = (SPLIT, PHOTO, "labels", CHECKED, "nearest", "probability", "threshold", "annotated")
@@ -87,7 +88,7 @@ def write(folder: pathlib.Path, suite: str, dataset: DataSet, split: str, found:
     names = dataset.labels.unique_names()
     write_text(folder / f"{REVIEW}.csv", _csv(split, found, names))
     is_judged = dataset[split].annotations is not None
-    html = page.template("review.html").render(suite=suite, split=split, cases=found, names=names, is_judged=is_judged)
+    html = template("review.html").render(suite=suite, split=split, cases=found, names=names, is_judged=is_judged)
     write_text(folder / f"{REVIEW}.html", html)
     write_json(folder / f"{LABEL_STUDIO}.json", [_task(case, split, dataset.labels) for case in found])
     write_text(folder / f"{LABEL_STUDIO}.xml", _form(dataset.labels, dataset.one_each))

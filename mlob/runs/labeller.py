@@ -72,9 +72,9 @@ class Labeller:
             return cls(made, answering.in_memory(made))
 
     @property
-    def reads_texts(self) -> bool:
-        """Whether it reads the texts beside photos, too."""
-        return bool(self._made.readers_of_texts)
+    def beside(self) -> list[str]:
+        """The names of the stores that are not of photos, but of texts or features that stand beside them."""
+        return [*self._made.readers_of_texts, *self._made.readers_of_imports]
 
     def predict(self, photos: Sequence[Photo], texts: Sequence[str] | None = None) -> pd.DataFrame:
         """Give the labels of photos, as the table predictions.csv of `mlob predict`.
@@ -151,14 +151,14 @@ class Labeller:
 
     def _texts(self, count: int, texts: Sequence[str] | None) -> Sequence[str]:
         """Give the texts beside photos; none where the ensemble reads none."""
-        if texts is None and self.reads_texts:
+        if texts is None and self._made.readers_of_texts:
             raise InputError(
                 f"The ensemble reads texts beside photos ({', '.join(self._made.readers_of_texts)}): give them as "
                 "texts=, one a photo."
             )
         if texts is not None and (isinstance(texts, str) or len(texts) != count):
             raise InputError(f"There are {count:,} photos, but texts= is not a list of {count:,} texts.")
-        return texts if texts and self.reads_texts else []
+        return texts if texts and self._made.readers_of_texts else []
 
 
 def _check_list(photos: Sequence[Photo]) -> None:

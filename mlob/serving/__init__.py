@@ -1,0 +1,1 @@
+"""A page and an endpoint that label photos with a trained ensemble, on this machine."""
