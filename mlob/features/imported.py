@@ -74,7 +74,7 @@ def bring(name: str, store_folder: pathlib.Path, dataset: DataSet, vectors: Vect
         raise InputError(
             f"None of the photos that {vectors.path} has rows of can be read in {dataset.folder}: put them there."
         )
-    lacking = _lacking(store_folder, photos, keys, own)
+    lacking = _lacking(before, photos, keys, own)
     brought = _Brought(name, vectors, photos, rows, earlier, keys)
     for line in (brought.summary(len(lacking)), *brought.odd(), *brought.unknown()):
         say(line)
@@ -195,6 +195,7 @@ class _Known:
         self._keys: dict[int, int] = {}
         self._own: dict[tuple[int, str], int] = {}
         self._reasons: dict[int, str] = {}
+        self.rows = table.read(store_folder)
         for path in sorted(store_folder.glob("*.h5")):
             self._add(table.read_index(store_folder, path.stem))
 
@@ -210,8 +211,10 @@ class _Known:
     def keys(self, found: Photos) -> np.ndarray:
         """Give the keys of photos, uint64 (n,), 0 where they have no row."""
         pairs = zip(found.digests.tolist(), found.ids, strict=True)
-        known = [self._own.get((content, name), self._keys.get(content, 0)) for content, name in pairs]
-        return np.where(found.digests == 0, NONE, np.array(known, np.uint64))
+        known = np.array(
+            [self._own.get((content, name), self._keys.get(content, 0)) for content, name in pairs], np.uint64
+        )
+        return np.where((found.digests != 0) & self.rows.has(known), known, NONE)
 
     def index(self, found: Photos) -> table.Index:
         """List a split's photos with the rows that the store has of them."""
@@ -232,7 +235,7 @@ class _Known:
 def _keys(
     photos: Mapping[str, Photos], brought: Mapping[str, np.ndarray], earlier: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Give the keys of photos: of the table's rows; where it has none, of one for equal bytes, or of what was there.
+    """Give the keys of photos: of the table's rows; where it has none, of what they had, or of the row of equal bytes.
 
     Args:
         photos: {split: `Photos`}.
@@ -240,21 +243,15 @@ def _keys(
         earlier: {split: keys of what the store had, uint64 (n,)}.
     """
     of_bytes: dict[int, int] = {}
-    for keys in (brought, earlier):
-        for split, found in photos.items():
-            for content, key in zip(found.digests.tolist(), keys[split].tolist(), strict=True):
-                if content and key:
-                    of_bytes.setdefault(content, key)
-    return {
-        split: np.array(
-            [
-                (own or of_bytes.get(content, 0)) if content else 0
-                for own, content in zip(brought[split].tolist(), found.digests.tolist(), strict=True)
-            ],
-            np.uint64,
-        )
-        for split, found in photos.items()
-    }
+    for split, found in photos.items():
+        for row in np.flatnonzero(brought[split] != NONE).tolist():
+            of_bytes.setdefault(int(found.digests[row]), int(brought[split][row]))
+    keys = {}
+    for split, found in photos.items():
+        shared = np.array([of_bytes.get(content, 0) for content in found.digests.tolist()], np.uint64)
+        own = np.where(brought[split] != NONE, brought[split], earlier[split])
+        keys[split] = np.where(found.digests == 0, NONE, np.where(own != NONE, own, shared))
+    return keys
 
 
 def _failures(found: Photos, keys: np.ndarray, reason: str) -> dict[str, str]:
@@ -266,13 +263,13 @@ def _failures(found: Photos, keys: np.ndarray, reason: str) -> dict[str, str]:
 
 
 def _lacking(
-    store_folder: pathlib.Path, photos: Mapping[str, Photos], keys: Mapping[str, np.ndarray], own: np.ndarray
+    before: "_Known", photos: Mapping[str, Photos], keys: Mapping[str, np.ndarray], own: np.ndarray
 ) -> dict[int, tuple[int, str]]:
     """Give the rows that the store lacks, in the order of photos: {key: (row of the table, id of the first photo)}."""
-    row_of, there = {key: row for row, key in enumerate(own.tolist())}, table.read(store_folder)
+    row_of = {key: row for row, key in enumerate(own.tolist())}
     lacking: dict[int, tuple[int, str]] = {}
     for split, found in photos.items():
-        for row in np.flatnonzero(~there.has(keys[split]) & (keys[split] != NONE)).tolist():
+        for row in np.flatnonzero(~before.rows.has(keys[split]) & (keys[split] != NONE)).tolist():
             key = int(keys[split][row])
             lacking.setdefault(key, (row_of[key], found.ids[row]))
     return lacking

@@ -118,7 +118,9 @@ def test_kerass_own_file_may_have_open_sides_and_several_outputs(in_keras):
 def test_kerass_own_file_runs_on_keras_in_float32_alone(in_keras):
     path = in_keras("half.keras")
     assert encoder.Encoded(recipe(path, runtime="keras")).feature_set.precision == "float32"
-    refuses(recipe(path, runtime="keras", precision="float16"), "runs on Keras in float32 alone: leave out features.pre")
+    refuses(
+        recipe(path, runtime="keras", precision="float16"), "runs on Keras in float32 alone: leave out features.pre"
+    )
 
 
 @pytest.mark.filterwarnings("error:The structure of `inputs`")

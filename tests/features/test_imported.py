@@ -200,16 +200,25 @@ def test_equal_photos_share_a_row_that_one_of_them_lacks(dataset, bring):
     assert files(folder) == before
 
 
-def test_equal_photos_may_have_rows_of_their_own(dataset, bring):
+def test_equal_photos_may_have_rows_of_their_own_and_keep_them(dataset, bring):
     (dataset.folder / "images/train/2.png").write_bytes((dataset.folder / "images/train/1.png").read_bytes())
     again = read_dataset(dataset.folder)
     folder = bring(again, frame(ids(again)))
-    imported.renew("marqo", folder, again)
-    found = features(folder, again)["train"]
-    assert [found[name] for name in ("train/1.png", "train/2.png")] == [
-        numbers("train/1.png").tolist(),
-        numbers("train/2.png").tolist(),
-    ]
+    changed = frame(["train/1.png"]).assign(x0=7)
+    for step in (lambda: imported.renew("marqo", folder, again), lambda: bring(again, changed)):
+        step()
+        assert features(folder, again)["train"]["train/2.png"] == numbers("train/2.png").tolist()
+    assert features(folder, again)["train"]["train/1.png"] == [7, *numbers("train/1.png")[1:]]
+
+
+def test_a_shard_that_is_gone_has_to_be_brought_again(dataset, bring):
+    folder = bring(dataset, frame(ids(dataset)))
+    (folder / "0001/00000.h5").unlink()
+    with pytest.raises(InputError, match="none of 24 of 24 photos"):
+        imported.renew("marqo", folder, dataset)
+    bring(dataset, frame(ids(dataset)))
+    assert features(folder, dataset)["test"] == {name: numbers(name).tolist() for name in dataset["test"].ids}
+    assert len(table.read(folder).digests) == 24
 
 
 def test_renamed_photos_keep_their_rows_and_new_ones_have_to_be_brought(dataset, bring):
