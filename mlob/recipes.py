@@ -129,14 +129,16 @@ class FeatureSet(Recipe):
         backbone: a name in `mlob.features.backbones.BACKBONES`; or "pixels", with the pool "grid": photos as they are
             decoded; or "detector": what `detector` finds in them; or "text": what stands beside them in the column
             that `Annotations.text` names; or "imported": what `mlob import` brought; or "file:" and the path of a
-            network (.keras, .onnx, .tflite, .xml).
+            network (.keras, .onnx, .tflite, .xml); or "hub:" and the name of a preset of KerasHub.
         size: side of the input in pixels, or "tiny" (96), "small" (224), "large" (299) or "huge" (560), where the
             network allows it.
         layer: the last, or the name of an earlier layer, where the network is cut.
         pool: "avg" or "max" of the last map; "blocks", the averages of the main stages side by side; "grid", the last
-            map as it is, h x w x c.
+            map as it is, h x w x c. Presets that give tokens have "cls", the summary, "mean" of the patches,
+            "cls_mean", both side by side, and "grid", the patches as they lie.
         view: "whole", "flip" (left and right change places), or a crop of seven eighths of each side.
-        weights: "imagenet", "random" (seeded; tests and speed only), or the path of a weights file.
+        weights: "imagenet", "random" (seeded; tests and speed only), or the path of a weights file, or of a preset's
+            folder.
         runtime: "auto" is OpenVINO on an x86 processor without a GPU, Keras elsewhere.
         precision: "auto" is half precision where it is proved harmless and faster; "int8" (OpenVINO alone) is
             calibrated on train photos. Of pixels it is "auto", as they are, or "jpeg95", a fifth of
@@ -150,7 +152,7 @@ class FeatureSet(Recipe):
     backbone: str
     size: Size = "small"
     layer: str = "last"
-    pool: Literal["avg", "max", "blocks", "grid"] = "avg"
+    pool: Literal["avg", "max", "blocks", "grid", "cls", "mean", "cls_mean"] = "avg"
     view: Literal["whole", "flip", "centre", "top_left", "top_right", "bottom_left", "bottom_right"] = "whole"
     weights: str = "imagenet"
     runtime: Literal["auto", "keras", "openvino"] = "auto"

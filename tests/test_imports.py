@@ -48,6 +48,8 @@ DOORS = {
     "aiohttp": {"data.fetch"},
     "fastapi": {"serving.application"},
     "h5py": {"hdf5"},
+    "kagglehub": {"features.hub"},
+    "keras_hub": {"features.hub"},
     "matplotlib": {"reports.figures"},
     "mlflow": {"tracking"},
     "nncf": {"features.quantise"},

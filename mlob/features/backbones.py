@@ -24,12 +24,14 @@ PREPROCESSING_VERSION = 1  # part of the fingerprint: raise it when letterbox or
 SIZES = {"tiny": 96, "small": 224, "large": 299, "huge": 560}  # 560 as of [iNaturalist 2019]
 EXTRACTOR = "extractor"  # name of the model from photos to features
 FINDER, FINE, LAST = "finder", "fine", "last"  # names of the model from photos to maps, and of layers in it
+SUMMARIES = ("cls", "mean", "cls_mean")  # pools of tokens alone
 FINE_STEP = 8  # pixels: finer maps know little but edges, coarser ones blur outlines
 PIXELS = "pixels"  # the backbone that does nothing: photos stay as they are decoded
 JPEG: Final = "jpeg95"  # the precision of pixels that are kept as JPEGs; the number is the quality
 DETECTOR = "detector"  # what a file of another program finds in photos
 TEXT = "text"  # what stands beside photos
 IMPORTED = "imported"  # what other programs made, and `mlob import` brought
+HUB = "hub:"  # begins the name of a preset of KerasHub
 FILE = "file:"  # begins the name of a network in a file, whose path follows
 
 
@@ -108,10 +110,18 @@ KINDS = {
 }
 
 
+_check_preset, _preset = late("mlob.features.hub", "check"), late("mlob.features.hub", "backbone")
+
+
 def kind(feature_set: FeatureSet) -> Kind | None:
     """Give what a feature set is that no network of the table makes; None of such a network."""
     told = DETECTOR if feature_set.detector else TEXT if feature_set.text else feature_set.backbone
     return KINDS.get(FILE if is_file(feature_set) or feature_set.encoder else told)
+
+
+def is_hub(feature_set: FeatureSet) -> bool:
+    """Say whether a feature set's network is a preset of KerasHub."""
+    return feature_set.backbone.startswith(HUB)
 
 
 def is_imported(feature_set: FeatureSet) -> bool:
@@ -154,6 +164,10 @@ def check(feature_set: FeatureSet) -> None:
     """
     if other := kind(feature_set):
         return other.check(feature_set)
+    if is_hub(feature_set):
+        return _check_preset(feature_set)
+    if feature_set.pool in SUMMARIES:
+        raise InputError(f"features.pool is {feature_set.pool!r}, which is of presets of KerasHub that give tokens.")
     check_choice("backbone", feature_set.backbone, (*BACKBONES, *KINDS))
     if feature_set.precision == JPEG:
         raise InputError(f'The precision "{JPEG}" is of pixels, not of {feature_set.backbone}.')
@@ -187,7 +201,7 @@ def find(feature_set: FeatureSet) -> Backbone:
         InputError: as of `check`.
     """
     check(feature_set)
-    return BACKBONES[feature_set.backbone]
+    return _preset(feature_set) if is_hub(feature_set) else BACKBONES[feature_set.backbone]
 
 
 def build(feature_set: FeatureSet, size: Size | None = None) -> keras.Model:
@@ -264,9 +278,9 @@ def extractor(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
 
     backbone = find(feature_set)
     photos = keras.Input(network.input_shape[1:], dtype="uint8", name="photos")
-    outputs = [*stage_maps(network, feature_set).values()] if feature_set.pool == "blocks" else [network.output]
+    outputs = [*stage_maps(network, feature_set).values()] if feature_set.pool == "blocks" else network.outputs
     maps = keras.Model(network.input, outputs)(backbone.preprocess(keras.ops.cast(photos, "float32")))
-    pooled = [_pooled(feature_map, feature_set.pool) for feature_map in (maps if isinstance(maps, list) else [maps])]
+    pooled = _all_pooled(maps if isinstance(maps, list) else [maps], feature_set.pool)
     joined = pooled[0] if len(pooled) == 1 else keras.layers.Concatenate()(pooled)
     as_float32 = keras.layers.Activation("linear", dtype="float32")  # whatever the policy
     return keras.Model(photos, as_float32(joined), name=EXTRACTOR)
@@ -290,6 +304,15 @@ def finder(network: keras.Model, feature_set: FeatureSet) -> keras.Model:
     named = [keras.layers.Activation("linear", dtype="float32", name=name)(each) for name, each in maps]
     flat = [keras.layers.Flatten(dtype="float32")(each) for each in named]
     return keras.Model(photos, keras.layers.Concatenate(dtype="float32")(flat), name=FINDER)
+
+
+def _all_pooled(maps: list[keras.KerasTensor], pool: str) -> list[keras.KerasTensor]:
+    """Pool maps; of tokens there are the map of their patches, and their summary."""
+    if pool == "blocks" or len(maps) == 1:
+        return [_pooled(feature_map, pool) for feature_map in maps]
+    feature_map, summary = maps
+    summaries = [summary] if pool in ("cls", "cls_mean") else []
+    return [*summaries, *([] if pool == "cls" else [_pooled(feature_map, pool)])]
 
 
 def _pooled(feature_map: keras.KerasTensor, pool: str) -> keras.KerasTensor:

@@ -75,7 +75,7 @@ class Plan:
     def _work(self, feature_set: FeatureSet) -> str:
         if not self.photos:
             return "complete"
-        origin = self.source.kind if self.source else "imagenet, to be downloaded"
+        origin = self.source.kind if self.source else f"{feature_set.weights}, to be downloaded"
         time_left = (
             f"about {self.photos / self.rate:,.0f} s at the measured {self.rate:.1f} photos/s"
             if self.rate

@@ -16,14 +16,14 @@ import shutil
 import socket
 import tempfile
 import warnings
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mlob.errors import InputError
 from mlob.features import backbones
-from mlob.features.backbone import Download, Packaged
+from mlob.features.backbone import Backbone, Download, Packaged, late
 from mlob.files import digest, make_folder
 from mlob.progress import say
 from mlob.recipes import FeatureSet
@@ -62,15 +62,20 @@ def at_hand(feature_set: FeatureSet, given: pathlib.Path | str | None = None) ->
 
     Args:
         feature_set: the recipe.
-        given: WEIGHTS=, a file or a folder of `<backbone>[-<layer>].weights.h5`; it is used where the recipe says
-            "imagenet".
+        given: WEIGHTS=, a file, a folder of `<backbone>[-<layer>].weights.h5`, or that of a preset of KerasHub; it is
+            used where the recipe says "imagenet".
 
     Raises:
         InputError: the file, or one in the folder, is not there, or no address of such weights is known.
     """
     if kind := backbones.kind(feature_set):
         return kind.source(feature_set)
-    backbone = backbones.find(feature_set)
+    if backbones.is_hub(feature_set):
+        return _of_preset("source")(feature_set, given)
+    return _at_hand(backbones.find(feature_set), feature_set, given)
+
+
+def _at_hand(backbone: Backbone, feature_set: FeatureSet, given: pathlib.Path | str | None) -> Source | None:
     if feature_set.weights == "random":
         return random()
     if feature_set.weights != "imagenet":
@@ -112,6 +117,8 @@ def download(feature_set: FeatureSet) -> Source:
     Raises:
         Unreachable: the host does not answer, or the bytes are not the published ones.
     """
+    if backbones.is_hub(feature_set):
+        return _of_preset("download")(feature_set)
     download = _download_of(feature_set)
     cached = _cache_path(download)
     make_folder(cached.parent, "KERAS_HOME=")
@@ -134,7 +141,7 @@ def downloaded(feature_set: FeatureSet, random_fallback: bool) -> Source:
     try:
         return download(feature_set)
     except Unreachable as error:
-        if not random_fallback:
+        if not random_fallback or backbones.is_hub(feature_set):
             raise
         say(f"{error}\n  The demo goes on with RANDOM weights for {feature_set.backbone}: its figures mean little.")
         return random()
@@ -152,6 +159,8 @@ def network(feature_set: FeatureSet, source: Source) -> keras.Model:
     import keras
 
     keras.utils.set_random_seed(RANDOM_SEED)
+    if backbones.is_hub(feature_set):
+        return _of_preset("network")(feature_set, source)
     backbone, whole = backbones.find(feature_set), backbones.build(feature_set)
     if source.path is None:
         return backbones.cut(whole, feature_set)
@@ -164,6 +173,11 @@ def network(feature_set: FeatureSet, source: Source) -> keras.Model:
         return cut
     _load_file(whole, source.path, feature_set)
     return backbones.cut(whole, feature_set)
+
+
+def _of_preset(name: str) -> Callable[..., Any]:
+    """Give a function of `hub`, which imports this module."""
+    return late("mlob.features.hub", name)
 
 
 def _load_file(model: keras.Model, path: pathlib.Path, feature_set: FeatureSet) -> None:
