@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from mlob import cleaning, importing, initialise, machine, predicting, reporting, steps, workspace
+from mlob import cleaning, importing, initialise, listing, machine, predicting, reporting, steps, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
 from mlob.options import Duration, Part, Several, Text, for_demo, for_model, for_suite
@@ -65,6 +65,23 @@ def demo(work: Workspace) -> None:
     """
     steps.submit(work)
     reporting.report(work)
+
+
+@cli.command()
+@click.argument("name", type=Text(), required=False)
+@click.option(
+    "--weights", envvar="MLOB_WEIGHTS", type=Text(), metavar="PATH", help="Weights file, or a folder of them."
+)
+def backbones(name: str | None, weights: str | None) -> None:
+    """List the backbones, or those with NAME in their names: cost, sizes, licence, and whether weights are at hand.
+
+    GFLOP are for a photo of the size that the weights were trained on, the last of the sizes.
+
+    \b
+    Example:
+      mlob backbones dinov2
+    """
+    listing.backbones(name or "", weights)
 
 
 @cli.command()

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 SECONDS_BETWEEN_LINES = 10
@@ -25,6 +25,19 @@ def say(text: str) -> None:
 def show(text: str) -> None:
     """Print a result to stdout."""
     print(text, flush=True)
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table to stdout: cells are folded to the width of a terminal, and stand as they are elsewhere."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    width = None if sys.stdout.isatty() else 1000
+    Console(width=width, highlight=False, markup=False, file=sys.stdout).print(table)
 
 
 def be_verbose(is_on: bool) -> None:

@@ -39,7 +39,7 @@ ROWS = (
     {"workspace"},
     {"runs"},
     {"reports"},
-    {"serving", "steps", "predicting", "reporting", "importing", "cleaning", "initialise", "tracking"},
+    {"serving", "steps", "predicting", "reporting", "importing", "listing", "cleaning", "initialise", "tracking"},
     {"options"},
     {"__main__"},
 )

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mlob import hdf5
-from mlob.errors import InputError, nearest
+from mlob.errors import InputError
 from mlob.features import backbones, presets
 from mlob.features.backbone import Backbone
 from mlob.features.presets import FAMILIES, Family, Preset
@@ -47,7 +47,7 @@ def check(feature_set: FeatureSet) -> None:
     is_folder = feature_set.weights not in ("imagenet", "random")
     if name not in known and not is_folder:
         images = [each for each, preset in known.items() if preset.family in FAMILIES]
-        raise InputError(f"KerasHub has no preset {name!r}{nearest(name, images)}")
+        raise InputError(f"KerasHub has no preset {name!r}{presets.nearest_to(name, images)}")
     if feature_set.weights == "random":
         raise InputError(f"{feature_set.backbone} has no random weights: name a folder, or leave out features.weights.")
     for field, wanted in {"layer": "last", "crop": None}.items():

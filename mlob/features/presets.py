@@ -10,10 +10,10 @@ import dataclasses
 import functools
 import importlib.util
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from mlob.errors import InputError
+from mlob.errors import InputError, nearest
 
 OF_MAPS, OF_TOKENS = ("avg", "max", "grid"), ("cls", "mean", "cls_mean", "grid")  # pools
 MISSING = "Presets of KerasHub need a package that is missing here: pip install 'mlob[hub]'"
@@ -131,6 +131,12 @@ def known() -> dict[str, Preset]:
                     facts.get("kaggle_handle", "").removeprefix("kaggle://"),
                 )
     return found
+
+
+def nearest_to(name: str, names: Iterable[str]) -> str:
+    """End a sentence about an unknown name with the nearest ones, or with what lists the many that there are."""
+    told = nearest(name, names)
+    return told if told.startswith(". Did") else ": `mlob backbones` lists those that there are."
 
 
 def _literals(path: pathlib.Path) -> list[tuple[str, dict[str, Any]]]:

@@ -84,7 +84,7 @@ def _at_hand(backbone: Backbone, feature_set: FeatureSet, given: pathlib.Path | 
         return _source("imagenet", packaged_path(backbone.weights))
     if given:
         return _from_file(pathlib.Path(given), feature_set)
-    cached = _cache_path(_download_of(feature_set))
+    cached = cache_path(_download_of(feature_set))
     return _source("imagenet", cached) if cached.is_file() else None
 
 
@@ -120,7 +120,7 @@ def download(feature_set: FeatureSet) -> Source:
     if backbones.is_hub(feature_set):
         return _of_preset("download")(feature_set)
     download = _download_of(feature_set)
-    cached = _cache_path(download)
+    cached = cache_path(download)
     make_folder(cached.parent, "KERAS_HOME=")
     parts = f".{cached.name}.part-"
     with _lock(cached), _connect_timeout():
@@ -253,7 +253,8 @@ def _download_of(feature_set: FeatureSet) -> Download:
     return weights
 
 
-def _cache_path(download: Download) -> pathlib.Path:
+def cache_path(download: Download) -> pathlib.Path:
+    """Give the path that Keras keeps downloaded weights at."""
     home = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
     return home / "models" / download.file
 
