@@ -135,7 +135,8 @@ class FeatureSet(Recipe):
         layer: the last, or the name of an earlier layer, where the network is cut.
         pool: "avg" or "max" of the last map; "blocks", the averages of the main stages side by side; "grid", the last
             map as it is, h x w x c. Presets that give tokens have "cls", the summary, "mean" of the patches,
-            "cls_mean", both side by side, and "grid", the patches as they lie.
+            "cls_mean", both side by side, and "grid", the patches as they lie; files that give tokens have "cls", the
+            first.
         view: "whole", "flip" (left and right change places), or a crop of seven eighths of each side.
         weights: "imagenet", "random" (seeded; tests and speed only), or the path of a weights file, or of a preset's
             folder.

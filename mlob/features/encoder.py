@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KERAS = ".keras"
 ENDINGS = (*foreign.ENDINGS, KERAS)
-POOLS = ("avg", "max", "grid")
+POOLS = ("avg", "max", "grid", "cls")
 PLAIN = ("layer", "weights", "detector", "text", "crop")  # fields that say nothing of a file
 RANKS = {2: "[1, d]", 3: "[1, tokens, d]", 4: "a map"}  # of outputs that become features
 
@@ -159,6 +159,8 @@ def _check_output(file: str, shape: tuple[int, ...], is_real: bool, pool: str) -
         )
     if len(shape) == 2 and pool != "avg":
         raise InputError(f"{file} gives a row of {shape[1]:,} numbers, which features.pool={pool!r} cannot pool.")
+    if len(shape) == 4 and pool == "cls":
+        raise InputError(f"{file} gives a map, and features.pool='cls' takes the first of tokens: expected avg.")
     if len(shape) == 3 and pool == "grid":
         raise InputError(f"{file} gives {shape[1]:,} tokens, and features.pool='grid' keeps maps alone: expected avg.")
 
@@ -200,6 +202,8 @@ def _openvino_pooled(output: openvino.Output, rank: int, pool: str, channels_fir
         return values
     if pool == "grid":
         return ops.transpose(values, np.array([0, 2, 3, 1])) if channels_first else values
+    if pool == "cls":
+        return ops.gather(values, np.array(0), np.array(1))
     axes = [1] if rank == 3 else [2, 3] if channels_first else [1, 2]
     reduce = ops.reduce_max if pool == "max" else ops.reduce_mean
     return reduce(values, np.array(axes), False)
@@ -284,6 +288,8 @@ def _keras_pooled(output: keras.KerasTensor, pool: str, channels_first: bool) ->
         return output
     if pool == "grid":
         return ops.transpose(output, (0, 2, 3, 1)) if channels_first else output
+    if pool == "cls":
+        return output[:, 0]
     axes = 1 if rank == 3 else (2, 3) if channels_first else (1, 2)
     reduce = functools.partial(ops.max if pool == "max" else ops.mean, axis=axes)
     return reduce(ops.cast(output, "float32"))

@@ -19,6 +19,7 @@ from mlob.recipes import Crop, Detector, Encoder, FeatureSet
 SIDE = encoders.SIDE
 PHOTO = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
 EXPECTED = {
+    "cls": encoders.means(PHOTO)[0, 0],
     "avg": encoders.means(PHOTO).mean(axis=(0, 1)),
     "max": encoders.means(PHOTO).max(axis=(0, 1)),
     "grid": encoders.means(PHOTO),
@@ -53,7 +54,7 @@ def in_keras(tmp_path_factory):
     return write
 
 
-@pytest.mark.parametrize(("pool", "expected"), EXPECTED.items())
+@pytest.mark.parametrize(("pool", "expected"), [each for each in EXPECTED.items() if each[0] != "cls"])
 @pytest.mark.parametrize(
     "file",
     [{}, {"layout": "nhwc"}, {"sides": ("h", "w")}, {"batch": "n", "sides": ("h", "w")}, {"kind": TensorProto.UINT8}],
@@ -71,7 +72,7 @@ def test_photos_keep_their_order(path):
 
 def test_rows_and_tokens_are_taken_by_name(tmp_path):
     several = encoders.write(tmp_path / "several.onnx", outputs=("tokens", "row", "map"))
-    for name, pool in (("tokens", "avg"), ("tokens", "max"), ("row", "avg"), ("map", "grid")):
+    for name, pool in (("tokens", "avg"), ("tokens", "max"), ("tokens", "cls"), ("row", "avg"), ("map", "grid")):
         np.testing.assert_allclose(features(recipe(several, output=name, pool=pool))[0], EXPECTED[pool], rtol=1e-5)
 
 
@@ -96,8 +97,8 @@ def test_tflite_is_read(in_keras, tmp_path):
 @pytest.mark.parametrize("runtime", ["keras", "openvino"])
 def test_kerass_own_file_runs_on_both_runtimes(in_keras, runtime):
     path, prepared = in_keras("tiny.keras"), {"channels": "bgr", "mean": (1.0, 2.0, 3.0), "scale": (4.0, 5.0, 6.0)}
-    for pool, expected in EXPECTED.items():
-        np.testing.assert_allclose(features(recipe(path, runtime=runtime, pool=pool))[0], expected, rtol=1e-5)
+    for pool in ("avg", "max", "grid"):
+        np.testing.assert_allclose(features(recipe(path, runtime=runtime, pool=pool))[0], EXPECTED[pool], rtol=1e-5)
     found = features(recipe(path, runtime=runtime, **prepared))
     np.testing.assert_allclose(found[0], (EXPECTED["avg"][::-1] - [1, 2, 3]) / [4, 5, 6], rtol=1e-5)
 
@@ -113,6 +114,15 @@ def test_kerass_own_file_may_have_open_sides_and_several_outputs(in_keras):
         recipe(several), r"gives several outputs, map \[.*\], row \[.*\]: name the one that is taken, encoder.output"
     )
     refuses(recipe(several, output="rows"), "names 'rows', which .* does not give; it gives map")
+
+
+@pytest.mark.parametrize("pool", ["avg", "max", "cls"])
+def test_tokens_of_kerass_own_file_are_pooled(in_keras, pool):
+    def call(photo):
+        return keras.layers.Reshape((-1, 3))(keras.layers.AveragePooling2D(encoders.STEP)(photo))
+
+    found = features(recipe(in_keras("tokens.keras", call), runtime="keras", pool=pool))
+    np.testing.assert_allclose(found[0], EXPECTED[pool], rtol=1e-5)
 
 
 def test_kerass_own_file_runs_on_keras_in_float32_alone(in_keras):
@@ -268,6 +278,7 @@ def test_outputs_that_are_no_features_are_refused(tmp_path):
     refuses(recipe(classes), "of whole numbers for one photo; expected")
     row = encoders.write(tmp_path / "row.onnx", outputs=("row",))
     refuses(recipe(row, pool="max"), "gives a row of 3 numbers, which features.pool='max' cannot pool")
+    refuses(recipe(encoders.write(tmp_path / "map.onnx"), pool="cls"), "gives a map, and features.pool='cls' takes the")
     tokens = encoders.write(tmp_path / "tokens.onnx", outputs=("tokens",))
     refuses(recipe(tokens, pool="grid"), "gives 9 tokens, and features.pool='grid' keeps maps alone")
 
@@ -278,8 +289,8 @@ def test_features_that_are_no_numbers_are_refused(path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"layer": "a"}, {"weights": "random"}, {"crop": Crop("a")}, {"pool": "blocks"}, {"precision": "int8"},
-     {"detector": Detector("a.onnx", 64, 3)}, {"runtime": "keras"}],
+    [{"layer": "a"}, {"weights": "random"}, {"crop": Crop("a")}, {"pool": "blocks"}, {"pool": "cls_mean"},
+     {"precision": "int8"}, {"detector": Detector("a.onnx", 64, 3)}, {"runtime": "keras"}],
     ids=str,
 )  # fmt: skip
 def test_a_recipe_asks_for_nothing_that_a_file_lacks(path, changes):
