@@ -14,7 +14,7 @@ from mlob import hdf5, loading, predictions
 from mlob.__main__ import cli
 from mlob.data.annotations.formats import FORMATS
 from mlob.data.dataset import read_dataset
-from mlob.features import backbones, jpegs, store, table
+from mlob.features import backbones, jpegs, presets, store, table
 from mlob.features.fingerprint import Fingerprint
 from mlob.models import beginning
 from mlob.recipes import Annotations, Crop, Detector, Encoder, Phase
@@ -170,6 +170,16 @@ def test_the_page_of_detectors_explains_each_field_and_shows_a_recipe_that_is_va
     exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], shown)
     backbones.check(shown["recipe"])
     assert set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (.*?) \|", rows, re.MULTILINE)))) == names_of(Detector)
+
+
+def test_the_page_of_backbones_shows_a_recipe_that_is_valid_and_names_backbones_that_there_are():
+    page, shown = (ROOT / "docs" / "backbones.md").read_text("utf-8"), {}
+    exec(re.search(r"```python\n(.*?)```", page, re.DOTALL)[1], shown)
+    backbones.check(shown["recipe"])
+    presets_named = set(re.findall(r"hub:(\w+_\w+)", page))
+    assert len(presets_named) >= 4 and presets_named <= set(presets.known())
+    rows = re.findall(r"^\| (\w+)[ ,|].*? \| [\d.]+ \|", page, re.MULTILINE)
+    assert len(rows) >= 10 and {row for row in rows if not row.startswith("hub")} <= set(backbones.BACKBONES)
 
 
 def test_the_page_of_encoders_explains_each_field_and_shows_a_recipe_that_is_valid():
