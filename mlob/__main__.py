@@ -7,9 +7,10 @@ import sys
 
 import click
 
-from mlob import cleaning, importing, initialise, listing, machine, predicting, reporting, steps, workspace
+from mlob import cleaning, exporting, importing, initialise, listing, machine, predicting, reporting, steps, workspace
 from mlob.engine import ENGINES
 from mlob.errors import InputError
+from mlob.exports.formats import FORMATS
 from mlob.options import Duration, Part, Several, Text, for_demo, for_model, for_suite
 from mlob.progress import say
 from mlob.serving import server
@@ -368,6 +369,27 @@ def serve(work: Workspace, host: str, port: int, folder: str | None) -> None:
       mlob serve runs/photos --port 8080
     """
     server.serve(work, pathlib.Path(folder) if folder else None, host, port)
+
+
+@cli.command()
+@for_suite
+@for_model
+@click.option(
+    "--format", "name", envvar="MLOB_FORMAT", type=click.Choice(FORMATS), required=True, help="What runs it elsewhere."
+)
+@click.option("--photos", envvar="MLOB_PHOTOS", type=Text(), metavar="FOLDER", help="Photos that it is tried on.")
+def export(work: Workspace, model: str | None, name: str, photos: str | None) -> None:
+    """Write one file from a photo to probabilities, of the ensemble or of one model, which runs without mlob.
+
+    Scaling and preprocessing are inside. It is tried on 32 photos (of validation, unless others are named): where it
+    answers otherwise than mlob, no file stays. labels.json and a README.md with code that calls it lie beside it.
+
+    \b
+    Example:
+      mlob export --format onnx
+      mlob export --suite photos --data data/mine --format openvino --model efficientnet_lite0
+    """
+    exporting.export(work, name, model, [pathlib.Path(photos)] if photos else [])
 
 
 @cli.command()

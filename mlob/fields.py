@@ -42,6 +42,7 @@ RESERVED = (
     "report",
     "predict",
     "data",
+    "export",
 )  # files beside the recipes, folders beside the runs
 LARGEST = 10**15  # of whole numbers, so that a float can hold what is computed from them
 SEVERAL = {  # how a field is written that holds many of a type

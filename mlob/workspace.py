@@ -45,6 +45,8 @@ KEPT, STORES = "predict.json", "stores"  # a file, and a folder of what stands i
 REVIEW, LABEL_STUDIO = "review", "label_studio"  # .csv and .html; .json and .xml
 COMPARED, INPUTS, PAGE = "dev.json", "inputs.json", "index.html"
 LABELLED = "predictions.csv"
+# in export/<model or ensemble>/<format>/, beside the model
+EXPORT, ABOUT, README = "export", "labels.json", "README.md"
 
 # What `clean` removes. Other programs have files of the second names, too: these go beside one of the first alone.
 OURS = (

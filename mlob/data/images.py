@@ -140,6 +140,16 @@ def decode_inset(data: bytes, size: int) -> tuple[np.ndarray, Inset]:
     return np.asarray(_letterboxed(image, size)), _inset(image, size)
 
 
+def whole(data: bytes, size: int) -> np.ndarray:
+    """Decode a photo to RGB, upright, as `decode` does before it is letterboxed: uint8 (height, width, 3)."""
+    return np.asarray(_upright(data, size))
+
+
+def letterboxed(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Letterbox a photo that is decoded, uint8 (height, width, 3), as `decode` does: uint8 (size, size, 3)."""
+    return np.asarray(_letterboxed(Image.fromarray(pixels), size))
+
+
 def prepared(data: bytes, size: int, pixels: int) -> bytes:
     """Give a photo as `decode` shows it, as a JPEG of quality 85 (bytes).
 

@@ -46,15 +46,17 @@ class Member:
     stores: Sequence[str]
 
 
-def build(members: Mapping[str, Member], stores: Mapping[str, Store], blend: Blend) -> keras.Model:
+def build(
+    names: Sequence[str], members: Mapping[str, Member], stores: Mapping[str, Store], blend: Blend
+) -> keras.Model:
     """Build the model from uint8 photos (1, height, width, 3) to float32 probabilities (1, labels).
 
     Args:
-        members: all that the blend knows, in its order; those that count nothing are left out.
-        stores: that the others read, by name.
+        names: of all members that the blend knows, in its order.
+        members: those that count anything.
+        stores: that these read, by name.
         blend: of their probabilities.
     """
-    names = [*members]
     counted = {number: members[names[number]] for number in graphs.counting(blend, len(names))}
     photo = keras.Input(batch_shape=SHAPE, dtype="uint8", name=PHOTO)
     read = dict.fromkeys(store for member in counted.values() for store in member.stores)
@@ -76,8 +78,16 @@ def _features(photo: Tensor, stores: Mapping[str, Store]) -> dict[str, Tensor]:
 
 
 def _stored(features: Tensor) -> Tensor:
-    """Give features as stores hold them: float16 within its range."""
-    return ops.cast(ops.clip(features, -HALF, HALF), "float16")
+    """Round features as stores hold them, to float16 within its range, without that type.
+
+    Converters and runtimes leave out a cast to float16 and back, and where features hardly differ from each other, as
+    those of random weights, the digits matter. So 13 of the 24 bits are split off (Veltkamp 1968); numbers below
+    float16's smallest normal one are multiples of 2^-24.
+    """
+    features = ops.clip(features, -HALF, HALF)
+    enlarged = features * (2.0**13 + 1)
+    normal, small = enlarged - (enlarged - features), ops.round(features * 2.0**24) * 2.0**-24
+    return ops.where(ops.abs(features) < 2.0**-14, small, normal)
 
 
 def _predicted(number: int, member: Member, features: Mapping[str, Tensor]) -> Tensor:
@@ -86,10 +96,34 @@ def _predicted(number: int, member: Member, features: Mapping[str, Tensor]) -> T
     joined = ops.concatenate(read, axis=-1) if len(read) > 1 else read[0]
     head = _named(member.head, f"member_{number}")
     views = joined.shape[-1] // head.input_shape[-1]
-    parts = [head(part) for part in ops.split(joined, views, axis=-1)] if views > 1 else [head(joined)]
+    seen = ops.split(joined, views, axis=-1) if views > 1 else [joined]
+    parts = [head(ops.cast(part, head.input.dtype)) for part in seen]
     return sum(parts[1:], parts[0]) / views
 
 
 def _named(model: keras.Model, name: str) -> keras.Model:
-    """Give the same model under a name that no other part has."""
-    return keras.Model(model.input, model.output, name=name)
+    """Give the same layers as a model under a name that no other part has; some operations are replaced."""
+    same = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=_called, recursive=True)
+    return keras.Model(same.input, same.output, name=name)
+
+
+def _called(operation: Any, *arguments: Any, **options: Any) -> Any:
+    """Call what a model consists of. Tensors that it holds become arrays: tf2onnx would ask the caller for them."""
+    if instead := INSTEAD.get(type(operation).__name__):
+        return instead(operation, *arguments)
+    return operation(*keras.tree.map_structure(_as_array, arguments), **keras.tree.map_structure(_as_array, options))
+
+
+def _as_array(argument: Any) -> Any:
+    return ops.convert_to_numpy(argument) if keras.ops.is_tensor(argument) else argument
+
+
+def _standardised(layer: Any, x: Tensor) -> Tensor:
+    mean, variance = (ops.convert_to_numpy(each) for each in (layer.mean, layer.variance))
+    return (x - mean) / np.maximum(np.sqrt(variance), np.float32(keras.config.epsilon()))
+
+
+INSTEAD = {  # of operations and layers that a converter does not take as they are
+    "Expm1": lambda _, x: ops.exp(x) - 1,  # what becomes of it needs no more digits
+    "Normalization": _standardised,
+}

@@ -9,7 +9,6 @@ has to be loaded where there is no mlob.
 
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 

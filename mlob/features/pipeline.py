@@ -57,7 +57,7 @@ class Extractor:
         found, given = None, self.run([photo.views[self.view] for photo in photos])
         if self.run.finish:
             found, given = self.run.finish(given, [photo.inset for photo in photos])
-        return _stored(given), found
+        return stored(given), found
 
 
 class Known:
@@ -164,7 +164,7 @@ def _forward(extractors: Mapping[str, Extractor], known: Mapping[str, Known], ph
     return _Chunk(photos, fresh, rows, boxes, seconds)
 
 
-def _stored(features: np.ndarray) -> np.ndarray:
+def stored(features: np.ndarray) -> np.ndarray:
     """Give features as a store holds them: float16 within its range; pixels stay uint8, JPEGs bytes."""
     if features.dtype in (np.uint8, object):
         return features

@@ -1,0 +1,66 @@
+"""The verb that lets a model leave: the ensemble as it lies there, or one model, which is trained where it is not."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mlob import predicting, steps
+from mlob import workspace as places
+from mlob.errors import InputError
+from mlob.progress import say
+from mlob.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlob.data.places import Place
+
+
+def export(work: Workspace, name: str, model: str | None, paths: Sequence[pathlib.Path] = ()) -> None:
+    """Write the suite's ensemble, or one of its models, in a format, with what is known of it.
+
+    Args:
+        work: the suite.
+        name: of the format.
+        model: its name; None is the ensemble.
+        paths: of photos that it is tried on; without any it is tried on some of validation.
+    """
+    from mlob.exports import export as exports
+    from mlob.exports import formats, parts
+
+    form = formats.check(name)
+    work = _made(work, model)
+    folder = work.run(places.EXPORT) / (model or "ensemble") / name
+    if work.is_dry:
+        return say(f"export: {model or 'ensemble'} to {folder}")
+    whole = parts.of_model(work, model) if model else parts.of_ensemble(work)
+    parts.check(whole)
+    if exports.is_done(folder, whole, form):
+        return say(f"export: {folder}, which is there already")
+    about = exports.export(folder, name, form, whole, _photos(work, paths), work.features)
+    say(exports.summary(folder, about))
+
+
+def _made(work: Workspace, model: str | None) -> Workspace:
+    """See to it that what is to leave is there."""
+    if model:
+        steps.train(work, [model])
+        return work
+    work = predicting.as_ensembled(work if work.data else predicting.of_the_only_ensemble(work))
+    if not predicting.is_ready(work):
+        steps.fit_ensemble(work)
+    return work
+
+
+def _photos(work: Workspace, paths: Sequence[pathlib.Path]) -> "Sequence[Place]":
+    """Give the photos to try a model on: those in some paths, or the data set's of validation.
+
+    Raises:
+        InputError: none are named, and the data folder is not there.
+    """
+    from mlob.data import owners
+    from mlob.runs import predict
+
+    if paths:
+        return predict.find(paths)
+    if not owners.is_there(owners.address(work.data_folder)):
+        raise InputError(f"{work.data_folder} is not there: name photos to try the model on with PHOTOS= (--photos).")
+    return [place for place in work.dataset.photos("validation") if place is not None]
