@@ -47,7 +47,10 @@ def _clean(folder: pathlib.Path) -> str | None:
 
 
 def _products(folder: pathlib.Path) -> list[pathlib.Path]:
-    """List the products in the folder of a model, an ensemble or a report."""
+    """List the products in the folder of a model, an ensemble or a report, or of models that have left."""
+    if folder.name == workspace.EXPORT:
+        left = [about.with_name(name) for about in folder.glob(f"*/*/{workspace.ABOUT}") for name in workspace.EXPORTED]
+        return [path for path in left if path.is_file()]
     ours, beside = (
         [path for name in names for path in folder.glob(name) if path.is_file()]
         for names in (workspace.OURS, workspace.BESIDE)

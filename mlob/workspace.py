@@ -47,6 +47,7 @@ COMPARED, INPUTS, PAGE = "dev.json", "inputs.json", "index.html"
 LABELLED = "predictions.csv"
 # in export/<model or ensemble>/<format>/, beside the model
 EXPORT, ABOUT, README = "export", "labels.json", "README.md"
+EXPORTED = (*(f"model.{suffix}" for suffix in ("keras", "onnx", "xml", "bin", "tflite")), README, ABOUT)
 
 # What `clean` removes. Other programs have files of the second names, too: these go beside one of the first alone.
 OURS = (

@@ -11,6 +11,7 @@ from mlob.files import part_path
 OURS = (
     *("wide/recipe.json", "wide/head.keras", "wide/checkpoint/training.npz", "wide/curve/50.npz"),
     *("wide/search/journal.log", "ensemble/ensemble.json", "report/inputs.json", "predict/predictions.csv"),
+    *("export/ensemble/onnx/labels.json", "export/ensemble/onnx/model.onnx", "export/ensemble/onnx/README.md"),
 )
 OTHERS = (
     "notes.txt",
@@ -19,6 +20,8 @@ OTHERS = (
     "result.json",
     "images/train/1.jpg",
     "ensemble/more/a.h5",
+    "wide/more/a/README.md",
+    "export/mine/onnx/README.md",
 )
 
 
@@ -38,14 +41,14 @@ def test_products_are_removed_with_the_folders_that_they_leave_empty(tmp_path):
     part_path(tmp_path / "runs/tiny/wide/checkpoint/training.npz").touch()
     told = cleaning.clean(tmp_path / "runs")
     assert not (tmp_path / "runs").exists() and tmp_path.exists()
-    assert told == [f"{tmp_path / 'runs/other'}: 2 files removed", f"{tmp_path / 'runs/tiny'}: 8 files removed"]
+    assert told == [f"{tmp_path / 'runs/other'}: 2 files removed", f"{tmp_path / 'runs/tiny'}: 11 files removed"]
 
 
 def test_what_is_not_ours_stays_and_is_told(tmp_path):
     fill(tmp_path / "runs/tiny", [*OURS, *OTHERS])
     (told,) = cleaning.clean(tmp_path / "runs")
     assert files(tmp_path / "runs/tiny") == sorted(OTHERS)
-    assert told.endswith("8 files removed; 6 that mlob did not make stay (ensemble/more/a.h5, …)")
+    assert told.endswith("11 files removed; 6 that mlob did not make stay (ensemble/more/a.h5, …)")
 
 
 @pytest.mark.parametrize("inside", ["photos", "photos/images"])

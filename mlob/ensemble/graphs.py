@@ -43,7 +43,7 @@ def _mean_by_label(blend: MeanByLabel, members: Members) -> Tensor:
 def _harmonic_mean(blend: HarmonicMean, members: Members) -> Tensor:
     stacked = ops.stack([*members.values()])
     inverse = ops.sum(1 / ops.maximum(stacked, means.SMALLEST), axis=0)
-    return ops.clip(len(members) / inverse, ops.min(stacked, axis=0), ops.max(stacked, axis=0))
+    return ops.minimum(ops.maximum(len(members) / inverse, ops.min(stacked, axis=0)), ops.max(stacked, axis=0))
 
 
 def _mean_of_logits(blend: MeanOfLogits, members: Members) -> Tensor:

@@ -68,7 +68,7 @@ def export(
         found = checking.run(form.load(part / form.files[0]), photos.values(), whole.decision)
         checking.refuse([*photos], wanted, found, whole.labels.names, tolerance)
         checked, told = checking.difference(wanted, found), checking.difference(predicted, found)
-        about = _about(name, form, whole, side, checked, told)
+        about = _about(name, form, whole, side, checked, told, tolerance)
         _name(folder, part, form, about, _readme(name, form, whole, side, checked, told))
     return about
 
@@ -99,7 +99,7 @@ def _identity(whole: Whole) -> dict[str, Any]:
 
 
 def _about(
-    name: str, form: Format, whole: Whole, side: int, checked: Difference, predicted: Difference
+    name: str, form: Format, whole: Whole, side: int, checked: Difference, predicted: Difference, tolerance: float
 ) -> dict[str, Any]:
     labels, groups = whole.labels, whole.decision.groups
     numbered = [] if groups is None else groups.tolist()
@@ -130,7 +130,11 @@ def _about(
         "feature_sets": {store: dataclasses.asdict(each.feature_set) for store, each in whole.read.items()},
         "metric": whole.metric,
         "figures": {metric: dataclasses.asdict(score) for metric, score in whole.scores.items()},
-        "checked": {"same pixels": dataclasses.asdict(checked), "predict": dataclasses.asdict(predicted)},
+        "checked": {
+            "same pixels": dataclasses.asdict(checked),
+            "allowed": tolerance,
+            "predict": dataclasses.asdict(predicted),
+        },
         "trained_at": whole.commit,
         "mlob": machine.version(),
         **machine.facts(),
