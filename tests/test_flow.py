@@ -128,6 +128,18 @@ def test_a_second_run_redoes_nothing(workplace):
     assert before and products(workplace) == before
 
 
+def test_the_ensemble_and_a_model_leave_as_they_answer_here_and_are_written_once(workplace, mlob):
+    told = mlob(workplace, "export", "--format", "keras")
+    assert "its decisions are equal" in told and "export: runs/tiny/export/ensemble/keras" in told
+    assert "is there already" in mlob(workplace, "export", "--format", "keras")
+    mlob(workplace, "export", "--format", "keras", "--model", "pair")
+    known = json.loads((workplace / "runs/tiny/export/pair/keras/labels.json").read_text())
+    assert known["method"] == "pair, one threshold" and len(known["thresholds"]) == len(known["names"])
+    result = json.loads((workplace / "runs/tiny/pair/result.json").read_text())
+    assert known["figures"]["micro_f1"] == result["scores"]["micro_f1"]
+    assert "There is no nowhere" in mlob(workplace, "export", "--format", "openvino", "--photos", "nowhere", status=2)
+
+
 def test_the_least_certain_photos_are_listed_for_people(workplace, mlob):
     told = mlob(workplace, "review", "-n", "5")
     assert "review: runs/tiny/ensemble/review.html" in told

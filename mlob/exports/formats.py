@@ -12,7 +12,7 @@ import importlib.util
 import io
 import pathlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from mlob.errors import InputError
@@ -47,7 +47,27 @@ class Format:
 
 
 def _save(model: keras.Model, path: pathlib.Path) -> None:
+    """Save a model of Keras's own layers: those of other packages would not load where these are missing.
+
+    Raises:
+        InputError: it has another one.
+    """
+    if foreign := next((layer for layer in _layers(model) if _package(layer) != "keras"), None):
+        raise InputError(
+            f"The model has a layer {type(foreign).__name__} of {_package(foreign)}, which a .keras file does not hold: take "
+            "another format."
+        )
     model.save(path)
+
+
+def _layers(model: keras.Model) -> Iterator[keras.Layer]:
+    for layer in model.layers:
+        yield layer
+        yield from _layers(layer) if hasattr(layer, "layers") else ()
+
+
+def _package(layer: keras.Layer) -> str:
+    return type(layer).__module__.partition(".")[0]
 
 
 def _convert(name: str) -> Callable[[keras.Model, pathlib.Path], None]:

@@ -81,7 +81,7 @@ def _stored(features: Tensor) -> Tensor:
     """Round features as stores hold them, to float16 within its range, without that type.
 
     Converters and runtimes leave out a cast to float16 and back, and where features hardly differ from each other, as
-    those of random weights, the digits matter. So 13 of the 24 bits are split off (Veltkamp 1968); numbers below
+    those of random weights, the digits matter. So 13 of the 24 bits are split off (Dekker 1971); numbers below
     float16's smallest normal one are multiples of 2^-24.
     """
     features = ops.clip(features, -HALF, HALF)

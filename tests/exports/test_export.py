@@ -163,7 +163,7 @@ def test_photos_that_cannot_be_read_or_are_tall_are_not_tried(folder):
     "feature_set, told",
     [
         (FeatureSet("text", text=Text()), "is of the texts"),
-        (FeatureSet("file:encoder.onnx"), "another program's file"),
+        (FeatureSet("file:encoder.onnx"), "made by another program"),
     ],
 )
 def test_features_that_no_network_makes_of_a_photo_stay(whole, feature_set, told):
@@ -204,6 +204,17 @@ def test_a_head_in_half_precision_is_refused(whole, folder, tmp_path):
     keras.Model(photos, x).save(tmp_path / "half/head.keras")
     with pytest.raises(InputError, match="computes in bfloat16"):
         parts.loaded(dataclasses.replace(whole, runs=whole.runs | {"two": tmp_path / "half"}))
+
+
+def test_a_layer_that_keras_does_not_have_stays(tmp_path):
+    class Other(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs
+
+    inner = keras.Sequential([keras.Input((3,)), Other()])
+    with pytest.raises(InputError, match="a layer Other of "):
+        formats.FORMATS["keras"].write(keras.Sequential([keras.Input((3,)), inner]), tmp_path / "model.keras")
+    assert not (tmp_path / "model.keras").exists()
 
 
 def test_every_format_has_its_example():
