@@ -25,8 +25,9 @@ def export(work: Workspace, name: str, model: str | None, paths: Sequence[pathli
     """
     from mlob.exports import export as exports
     from mlob.exports import formats, parts
+    from mlob.runs import predict
 
-    form = formats.check(name)
+    form, named = formats.check(name), predict.find(paths) if paths else None
     work = _made(work, model)
     folder = work.run(places.EXPORT) / (model or "ensemble") / name
     if work.is_dry:
@@ -35,7 +36,7 @@ def export(work: Workspace, name: str, model: str | None, paths: Sequence[pathli
     parts.check(whole)
     if exports.is_done(folder, whole, form):
         return say(f"export: {folder}, which is there already")
-    about = exports.export(folder, name, form, whole, _photos(work, paths), work.features)
+    about = exports.export(folder, name, form, whole, named or _photos(work), work.features)
     say(exports.summary(folder, about))
 
 
@@ -50,17 +51,14 @@ def _made(work: Workspace, model: str | None) -> Workspace:
     return work
 
 
-def _photos(work: Workspace, paths: Sequence[pathlib.Path]) -> "Sequence[Place]":
-    """Give the photos to try a model on: those in some paths, or the data set's of validation.
+def _photos(work: Workspace) -> "Sequence[Place]":
+    """Give the data set's photos of validation.
 
     Raises:
-        InputError: none are named, and the data folder is not there.
+        InputError: the data folder is not there.
     """
     from mlob.data import owners
-    from mlob.runs import predict
 
-    if paths:
-        return predict.find(paths)
     if not owners.is_there(owners.address(work.data_folder)):
         raise InputError(f"{work.data_folder} is not there: name photos to try the model on with PHOTOS= (--photos).")
     return [place for place in work.dataset.photos("validation") if place is not None]

@@ -54,8 +54,8 @@ def _save(model: keras.Model, path: pathlib.Path) -> None:
     """
     if foreign := next((layer for layer in _layers(model) if _package(layer) != "keras"), None):
         raise InputError(
-            f"The model has a layer {type(foreign).__name__} of {_package(foreign)}, which a .keras file does not hold: take "
-            "another format."
+            f"The model has a layer {type(foreign).__name__} of {_package(foreign)}, which no .keras file holds: "
+            "take another format."
         )
     model.save(path)
 
