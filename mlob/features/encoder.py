@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import pathlib
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -219,7 +220,8 @@ def _load(path: pathlib.Path) -> keras.Model:
     fault = archive_fault(path)
     if not fault:
         try:
-            model = keras.saving.load_model(path, compile=False, safe_mode=True)
+            with warnings.catch_warnings(action="error", category=UserWarning):  # Keras warns of layers left random
+                model = keras.saving.load_model(path, compile=False, safe_mode=True)
             if not isinstance(model, keras.Model):
                 raise ValueError(f"it holds a {type(model).__name__}")
             return model

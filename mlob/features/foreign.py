@@ -118,7 +118,7 @@ def read(path: pathlib.Path, what: str) -> openvino.Model:
     try:
         with silent_stderr():
             return runtimes.core().read_model(path)
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # the second where the reason quotes the file's bytes
         raise InputError(
             f"{path} is no network that OpenVINO can read: copy or export it again. ({last_line(error):.200})"
         ) from error

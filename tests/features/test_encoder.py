@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import warnings
 
 import encoders
 import keras
@@ -231,12 +232,28 @@ def test_a_damaged_file_is_refused(tmp_path, name, content):
     refuses(recipe(tmp_path / name), "is no network that OpenVINO can read: copy or export it|is damaged .*: copy it")
 
 
+def test_a_name_that_is_no_text_is_refused(path, tmp_path):
+    (tmp_path / "odd.onnx").write_bytes(path.read_bytes().replace(b"AveragePool", b"Average\xbeool"))
+    refuses(recipe(tmp_path / "odd.onnx"), "is no network that OpenVINO can read: copy or export it again")
+
+
 def test_a_keras_file_that_is_cut_short_or_runs_code_is_refused(in_keras, tmp_path):
     whole = in_keras("whole.keras")
     (tmp_path / "cut.keras").write_bytes(whole.read_bytes()[:-100])
     refuses(recipe(tmp_path / "cut.keras"), "cut.keras is damaged")
     code = in_keras("code.keras", keras.layers.Lambda(lambda x: x, output_shape=(3,)))
     refuses(recipe(code), "code.keras is no model that Keras loads in safe mode")
+
+
+def test_a_keras_file_that_leaves_layers_random_is_refused(in_keras, monkeypatch):
+    path, load = in_keras("half.keras"), keras.saving.load_model
+
+    def warns(*given, **options):
+        warnings.warn("Affected layers will retain their freshly-initialized weights.", stacklevel=2)
+        return load(*given, **options)
+
+    monkeypatch.setattr(keras.saving, "load_model", warns)
+    refuses(recipe(path, runtime="keras"), "Keras loads in safe mode .Affected layers will retain their freshly-init")
 
 
 def test_several_outputs_are_named(tmp_path):
