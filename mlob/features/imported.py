@@ -68,7 +68,7 @@ def bring(name: str, store_folder: pathlib.Path, dataset: DataSet, vectors: Vect
     photos = contents.known(name, store_folder, dataset)
     rows, before = joined(photos, vectors), _Known(store_folder)
     own = np.maximum(hashes(row.tobytes().hex() for row in values), np.uint64(1))
-    earlier = {split: before.keys(found) for split, found in photos.items()}
+    earlier = {split: before.keys(split, found) for split, found in photos.items()}
     keys = _keys(photos, {split: np.append(own, NONE)[each] for split, each in rows.items()}, earlier)
     if not any(each.any() for each in keys.values()):
         raise InputError(
@@ -93,7 +93,7 @@ def renew(name: str, store_folder: pathlib.Path, dataset: DataSet, *, is_dry: bo
         InputError: some photos were not there when features were brought.
     """
     photos, before = contents.known(name, store_folder, dataset), _Known(store_folder)
-    indices = {split: before.index(found) for split, found in photos.items()}
+    indices = {split: before.index(split, found) for split, found in photos.items()}
     new = [(split, photo) for split, index in indices.items() for photo in before.unknown(index)]
     if new:
         total = sum(len(split.ids) for split in dataset.splits.values())
@@ -189,36 +189,36 @@ def _refuse_shared(photos: Mapping[str, Photos], rows: Mapping[str, np.ndarray],
 
 
 class _Known:
-    """What a store holds of photos: by their content, and where equal photos have different rows by their id, too."""
+    """What a store holds of photos: by content, and where equal photos have different rows by split and id, too."""
 
     def __init__(self, store_folder: pathlib.Path) -> None:
         self._keys: dict[int, int] = {}
-        self._own: dict[tuple[int, str], int] = {}
+        self._own: dict[tuple[int, str, str], int] = {}
         self._reasons: dict[int, str] = {}
         self.rows = table.read(store_folder)
         for path in sorted(store_folder.glob("*.h5")):
-            self._add(table.read_index(store_folder, path.stem))
+            self._add(path.stem, table.read_index(store_folder, path.stem))
 
-    def _add(self, index: table.Index) -> None:
+    def _add(self, split: str, index: table.Index) -> None:
         keys = np.zeros(len(index.ids), np.uint64) if index.keys is None else index.keys
         for name, content, key in zip(index.ids, index.digests.tolist(), keys.tolist(), strict=True):
             if key:
                 self._keys.setdefault(content, key)
-                self._own.setdefault((content, name), key)
+                self._own.setdefault((content, split, name), key)
             elif content and name in index.failures:
                 self._reasons.setdefault(content, index.failures[name])
 
-    def keys(self, found: Photos) -> np.ndarray:
-        """Give the keys of photos, uint64 (n,), 0 where they have no row."""
+    def keys(self, split: str, found: Photos) -> np.ndarray:
+        """Give the keys of a split's photos, uint64 (n,), 0 where they have no row."""
         pairs = zip(found.digests.tolist(), found.ids, strict=True)
         known = np.array(
-            [self._own.get((content, name), self._keys.get(content, 0)) for content, name in pairs], np.uint64
+            [self._own.get((content, split, name), self._keys.get(content, 0)) for content, name in pairs], np.uint64
         )
         return np.where((found.digests != 0) & self.rows.has(known), known, NONE)
 
-    def index(self, found: Photos) -> table.Index:
+    def index(self, split: str, found: Photos) -> table.Index:
         """List a split's photos with the rows that the store has of them."""
-        keys, failures = self.keys(found), dict(found.failures)
+        keys, failures = self.keys(split, found), dict(found.failures)
         for row in np.flatnonzero((keys == NONE) & (found.digests != 0)).tolist():
             if reason := self._reasons.get(int(found.digests[row])):
                 failures[found.ids[row]] = reason

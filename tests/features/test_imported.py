@@ -211,6 +211,18 @@ def test_equal_photos_may_have_rows_of_their_own_and_keep_them(dataset, bring):
     assert features(folder, again)["train"]["train/1.png"] == [7, *numbers("train/1.png")[1:]]
 
 
+def test_equal_photos_of_one_id_in_two_splits_keep_their_own_rows(photos, bring, capsys):
+    same = (photos.folder / "images/train/1.png").read_bytes()
+    (photos.folder / "images/validation/1.png").write_bytes(same)
+    again = read_dataset(photos.folder)
+    named = [f"{name}/{each}" for name, split in again.splits.items() for each in split.ids]
+    bring(again, frame(named))
+    before, _ = features(bring(again, frame(named)), again), capsys.readouterr()
+    assert before["validation"]["1"] == numbers("validation/1").tolist() != before["train"]["1"]
+    bring(again, frame(named))
+    assert "had other numbers before" not in capsys.readouterr().err
+
+
 def test_a_shard_that_is_gone_has_to_be_brought_again(dataset, bring):
     folder = bring(dataset, frame(ids(dataset)))
     (folder / "0001/00000.h5").unlink()
