@@ -6,6 +6,10 @@
 exports the suite's ensemble in each format that is asked for (what is there is taken), and has all test photos labelled
 by it: in a process of its own, with Pillow and the format's runtime, one photo at a time. That process is started in
 isolation (`python -I -P`) and refuses to have mlob loaded, or, but for the format keras, Keras.
+
+submission.csv rests on features as the stores hold them, which may be of bfloat16; what has left computes in float32.
+So mlob answers once more, in float32, on the photos whose labels differ: where it then gives the model's labels, the
+stores' precision made the difference.
 """
 
 import csv
@@ -21,7 +25,10 @@ import numpy as np
 
 from mlob import exporting, machine
 from mlob import workspace as places
+from mlob.data import images
+from mlob.exports import checking, parts
 from mlob.exports.formats import FORMATS
+from mlob.features import backbones
 from mlob.runs import ensemble
 from mlob.workspace import Workspace
 
@@ -117,24 +124,49 @@ def submitted(path: pathlib.Path) -> dict[str, list[str]]:
     return {name: labels.split() for name, labels in rows}
 
 
-def row(work: Workspace, name: str) -> str:
-    """Compare one format's labels of test with submission.csv: a row of the table."""
+def in_float32(work: Workspace, photos: dict[str, str], side: int) -> dict[str, list[str]]:
+    """Have mlob label photos, {id: path}, with Keras in float32: {id: labels}."""
+    if not photos:
+        return {}
+    whole = parts.of_ensemble(work)
+    pixels = [images.whole(pathlib.Path(path).read_bytes(), side) for path in photos.values()]
+    answers, _ = checking.in_float32(whole, *parts.loaded(whole), pixels)
+    ids = [str(each) for each in (whole.labels.ids if whole.labels.ids_are_own else range(len(whole.labels)))]
+    given = [[ids[column] for column in np.flatnonzero(row)] for row in answers.decided]
+    return dict(zip(photos, given, strict=True))
+
+
+def row(work: Workspace, name: str, known_in_float32: dict[str, list[str]]) -> str:
+    """Compare one format's labels of test with submission.csv: a row of the table.
+
+    Args:
+        work: the suite.
+        name: of the format.
+        known_in_float32: labels of photos by `in_float32`, to which what is asked for is added.
+    """
     exporting.export(work, name, None)
     folder, home = work.run(places.EXPORT) / "ensemble" / name, work.run("ensemble")
     test = work.dataset["test"]
-    photos = {photo: str(place) for photo, place in zip(test.ids, work.dataset.photos("test"), strict=True) if place}
+    photos = {
+        photo: str(pathlib.Path(place).resolve())
+        for photo, place in zip(test.ids, work.dataset.photos("test"), strict=True)
+        if place
+    }
     found, wanted = labelled(folder, photos), submitted(home / places.SUBMISSION)
     table, _ = ensemble.answers(home, "test")
     known = dict(zip(table.ids, table.probabilities, strict=True))
     given = found["given"]
     others = [photo for photo in given if set(given[photo]) != set(wanted[photo])]
+    side = max(backbones.side(each.feature_set) for each in parts.of_ensemble(work).read.values())
+    known_in_float32 |= in_float32(work, {each: photos[each] for each in others if each not in known_in_float32}, side)
+    unexplained = sum(set(given[photo]) != set(known_in_float32[photo]) for photo in others)
     decisions = sum(len(set(given[photo]) ^ set(wanted[photo])) for photo in others)
     apart = np.array([np.abs(np.float32(found["probabilities"][photo]) - known[photo]).max() for photo in given])
     size = sum((folder / file).stat().st_size for file in FORMATS[name].files)
     return (
         f"| {work.name} | {name} | {size / 1e6:,.0f} MB | {len(given) / found['seconds']:.1f} | {len(given):,} | "
-        f"{len(others):,} | {decisions:,} of {len(given) * table.probabilities.shape[1]:,} | {np.median(apart):.1g} | "
-        f"{apart.max():.1g} |"
+        f"{len(others):,} | {unexplained:,} | {decisions:,} of {len(given) * table.probabilities.shape[1]:,} | "
+        f"{np.median(apart):.1g} | {apart.max():.1g} |"
     )
 
 
@@ -146,12 +178,13 @@ def row(work: Workspace, name: str) -> str:
 def main(suite: str, data: str | None, weights: str | None, names: Sequence[str]) -> None:
     """Print the table."""
     print(
-        "| ensemble of | format | size | photos/s | photos | that differ | decisions that differ | median difference | "
-        "largest |\n"
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+        "| ensemble of | format | size | photos/s | photos | that differ | also in float32 | decisions that differ | "
+        "median difference | largest |\n"
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     )
+    known: dict[str, list[str]] = {}
     for name in names:
-        print(row(Workspace(suite, data, weights), name), flush=True)
+        print(row(Workspace(suite, data, weights), name, known), flush=True)
     print(f"\nProcessor: {machine.processor()}.")
 
 

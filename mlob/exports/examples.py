@@ -71,15 +71,6 @@ IN_JAVASCRIPT = {
         '  const answer = await session.run({ photo: new ort.Tensor("uint8", data, shape) });\n'
         "  const probabilities = answer[session.outputNames[0]].data;",
     ),
-    "openvino": (
-        "openvino-node sharp",
-        'const { addon: ov } = require("openvino-node");',
-        "  const core = new ov.Core();\n"
-        '  const model = core.compileModelSync("model.xml", "CPU", { INFERENCE_PRECISION_HINT: "f32" });\n'
-        "  const request = model.createInferRequest();\n"
-        "  request.inferSync([new ov.Tensor(ov.element.u8, shape, data)]);\n"
-        "  const probabilities = request.getOutputTensor().data;",
-    ),
 }
 README = string.Template("""# $title
 
@@ -91,9 +82,10 @@ each group of `one_each` the likeliest one is.
 $figures
 On $photos photos its probabilities are mlob's own on the same pixels within $largest, and its decisions are equal.
 $predicted
-Photos: a JPEG of more than twice $side pixels a side is to be scaled down while it is decoded (`draft` below), as mlob
-does it; without that the answers are as good, but not the same. So it is with photos more than twice as tall as wide,
-which Pillow scales in another order from its version 13 on. mlob refuses blank photos; the model answers on them.
+Photos: transparent parts are to be white. A JPEG of more than twice $side pixels a side is to be scaled down while it
+is decoded (`draft` below), as mlob does it; without that the answers are as good, but not the same. So it is with photos
+more than twice as tall as wide, which Pillow scales in another order from its version 13 on. mlob refuses blank photos;
+the model answers on them.
 
 ## Python
 
@@ -111,6 +103,10 @@ JAVASCRIPT_PART = string.Template("""## JavaScript
 $javascript```
 """)
 NO_OTHER = {
+    "openvino": (
+        "## Other languages\n\nOpenVINO runs in C++ and JavaScript, too: set INFERENCE_PRECISION_HINT to f32, as above.\n"
+        "For C# export onnx, whose README.md also has the lines in JavaScript.\n"
+    ),
     "keras": "## Other languages\n\nPython alone reads Keras's own files: for JavaScript or C# export onnx.\n",
     "litert": (
         "## Other languages\n\nLiteRT runs in Java, Kotlin, Swift and C++: resize the input to (1, height, width, 3), "

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import exported
 from mlob.data import images
 from mlob.ensemble import graphs
 from mlob.ensemble.means import Mean
@@ -104,6 +105,18 @@ def test_a_model_that_has_left_answers_without_mlob_as_its_readme_shows(leave, w
     (expected,) = whole.decision.probabilities(members)
     given = np.flatnonzero(whole.decision(members)[0])
     assert said == pytest.approx({LABELS.names[column]: expected[column] for column in given}, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_benchmark_labels_photos_by_what_has_left_and_leaves_out_what_it_cannot_read(leave, whole, folder):
+    made, _ = leave("keras")
+    photos = {path.stem: str(path) for path in sorted((folder / "photos").glob("[0126].png"))}
+    given = exported.labelled(made, photos)["given"]
+    assert sorted(given) == ["0", "1", "2"]
+    for name, labels in given.items():
+        photo = images.decode(pathlib.Path(photos[name]).read_bytes(), 96)[np.newaxis]
+        members = np.stack([np.asarray(network(seed)(photo)) for seed in range(2)])
+        assert labels == [str(LABELS.ids[column]) for column in np.flatnonzero(whole.decision(members)[0])]
 
 
 def test_what_has_left_is_known_again_until_it_changes(leave, whole):
