@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mlob import predicting, steps
+from mlob import machine, predicting, steps
 from mlob import workspace as places
 from mlob.errors import InputError
 from mlob.progress import say
@@ -23,6 +23,7 @@ def export(work: Workspace, name: str, model: str | None, paths: Sequence[pathli
         model: its name; None is the ensemble.
         paths: of photos that it is tried on; without any it is tried on some of validation.
     """
+    machine.load_keras()
     from mlob.exports import export as exports
     from mlob.exports import formats, parts
     from mlob.runs import predict

@@ -83,9 +83,9 @@ $figures
 On $photos photos its probabilities are mlob's own on the same pixels within $largest, and its decisions are equal.
 $predicted
 Photos: transparent parts are to be white. A JPEG of more than twice $side pixels a side is to be scaled down while it
-is decoded (`draft` below), as mlob does it; without that the answers are as good, but not the same. So it is with photos
-more than twice as tall as wide, which Pillow scales in another order from its version 13 on. mlob refuses blank photos;
-the model answers on them.
+is decoded (`draft` below), as mlob does it; without that the answers are as good, but not the same. So it is with
+photos more than twice as tall as wide, which Pillow scales in another order from its version 13 on. mlob refuses blank
+photos; the model answers on them.
 
 ## Python
 
@@ -104,8 +104,8 @@ $javascript```
 """)
 NO_OTHER = {
     "openvino": (
-        "## Other languages\n\nOpenVINO runs in C++ and JavaScript, too: set INFERENCE_PRECISION_HINT to f32, as above.\n"
-        "For C# export onnx, whose README.md also has the lines in JavaScript.\n"
+        "## Other languages\n\nOpenVINO runs in C++ and JavaScript, too: set INFERENCE_PRECISION_HINT to f32, as "
+        "above. For C#\nexport onnx, whose README.md also has the lines in JavaScript.\n"
     ),
     "keras": "## Other languages\n\nPython alone reads Keras's own files: for JavaScript or C# export onnx.\n",
     "litert": (
