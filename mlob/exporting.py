@@ -43,7 +43,10 @@ def export(work: Workspace, name: str, model: str | None, paths: Sequence[pathli
 
 def _made(work: Workspace, model: str | None) -> Workspace:
     """See to it that what is to leave is there."""
+    from mlob.exports import parts
+
     if model:
+        parts.check_features(work.feature_sets(model))
         steps.train(work, [model])
         return work
     work = predicting.as_ensembled(work if work.data else predicting.of_the_only_ensemble(work))

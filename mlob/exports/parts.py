@@ -140,8 +140,17 @@ def check(whole: Whole) -> None:
             f"{whole.method} decides, which cannot leave mlob: fit the ensemble without it, for example with "
             f"SET='ensemble.methods=[{methods.LOG_LOSS}]', or export one member with --model."
         )
-    for name, each in whole.read.items():
-        if told := _stays(each.feature_set):
+    check_features({name: each.feature_set for name, each in whole.read.items()})
+
+
+def check_features(feature_sets: Mapping[str, FeatureSet]) -> None:
+    """Refuse features that no network makes of a photo, by their recipes.
+
+    Raises:
+        InputError: with what to do without them.
+    """
+    for name, feature_set in feature_sets.items():
+        if told := _stays(feature_set):
             raise InputError(
                 f"The feature set {name} {told}, which cannot leave mlob: export a model that reads none with --model, "
                 "or make an ensemble without it (SET='members=[…]')."
