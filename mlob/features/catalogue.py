@@ -20,7 +20,7 @@ class Row:
         name: as a recipe has it.
         parameters: how many, in millions; of presets with two towers those of both.
         length: numbers that the pool "avg" gives; empty of presets.
-        sizes: sides of the photos that it takes, pixels; and the one that its weights were trained on.
+        sizes: side of the photos that its weights were trained on, pixels, and which others it takes.
         gflop: for a photo of that side; empty of presets.
         licence: of its weights.
         weights: where they are, or come from.
@@ -83,7 +83,7 @@ def _of_table(name: str, backbone: Backbone, given: pathlib.Path | None, rates: 
         name,
         f"{backbone.parameters:.1f}",
         f"{backbone.length:,}",
-        f"{backbone.least} or more, {backbone.side}",
+        f"{backbone.side} ({backbone.least} or more)",
         f"{backbone.gflop:.1f}",
         backbone.licence.split(",")[0],
         _weights(name, backbone, given),
