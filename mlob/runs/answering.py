@@ -110,12 +110,14 @@ class Ensemble:
         stores: that they read, by name.
         decision: the stored one, as `runs.ensemble.load_decision` gives it.
         labels: of the data set.
+        suite: its name.
     """
 
     members: Mapping[str, Member]
     stores: Mapping[str, Store]
     decision: tuple[list[str], Decision]
     labels: Labels
+    suite: str = ""
 
     @property
     def seen(self) -> dict[str, Store]:
@@ -159,7 +161,7 @@ def load(folder: pathlib.Path, weights: pathlib.Path | str | None = None) -> Ens
         for name in known.feature_sets
     }
     members = {name: Member(run, tuple(results.read(run).fingerprint)) for name, run in runs.items()}
-    return Ensemble(members, stores, ensemble.load_decision(home), known.labels)
+    return Ensemble(members, stores, ensemble.load_decision(home), known.labels, made.suite)
 
 
 def answer(

@@ -16,7 +16,6 @@ import numpy as np
 from mlob.data import images, places
 from mlob.data.places import Place
 from mlob.errors import InputError, Unreadable
-from mlob.labels import Labels
 from mlob.machine import load_keras
 from mlob.runs import answering, predict
 from mlob.runs.answering import BLOCK, Answer
@@ -40,6 +39,7 @@ class Labeller:
     arrays are treated as a file of their pixels would be.
 
     Attributes:
+        suite: the name of the suite that it was made in.
         labels: names and groups of the labels, in the order of `predict_proba`.
 
     Args:
@@ -49,7 +49,7 @@ class Labeller:
 
     def __init__(self, made: answering.Ensemble, extract: answering.Extract) -> None:
         self._made, self._extract = made, extract
-        self.labels: Labels = made.labels
+        self.suite, self.labels = made.suite, made.labels
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], weights: str | os.PathLike[str] | None = None) -> Labeller:

@@ -85,7 +85,7 @@ def _run(listener: socket.socket, folder: pathlib.Path, weights: str | None) -> 
         )
     if not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
         say("serve: whoever reaches this machine can use it: there is no password")
-    app = application.create(labeller, folder.resolve().name)
+    app = application.create(labeller, labeller.suite)
     options = uvicorn.Config(
         app,
         log_config=None,  # Uvicorn's own closes what other packages log to

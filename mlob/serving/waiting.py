@@ -1,7 +1,8 @@
 """Photos of many requests wait in one line; one thread takes those at its head together through the networks.
 
 A photo that comes alone is taken at once. While it is in the networks others come, and the next batch is larger: the
-more clients there are, the fuller are the batches, and nobody waits for a batch to fill.
+more clients there are, the fuller are the batches. Clients who were answered together come again almost together: the
+first of them waits a moment for the others, or each second batch would be his alone.
 """
 
 import collections
@@ -15,6 +16,7 @@ from typing import Generic, TypeVar
 Photo = TypeVar("Photo")
 Result = TypeVar("Result")
 BATCH = 16  # photos: networks gain little beyond, and whoever comes next waits for all of them
+MOMENT = 0.02  # seconds: what eight answers and requests take; a batch takes many times as long
 
 
 class Full(Exception):
@@ -44,6 +46,7 @@ class Line(Generic[Photo, Result]):
         self._changed = threading.Condition()
         self._is_open = True
         self._rate = 1.0  # photos a second, of the last batch
+        self._together = 1  # photos in it
         self._worker = threading.Thread(target=self._run, name="line", daemon=True)
         self._worker.start()
 
@@ -82,14 +85,17 @@ class Line(Generic[Photo, Result]):
             self._rate = len(batch) / max(time.monotonic() - started, 1e-6)
 
     def _next(self) -> list[tuple[Photo, concurrent.futures.Future[Result]]]:
-        """Wait for photos, and take the first of them; none when the line is closed. Who gave up is passed over."""
+        """Wait for photos, a moment also for as many as last time, and take them; none when the line is closed."""
         with self._changed:
             while self._is_open:
-                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
-                if batch := [pair for pair in batch if pair[1].set_running_or_notify_cancel()]:
-                    return batch
                 if not self._waiting:
                     self._changed.wait()
+                    continue
+                self._changed.wait_for(lambda: len(self._waiting) >= self._together, MOMENT)
+                batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+                if batch := [pair for pair in batch if pair[1].set_running_or_notify_cancel()]:
+                    self._together = len(batch)
+                    return batch
         return []
 
     def _answer(self, batch: Sequence[tuple[Photo, concurrent.futures.Future[Result]]]) -> None:

@@ -64,6 +64,30 @@ def test_a_batch_has_a_limit_and_the_rest_comes_next(gate, monkeypatch):
     assert gate.batches == [[1], [2, 3], [4]]
 
 
+def test_those_who_were_answered_together_go_together_again(gate, monkeypatch):
+    monkeypatch.setattr(waiting, "MOMENT", 30)
+    gate.go.set()
+    gate.line.join([1])[0].result(30)
+    for future in gate.line.join([2, 3, 4]):
+        future.result(30)
+    again = [future for photo in (5, 6, 7) for future in gate.line.join([photo])]
+    assert [future.result(30) for future in again] == [-5, -6, -7]
+    assert gate.batches == [[1], [2, 3, 4], [5, 6, 7]]
+
+
+def test_who_comes_alone_after_others_waits_no_longer_than_a_moment_and_a_line_may_close_in_it(gate, monkeypatch):
+    gate.go.set()
+    for future in gate.line.join([1, 2, 3]):
+        future.result(30)
+    assert gate.line.join([4])[0].result(30) == -4
+    monkeypatch.setattr(waiting, "MOMENT", 1)
+    for future in gate.line.join([5, 6, 7]):
+        future.result(30)
+    (alone,) = gate.line.join([8])
+    gate.line.close()
+    assert alone.cancelled() or alone.result(30) == -8
+
+
 def test_all_photos_of_a_request_get_in_or_none_and_when_to_come_again_is_told(gate):
     gate.line.join([1])
     assert gate.began.acquire(timeout=30)
