@@ -153,6 +153,13 @@ def test_no_page_is_wider_than_the_screen(opened, painted, address, viewport, pa
     assert shown.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
 
 
+def test_on_a_phone_the_tools_take_two_lines(opened, painted):
+    shown = opened(PHONE)
+    choose(shown, one=painted(250))
+    assert given(shown, "one") == ["red", "short"]
+    assert shown.locator("#tools").evaluate("tools => tools.offsetHeight") < 110
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_light_and_dark_are_those_of_the_machine(opened, scheme):
     shown = opened(color_scheme=scheme)
