@@ -82,7 +82,10 @@ def decoded(path):
     try:
         with Image.open(path) as image:
             image.draft("RGB", (side, side))
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))[np.newaxis]
+            image = ImageOps.exif_transpose(image)
+            if image.has_transparency_data:
+                image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+            return np.asarray(image.convert("RGB"))[np.newaxis]
     except OSError:
         return None
 

@@ -10,7 +10,10 @@ from PIL import Image, ImageOps
 known = json.load(open("labels.json", encoding="utf-8"))
 image = Image.open("photo.jpg")
 image.draft("RGB", ($side, $side))  # a large JPEG is scaled down while it is decoded, as mlob does
-photo = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))[np.newaxis]
+image = ImageOps.exif_transpose(image)
+if image.has_transparency_data:
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+photo = np.asarray(image.convert("RGB"))[np.newaxis]
 $run
 given = probabilities >= np.float32(known["thresholds"])
 for columns in known["one_each"]:  # groups of which a photo gets the likeliest label
@@ -82,7 +85,7 @@ each group of `one_each` the likeliest one is.
 $figures
 On $photos photos its probabilities are mlob's own on the same pixels within $largest, and its decisions are equal.
 $predicted
-Photos: transparent parts are to be white. A JPEG of more than twice $side pixels a side is to be scaled down while it
+Photos: transparent parts are white, and colours sRGB. A JPEG of more than twice $side pixels a side is to be scaled down while it
 is decoded (`draft` below), as mlob does it; without that the answers are as good, but not the same. So it is with
 photos more than twice as tall as wide, which Pillow scales in another order from its version 13 on. mlob refuses blank
 photos; the model answers on them.

@@ -94,7 +94,9 @@ def test_a_model_that_has_left_answers_without_mlob_as_its_readme_shows(leave, w
         [*formats.FORMATS[name].files, "README.md", "labels.json"]
     )
     assert about["checked"]["same pixels"]["photos"] == 4 and about["one_each"] == [[0, 1]]
-    Image.open(folder / "photos/1.png").save(made / "photo.jpg", quality=95)
+    transparent = Image.open(folder / "photos/1.png")
+    transparent.putalpha(Image.linear_gradient("L").resize(transparent.size))
+    transparent.save(made / "photo.jpg", "PNG")  # Pillow goes by what a file holds
     (script,) = re.findall(r"```python\n(.*?)```", (made / "README.md").read_text("utf-8"), re.DOTALL)
     (made / "call.py").write_text(script)
     command = [sys.executable, "-I", "-P", "call.py"]
