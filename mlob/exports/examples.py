@@ -85,10 +85,10 @@ each group of `one_each` the likeliest one is.
 $figures
 On $photos photos its probabilities are mlob's own on the same pixels within $largest, and its decisions are equal.
 $predicted
-Photos: transparent parts are white, and colours sRGB. A JPEG of more than twice $side pixels a side is to be scaled down while it
-is decoded (`draft` below), as mlob does it; without that the answers are as good, but not the same. So it is with
-photos more than twice as tall as wide, which Pillow scales in another order from its version 13 on. mlob refuses blank
-photos; the model answers on them.
+Photos: transparent parts are white, and colours sRGB. A JPEG of more than twice $side pixels a side is to be scaled
+down while it is decoded (`draft` below), as mlob does it; without that the answers are as good, but not the same. So it
+is with photos more than twice as tall as wide, which Pillow scales in another order from its version 13 on. mlob
+refuses blank photos; the model answers on them.
 
 ## Python
 
