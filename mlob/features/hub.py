@@ -254,7 +254,9 @@ def download(feature_set: FeatureSet) -> Source:
     try:
         _fetch(name)
     except Exception as error:  # kagglehub and its clients raise many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        is_offline = isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+        told = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+        reason = "no connection to Kaggle" if is_offline else told
         raise Unreachable(
             f"The preset {name} cannot be downloaded ({reason}): name its folder with WEIGHTS=, or a cache that has it "
             f"with KAGGLEHUB_CACHE=; where Kaggle asks who you are, accept the terms at {preset.source} and set "
@@ -326,10 +328,15 @@ def _loaded(folder: pathlib.Path, family: Family, side: int) -> Callable[[Any], 
         reason = str(error).strip().split("\n")[0][:200]
         raise InputError(f"{folder} is no whole preset ({reason}): copy or download it again.") from error
     seeing = getattr(whole, family.tower) if family.tower else whole
-    outputs = [seeing.post_layer_norm.output, seeing.output] if family.before is presets.none else seeing.output
+    outputs = [seeing.post_layer_norm.output, seeing.output] if family.before is presets.none else _last(seeing.output)
     model = keras.Model(seeing.input, outputs)
     names = [*seeing.input] if isinstance(seeing.input, dict) else []
     return lambda pixels: model({names[0]: pixels} if names else pixels)
+
+
+def _last(outputs: Any) -> Any:
+    """Give the last map of a network that gives one for each of its stages, the smallest."""
+    return min(outputs.values(), key=lambda each: each.shape[1]) if isinstance(outputs, dict) else outputs
 
 
 class _PlainOps:

@@ -60,8 +60,11 @@ def resnet(models):
     return models.ResNetBackbone([64], [3], [64, 16], [1, 1], [1, 2], "basic_block")
 
 
-def densenet(models):
-    return models.DenseNetBackbone([1, 1], growth_rate=8)
+def hgnet(models):
+    filters = [[32, 16, 64, 1, 1, 3], [64, 32, 128, 2, 1, 3]]
+    return models.HGNetV2Backbone(
+        [1, 2], 32, [64, 128], [3, 16, 32], "relu", False, filters, [False, True], [False, False]
+    )
 
 
 MADE = {
@@ -73,10 +76,10 @@ MADE = {
     "clip_vit_base_patch16": clip,
     "siglip_base_patch16_224": siglip,
     "resnet_18_imagenet": resnet,
-    "densenet_121_imagenet": densenet,
+    "hgnetv2_b4_ssld_stage2_ft_in1k": hgnet,
 }
 BEFORE = {"dinov2_small": 4, "dinov3_vit_small_lvd1689m": 4, "deit_tiny_distilled_patch16_224_imagenet": 2}  # or 1
-MAPS = ("swin_tiny_patch4_window7_224", "resnet_18_imagenet", "densenet_121_imagenet")
+MAPS = ("swin_tiny_patch4_window7_224", "resnet_18_imagenet", "hgnetv2_b4_ssld_stage2_ft_in1k")
 
 
 def made(folder, name):
@@ -125,10 +128,11 @@ def recipe(name, pool=None, **fields):
     )
 
 
-def features(name, pool, folder):
-    feature_set = recipe(name, pool)
-    network = weights.network(feature_set, weights.at_hand(feature_set, folder))
-    return np.array(backbones.extractor(network, feature_set)(photos_for(name), training=False))
+def features(name, pools, folder):
+    """Give {pool: features} of one network."""
+    network = weights.network(recipe(name), weights.at_hand(recipe(name), folder))
+    extractors = {pool: backbones.extractor(network, recipe(name, pool)) for pool in pools}
+    return {pool: np.array(extractor(photos_for(name), training=False)) for pool, extractor in extractors.items()}
 
 
 def expected(folder, name):
@@ -136,11 +140,13 @@ def expected(folder, name):
     import keras_hub
 
     side, photos = SIDES.get(name, SIDE), photos_for(name)
-    sized = {"image_shape": (side, side, 3)} if name.startswith(("dinov", "resnet", "densenet")) else {}
+    sized = {"image_shape": (side, side, 3)} if name.startswith(("dinov", "resnet", "hgnet")) else {}
     whole = keras_hub.models.Backbone.from_preset(str(folder / name), **sized)
     pixels = photos.astype(np.float32) * SCALE + OFFSET
     seeing = getattr(whole, "vision_encoder", whole)
     given = {next(iter(seeing.input)): pixels} if isinstance(seeing.input, dict) else pixels
+    if name.startswith("hgnet"):  # a map for each stage
+        return np.array(seeing(given, training=False)["stage2"]), None
     if not name.startswith("siglip"):
         return np.array(seeing(given, training=False)), None
     return tuple(
@@ -161,8 +167,8 @@ def test_pools_of_tokens_take_the_summary_and_the_patches_and_leave_registers_ou
         "cls_mean": np.concatenate([summary, patches.mean(axis=1)], axis=1),
         "grid": patches.reshape(4, 4, 4, 16),
     }
-    for pool, rows in wanted.items():
-        assert features(name, pool, folder) == pytest.approx(rows, rel=1e-3, abs=1e-4)
+    for pool, rows in features(name, wanted, folder).items():
+        assert rows == pytest.approx(wanted[pool], rel=1e-3, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -170,8 +176,8 @@ def test_pools_of_maps(name, folder):
     given, _ = expected(folder, name)
     wanted = given if given.ndim == 4 else given.reshape(4, *(2 * [round(given.shape[1] ** 0.5)]), -1)
     pools = {"avg": wanted.mean(axis=(1, 2)), "max": wanted.max(axis=(1, 2)), "grid": wanted}
-    for pool, rows in pools.items():
-        assert features(name, pool, folder) == pytest.approx(rows, rel=1e-3, abs=1e-4)
+    for pool, rows in features(name, pools, folder).items():
+        assert rows == pytest.approx(pools[pool], rel=1e-3, abs=1e-4)
 
 
 def cosine(one, other):
@@ -245,21 +251,45 @@ def test_presets_in_kagglehubs_cache_are_found_when_they_are_whole(folder, tmp_p
     assert source.digest == weights.at_hand(feature_set, folder).digest
 
 
-def test_a_failing_download_is_told_in_one_sentence_with_the_ways_out(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error, reason", [
+    (ConnectionError("HTTPSConnectionPool(host='…'): Max retries exceeded\nwith url"), "no connection to Kaggle"),
+    (ValueError("Permission denied.\nMore"), "Permission denied"),
+])  # fmt: skip
+def test_a_failing_download_is_told_in_one_sentence_with_the_ways_out(error, reason, tmp_path, monkeypatch):
     import kagglehub
 
     def fail(handle, path=None):
-        raise ConnectionError("Max retries exceeded\nwith url")
+        raise error
 
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
     monkeypatch.setattr(kagglehub, "model_download", fail)
-    with pytest.raises(weights.Unreachable) as error:
+    with pytest.raises(weights.Unreachable) as refused:
         weights.downloaded(recipe("dinov2_small"), random_fallback=True)
-    told = str(error.value)
-    assert "dinov2_small cannot be downloaded (Max retries exceeded)" in told and "\n" not in told
+    told = str(refused.value)
+    assert f"dinov2_small cannot be downloaded ({reason})" in told and "\n" not in told
     assert all(
         way in told for way in ("WEIGHTS=", "KAGGLEHUB_CACHE=", "KAGGLE_API_TOKEN", "kaggle.com/models/keras/dinov2")
     )
+
+
+def test_a_download_lands_in_kagglehubs_cache_file_by_file(folder, tmp_path, monkeypatch):
+    import kagglehub
+
+    variation, asked = tmp_path / "models/keras/dinov2/keras/dinov2_small", []
+
+    def give(handle, path=None):
+        asked.append(path)
+        (variation / "1").mkdir(parents=True, exist_ok=True)
+        (variation / ".complete/1").mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "dinov2_small" / path, variation / "1" / path)
+        (variation / f".complete/1/{path}.complete").touch()
+        return str(variation / "1" / path)
+
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(kagglehub, "model_download", give)
+    source = weights.downloaded(recipe("dinov2_small"), random_fallback=False)
+    assert source == weights.at_hand(recipe("dinov2_small")) and source.path == variation / "1"
+    assert set(asked) == {hub.CONFIG, hub.CONVERTER, hub.WHOLE}
 
 
 REFUSED = [
