@@ -3,9 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlob.runs.labeller import Labeller
-
-__all__ = ["Labeller"]
+    from mlob.runs.labeller import Labeller as Labeller  # no __all__: pdoc would then document nothing else
 
 
 def __getattr__(name: str) -> Any:

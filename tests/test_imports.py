@@ -250,6 +250,13 @@ def test_the_check_sees_a_cycle_in_the_first_row():
         base_order({"errors": "from mlob import files", "files": "from mlob.errors import InputError"})
 
 
+def test_the_reference_of_the_api_lists_every_part_of_the_package():
+    from pdoc import doc
+
+    found = {module.modulename.removeprefix("mlob.") for module in doc.Module(mlob).submodules}
+    assert {"runs", "serving", "metrics"} <= found == {part for row in ROWS for part in row} - {"__main__"}
+
+
 @pytest.mark.parametrize("arguments", [["-c", "import mlob"], ["-m", "mlob", "--help"]])
 def test_the_package_and_its_help_load_nothing_heavy(arguments):
     done = subprocess.run([sys.executable, "-X", "importtime", *arguments], capture_output=True, text=True, check=True)
