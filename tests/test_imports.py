@@ -20,6 +20,7 @@ ROWS = (
         "fields",
         "phases",
         "decisions",
+        "feature_sets",
         "recipes",
         "loading",
         "files",
