@@ -110,7 +110,11 @@ def _named(model: keras.Model, name: str) -> keras.Model:
 def _called(operation: Any, *arguments: Any, **options: Any) -> Any:
     """Call what a model consists of. Tensors that it holds become arrays: tf2onnx would ask the caller for them."""
     if instead := INSTEAD.get(type(operation).__name__):
-        return instead(operation, *arguments)
+        (x,) = arguments
+        inputs = keras.Input(
+            x.shape[1:], dtype=x.dtype
+        )  # a model by itself: Keras may count its names as the head's own
+        return keras.Model(inputs, instead(operation, inputs), name=f"{operation.name}_instead")(x)
     return operation(*keras.tree.map_structure(_as_array, arguments), **keras.tree.map_structure(_as_array, options))
 
 

@@ -67,6 +67,16 @@ def test_the_model_says_of_a_photo_of_any_size_what_its_parts_say_one_after_the_
     assert np.asarray(model(pixels[np.newaxis])) == pytest.approx(wanted(parts, pixels), abs=2e-6)
 
 
+def test_what_is_put_instead_of_an_operation_has_no_name_that_the_head_has():
+    keras.utils.clear_session()  # names are counted anew, as in the process that made the head
+    inputs = keras.Input((3,))
+    x = keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[1.0, 4.0, 9.0])(inputs)
+    trained = keras.Model(inputs, keras.ops.expm1(-keras.ops.exp((x - 1) / 2)))
+    keras.utils.clear_session()
+    rows = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    assert np.asarray(graph._named(trained, "head")(rows)) == pytest.approx(np.asarray(trained(rows)), abs=1e-6)
+
+
 def test_features_are_rounded_as_stores_hold_them():
     generator = np.random.default_rng(0)
     sizes = 10.0 ** generator.integers(-9, 6, 5000)
