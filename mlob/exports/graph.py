@@ -15,8 +15,8 @@ from keras import ops
 
 from mlob.ensemble import graphs
 from mlob.ensemble.methods import Blend
+from mlob.feature_sets import FeatureSet
 from mlob.features import backbones, letterbox
-from mlob.recipes import FeatureSet
 
 PHOTO, PROBABILITIES = "photo", "probabilities"  # names of the model's input and of its last layer
 SHAPE = (1, None, None, 3)  # of the input

@@ -12,10 +12,10 @@ import numpy as np
 from mlob import machine, predictions, workspace
 from mlob.ensemble import graphs, methods
 from mlob.errors import InputError
+from mlob.feature_sets import FeatureSet
 from mlob.features import backbones, forms, new_photos, store
 from mlob.files import digest
 from mlob.labels import Labels
-from mlob.recipes import FeatureSet
 from mlob.runs import ensemble, job, kept, results
 
 if TYPE_CHECKING:

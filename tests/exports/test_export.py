@@ -20,10 +20,10 @@ from mlob.ensemble.methods import Decision
 from mlob.errors import InputError
 from mlob.evaluation.scores import Score
 from mlob.exports import checking, export, formats, parts
+from mlob.feature_sets import FeatureSet, Text
 from mlob.features import pixels, store
 from mlob.features.fingerprint import Fingerprint
 from mlob.labels import Labels
-from mlob.recipes import FeatureSet, Text
 
 FEATURES = FeatureSet("pixels", size="tiny", pool="grid")
 LABELS = Labels((7, 8, 9), ("red", "blue", "dress"), ("colour", "colour", "kind"), ids_are_own=True)

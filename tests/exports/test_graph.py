@@ -5,10 +5,11 @@ import pytest
 from mlob.data import images
 from mlob.ensemble.means import Mean
 from mlob.exports import graph
+from mlob.feature_sets import FeatureSet
 from mlob.features import pipeline
 from mlob.labels import Exclusive
 from mlob.models import heads
-from mlob.recipes import FeatureSet, Head
+from mlob.recipes import Head
 from mlob.training.predicting import predict
 
 VIEWS = ("whole", "flip", "top_left")
