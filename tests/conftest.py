@@ -38,6 +38,19 @@ def pytest_xdist_auto_num_workers():
     return min(machine.cores(), MOST_WORKERS)
 
 
+@pytest.fixture(scope="module")
+def chromium():
+    """Headless Chromium; where it or playwright is not installed, tests of pages are skipped."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'mlob[dev]'")
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
 @pytest.fixture
 def namesakes(tmp_path):
     """Three data folders of one last name."""

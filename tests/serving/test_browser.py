@@ -1,6 +1,5 @@
 """The page as people meet it, in headless Chromium: photos in, labels out, the slider, a phone, light and dark."""
 
-import shutil
 import threading
 
 import pytest
@@ -8,21 +7,8 @@ import uvicorn
 
 from mlob.serving import application, server
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'mlob[dev]'")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
-]
+pytestmark = pytest.mark.slow
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
