@@ -3,7 +3,7 @@ PYTHON ?= python3
 MLOB := .venv/bin/mlob
 INSTALLED := .venv/installed
 PIP := .venv/bin/pip install --quiet --disable-pip-version-check --editable
-PYTEST := .venv/bin/python -m pytest -q -n auto --dist worksteal
+PYTEST := .venv/bin/python -m pytest -q -n auto --dist worksteal --durations 15
 
 $(eval override PYTHON := $$(value PYTHON))
 export PYTHON
