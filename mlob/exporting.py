@@ -51,6 +51,9 @@ def _made(work: Workspace, model: str | None) -> Workspace:
         return work
     work = predicting.as_ensembled(work if work.data else predicting.of_the_only_ensemble(work))
     if not predicting.is_ready(work):
+        parts.check_features(
+            {name: recipe for each in work.members for name, recipe in work.feature_sets(each).items()}
+        )
         steps.fit_ensemble(work)
     return work
 

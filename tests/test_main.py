@@ -28,6 +28,8 @@ RECIPES = {
     "experiments/tiny/spineless.py": "Experiment(('spineless',))",
     "experiments/none/suite.py": "Suite('photos', members=())",
     "features/average.py": "FeatureSet('efficientnet_lite0')",
+    "experiments/tiny/reader.py": "Experiment(('words',), NAIVE_BAYES)",
+    "features/words.py": "FeatureSet('text', text=Text())",
     "features/spineless.py": "FeatureSet('mobilnet')",
     "features/experiment.py": "Experiment(('average',))",
 }
@@ -68,6 +70,10 @@ REFUSED = {
     "the suite as a model": (["train", "--model", "suite"], "The model 'suite' is taken"),
     "a product as a model": (["train", "--model", "ensemble"], "The model 'ensemble' is taken"),
     "a path as a model": (["train", "--model", "../tiny/wide"], "'../tiny/wide' is no name"),
+    "an ensemble that reads texts and is to leave": (
+        ["export", "--format", "keras", "--set", "members=[wide,reader]"],
+        "words is of the texts beside photos, which cannot",
+    ),
     "the reference as a member": (["ensemble", "--set", "members=[logistic]"], "SET: members names 'logistic'"),
     "a product as a member": (["ensemble", "--set", "members=[report]"], "SET: members 'report' is taken"),
 }
