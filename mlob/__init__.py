@@ -1,4 +1,8 @@
-"""mlob: bottleneck features once, dense heads in minutes, an ensemble that holds up."""
+"""mlob: bottleneck features once, dense heads in minutes, an ensemble that holds up.
+
+From Python, `Labeller` labels photos with an ensemble that lies in runs/. `mlob.ensemble.estimators` has the rules of
+thresholds, and `mlob.recipes` all that recipe files name. The other modules serve the command line, `mlob --help`.
+"""
 
 from typing import TYPE_CHECKING, Any
 
