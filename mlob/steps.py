@@ -277,8 +277,7 @@ def train_reference(work: Workspace) -> None:
         if isinstance(experiment, recipes.Sum) or experiment.head.kind != "dense" or not experiment.learns_all:
             continue
         alike = (experiment.stores, experiment.training.limit) == (reference.stores, reference.training.limit)
-        job = job_of(work, model)
-        if not (alike and runs.is_done(folder, job.identity)):
+        if not alike or not runs.is_done(folder, (job := job_of(work, model)).identity):
             continue
         logistic, judging = work.run(fields.LOGISTIC), work.suite.ensemble.judging
         if note := runs.compare(folder, logistic, work.dataset, judging, runs.noted(job)):

@@ -3,7 +3,8 @@ import types
 
 from mlob import reporting, steps
 from mlob.features import table
-from mlob.recipes import LINEAR, Experiment, Network, Suite, Training
+from mlob.recipes import LINEAR, LOGISTIC, Experiment, FeatureSet, Network, Suite, Training
+from mlob.runs import model as runs
 from mlob.runs.job import Job
 
 
@@ -34,6 +35,23 @@ def suite_of(**models):
     work.first_experiment, work.run = models.get, pathlib.Path
     work.start = lambda model: models[model].start
     return work
+
+
+def test_models_on_other_stores_are_not_asked_for_when_heads_are_compared_with_the_reference(monkeypatch):
+    models = {
+        "wide": Experiment(("lite",)),
+        "other": Experiment(("pixels",)),
+        "logistic": Experiment(("lite",), LOGISTIC),
+    }
+    work, asked = suite_of(**models), []
+    work.experiment, work.is_dry, work.dataset = models.get, False, None
+    work.feature_sets = lambda model: {"lite": FeatureSet("efficientnet_lite0")}
+    monkeypatch.setattr(runs, "wants_reference", lambda dataset, reference: True)
+    monkeypatch.setattr(runs, "is_done", lambda folder, identity: False)
+    monkeypatch.setattr(steps, "train", lambda work, models: [])
+    monkeypatch.setattr(steps, "job_of", lambda work, model: types.SimpleNamespace(identity=asked.append(model)))
+    steps.train_reference(work)  # SET= may not fit the others
+    assert asked == ["wide"]
 
 
 def test_the_table_of_networks_has_these_and_the_heads_that_they_begin_with():
