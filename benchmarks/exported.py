@@ -180,6 +180,9 @@ def row(work: Workspace, name: str, known_in_float32: dict[str, list[str]]) -> s
 @click.option("--format", "names", multiple=True, type=click.Choice(FORMATS), default=tuple(FORMATS), show_default=True)
 def main(suite: str, data: str | None, weights: str | None, names: Sequence[str]) -> None:
     """Print the table."""
+    answers = Workspace(suite, data, weights).run("ensemble") / places.SUBMISSION
+    if not answers.is_file():
+        raise click.ClickException(f"{answers} is missing: run `mlob submission --suite {suite}` first.")
     print(
         "| ensemble of | format | size | photos/s | photos | that differ | also in float32 | decisions that differ | "
         "median difference | largest |\n"
