@@ -76,7 +76,7 @@ def demo(work: Workspace) -> None:
 def backbones(name: str | None, weights: str | None) -> None:
     """List the backbones, or those with NAME in their names: cost, sizes, licence, and whether weights are at hand.
 
-    GFLOP are for a photo of the size that the weights were trained on, the last of the sizes.
+    GFLOP are for a photo of the size that the weights were trained on, the first of the sizes.
 
     \b
     Example:
