@@ -49,7 +49,7 @@ def _made(work: Workspace, model: str | None) -> Workspace:
         parts.check_features(work.feature_sets(model))
         steps.train(work, [model])
         return work
-    work = predicting.as_ensembled(work if work.data else predicting.of_the_only_ensemble(work))
+    work = predicting.as_found(work)
     if not predicting.is_ready(work):
         parts.check_features(
             {name: recipe for each in work.members for name, recipe in work.feature_sets(each).items()}

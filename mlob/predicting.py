@@ -50,7 +50,7 @@ def predict(work: Workspace, photos: Sequence["Place"], tables: Tables = Tables(
     if work.is_dry:
         return say(f"predict: {len(photos):,} photos")
     made = answering.load(work.runs, work.weights)
-    labelled = labelling.label(photos, made, answering.on_disk(made, work.features), texts, brought)
+    labelled = labelling.label(photos, made, answering.on_disk(made.seen, work.features), texts, brought)
     show(labelling.summary(labelled))
     path = work.run("predict") / places.LABELLED
     labelling.write(path, labelled)
@@ -82,7 +82,7 @@ def as_ensembled(work: Workspace) -> Workspace:
     settings = ensemble.settings if ensemble else ""
     if not settings:
         return work
-    say(f"predict: with SET={settings}, as the ensemble was made")
+    say(f"ensemble: with SET={settings}, as the ensemble was made")
     return dataclasses.replace(work, settings=settings)
 
 
@@ -101,7 +101,7 @@ def of_the_only_ensemble(work: Workspace) -> Workspace:
     if len(made) > 1:
         several = ", ".join(f"{folder} of {owner}" for folder, owner in of.items())
         raise InputError(f"There are ensembles of several data folders ({several}): name one of these with --data.")
-    say(f"predict: with the ensemble in {made[0]}, made of {of[made[0]]}")
+    say(f"ensemble: with the ensemble in {made[0]}, made of {of[made[0]]}")
     return dataclasses.replace(work, data=of[made[0]])
 
 
@@ -115,12 +115,12 @@ def is_ready(work: Workspace) -> bool:
         return False
     runs = {name: work.run(name) for name in ensemble.members}
     if lacking := kept.lacking(folder, ensemble, runs):
-        say(f"predict: {lacking}: this is seen to first, from the photos in {work.data_folder}")
+        say(f"ensemble: {lacking}: this is seen to first, from the photos in {work.data_folder}")
         return False
     named = {name: work.experiment(name) for name in work.suite.members}
     experiments = {name: own for name, own in named.items() if name in runs or not getattr(own, "most_photos", 0)}
     if changed := kept.changed(ensemble, work.suite.ensemble, runs, experiments):
-        say(f"predict: as the ensemble was made, before {', '.join(changed)} changed: `mlob ensemble` makes it anew")
+        say(f"ensemble: as the ensemble was made, before {', '.join(changed)} changed: `mlob ensemble` makes it anew")
     return True
 
 

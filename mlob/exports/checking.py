@@ -14,7 +14,8 @@ from mlob.data.places import Place
 from mlob.ensemble import methods
 from mlob.errors import InputError, Unreadable, counted
 from mlob.exports.parts import Whole
-from mlob.features import backbones, new_photos, pipeline, store
+from mlob.features import backbones, pipeline
+from mlob.runs import answering
 from mlob.training.predicting import predict
 
 if TYPE_CHECKING:
@@ -128,12 +129,9 @@ def as_predicted(
         places: of the photos.
         folder: of all feature stores.
     """
-    photos = {f"{images.content_digest(images.content(place)):016x}": place for place in places}
-    features = {}
-    for name, each in whole.read.items():
-        kept = folder / name / store.PREDICTED
-        rows, _ = new_photos.extract(each.feature_set, each.folder, photos, kept, each.weights, name)
-        features[name] = np.stack([rows[digest] for digest in photos])
+    digests, _ = answering.digests_of(places)  # all can be read
+    rows, _ = answering.on_disk(whole.read, folder)({digest: place for place, digest in digests.items()})
+    features = {name: np.stack([of[digest] for digest in digests.values()]) for name, of in rows.items()}
     return _decided(whole, members, features)
 
 

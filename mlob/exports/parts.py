@@ -16,7 +16,8 @@ from mlob.feature_sets import FeatureSet
 from mlob.features import backbones, forms, new_photos, store
 from mlob.files import digest
 from mlob.labels import Labels
-from mlob.runs import ensemble, job, kept, results
+from mlob.runs import answering, job, results
+from mlob.runs.answering import Store
 
 if TYPE_CHECKING:
     import keras
@@ -26,15 +27,6 @@ if TYPE_CHECKING:
     from mlob.workspace import Workspace
 
 HALVES = ("float16", "bfloat16")
-
-
-@dataclasses.dataclass(frozen=True)
-class Store:
-    """What features are made with: the recipe, a folder that knows how, and WEIGHTS=."""
-
-    feature_set: FeatureSet
-    folder: pathlib.Path
-    weights: pathlib.Path | str | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,17 +80,12 @@ class Whole:
 
 def of_ensemble(work: Workspace) -> Whole:
     """Give a suite's ensemble, as it lies there."""
-    folder = work.run("ensemble")
-    result, known = results.read_ensemble(folder), kept.read(folder)
-    assert result and known  # was seen to
-    names, decision = ensemble.load_decision(folder)
-    stores = {
-        name: Store(kept.feature_set_of(folder, name, known), kept.store_of(folder, name), work.weights)
-        for name in known.feature_sets
-    }
-    about = (result.chosen.name, known.labels, result.headline, result.metric.name, result.title, result.commit)
-    runs = {name: work.run(name) for name in names}
-    return Whole("ensemble", runs, _reads(runs), stores, decision, *about)
+    made, result = answering.load(work.runs, work.weights), results.read_ensemble(work.run("ensemble"))
+    assert result  # was seen to
+    names, decision = made.decision
+    runs, reads = ({name: getattr(made.members[name], part) for name in names} for part in ("run", "stores"))
+    about = (result.chosen.name, made.labels, result.headline, result.metric.name, result.title, result.commit)
+    return Whole("ensemble", runs, reads, made.stores, decision, *about)
 
 
 def of_model(work: Workspace, model: str) -> Whole:
@@ -122,11 +109,7 @@ def of_model(work: Workspace, model: str) -> Whole:
         result.title,
         result.commit,
     )
-    return Whole(model, {model: run}, _reads({model: run}), stores, decision, *about)
-
-
-def _reads(runs: Mapping[str, pathlib.Path]) -> dict[str, tuple[str, ...]]:
-    return {name: tuple(results.read(run).fingerprint) for name, run in runs.items()}
+    return Whole(model, {model: run}, {model: tuple(result.fingerprint)}, stores, decision, *about)
 
 
 def check(whole: Whole) -> None:

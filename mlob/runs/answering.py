@@ -189,7 +189,7 @@ def answer(
         InputError: features that were made elsewhere are not there, or have other columns than the store.
     """
     tables, values = brought or {}, values_of(made, brought or {})
-    digests, failures = _digests(photos)
+    digests, failures = digests_of(photos)
     features, undecoded = extract({digest: place for place, digest in digests.items()})
     failures |= {place: undecoded[digest] for place, digest in digests.items() if digest in undecoded}
     failures = _not_brought(photos, tables) | failures
@@ -233,18 +233,18 @@ def _not_brought(photos: Iterable[Place], brought: Mapping[str, Brought]) -> dic
     }
 
 
-def on_disk(made: Ensemble, folder: pathlib.Path) -> Extract:
+def on_disk(stores: Mapping[str, Store], folder: pathlib.Path) -> Extract:
     """Give what extracts features and keeps them, so that a photo that was ever seen is not extracted again.
 
     Args:
-        made: the ensemble.
+        stores: of photos, by name.
         folder: of all feature stores.
     """
 
     def extract(photos: Mapping[str, Place]) -> tuple[dict[str, Mapping[str, np.ndarray]], dict[str, str]]:
         features: dict[str, Mapping[str, np.ndarray]] = {}
         failures: dict[str, str] = {}
-        for name, each in made.seen.items():
+        for name, each in stores.items():
             where = folder / name / store.PREDICTED
             features[name], failed = new_photos.extract(
                 each.feature_set, each.folder, photos, where, each.weights, name
@@ -255,14 +255,17 @@ def on_disk(made: Ensemble, folder: pathlib.Path) -> Extract:
     return extract
 
 
-def in_memory(made: Ensemble) -> warm.Warm:
+def in_memory(stores: Mapping[str, Store]) -> warm.Warm:
     """Give what extracts features and keeps none; networks are built at once, and stay.
+
+    Args:
+        stores: of photos, by name.
 
     Raises:
         InputError: as `new_photos.extract`.
     """
     return warm.Warm(
-        {name: new_photos.alike(each.feature_set, each.folder, each.weights) for name, each in made.seen.items()}
+        {name: new_photos.alike(each.feature_set, each.folder, each.weights) for name, each in stores.items()}
     )
 
 
@@ -286,7 +289,7 @@ def predict(members: Mapping[str, Member], features: Mapping[str, np.ndarray]) -
     }
 
 
-def _digests(photos: Iterable[Place]) -> tuple[dict[Place, str], dict[Place, str]]:
+def digests_of(photos: Iterable[Place]) -> tuple[dict[Place, str], dict[Place, str]]:
     """Digest the content of each photo: ({place: digest}, {place: why it cannot be read})."""
     digests: dict[Place, str] = {}
     failures: dict[Place, str] = {}

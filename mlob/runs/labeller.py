@@ -69,7 +69,7 @@ class Labeller:
             load_keras()
             for member in made.members.values():
                 member.model  # noqa: B018, reads it
-            return cls(made, answering.in_memory(made))
+            return cls(made, answering.in_memory(made.seen))
 
     @property
     def beside(self) -> list[str]:

@@ -187,6 +187,17 @@ def test_features_that_no_network_makes_of_a_photo_stay(whole, feature_set, told
         parts.check(dataclasses.replace(whole, stores=stores))
 
 
+def test_equal_photos_are_asked_about_once_and_answered_each(folder, whole, tmp_path):
+    photo = folder / "photos/0.png"
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(photo.read_bytes())
+    members, _ = parts.loaded(whole)
+    found = checking.as_predicted(whole, members, [photo, folder / "photos/1.png", copy], tmp_path / "features")
+    assert len(found.probabilities) == len(found.decided) == 3
+    assert (found.probabilities[0] == found.probabilities[2]).all()
+    assert (found.probabilities[0] != found.probabilities[1]).any()
+
+
 def test_a_store_that_nothing_counting_reads_is_no_hindrance(whole):
     text = parts.Store(FeatureSet("text", text=Text()), pathlib.Path("none"), None)
     reads = {"one": ("text",), "two": ("pixels",)}

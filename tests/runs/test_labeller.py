@@ -192,7 +192,7 @@ def test_what_a_folder_lacks_is_told_when_it_is_loaded(case, colours, tmp_path):
 
 def test_photos_that_are_kept_on_disk_get_the_same_labels(colours, ready, paths, tmp_path):
     made = answering.load(colours)
-    extract = answering.on_disk(made, tmp_path / "features")
+    extract = answering.on_disk(made.seen, tmp_path / "features")
     for _ in range(2):
         labelled = predict.label([*paths, tmp_path / "nowhere.jpg"], made, extract)
         pd.testing.assert_frame_equal(predict.table(labelled), ready.predict([*paths, tmp_path / "nowhere.jpg"]))

@@ -43,5 +43,5 @@ def test_photos_that_cannot_be_read_have_their_reasons_and_no_labels_and_need_no
     empty, missing = tmp_path / "empty.jpg", tmp_path / "missing.jpg"
     empty.write_bytes(b"")
     made = answering.Ensemble({}, {}, ([], None), Labels((7,), ("red",), ("colour",)))
-    photos = predict.label([missing, empty], made, answering.on_disk(made, tmp_path))
+    photos = predict.label([missing, empty], made, answering.on_disk(made.seen, tmp_path))
     assert photos == [predict.Photo(missing, (), "no file"), predict.Photo(empty, (), "empty file")]
