@@ -5,14 +5,19 @@ of their own, they never make the same photo, nor a shard of the same name with 
 """
 
 import pathlib
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
 from mlob.errors import InputError
-from mlob.features import store
+from mlob.features import log, store
+from mlob.features.fingerprint import Fingerprint
 from mlob.files import ANEW, write_once
+from mlob.machine import processor
 
+Row = TypeVar("Row")
 SLICES = "slices.txt"  # a line for each shard: the files that go into it, each by the digest of its path
 
 
@@ -52,6 +57,31 @@ def begin(store_folder: pathlib.Path, number: int, lacking: Sequence[np.ndarray]
     slices = [part for files in lacking for part in store.slices(files.tolist(), of_pixels=of_pixels)]
     lines = [" ".join(f"{file:016x}" for file in files) for files in slices]
     write_once(store_folder / f"{number:04}" / SLICES, "".join(f"{line}\n" for line in lines))
+
+
+def write(
+    store_folder: pathlib.Path,
+    lacking: Sequence[Row],
+    shard_of: Callable[[Sequence[Row]], store.Shard],
+    fingerprint: Fingerprint,
+) -> None:
+    """Write rows that no network makes, such as those of texts, as one delivery.
+
+    Args:
+        store_folder: features/<set>/<data set>.
+        lacking: what stands for each row that the store lacks.
+        shard_of: gives the shard of a slice of them.
+        fingerprint: of the store.
+
+    Raises:
+        InputError: the disk is full, or the folder cannot be written.
+    """
+    folder = store_folder / f"{next_number(store_folder):04}"
+    for number, part in enumerate(store.slices(lacking)):
+        started, path = time.monotonic(), store.shard_path(folder, number)
+        store.write(path, shard_of(part), fingerprint)
+        seconds = {"read": 0.0, "forward": time.monotonic() - started, "write": 0.0}
+        log.write(path, photos=len(part), seconds=seconds, weights="no", parameters=0, processor=processor())
 
 
 def is_of_part(path: pathlib.Path, part: int, parts: int) -> bool:

@@ -7,7 +7,6 @@ changed brings new rows, and those of earlier shards stay.
 import dataclasses
 import json
 import pathlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -17,11 +16,10 @@ from mlob.data.dataset import DataSet
 from mlob.data.places import Place
 from mlob.data.vectors import Vectors
 from mlob.errors import InputError, counted
-from mlob.features import backbones, contents, deliveries, log, store, table
+from mlob.features import backbones, contents, deliveries, store, table
 from mlob.features.contents import Photos
 from mlob.features.fingerprint import Fingerprint
 from mlob.files import digest, hashes, read_record, write_once
-from mlob.machine import processor
 from mlob.progress import say
 from mlob.recipes import FeatureSet
 
@@ -281,13 +279,12 @@ def _write(
     """Write rows as one delivery."""
     write_once(store_folder / COLUMNS, json.dumps(dataclasses.asdict(columns)) + "\n")
     made = store.declare(store_folder, _fingerprint(read_record(store_folder / COLUMNS, Columns)))
-    folder = store_folder / f"{deliveries.next_number(store_folder):04}"
-    for number, part in enumerate(store.slices(list(lacking))):
-        started, path = time.monotonic(), store.shard_path(folder, number)
+
+    def shard_of(part: Sequence[int]) -> store.Shard:
         rows, ids = zip(*(lacking[key] for key in part), strict=True)
-        store.write(path, store.Shard(ids, values[list(rows)], np.array(part, np.uint64), {}), made)
-        seconds = {"read": 0.0, "forward": 0.0, "write": time.monotonic() - started}
-        log.write(path, photos=len(part), seconds=seconds, weights="no", parameters=0, processor=processor())
+        return store.Shard(ids, values[list(rows)], np.array(part, np.uint64), {})
+
+    deliveries.write(store_folder, list(lacking), shard_of, made)
 
 
 def _fingerprint(columns: Columns) -> Fingerprint:

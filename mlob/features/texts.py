@@ -7,7 +7,6 @@ photos have it; photos without a text have a row of zeros.
 import dataclasses
 import json
 import pathlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,10 +15,9 @@ import numpy as np
 from mlob.data import owners
 from mlob.data.dataset import DataSet
 from mlob.errors import InputError, counted
-from mlob.features import backbones, contents, deliveries, log, store, table
+from mlob.features import backbones, contents, deliveries, store, table
 from mlob.features.fingerprint import Fingerprint, settings
 from mlob.files import digest, hashes, read_record, write_once
-from mlob.machine import processor
 from mlob.progress import say
 from mlob.recipes import FeatureSet, Text
 
@@ -189,13 +187,11 @@ def _pairs(dataset: DataSet, split: str) -> Iterator[tuple[str, str]]:
 
 def _write(store_folder: pathlib.Path, text: Text, terms: Terms, lacking: Mapping[str, str]) -> None:
     """Write the rows of texts, {text: id}, as one delivery."""
-    folder = store_folder / f"{deliveries.next_number(store_folder):04}"
-    for number, part in enumerate(store.slices(list(lacking))):
-        started, path = time.monotonic(), store.shard_path(folder, number)
-        shard = store.Shard(tuple(lacking[each] for each in part), vectorise(text, terms, part), hashes(part), {})
-        store.write(path, shard, _fingerprint(text, terms))
-        seconds = {"read": 0.0, "forward": time.monotonic() - started, "write": 0.0}
-        log.write(path, photos=len(part), seconds=seconds, weights="no", parameters=0, processor=processor())
+
+    def shard_of(part: Sequence[str]) -> store.Shard:
+        return store.Shard(tuple(lacking[each] for each in part), vectorise(text, terms, part), hashes(part), {})
+
+    deliveries.write(store_folder, list(lacking), shard_of, _fingerprint(text, terms))
 
 
 def _without(dataset: DataSet) -> str:
