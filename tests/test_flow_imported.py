@@ -57,6 +57,18 @@ def write(path, ids, values):
     return path
 
 
+def bring(workplace, mlob):
+    """Bring what the network in the file gives, random numbers and prices: ({name: what was told}, ids)."""
+    assert mlob("train", MODEL="own")[0] == 0
+    ids, values = exported(workplace / "features/rows/photos", read_dataset(workplace / "photos"))
+    random, prices = np.random.default_rng(0).normal(size=values.shape), np.arange(len(ids))[:, None]
+    told = {}
+    for name, made in {"copy": values, "random": random, "price": prices}.items():
+        status, told[name] = mlob("import", write(workplace / f"{name}.parquet", ids, made), "--name", name)
+        assert status == 0, told[name]
+    return told, ids
+
+
 def figures(workplace, model):
     result = json.loads((workplace / f"runs/tiny/{model}/result.json").read_text())
     return {name: result[name] for name in ("scores", "thresholds", "rows", "epochs")}
@@ -65,13 +77,9 @@ def figures(workplace, model):
 def test_features_come_by_import_and_are_worth_what_they_are_elsewhere(workplace, mlob):
     status, told = mlob("train", MODEL="copied")
     assert status == 2 and "copy" in told
-    assert mlob("train", MODEL="own")[0] == 0
-    dataset = read_dataset(workplace / "photos")
-    ids, values = exported(workplace / "features/rows/photos", dataset)
-    random, prices = np.random.default_rng(0).normal(size=values.shape), np.arange(len(ids))[:, None]
-    for name, made in {"copy": values, "random": random, "price": prices}.items():
-        status, told = mlob("import", write(workplace / f"{name}.parquet", ids, made), "--name", name)
-        assert status == 0 and f"features/{name}.py is its recipe; models read stores=('{name}',)" in told
+    brought, ids = bring(workplace, mlob)
+    for name, told in brought.items():
+        assert f"features/{name}.py is its recipe; models read stores=('{name}',)" in told
         assert re.search(rf"{name}: {len(ids)} of 240 photos have \d number.? each; [\d]+ new rows\.", told), told
         assert f"of 240 photos are not in {name}.parquet, for example '6' of train." in told
     status, told = mlob("ensemble")
@@ -88,6 +96,8 @@ def test_features_come_by_import_and_are_worth_what_they_are_elsewhere(workplace
 
 
 def test_new_photos_are_labelled_with_theirs_and_not_without(workplace, mlob):
+    bring(workplace, mlob)
+    assert mlob("ensemble")[0] == 0
     shutil.copytree(workplace / "photos/images/validation", workplace / "new", dirs_exist_ok=True)
     status, told = mlob("predict", PHOTOS=workplace / "new")
     assert status == 2 and "copy reads features that were made elsewhere: bring those of these photos, too" in told
@@ -122,6 +132,7 @@ def test_new_photos_are_labelled_with_theirs_and_not_without(workplace, mlob):
 
 
 def test_a_name_that_is_taken_and_a_dry_run(workplace, mlob):
+    assert mlob("train", MODEL="own")[0] == 0
     status, told = mlob("import", workplace / "copy.parquet", "--name", "rows")
     assert status == 2 and "features/rows.py makes features of photos: give those of" in told
     status, told = mlob("import", workplace / "none.parquet", "--name", "x")
